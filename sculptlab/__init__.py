@@ -1,0 +1,69 @@
+"""sculptlab: give an autoencoder's latent space the shape you want, and prove that it took.
+
+    import sculptlab as sl
+    data = sl.load("digits")
+    model = sl.build_autoencoder("mlp", image_shape=data.image_shape, dim=2, stochastic=True)
+    run = sl.fit(model, data, sl.objectives.KL(beta=1.0), steps=1000, seed=0)
+    sl.diagnose(run.codes(data), sl.priors.Gaussian(2)).plot()
+
+Names load on first use, so that `sculptlab doctor` can still speak where torch cannot be imported.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_MODULES = (
+    "autoencoders", "checks", "datasets", "diagnostics", "kernels", "mmd", "objectives", "plots", "priors", "profiles",
+    "results", "sprites", "training", "widgets",
+)  # fmt: skip
+_NAMES = {
+    "load": "datasets",
+    "budget": "profiles",
+    "build_autoencoder": "autoencoders",
+    "steps": "training",
+    "fit": "training",
+    "Run": "runs",
+    "mmd2": "mmd",
+    "mmd_test": "mmd",
+    "diagnose": "diagnostics",
+}
+__all__ = ["__version__", *_MODULES, *_NAMES]
+
+if TYPE_CHECKING:
+    from sculptlab import (
+        autoencoders,
+        checks,
+        datasets,
+        diagnostics,
+        kernels,
+        mmd,
+        objectives,
+        plots,
+        priors,
+        profiles,
+        results,
+        sprites,
+        training,
+        widgets,
+    )
+    from sculptlab.autoencoders import build_autoencoder
+    from sculptlab.datasets import load
+    from sculptlab.diagnostics import diagnose
+    from sculptlab.mmd import mmd2, mmd_test
+    from sculptlab.profiles import budget
+    from sculptlab.runs import Run
+    from sculptlab.training import fit, steps
+
+
+def __getattr__(name: str) -> Any:
+    if name in _NAMES:
+        return getattr(import_module(f"sculptlab.{_NAMES[name]}"), name)
+    if name in _MODULES:
+        return import_module(f"sculptlab.{name}")
+    raise AttributeError(f"module 'sculptlab' has no attribute {name!r}; it has {', '.join(sorted(__all__))}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

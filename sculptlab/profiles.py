@@ -1,0 +1,28 @@
+"""How much a run may cost: the one place that reads SCULPTLAB_PROFILE and SCULPTLAB_SEED."""
+
+import os
+from typing import TypeVar
+
+T = TypeVar("T")
+PROFILES = ("fast", "full")
+
+
+def profile() -> str:
+    """The running profile: "fast" (tests, laptops; the default) or "full" (what the paper did)."""
+    name = os.environ.get("SCULPTLAB_PROFILE", "fast")
+    if name not in PROFILES:
+        raise ValueError(f"SCULPTLAB_PROFILE must be one of {PROFILES}, got {name!r}")
+    return name
+
+
+def budget(*, fast: T, full: T) -> T:
+    """`fast` or `full`, whichever profile runs: every size that costs time is written this way."""
+    return fast if profile() == "fast" else full
+
+
+def first_seed() -> int:
+    """The seed a page starts from (SCULPTLAB_SEED, default 0); its further seeds follow it."""
+    text = os.environ.get("SCULPTLAB_SEED", "0")
+    if not text.isdigit():
+        raise ValueError(f"SCULPTLAB_SEED must be a whole number >= 0, got {text!r}")
+    return int(text)

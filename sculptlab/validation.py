@@ -1,0 +1,61 @@
+"""What every public function checks at its border; each message names the argument, the legal set and what came."""
+
+import math
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+import torch
+
+
+def choice(name: str, value: Any, legal: Collection[Any]) -> Any:
+    """`value`, if it is one of `legal`; else a ValueError that lists them."""
+    if value not in legal:
+        raise ValueError(f"{name} must be one of {sorted(legal, key=str)}, got {value!r}")
+    return value
+
+
+def whole(name: str, value: Any, *, least: int = 1) -> int:
+    """`value` as an int, if it is a whole number >= `least`."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{name} must be a whole number, got {value!r}")
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}, got {value}")
+    return int(value)
+
+
+def number(name: str, value: Any, *, above: float = -math.inf, least: float = -math.inf) -> float:
+    """`value` as a finite float, > `above` and >= `least`."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
+        raise TypeError(f"{name} must be a number, got {value!r}")
+    if not math.isfinite(value) or value <= above or value < least:
+        bound = f"> {above:g}" if above > -math.inf else f">= {least:g}" if least > -math.inf else "finite"
+        raise ValueError(f"{name} must be {bound}, got {value}")
+    return float(value)
+
+
+def finite(name: str, value: torch.Tensor) -> torch.Tensor:
+    """`value`, if none of it is NaN or infinite; else a ValueError that counts what is."""
+    bad = (~torch.isfinite(value)).sum().item() if value.is_floating_point() else 0
+    if bad:
+        raise ValueError(f"{name} has {bad} value(s) that are NaN or infinite, of {value.numel()}")
+    return value
+
+
+def codes(name: str, value: Any, *, dim: int | None = None, rows: int = 2) -> torch.Tensor:
+    """`value` as a finite floating tensor (n, d), samples first, with at least `rows` rows and, if given, `dim` columns.
+
+    Accepts tensors, arrays, DataFrames and nested lists; integers become float32, half precision becomes float32.
+    """
+    tensor = value if isinstance(value, torch.Tensor) else torch.as_tensor(np.asarray(value))
+    if tensor.is_complex():
+        raise TypeError(f"{name} must be real numbers, got {tensor.dtype}")
+    if tensor.dtype not in (torch.float32, torch.float64):
+        tensor = tensor.float()
+    if tensor.ndim != 2:
+        raise ValueError(f"{name} must have shape (n, d), samples first; got {tuple(tensor.shape)}")
+    if tensor.shape[0] < rows or tensor.shape[1] < 1:
+        raise ValueError(f"{name} must have at least {rows} row(s) and 1 column, got {tuple(tensor.shape)}")
+    if dim is not None and tensor.shape[1] != dim:
+        raise ValueError(f"{name} must have {dim} column(s), got {tensor.shape[1]}")
+    return finite(name, tensor)
