@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _MODULES = (
-    "autoencoders", "checks", "datasets", "diagnostics", "kernels", "mmd", "objectives", "plots", "priors", "profiles",
-    "results", "sprites", "training", "widgets",
+    "autoencoders", "checks", "claims", "datasets", "dependence", "diagnostics", "divergences", "kernels", "mmd",
+    "objectives", "plots", "priors", "profiles", "results", "sprites", "studies", "training", "widgets",
 )  # fmt: skip
 _NAMES = {
     "load": "datasets",
@@ -28,6 +28,7 @@ _NAMES = {
     "mmd2": "mmd",
     "mmd_test": "mmd",
     "diagnose": "diagnostics",
+    "claim": "claims",
 }
 __all__ = ["__version__", *_MODULES, *_NAMES]
 
@@ -35,8 +36,11 @@ if TYPE_CHECKING:
     from sculptlab import (
         autoencoders,
         checks,
+        claims,
         datasets,
+        dependence,
         diagnostics,
+        divergences,
         kernels,
         mmd,
         objectives,
@@ -45,10 +49,12 @@ if TYPE_CHECKING:
         profiles,
         results,
         sprites,
+        studies,
         training,
         widgets,
     )
     from sculptlab.autoencoders import build_autoencoder
+    from sculptlab.claims import claim
     from sculptlab.datasets import load
     from sculptlab.diagnostics import diagnose
     from sculptlab.mmd import mmd2, mmd_test

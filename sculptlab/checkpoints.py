@@ -1,0 +1,42 @@
+"""Checkpoints: written whole or not at all, and refused by any training but their own."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+
+
+def write_checkpoint(path: Path, content: dict[str, Any]) -> None:
+    """Put `content` at `path` in one move, so that an interruption leaves the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        torch.save(content, part)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def read_checkpoint(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
+    """The content at `path`, if it was written under `settings`; else a ValueError that says what differs."""
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        saved = content["settings"]
+    except Exception as error:
+        raise ValueError(f"checkpoint {str(path)!r} cannot be read: delete it to start anew ({error})") from error
+    different = [
+        f"{name}: {_brief(saved.get(name))} there, {_brief(value)} here"
+        for name, value in settings.items()
+        if saved.get(name) != value
+    ]
+    if different:
+        raise ValueError(
+            f"checkpoint {str(path)!r} belongs to another training ({'; '.join(different)}); "
+            "it was left as it is: name another file"
+        )
+    return content
+
+
+def _brief(value: Any) -> str:
+    return f"{len(value)} tensors of other shapes or names" if isinstance(value, dict) else repr(value)

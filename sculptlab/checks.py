@@ -1,0 +1,123 @@
+"""Checks of the exercises: each runs the reader's answer and, where it is wrong, names the likely slip."""
+
+import html
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from sculptlab.autoencoders import Posterior
+from sculptlab.claims import BROKEN, HOLDS
+from sculptlab.divergences import kl_to_standard_normal
+
+
+@dataclass(frozen=True)
+class Feedback:
+    """What a check says to the reader: passed or not, and why; a stub that is not filled in does not stop the page."""
+
+    passed: bool
+    message: str
+
+    def __str__(self) -> str:
+        return f"{'✓ right' if self.passed else '✗ not yet'}: {self.message}"
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        return f'<div style="color:{HOLDS if self.passed else BROKEN}"><b>{html.escape(str(self))}</b></div>'
+
+
+def _run(answer: Callable[..., Any], *arguments: Any) -> Any:
+    """The learner's value, as a float64 array, or None if there is none yet."""
+    value = answer(*arguments)
+    return None if value is None or value is Ellipsis else np.asarray(torch.as_tensor(value).detach(), dtype=float)
+
+
+def _judge(
+    answer: Callable[..., Any], arguments: tuple[Any, ...], right: np.ndarray, slips: dict[str, np.ndarray], praise: str
+) -> Feedback:
+    """Compare an answer with the right value, and where it is wrong with the values that the usual slips give."""
+    try:
+        value = _run(answer, *arguments)
+    except Exception as error:
+        return Feedback(False, f"your code raised {type(error).__name__}: {error}")
+    if value is None:
+        return Feedback(False, "the function returns nothing yet: fill in the line with the dots")
+    if value.shape != right.shape:
+        return Feedback(
+            False, f"the shape should be {right.shape}, yours is {value.shape}: over which axis do you sum or average?"
+        )
+    if np.allclose(value, right, rtol=1e-4, atol=1e-6):
+        return Feedback(True, praise)
+    for slip, wrong in slips.items():
+        if wrong.shape == value.shape and np.allclose(value, wrong, rtol=1e-4, atol=1e-6):
+            return Feedback(False, slip)
+    return Feedback(False, f"expected about {np.round(right.ravel()[:3], 4)}, got {np.round(value.ravel()[:3], 4)}")
+
+
+def check_kl(answer: Callable[[torch.Tensor, torch.Tensor], Any]) -> Feedback:
+    """Exercise "the KL term by hand": answer(mean, std) -> (n,), KL(N(mean, std^2) || N(0, I)) of each row, in nats."""
+    generator = torch.Generator().manual_seed(1)
+    mean = torch.randn(6, 3, generator=generator)
+    std = 0.2 + torch.rand(6, 3, generator=generator)
+    right = kl_to_standard_normal(Posterior(mean, 2 * std.log())).sum(1).numpy().astype(float)
+    slips = {
+        "half is missing: the whole bracket is divided by 2": 2 * right,
+        "the term is the logarithm of the *variance*: log(std**2), not log(std)": (
+            0.5 * (mean**2 + std**2 - std.log() - 1).sum(1)
+        )
+        .numpy()
+        .astype(float),
+        "std enters squared: the variance is std**2": (0.5 * (mean**2 + std - 2 * std.log() - 1).sum(1)).numpy().astype(float),
+        "the sign is turned round: a divergence is never negative": -right,
+    }
+    return _judge(answer, (mean, std), right, slips, "zero only where the mean is 0 and the std is 1, for every image")
+
+
+def check_aggregate_variance(answer: Callable[[torch.Tensor, torch.Tensor], Any]) -> Feedback:
+    """Exercise "the variance of the aggregate": answer(mean, std) -> (d,), the variance of q(z) in each dimension."""
+    generator = torch.Generator().manual_seed(2)
+    mean = 2 * torch.randn(50, 3, generator=generator)
+    std = 0.2 + torch.rand(50, 3, generator=generator)
+    between, within = mean.var(0, correction=0).numpy().astype(float), std.square().mean(0).numpy().astype(float)
+    slips = {
+        "that is the spread of the means alone: each image also brings its own variance": between,
+        "that is the images' own variance alone: the means differ from image to image as well": within,
+        "average the *variances* (std**2), not the standard deviations": between + std.mean(0).numpy().astype(float),
+        "averaging first and squaring then loses the spread of the stds": between + std.mean(0).square().numpy().astype(float),
+        "use the population variance: correction=0, the average over the images that are there": mean.var(0).numpy().astype(float)
+        + within,
+    }
+    praise = "spread of the means + mean of the variances: two very different latents can share this sum"
+    return _judge(answer, (mean, std), between + within, slips, praise)
+
+
+def check_same_sum(answer: Callable[[], Any]) -> Feedback:
+    """Exercise "fool the KL term": answer() -> (mean, std), each (n, 2) with n >= 100, every image's KL at most 1 nat, yet the
+    two columns of the means correlated above 0.9."""
+    try:
+        given = answer()
+    except Exception as error:
+        return Feedback(False, f"your code raised {type(error).__name__}: {error}")
+    if given is None or given is Ellipsis:
+        return Feedback(False, "the function returns nothing yet: fill in the line with the dots")
+    mean, std = (torch.as_tensor(part, dtype=torch.float64) for part in given)
+    if mean.ndim != 2 or mean.shape != std.shape or mean.shape[1] != 2 or len(mean) < 100:
+        return Feedback(
+            False,
+            f"mean and std should both have shape (n, 2) with n >= 100, yours are {tuple(mean.shape)} and {tuple(std.shape)}",
+        )
+    if not bool((std > 0).all()):
+        return Feedback(False, "every std must be above 0")
+    worst = kl_to_standard_normal(Posterior(mean, 2 * std.log())).sum(1).max().item()
+    correlation = torch.corrcoef(mean.T)[0, 1].abs().item()
+    if worst > 1:
+        return Feedback(False, f"the largest KL of an image is {worst:.2f} nats: shrink the means or bring the stds nearer to 1")
+    if not correlation > 0.9:
+        return Feedback(False, f"the means' correlation is {correlation:.2f}: make the second column follow the first")
+    return Feedback(
+        True, f"at most {worst:.2f} nats an image, and the means are correlated {correlation:.2f}: the term saw nothing"
+    )

@@ -1,0 +1,71 @@
+"""A page's claims: a statement, what was measured for it over seeds, and the bound it must keep."""
+
+import html
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from IPython.core.getipython import get_ipython
+from IPython.display import display
+
+MIME = "application/vnd.sculptlab.claim+json"  # how `sculptlab run` finds claims among a page's outputs
+HOLDS, BROKEN = "#00684a", "#a33b00"  # both readable on white; the sign before the text tells them apart without colour
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A statement of a page with what was measured for it, and whether the mean over seeds keeps the stated bound."""
+
+    statement: str
+    values: tuple[float, ...]
+    above: float | None
+    below: float | None
+
+    @property
+    def mean(self) -> float:
+        return float(np.mean(self.values))
+
+    @property
+    def spread(self) -> float:
+        """Sample standard deviation over seeds."""
+        return float(np.std(self.values, ddof=1)) if len(self.values) > 1 else 0.0
+
+    @property
+    def holds(self) -> bool:
+        """Whether the mean lies within the bounds."""
+        return (self.above is None or self.mean > self.above) and (self.below is None or self.mean < self.below)
+
+    @property
+    def bound(self) -> str:
+        parts = [f"> {self.above:g}"] if self.above is not None else []
+        return " and ".join(parts + ([f"< {self.below:g}"] if self.below is not None else []))
+
+    def __str__(self) -> str:
+        sign = "✓" if self.holds else "✗ DOES NOT HOLD"
+        numbers = f"{self.mean:.3g} ± {self.spread:.2g} over {len(self.values)} seed(s), claimed {self.bound}"
+        return f"{sign}  {self.statement}: {numbers}"
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
+        facts = {
+            "statement": self.statement, "holds": self.holds, "mean": self.mean, "spread": self.spread,
+            "n": len(self.values), "bound": self.bound,
+        }  # fmt: skip
+        colour = HOLDS if self.holds else BROKEN
+        page = f'<div style="color:{colour}">{html.escape(str(self))}</div>'
+        return {"text/plain": str(self), "text/html": page, MIME: facts}
+
+
+def claim(statement: str, values: Sequence[float], *, above: float | None = None, below: float | None = None) -> Claim:
+    """Show what was measured for `statement`, one value a seed, and raise an AssertionError if its mean breaks the bound."""
+    if above is None and below is None:
+        raise ValueError("claim needs a bound: above=… or below=…")
+    numbers = tuple(float(v) for v in values)
+    if not numbers or not all(math.isfinite(v) for v in numbers):
+        raise ValueError(f"values must be finite numbers, one for each seed, got {values!r}")
+    made = Claim(statement, numbers, above, below)
+    if get_ipython() is not None:
+        display(made)
+    assert made.holds, str(made)
+    return made

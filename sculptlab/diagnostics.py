@@ -1,0 +1,224 @@
+"""Is this aggregate posterior the prior? Per dimension, per pair and jointly, beside what the prior itself would score."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy import stats
+from sklearn.ensemble import HistGradientBoostingClassifier
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from sculptlab import plots
+from sculptlab.dependence import correlation, distance_correlation
+from sculptlab.kernels import IMQ, Kernel
+from sculptlab.mmd import mmd_test
+from sculptlab.priors import Prior, as_prior
+from sculptlab.validation import choice, codes, whole
+
+DEAD_BELOW = 0.05  # of the prior's standard deviation: the share below which FactorVAE's score prunes a dimension
+FEWEST_ROWS = 20  # below this no test here could tell anything
+REFERENCE_ROWS = 20_000  # prior samples the per-dimension numbers are compared with
+LEVEL = 0.05  # what a p-value must fall under before the verdict speaks of a difference
+FLOOR = "prior"  # the name of the row that shows what the prior itself scores
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What `diagnose` found. Tables are indexed by the name of the codes first.
+
+    per_dimension: mean, std, skew, kurtosis (excess: 0 for a normal), ks (largest gap between the distribution
+    functions) and its p-value, dead.
+    per_pair: correlation; distance_correlation (squared, bias-corrected: 0 if and only if independent).
+    joint: mmd2 (unbiased), mmd2_95 (the 95 % quantile of its permutation null) and mmd_p; c2st (held-out accuracy of a
+    classifier that tells codes from prior; 0.5 is chance) and c2st_p; over pairs of live dimensions the largest
+    |correlation| and the mean distance_correlation; the number of dead dimensions; the rows that entered the joint
+    tests. Its row "prior" is the floor: the same numbers for a second sample of the prior, of the same size.
+    dead: for each name, the dimensions whose std is below 5 % of the prior's.
+    """
+
+    per_dimension: pd.DataFrame
+    per_pair: pd.DataFrame
+    joint: pd.DataFrame
+    dead: dict[str, list[int]]
+    prior: Prior
+    codes: dict[str, np.ndarray] = field(repr=False)
+    seed: int = 0
+
+    def verdict(self, name: str) -> str:
+        """In plain words, what was found about the codes called `name`."""
+        choice("name", name, self.dead)
+        return _verdict(self, name)
+
+    def plot(self, kind: str = "overview") -> plots.Picture:
+        """A picture of the codes against the prior: "overview", "marginals", "pairs" (the most dependent ones) or "corner"."""
+        choice("kind", kind, ("overview", "marginals", "pairs", "corner"))
+        if kind in ("marginals", "corner"):
+            return (plots.marginals if kind == "marginals" else plots.corner)(self.codes, self.prior)
+        if kind == "pairs":
+            means = self.per_pair["distance_correlation"].groupby(["first", "second"]).max()
+            return plots.pairs(self.codes, self.prior, list(means.sort_values(ascending=False).index))
+        return plots.overview(self.codes, self.prior, {name: self._matrix(name) for name in self.codes})
+
+    def _matrix(self, name: str) -> np.ndarray:
+        """The distance correlations of every pair, (d, d), NaN on the diagonal."""
+        matrix = np.full((self.prior.dim, self.prior.dim), np.nan)
+        first, second = np.triu_indices(self.prior.dim, 1)
+        matrix[first, second] = matrix[second, first] = self.per_pair.loc[name]["distance_correlation"].to_numpy()
+        return matrix
+
+    def __repr__(self) -> str:
+        return "\n".join([*self._lines(), "", self.joint.round(4).T.to_string()])
+
+    def _repr_html_(self) -> str:
+        words = "".join(f"<p>{line}</p>" for line in self._lines())
+        return f"{words}{self.joint.round(4).T.to_html()}{self.per_dimension.round(3).to_html(max_rows=24)}"
+
+    def _lines(self) -> list[str]:
+        return [f"{name}: {self.verdict(name)}" for name in self.dead]
+
+
+def diagnose(z: Any, prior: Any, *, max_rows: int = 2000, permutations: int = 200, seed: int = 0) -> Diagnosis:
+    """Compare codes with the prior they should follow.
+
+    z: (n, d) array, tensor or DataFrame of at least 20 rows, or a mapping from names to such codes, for instance the
+    "means" and "samples" of a stochastic encoder, which tell different stories. prior: anything `priors.as_prior`
+    takes, of the same d. Means, spreads and Kolmogorov-Smirnov (two samples, against 20,000 draws of the prior) use
+    every row; MMD (IMQ scaled to the prior, `permutations` shuffles) and the classifier two-sample test (Lopez-Paz and
+    Oquab 2017; gradient-boosted trees, each half of the rows judged by trees grown on the other) use at most `max_rows`
+    drawn by `seed`, against as many of the prior; distance correlation at most 1,000.
+    Raises ValueError for wrong shapes, values that are not finite, fewer rows, or a prior of another dimension.
+    """
+    whole("max_rows", max_rows, least=FEWEST_ROWS)
+    whole("permutations", permutations)
+    generator = torch.Generator().manual_seed(whole("seed", seed, least=0))
+    named = _named(z)
+    dim = next(iter(named.values())).shape[1]
+    prior = as_prior(prior, dim)
+    reference = prior.sample(REFERENCE_ROWS, generator).cpu().double()
+    kernel = IMQ().fit(reference)
+    second = prior.sample(max(map(len, named.values())), generator).cpu().double()
+    # one thread: a team of them spins while it waits, and where other work shares the cores that is ten times slower
+    with threadpool_limits(limits=1):
+        dimensions = {name: _per_dimension(rows, reference) for name, rows in {**named, FLOOR: second}.items()}
+        pairs = {name: _per_pair(rows, seed) for name, rows in {**named, FLOOR: second}.items()}
+        joint = {}
+        for name, rows in {**named, FLOOR: second}.items():
+            shown = rows[torch.randperm(len(rows), generator=generator)[:max_rows]]
+            target = prior.sample(len(shown), generator).cpu().double()
+            tests = _jointly(shown, target, kernel, permutations, seed)
+            joint[name] = {**tests, **_dependence(pairs[name], dimensions[name]["dead"])}
+    del dimensions[FLOOR], pairs[FLOOR]
+    return Diagnosis(
+        per_dimension=pd.concat(dimensions, names=["codes", "dimension"]),
+        per_pair=pd.concat(pairs, names=["codes", "first", "second"]),
+        joint=pd.DataFrame.from_dict(joint, orient="index").rename_axis("codes"),
+        dead={name: [int(i) for i in np.flatnonzero(table["dead"])] for name, table in dimensions.items()},
+        prior=prior,
+        codes={name: rows.numpy() for name, rows in named.items()},
+        seed=seed,
+    )
+
+
+def _named(z: Any) -> dict[str, torch.Tensor]:
+    given = dict(z) if isinstance(z, Mapping) else {"codes": z}
+    if not given:
+        raise ValueError("z must hold at least one set of codes, got an empty mapping")
+    if FLOOR in given:
+        raise ValueError(f"z must not call its codes {FLOOR!r}: that is the row for the prior itself")
+    named: dict[str, torch.Tensor] = {}
+    for name, rows in given.items():
+        label = f"z[{name!r}]" if isinstance(z, Mapping) else "z"
+        dim = next(iter(named.values())).shape[1] if named else None
+        named[str(name)] = codes(label, rows, dim=dim, rows=FEWEST_ROWS).detach().cpu().double()
+    return named
+
+
+def _per_dimension(z: torch.Tensor, reference: torch.Tensor) -> pd.DataFrame:
+    rows, target = z.numpy(), reference.numpy()
+    constant = rows.max(0) == rows.min(0)
+    spread = np.where(constant, 0, rows.std(0))
+    third, fourth = (np.where(constant, np.nan, ((rows - rows.mean(0)) ** k).mean(0)) for k in (3, 4))
+    scale = np.where(constant, 1, spread)
+    gaps = [stats.ks_2samp(rows[:, i], target[:, i], method="asymp") for i in range(rows.shape[1])]
+    return pd.DataFrame(
+        {
+            "mean": rows.mean(0),
+            "std": spread,
+            "skew": third / scale**3,
+            "kurtosis": fourth / scale**4 - 3,
+            "ks": [gap.statistic for gap in gaps],
+            "ks_p": [gap.pvalue for gap in gaps],
+            "dead": spread < DEAD_BELOW * target.std(0),
+        }
+    )
+
+
+def _per_pair(z: torch.Tensor, seed: int) -> pd.DataFrame:
+    first, second = np.triu_indices(z.shape[1], 1)
+    both = {
+        "correlation": correlation(z).numpy()[first, second],
+        "distance_correlation": distance_correlation(z, seed=seed).numpy()[first, second],
+    }
+    return pd.DataFrame(both, index=pd.MultiIndex.from_arrays([first, second], names=["first", "second"]))
+
+
+def _jointly(z: torch.Tensor, target: torch.Tensor, kernel: Kernel, permutations: int, seed: int) -> dict[str, float]:
+    test = mmd_test(z.float(), target.float(), kernel, permutations, seed)
+    accuracy, p_value = _classifier_test(z.numpy(), target.numpy(), seed)
+    return {
+        "mmd2": test.statistic,
+        "mmd2_95": float(np.quantile(test.null, 0.95)),
+        "mmd_p": test.p_value,
+        "c2st": accuracy,
+        "c2st_p": p_value,
+        "rows": len(z),
+    }
+
+
+def _classifier_test(z: np.ndarray, target: np.ndarray, seed: int) -> tuple[float, float]:
+    """Held-out accuracy over both halves, and the chance that coin tosses do as well."""
+    rows = np.concatenate([z, target])
+    is_code = np.arange(len(rows)) < len(z)
+    half = np.concatenate([np.arange(len(z)) % 2, np.arange(len(target)) % 2])
+    right = 0
+    for fold in (0, 1):
+        trees = HistGradientBoostingClassifier(max_iter=50, early_stopping=False, random_state=seed)
+        trees.fit(rows[half != fold], is_code[half != fold])
+        right += int((trees.predict(rows[half == fold]) == is_code[half == fold]).sum())
+    return right / len(rows), float(stats.binom.sf(right - 1, len(rows), 0.5))
+
+
+def _dependence(pairs: pd.DataFrame, dead: pd.Series) -> dict[str, float]:
+    """The summary of the pairs of live dimensions: what a dead one does besides is rounding."""
+    gone = set(np.flatnonzero(dead))
+    live = pairs[[first not in gone and second not in gone for first, second in pairs.index]]
+    return {
+        "largest_correlation": live["correlation"].abs().max(),
+        "distance_correlation": live["distance_correlation"].mean(),
+        "dead": len(gone),
+    }
+
+
+def _verdict(found: Diagnosis, name: str) -> str:
+    row, table, dead = found.joint.loc[name], found.per_dimension.loc[name], found.dead[name]
+    off = [int(i) for i in np.flatnonzero(table["ks_p"] * len(table) < LEVEL) if i not in dead]
+    parts = []
+    if dead:
+        parts.append(f"{len(dead)} of {len(table)} dimensions dead: {_listed(dead)}")
+    if off:
+        parts.append(f"marginals off the prior (Kolmogorov-Smirnov): {_listed(off)}")
+    seen = [words for words, column in (("MMD", "mmd_p"), ("a classifier", "c2st_p")) if row[column] < LEVEL]
+    if seen:
+        parts.append(f"jointly apart, seen by {' and '.join(seen)}")
+    share = f"the classifier is right on {row['c2st']:.0%} (50% is chance)"
+    if not parts:
+        return f"no test here tells the codes from the prior at {row['rows']:.0f} rows; {share}."
+    return f"not the prior. {'; '.join(parts)}; {share}."
+
+
+def _listed(dimensions: list[int]) -> str:
+    shown = ", ".join(str(i) for i in dimensions[:8])
+    return f"{shown} and {len(dimensions) - 8} more" if len(dimensions) > 8 else shown

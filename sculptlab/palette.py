@@ -1,0 +1,55 @@
+"""The palette, named by role, and the `Picture`: a figure that needs neither pyplot nor rcParams."""
+
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+# Okabe and Ito's colours, which stay apart for colour-blind readers; roles that meet in one panel differ in lightness too
+CODES = "#0072B2"
+SAMPLES = "#0072B2"  # of a stochastic encoder: the codes the decoder sees
+MEANS = "#E69F00"
+PRIOR = "#8A8A8A"
+RECONSTRUCTION = "#009E73"
+GOOD = "#009E73"
+BAD = "#D55E00"
+ACCENT = "#CC79A7"
+TEXT = "#333333"
+CLASSES = (
+    "#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#BFA900", "#000000", "#882255", "#999999",
+)  # fmt: skip
+WIDTH = 9.0  # inches: a notebook's column
+
+
+class Picture(Figure):
+    """A matplotlib figure that shows itself in a notebook without pyplot. `.savefig(path)` writes it."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"layout": "constrained", "dpi": 100, "facecolor": "white", **options})
+
+    def _repr_png_(self) -> bytes:
+        buffer = BytesIO()
+        self.savefig(buffer, format="png")
+        return buffer.getvalue()
+
+
+def panels(rows: int = 1, columns: int = 1, *, height: float = 2.8, width: float = WIDTH) -> tuple[Picture, np.ndarray]:
+    """A picture `width` inches wide and its (rows, columns) axes, each row `height` inches high."""
+    picture = Picture(figsize=(width, height * rows))
+    axes = picture.subplots(rows, columns, squeeze=False)
+    for ax in axes.flat:
+        style(ax)
+    return picture, axes
+
+
+def style(ax: Axes, *, title: str | None = None, x: str | None = None, y: str | None = None) -> Axes:
+    """The house's look on `ax`, with its title and axis names if given."""
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.spines[["left", "bottom"]].set_color(TEXT)
+    ax.tick_params(labelsize=8, color=TEXT, labelcolor=TEXT, length=3)
+    for text, write in ((title, ax.set_title), (x, ax.set_xlabel), (y, ax.set_ylabel)):
+        if text is not None:
+            write(text, fontsize=10 if write == ax.set_title else 9, color=TEXT)
+    return ax

@@ -1,0 +1,149 @@
+"""A Run: a trained model with its history, and what one does with it: encode, decode, sample, measure, save."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from sculptlab.autoencoders import Posterior
+from sculptlab.objectives import Objective
+from sculptlab.priors import as_prior
+from sculptlab.validation import codes as valid_codes
+from sculptlab.validation import finite, whole
+
+CHUNK = 4096  # rows through the network at once, when no gradient is needed
+
+
+def pick_device(device: str | torch.device) -> torch.device:
+    """The device named, or for "auto" the first GPU if there is one, else the CPU."""
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        picked = torch.device(device)
+        torch.empty(0, device=picked)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"device must be 'auto' or a torch device of this machine, got {device!r} ({error})") from error
+    return picked
+
+
+def as_images(data: Any, model: Any = None) -> Tensor:
+    """The images of a Dataset, tensor or array as they are stored, checked against what `model` takes and puts out."""
+    images = data.images if hasattr(data, "images") else data
+    images = images if isinstance(images, Tensor) else torch.as_tensor(np.asarray(images))
+    if images.dtype == torch.float64:
+        images = images.float()
+    if images.dtype not in (torch.uint8, torch.float32):
+        raise TypeError(f"data must be uint8 or floats, got {images.dtype}")
+    if images.ndim < 2 or images.numel() == 0:
+        raise ValueError(f"data must have shape (n, ...) with at least one row, got {tuple(images.shape)}")
+    shape = getattr(model, "image_shape", None)
+    if shape is not None and tuple(images.shape[1:]) != tuple(shape):
+        raise ValueError(f"data must have shape (n, {', '.join(map(str, shape))}) for this model, got {tuple(images.shape)}")
+    finite("data", images)
+    if getattr(model, "output", None) == "sigmoid" and images.is_floating_point():
+        low, high = images.min().item(), images.max().item()
+        if low < 0 or high > 1:
+            raise ValueError(
+                f"data must lie in [0, 1] for a model with output='sigmoid', got [{low:g}, {high:g}]: "
+                "rescale it, or build the model with output='linear'"
+            )
+    return images
+
+
+def as_unit_floats(images: Tensor) -> Tensor:
+    """uint8 as float32 / 255; floats as they are."""
+    return images.float() / 255 if images.dtype == torch.uint8 else images
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """What `fit` returns.
+
+    model      the trained model, in eval mode, on the device it was trained on.
+    objective  what it was trained for.
+    rows       the logged steps; `history` is the same as a DataFrame.
+    seed, steps, stopped   as trained; stopped is "interrupted" after Ctrl-C, else None.
+    """
+
+    model: Any
+    objective: Objective
+    rows: list[dict[str, float]] = field(repr=False)
+    seed: int
+    steps: int
+    stopped: str | None = None
+
+    @cached_property
+    def history(self) -> pd.DataFrame:
+        """A row per logged step: step, loss, reconstruction and the regularisers (nats per image), seconds."""
+        return pd.DataFrame(self.rows).astype({"step": int})
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.model.parameters()).device
+
+    def encode(self, data: Any) -> Any:
+        """Codes (n, dim) of a Dataset, tensor or array: a stochastic encoder's *means*. NumPy in, NumPy out."""
+        return self._map(data, self.model.encode)
+
+    def codes(self, data: Any, seed: int = 0) -> dict[str, Any]:
+        """Every kind of code the model has, by name: {"codes"}, or {"means", "samples"} for a stochastic encoder.
+
+        Samples are one draw from each image's posterior, with `seed`.
+        """
+        if not getattr(self.model, "stochastic", False):
+            return {"codes": self.encode(data)}
+        posterior = self.posterior(data)
+        generator = torch.Generator().manual_seed(whole("seed", seed, least=0))
+        return {"means": _like(posterior.mean, data), "samples": _like(posterior.sample(generator), data)}
+
+    def posterior(self, data: Any) -> Posterior:
+        """q(z|x) of each image, as tensors on the CPU; a ValueError for a deterministic encoder."""
+
+        def both(images: Tensor) -> Tensor:
+            posterior = self.model.posterior(images)
+            return torch.stack([posterior.mean, posterior.log_variance])
+
+        return Posterior(*self._chunks(as_images(data, self.model), both, axis=1))
+
+    def decode(self, codes: Any) -> Any:
+        """Images (n, *image_shape) of codes (n, dim). NumPy in, NumPy out."""
+        z = valid_codes("codes", codes, dim=getattr(self.model, "dim", None), rows=1)
+        return _like(self._chunks(z.float(), self.model.decode), codes)
+
+    def reconstruct(self, data: Any) -> Any:
+        """The images decoded from their codes (means): (n, *image_shape). NumPy in, NumPy out."""
+        return self._map(data, lambda images: self.model.decode(self.model.encode(images)))
+
+    def reconstruction_error(self, data: Any) -> float:
+        """Mean squared error per pixel of `reconstruct`, in squared units of the data; give held-out images."""
+        images = as_images(data, self.model)
+
+        def error(x: Tensor) -> Tensor:
+            return (self.model.decode(self.model.encode(x)) - x).square().flatten(1).mean(1)
+
+        return self._chunks(images, error).double().mean().item()
+
+    def sample(self, n: int, *, prior: Any = None, seed: int = 0) -> Tensor:
+        """`n` new images, decoded from draws of the prior: the objective's own, or `prior` (anything `priors.as_prior` takes)."""
+        dim = self.model.dim
+        source = as_prior(prior, dim=dim) if prior is not None else self.objective.prior_for(dim)
+        if source is None:
+            raise ValueError(f"prior must be given: {self.objective!r} pulls the codes towards none")
+        generator = torch.Generator().manual_seed(whole("seed", seed, least=0))
+        return self.decode(source.sample(whole("n", n), generator=generator))
+
+    def _map(self, data: Any, function: Callable[[Tensor], Tensor]) -> Any:
+        return _like(self._chunks(as_images(data, self.model), function), data)
+
+    def _chunks(self, rows: Tensor, function: Callable[[Tensor], Tensor], axis: int = 0) -> Tensor:
+        with torch.no_grad():
+            return torch.cat([function(as_unit_floats(part.to(self.device))) for part in rows.split(CHUNK)], axis).cpu()
+
+
+def _like(result: Tensor, given: Any) -> Any:
+    return result.numpy() if isinstance(given, np.ndarray) else result

@@ -1,0 +1,257 @@
+"""Training: `steps()` yields one record per step, `fit()` drains it with a history, a progress bar and checkpoints."""
+
+import math
+import os
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from sculptlab.checkpoints import read_checkpoint, write_checkpoint
+from sculptlab.objectives import as_objective
+from sculptlab.runs import Run, as_images, as_unit_floats, pick_device
+from sculptlab.validation import choice, number, whole
+
+CHECKPOINT_SECONDS = 60.0
+EXPLODED = 1e3  # a loss this many times its first value is past recovery
+CHECK_EVERY = 50  # on a GPU, where reading the loss makes the device wait
+
+
+class Record(NamedTuple):
+    """One training step: its number (from 1) and its terms, detached 0-d tensors on the training device."""
+
+    step: int
+    terms: dict[str, Tensor]
+
+
+class DivergenceError(RuntimeError):
+    """The loss became NaN, infinite or absurdly large; the model holds the weights from before that step."""
+
+
+class Training:
+    """All the state of a run in progress: what a checkpoint saves and `advance` moves on by one step."""
+
+    def __init__(
+        self, model: nn.Module, data: Any, objective: Any, *, batch_size: int, learning_rate: float, decay_over: int | None,
+        seed: int, device: str | torch.device,
+    ) -> None:  # fmt: skip
+        self.model, self.objective = model, as_objective(objective)
+        self.device = pick_device(device)
+        self.images = as_images(data, model).to(self.device)
+        self.batch_size = whole("batch_size", batch_size)
+        if self.batch_size > len(self.images):
+            raise ValueError(f"batch_size must be at most the {len(self.images)} rows of the data, got {batch_size}")
+        self.learning_rate = number("learning_rate", learning_rate, above=0)
+        self.decay_over = None if decay_over is None else whole("decay_over", decay_over)
+        self.seed = whole("seed", seed, least=0)
+        self.step, self.first_loss = 0, math.nan
+        self.generator = torch.Generator(self.device).manual_seed(self.seed)
+        model.to(self.device)
+        self.optimiser = torch.optim.Adam(model.parameters(), lr=self.learning_rate, fused=True)
+        self._make_adversaries()
+        self._order = torch.empty(0)
+
+    def _make_adversaries(self) -> None:
+        with torch.random.fork_rng(devices=[]):
+            torch.random.default_generator.manual_seed(self.seed)
+            made = self.objective.adversaries(getattr(self.model, "dim", 0))
+        self.adversaries = {name: adversary.to(self.device) for name, adversary in made.items()}
+        self.adversary_optimisers = {
+            name: torch.optim.Adam(a.parameters(), lr=a.learning_rate, betas=a.betas, fused=True)
+            for name, a in self.adversaries.items()
+        }
+
+    def _next_images(self) -> Tensor:
+        """The next batch, each epoch in a new order that depends on (seed, epoch) alone; a last short batch is left out."""
+        per_epoch = len(self.images) // self.batch_size
+        epoch, position = divmod(self.step, per_epoch)
+        if position == 0 or not len(self._order):
+            shuffle = torch.Generator().manual_seed((self.seed << 32) + epoch)
+            self._order = torch.randperm(len(self.images), generator=shuffle).to(self.device)
+        rows = self._order[position * self.batch_size : (position + 1) * self.batch_size]
+        return as_unit_floats(self.images[rows])
+
+    def advance(self) -> Record:
+        """Take one optimiser step of the model, then one of each adversary on the same codes."""
+        if self.decay_over is not None:
+            share = min(self.step / self.decay_over, 1.0)
+            self.optimiser.param_groups[0]["lr"] = self.learning_rate * 0.5 * (1 + math.cos(math.pi * share))
+        batch = self.objective.batch(self.model, self._next_images(), len(self.images), self.generator)
+        terms = self.objective.terms(batch, self.adversaries)
+        self._check(terms["loss"])
+        self.optimiser.zero_grad()
+        terms["loss"].backward()
+        self.optimiser.step()
+        if self.adversaries:
+            self._advance_adversaries(batch.codes.detach())
+        self.step += 1
+        return Record(self.step, {name: value.detach() for name, value in terms.items()})
+
+    def _advance_adversaries(self, codes: Tensor) -> None:
+        for name, adversary in self.adversaries.items():
+            self.adversary_optimisers[name].zero_grad()  # drops what the model's own step left behind
+            adversary.loss(codes, self.generator).backward()
+            self.adversary_optimisers[name].step()
+
+    def _check(self, loss: Tensor) -> None:
+        if self.device.type != "cpu" and self.step % CHECK_EVERY:
+            return
+        value = loss.item()
+        if math.isnan(self.first_loss):
+            self.first_loss = value
+        if not math.isfinite(value) or abs(value) > EXPLODED * max(abs(self.first_loss), 1.0):
+            raise DivergenceError(
+                f"the loss was {value:.4g} at step {self.step + 1} (first: {self.first_loss:.4g}). The model keeps its weights "
+                f"from before that step. Try a smaller learning_rate (now {self.learning_rate:g}), a smaller weight in "
+                f"{self.objective!r}, a larger batch_size (now {self.batch_size}), or data scaled to [0, 1]."
+            )
+
+    def settings(self) -> dict[str, Any]:
+        """What must agree for a checkpoint to go on with this training."""
+        shapes = {name: str(tuple(value.shape)) for name, value in self.model.state_dict().items()}
+        return {
+            "model": shapes, "objective": repr(self.objective), "data": str(tuple(self.images.shape)),
+            "batch_size": self.batch_size, "learning_rate": self.learning_rate, "seed": self.seed,
+            "device": self.device.type,
+        }  # fmt: skip
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "step": self.step, "first_loss": self.first_loss, "generator": self.generator.get_state(),
+            "model": self.model.state_dict(), "optimiser": self.optimiser.state_dict(),
+            "adversaries": {name: a.state_dict() for name, a in self.adversaries.items()},
+            "adversary_optimisers": {name: o.state_dict() for name, o in self.adversary_optimisers.items()},
+        }  # fmt: skip
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.step, self.first_loss = state["step"], state["first_loss"]
+        self.generator.set_state(state["generator"])
+        self.model.load_state_dict(state["model"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        for name, adversary in self.adversaries.items():
+            adversary.load_state_dict(state["adversaries"][name])
+            self.adversary_optimisers[name].load_state_dict(state["adversary_optimisers"][name])
+        self._order = torch.empty(0)
+
+
+def steps(
+    model: nn.Module,
+    data: Any,
+    objective: Any,
+    *,
+    batch_size: int = 256,
+    learning_rate: float = 1e-3,
+    decay_over: int | None = None,
+    seed: int = 0,
+    device: str | torch.device = "auto",
+) -> Iterator[Record]:
+    """Train `model` without end, one step for each record taken; `fit` says what the arguments mean.
+
+    decay_over   the learning rate falls to 0 along half a cosine over this many steps; None keeps it constant.
+    Arguments are checked at the call, before the first record. Stopping early leaves a usable model.
+    """
+    training = Training(
+        model, data, objective, batch_size=batch_size, learning_rate=learning_rate, decay_over=decay_over, seed=seed,
+        device=device,
+    )  # fmt: skip
+    return _advance_forever(training)
+
+
+def _advance_forever(training: Training) -> Iterator[Record]:
+    training.model.train()
+    while True:
+        yield training.advance()
+
+
+def fit(
+    model: nn.Module,
+    data: Any,
+    objective: Any,
+    *,
+    steps: int = 2000,
+    batch_size: int = 256,
+    learning_rate: float = 1e-3,
+    schedule: str = "cosine",
+    seed: int = 0,
+    device: str | torch.device = "auto",
+    log_every: int | None = None,
+    progress: bool = True,
+    checkpoint: str | os.PathLike[str] | None = None,
+) -> Run:
+    """Train `model` in place for `steps` steps of Adam and return the Run: model, history, and what to do with them.
+
+    model          any module with encode and decode (`build_autoencoder`); a stochastic one with posterior besides. With a
+                   function as objective: any module at all.
+    data           a Dataset, or images (n, ...) as tensor or array: floats in the range the model puts out, or uint8, which
+                   is scaled by 1/255. Kept whole on the device.
+    objective      an `objectives` object, or a function (model, images, generator) -> loss.
+    schedule       "cosine": the learning rate falls to 0 along half a cosine; "constant": it stays.
+    seed           of batch order, noise and adversaries. The same seed and model give the same bits on the same CPU.
+    device         "auto": the GPU if there is one, else the CPU; or any torch device.
+    log_every      steps between rows of the history; None logs about 200 rows.
+    checkpoint     a file: saved whole every minute and at the end. If it is there, training goes on from it, to the same bits.
+    Raises ValueError/TypeError for unusable arguments, DivergenceError when the loss explodes. Ctrl-C ends training with a
+    warning and returns the Run so far (`run.stopped` says so).
+    """
+    total = whole("steps", steps)
+    choice("schedule", schedule, ("cosine", "constant"))
+    every = whole("log_every", log_every) if log_every is not None else max(1, total // 200)
+    training = Training(
+        model, data, objective, batch_size=batch_size, learning_rate=learning_rate,
+        decay_over=total if schedule == "cosine" else None, seed=seed, device=device,
+    )  # fmt: skip
+    path = None if checkpoint is None else Path(checkpoint)
+    rows = _resume(training, path)
+    stopped = None
+    try:
+        _drain(training, rows, total, every, progress, path)
+    except KeyboardInterrupt:
+        stopped = "interrupted"
+        warnings.warn(f"interrupted after {training.step} of {total} steps: the model is usable as it is", stacklevel=2)
+    finally:
+        model.eval()
+        training.optimiser.zero_grad()
+        _save(training, rows, path)
+    return Run(model, training.objective, rows, seed=training.seed, steps=training.step, stopped=stopped)
+
+
+def _drain(training: Training, rows: list[dict[str, float]], total: int, every: int, progress: bool, path: Path | None) -> None:
+    started, saved = time.perf_counter(), time.perf_counter()
+    before = rows[-1]["seconds"] if rows else 0.0
+    with tqdm(total=total, initial=training.step, disable=not progress, delay=1.0, unit="step", leave=False) as bar:
+        training.model.train()
+        while training.step < total:
+            record = training.advance()
+            if record.step % every and record.step != total and record.step != 1:
+                continue
+            now = time.perf_counter()
+            rows.append(
+                {
+                    "step": record.step,
+                    **{k: v.item() for k, v in record.terms.items()},
+                    "seconds": before + now - started,
+                }
+            )
+            bar.update(record.step - bar.n)
+            bar.set_postfix(loss=f"{rows[-1]['loss']:.4g}", refresh=False)
+            if path is not None and now - saved > CHECKPOINT_SECONDS:
+                _save(training, rows, path)
+                saved = now
+
+
+def _save(training: Training, rows: list[dict[str, float]], path: Path | None) -> None:
+    if path is not None and training.step:
+        write_checkpoint(path, {"settings": training.settings(), "state": training.state(), "rows": rows})
+
+
+def _resume(training: Training, path: Path | None) -> list[dict[str, float]]:
+    if path is None or not path.exists():
+        return []
+    saved = read_checkpoint(path, training.settings())
+    training.restore(saved["state"])
+    return list(saved["rows"])

@@ -1,0 +1,235 @@
+"""The commands: their exit codes, what they print, and a JupyterLab that really opens the first page."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+
+import sculptlab
+from sculptlab import cli, downloads, folders, pages, sources
+from sculptlab.pages import Report, Verdict
+
+
+def code_of(*words):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(words)
+    return stop.value.code
+
+
+def report(path, **changes):
+    verdict = Verdict("x", True, 1.0, 0.0, 3, "> 0")
+    given = {"seconds": 2.0, "cells": (), "claims": (verdict,), "error": None, "swallowed": ()} | changes
+    return Report(path.stem, path, path.with_suffix(".html"), **given)
+
+
+@pytest.fixture
+def ran(monkeypatch):
+    """Two pages, and `pages.execute` replaced: nothing runs, the calls are noted."""
+    calls = []
+    monkeypatch.setattr(pages, "every", lambda: [Path("00_a.ipynb"), Path("01_b.ipynb")])
+    monkeypatch.setattr(pages, "execute", lambda path, *rest: calls.append((path.stem, *rest)) or report(path))
+    return calls
+
+
+def test_version_and_help(capsys):
+    assert code_of("--version") == 0
+    assert capsys.readouterr().out == f"sculptlab {sculptlab.__version__}\n"
+    assert code_of("--help") == 0
+    said = capsys.readouterr().out
+    assert [command for command in ("lab", "run", "doctor", "fetch") if f"\n    {command} " not in said] == []
+    assert code_of("run", "--help") == 0
+    assert "--profile {fast,full}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "required: COMMAND"),
+        (["teach"], "invalid choice: 'teach'"),
+        (["run", "--profile", "quick"], "invalid choice: 'quick'"),
+        (["run", "--seed", "-1"], "must be a whole number >= 0, got '-1'"),
+        (["run", "--seed", "x"], "must be a whole number >= 0, got 'x'"),
+        (["doctor", "--", "--port=1"], "only `sculptlab lab` passes words after -- on"),
+        (["fetch", "mnist", "cifar10"], "unrecognized arguments: cifar10"),
+    ],
+)
+def test_wrong_usage_exits_with_2(capsys, words, message):
+    assert code_of(*words) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_the_installed_command_starts_without_torch():
+    command = [sys.executable, "-X", "importtime", "-m", "sculptlab.cli", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    loaded = {line.rsplit("|", 1)[-1].strip().split(".")[0] for line in done.stderr.splitlines()}
+    assert "argparse" in loaded
+    assert not loaded & {"torch", "numpy", "nbclient", "matplotlib", "IPython"}
+
+
+def test_run_takes_every_page_by_default(ran, capsys):
+    assert cli.main(["run"]) == 0
+    assert ran == [("00_a", Path("executed"), None, None), ("01_b", Path("executed"), None, None)]
+    assert "2 page(s) in 4.0 s, 2 of 2 claims hold\n" in capsys.readouterr().out
+
+
+def test_run_passes_its_options_on(ran, tmp_path):
+    assert cli.main(["run", "1", "--profile", "full", "--seed", "5", "--out", str(tmp_path)]) == 0
+    assert ran == [("01_b", tmp_path, "full", 5)]
+
+
+def test_run_names_an_unknown_page_before_running_any(ran, capsys):
+    assert cli.main(["run", "00", "07"]) == 2
+    assert "got '07'; the pages: 00_a, 01_b" in capsys.readouterr().err
+    assert ran == []
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"error": "ValueError: no"},
+        {"swallowed": ("ValueError: late",)},
+        {"claims": (Verdict("x", False, 0.0, 0.0, 3, "> 1"),)},
+    ],
+)
+def test_run_fails_if_a_page_does_and_runs_the_others(ran, monkeypatch, capsys, wrong):
+    monkeypatch.setattr(pages, "execute", lambda path, *_: report(path, **(wrong if path.stem == "00_a" else {})))
+    assert cli.main(["run"]) == 1
+    said = capsys.readouterr().out
+    assert "FAILED: 00_a" in said
+    assert "01_b  ok" in said
+
+
+def test_an_interrupted_run_exits_with_130(ran, monkeypatch, capsys):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pages, "execute", interrupt)
+    assert cli.main(["run", "00"]) == 130
+    assert "interrupted" in capsys.readouterr().err
+
+
+def test_run_into_a_file_is_one_readable_line(tmp_path, capsys):
+    (tmp_path / "page.ipynb").write_text(nbformat.writes(new_notebook(cells=[new_code_cell("1")])))
+    (tmp_path / "file").touch()
+    assert cli.main(["run", str(tmp_path / "page.ipynb"), "--out", str(tmp_path / "file")]) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_reader_who_leaves_early_sees_no_error():
+    command = f"{sys.executable} -m sculptlab.cli fetch | true"
+    done = subprocess.run(["bash", "-c", f"{command}; exit ${{PIPESTATUS[0]}}"], capture_output=True, text=True)
+    assert done.stderr == ""
+
+
+def test_fetch_lists_the_names(capsys):
+    assert cli.main(["fetch"]) == 0
+    assert capsys.readouterr().out.split()[2:] == list(sources.NAMES)
+
+
+def test_fetch_says_where(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(downloads, "fetch", lambda name: tmp_path / name)
+    assert cli.main(["fetch", "mnist"]) == 0
+    assert capsys.readouterr().out == f"mnist: {tmp_path / 'mnist'}\n"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [downloads.DataNotFound("put it there"), OSError("disk full"), ImportError("no torch")],
+    ids=lambda e: type(e).__name__,
+)
+def test_fetch_fails_in_words(monkeypatch, capsys, error):
+    def fetch(name):
+        raise error
+
+    monkeypatch.setattr(downloads, "fetch", fetch)
+    assert cli.main(["fetch", "mnist"]) == 1
+    assert capsys.readouterr().err.startswith(f"sculptlab: {error}")
+
+
+def test_fetch_refuses_an_unknown_name(capsys):
+    assert cli.main(["fetch", "mnits"]) == 1
+    assert "got 'mnits'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("root", [True, False])
+def test_lab_command(tmp_path, root):
+    (tmp_path / pages.START).touch()
+    command = cli.lab_command(tmp_path, ["--port=9000"], root=root)
+    assert command[:3] == [sys.executable, "-m", "jupyterlab"]
+    assert f"--ServerApp.root_dir={tmp_path}" in command
+    assert "--LabApp.default_url=/lab/tree/00_start_here.ipynb" in command
+    assert ("--allow-root" in command) is root
+    assert command[-1] == "--port=9000"
+
+
+def test_lab_becomes_jupyterlab_on_the_clones_pages(monkeypatch):
+    became = []
+    monkeypatch.setattr(os, "execve", lambda *call: became.append(call) or sys.exit(0))
+    assert code_of("lab", "--", "--no-browser", "--port=9000") == 0
+    ((program, command, environment),) = became
+    assert program == sys.executable
+    assert command == cli.lab_command(pages.folder(), ["--no-browser", "--port=9000"])
+    assert environment["JUPYTER_PREFER_ENV_PATH"] == "1"
+
+
+def test_lab_from_a_wheel_works_on_a_copy(monkeypatch, tmp_path, capsys):
+    source = tmp_path / "site" / "share" / "notebooks"
+    source.mkdir(parents=True)
+    (source / pages.START).write_text("theirs")
+    monkeypatch.setattr(folders, "clone", lambda: None)
+    monkeypatch.setattr(pages, "_PACKAGE", tmp_path / "site")
+    monkeypatch.setattr(os, "execve", lambda *call: sys.exit(0))
+    monkeypatch.chdir(tmp_path)
+    assert code_of("lab") == 0
+    mine = tmp_path / "sculptlab-notebooks" / pages.START
+    assert mine.read_text() == "theirs"
+    mine.write_text("mine")
+    assert code_of("lab") == 0
+    assert mine.read_text() == "mine"
+    assert f"kept your changed {mine}" in capsys.readouterr().out
+
+
+def answer(url):
+    with urllib.request.urlopen(url, timeout=5) as reply:
+        return reply.geturl(), reply.read()
+
+
+@pytest.fixture
+def server(tmp_path):
+    """The address of a JupyterLab started by our command on a folder with one page, without user settings."""
+    (tmp_path / "pages").mkdir()
+    (tmp_path / "pages" / pages.START).write_text(nbformat.writes(new_notebook(cells=[new_code_cell("40 + 2")])))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    extra = ["--no-browser", f"--port={port}", "--ServerApp.port_retries=0", "--IdentityProvider.token="]
+    places = ("JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR", "JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR")
+    environment = os.environ | {name: str(tmp_path / name) for name in places}
+    with (tmp_path / "log").open("w") as log:
+        lab = subprocess.Popen(cli.lab_command(tmp_path / "pages", extra), env=environment, stdout=log, stderr=log)
+    address = f"http://127.0.0.1:{port}"
+    for _ in range(300):
+        try:
+            answer(f"{address}/api")
+            break
+        except OSError:
+            assert lab.poll() is None, (tmp_path / "log").read_text()
+            time.sleep(0.1)
+    yield address
+    lab.terminate()
+    lab.wait(20)
+
+
+def test_lab_really_opens_the_first_page(server):
+    assert "version" in json.loads(answer(f"{server}/api")[1])
+    assert answer(server)[0] == f"{server}/lab/tree/00_start_here.ipynb"
+    page = json.loads(answer(f"{server}/api/contents/00_start_here.ipynb")[1])
+    assert page["content"]["cells"][0]["source"] == "40 + 2"

@@ -1,0 +1,185 @@
+"""Each check of `sculptlab doctor`: fine here, and with its remedy once the thing it looks at is broken."""
+
+import importlib
+import shutil
+import sys
+from collections import namedtuple
+from importlib import metadata
+from types import SimpleNamespace
+
+import pytest
+
+from sculptlab import cli, doctor, downloads, folders, pages, sources
+from sculptlab.doctor import Finding
+
+Usage = namedtuple("Usage", "total used free")
+
+
+def failing_import(monkeypatch, name, error):
+    real = importlib.import_module
+
+    def load(wanted, *rest):
+        if wanted == name:
+            raise error
+        return real(wanted, *rest)
+
+    monkeypatch.setattr(importlib, "import_module", load)
+
+
+def test_a_finding_is_one_line_and_its_remedy_another():
+    assert str(Finding("GPU", None, "none")).split() == ["note", "GPU", "none"]
+    assert str(Finding("torch", False, "gone", "install it")).splitlines()[1].strip() == "-> install it"
+
+
+@pytest.mark.parametrize("check", [doctor.python, doctor.package, doctor.torch, doctor.widgets, doctor.disk])
+def test_check_is_content_here(check):
+    assert check().ok, check()
+
+
+def test_an_old_python_is_a_problem(monkeypatch):
+    monkeypatch.setattr(doctor, "OLDEST_PYTHON", (99, 0))
+    assert not doctor.python().ok
+    assert "install Python 99.0" in doctor.python().remedy
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "remedy"),
+    [
+        ("torch", ModuleNotFoundError("No module named 'torch'"), "-m pip install torch torchvision"),
+        ("torch", OSError("libcudart.so.12: cannot open shared object file"), "reinstall both"),
+        ("torchvision", RuntimeError("operator torchvision::nms does not exist"), "do not fit each other"),
+    ],
+)
+def test_a_broken_torch_is_a_problem(monkeypatch, name, error, remedy):
+    failing_import(monkeypatch, name, error)
+    found = doctor.torch()
+    assert found.ok is False
+    assert str(error) in found.detail
+    assert remedy in found.remedy
+
+
+@pytest.mark.parametrize("driver", [None, "/usr/bin/nvidia-smi"])
+def test_no_gpu_is_a_note(monkeypatch, driver):
+    monkeypatch.setattr(importlib, "import_module", lambda name: SimpleNamespace(cuda=SimpleNamespace(is_available=bool)))
+    monkeypatch.setattr(shutil, "which", lambda name: driver)
+    found = doctor.gpu()
+    assert found.ok is None
+    assert "everything runs on the CPU" in found.detail
+    assert ("pytorch.org" in found.remedy) is bool(driver)
+
+
+def test_a_gpu_is_named(monkeypatch):
+    cuda = SimpleNamespace(is_available=lambda: True, device_count=lambda: 1, get_device_name=lambda i: f"Card {i}")
+    monkeypatch.setattr(importlib, "import_module", lambda name: SimpleNamespace(cuda=cuda))
+    assert doctor.gpu() == Finding("GPU", True, "Card 0")
+
+
+def test_a_gpu_cannot_be_seen_without_torch(monkeypatch):
+    failing_import(monkeypatch, "torch", ImportError("no torch"))
+    assert doctor.gpu().ok is None
+
+
+def test_data_sets_are_bundled_found_or_to_be_fetched(monkeypatch, tmp_path):
+    monkeypatch.setattr(downloads, "locate", lambda name: tmp_path if name == "mnist" else None)
+    found = {finding.name.removeprefix("data: "): finding for finding in doctor.data()}
+    assert list(found) == list(sources.NAMES)
+    assert {found[name].detail for name in ("digits", "patches", "sprites")} == {"bundled"}
+    assert (found["mnist"].ok, found["mnist"].detail) == (True, f"found in {tmp_path}")
+    assert (found["cifar10"].ok, found["cifar10"].remedy) == (None, "sculptlab fetch cifar10")
+
+
+def test_a_data_folder_that_is_a_file_is_a_problem(monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("SCULPTLAB_DATA", str(tmp_path / "file"))
+    found = {finding.name: finding for finding in doctor.data()}["data: mnist"]
+    assert found.ok is False
+    assert "SCULPTLAB_DATA" in found.remedy
+
+
+def test_a_cache_that_cannot_be_written_is_a_problem(monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(folders, "cache", lambda: tmp_path / "file" / "below")
+    assert doctor.cache().ok is False
+    assert "SCULPTLAB_DATA" in doctor.cache().remedy
+    monkeypatch.setattr(folders, "cache", lambda: tmp_path / "new")
+    assert doctor.cache().ok is not False
+
+
+def test_little_space_is_noticed(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(folders, "cache", lambda: tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: Usage(1e9, 9e8, 1e8))
+    assert doctor.cache().ok is None
+    assert "free some space" in doctor.cache().remedy
+    assert doctor.disk().ok is False
+    assert "free some space" in doctor.disk().remedy
+
+
+def test_a_working_folder_that_cannot_be_written_is_noted(monkeypatch):
+    monkeypatch.setattr(doctor.os, "access", lambda *_: False)
+    assert doctor.disk().ok is None
+    assert "--out" in doctor.disk().remedy
+
+
+def test_missing_widgets_are_a_problem(monkeypatch):
+    def version(name):
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", version)
+    assert doctor.widgets().ok is False
+    assert "pip install ipywidgets" in doctor.widgets().remedy
+
+
+def test_a_missing_labextension_is_a_problem(monkeypatch, tmp_path):
+    monkeypatch.setattr("jupyter_core.paths.jupyter_path", lambda *_: [str(tmp_path)])
+    assert doctor.widgets().ok is False
+    assert "jupyterlab_widgets" in doctor.widgets().remedy
+
+
+def test_the_kernel_really_answers():
+    assert doctor._ask_kernel("6*7") == "42"
+
+
+@pytest.mark.parametrize("answer", ["3", RuntimeError("Kernel didn't respond in 60 seconds")])
+def test_a_kernel_that_does_not_answer_is_a_problem(monkeypatch, answer):
+    def ask(expression):
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(doctor, "_ask_kernel", ask)
+    assert doctor.kernel().ok is False
+    assert str(answer) in doctor.kernel().detail
+    assert "ipykernel" in doctor.kernel().remedy
+
+
+def test_a_kernel_that_dies_at_its_start_is_a_problem(monkeypatch):
+    monkeypatch.setattr(
+        "ipykernel.kernelspec.make_ipkernel_cmd", lambda *_, **__: [sys.executable, "-c", "exit(3)", "{connection_file}"]
+    )
+    assert doctor.kernel().ok is False
+
+
+def test_missing_notebooks_are_a_problem(monkeypatch, tmp_path):
+    monkeypatch.setattr(pages, "_PACKAGE", tmp_path)
+    monkeypatch.setattr(folders, "clone", lambda: None)
+    assert "reinstall" in doctor.notebooks().remedy
+    (tmp_path / "share" / "notebooks").mkdir(parents=True)
+    assert doctor.notebooks().ok is False
+    (tmp_path / "share" / "notebooks" / "00_start_here.ipynb").touch()
+    assert doctor.notebooks().ok is True
+
+
+@pytest.mark.parametrize("place", [None, "/usr/bin/chromium"])
+def test_chromium_is_optional(monkeypatch, place):
+    monkeypatch.setattr(shutil, "which", lambda name: place)
+    assert doctor.chromium().ok is (True if place else None)
+
+
+def test_the_exit_code_counts_problems_alone(monkeypatch, capsys):
+    note, problem = Finding("a", None, "absent", "fetch it"), Finding("b", False, "broken", "mend it")
+    monkeypatch.setattr(doctor, "CHECKS", (lambda: note,))
+    assert cli.main(["doctor"]) == 0
+    monkeypatch.setattr(doctor, "CHECKS", (lambda: [note], lambda: problem))
+    assert cli.main(["doctor"]) == 1
+    assert "mend it" in capsys.readouterr().out

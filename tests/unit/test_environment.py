@@ -1,0 +1,63 @@
+"""The ways to install agree: pyproject.toml, environment.yml, README.md and what CI runs."""
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import yaml
+from packaging.requirements import Requirement
+
+import sculptlab
+
+ROOT = Path(__file__).resolve().parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+CONDA_NAMES = {"torch": "pytorch"}
+
+
+def bounds(lines):
+    """Each requirement's name (as conda-forge has it) with its version bounds."""
+    wanted = [Requirement(line) for line in lines]
+    return {CONDA_NAMES.get(one.name, one.name): str(one.specifier) for one in wanted}
+
+
+def test_conda_and_pip_want_the_same():
+    conda = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+    assert (conda["name"], conda["channels"]) == ("sculptlab", ["conda-forge"])
+    plain = [line for line in conda["dependencies"] if isinstance(line, str)]
+    (by_pip,) = (line["pip"] for line in conda["dependencies"] if isinstance(line, dict))
+    assert by_pip[-1] == "-e ."
+    ours = bounds(plain + by_pip[:-1])
+    assert ours.pop("python") == PROJECT["requires-python"]
+    assert ours.pop("pip") == ""
+    assert ours == bounds(PROJECT["dependencies"] + PROJECT["optional-dependencies"]["test"])
+
+
+def test_every_requirement_has_a_lower_bound():
+    for name, bound in bounds(PROJECT["dependencies"] + PROJECT["optional-dependencies"]["test"]).items():
+        assert bound.startswith(">="), name
+
+
+def test_the_version_is_said_once():
+    assert PROJECT["version"] == sculptlab.__version__
+
+
+def test_ci_runs_the_readme_test_line():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    fenced = "\n".join(re.findall(r"^```\w*\n(.*?)^```", readme, re.DOTALL | re.MULTILINE))
+    lines = [line.strip() for line in fenced.splitlines() if "-m venv" in line and "-m pytest" in line]
+    assert len(lines) == 1, "README.md has one line that sets everything up and passes the tests"
+    assert lines[0] in (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
+
+
+def test_ci_script_parses_and_can_be_run():
+    script = ROOT / ".ci" / "run"
+    assert os.access(script, os.X_OK)
+    subprocess.run(["bash", "-n", script], check=True)
+
+
+def test_importing_the_package_does_not_import_torch():
+    code = "import sys, sculptlab, sculptlab.cli, sculptlab.doctor; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)

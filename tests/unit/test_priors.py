@@ -1,0 +1,133 @@
+"""Priors: what they draw, what else may be one, and that nothing global moves."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from sklearn.mixture import GaussianMixture
+from torch.distributions import Independent, MultivariateNormal, Normal
+
+from sculptlab.priors import Gaussian, Prior, Samples, Uniform, as_prior
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def test_gaussian_is_the_standard_normal():
+    z = Gaussian(3).sample(20_000, seeded()).numpy()
+    assert all(stats.kstest(column, "norm").pvalue > 1e-3 for column in z.T)
+    assert np.abs(np.corrcoef(z.T) - np.eye(3)).max() < 0.03
+
+
+def test_uniform_has_unit_variance_in_its_box():
+    z = Uniform(2).sample(20_000, seeded()).numpy()
+    assert all(stats.kstest(column, stats.uniform(-(3**0.5), 2 * 3**0.5).cdf).pvalue > 1e-3 for column in z.T)
+    assert z.var(0) == pytest.approx([1, 1], rel=0.03)
+    shifted = Uniform(2, low=5, high=6).sample(500, seeded())
+    assert shifted.min() >= 5
+    assert shifted.max() <= 6
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(1, 40), st.integers(1, 6), st.integers(0, 2**31))
+def test_shape_type_and_reproducibility(n, dim, seed):
+    for prior in (Gaussian(dim), Uniform(dim), Samples(torch.arange(3.0 * dim).reshape(3, dim))):
+        z = prior.sample(n, seeded(seed), device="cpu")
+        assert z.shape == (n, dim)
+        assert z.dtype == torch.float32
+        assert torch.equal(z, prior.sample(n, seeded(seed)))
+
+
+def test_the_repr_can_be_pasted_back():
+    for prior in (Gaussian(4), Uniform(2), Uniform(3, low=-1.0, high=2.5)):
+        assert eval(repr(prior)) == prior
+    assert repr(Samples(torch.zeros(5, 2))) == "Samples(<5 x 2 points>)"
+
+
+def test_without_a_generator_torchs_default_one_is_drawn_from():
+    torch.manual_seed(3)
+    first = Gaussian(2).sample(4)
+    torch.manual_seed(3)
+    assert torch.equal(first, torch.randn(4, 2))
+
+
+class Ring:
+    """An object with nothing but `sample(n)`."""
+
+    def sample(self, n):
+        angle = torch.rand(n) * 6.283
+        return torch.stack([angle.cos(), angle.sin()], 1)
+
+
+FOREIGN = {
+    "independent": lambda: Independent(Normal(torch.zeros(2), torch.ones(2)), 1),
+    "normal": lambda: Normal(torch.zeros(2), torch.ones(2)),
+    "multivariate": lambda: MultivariateNormal(torch.zeros(2), torch.eye(2)),
+    "callable": lambda: lambda n: torch.randn(n, 2),
+    "numpy callable": lambda: lambda n: np.random.normal(size=(n, 2)),  # noqa: NPY002
+    "generator": lambda: lambda n, generator: torch.randn(n, 2, generator=generator),
+    "object": Ring,
+    "array": lambda: np.arange(20.0).reshape(10, 2),
+    "frame": lambda: pd.DataFrame(np.arange(20.0).reshape(10, 2)),
+    "mixture": lambda: GaussianMixture(2, random_state=None).fit(np.random.default_rng(0).normal(size=(50, 2))),
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_foreign_priors_follow_the_generator_and_leave_the_global_ones_alone(name):
+    prior = as_prior(FOREIGN[name](), dim=2)
+    torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()  # noqa: NPY002
+    first, second = prior.sample(7, seeded(1)), prior.sample(7, seeded(1))
+    assert first.shape == (7, 2)
+    assert first.dtype == torch.float32
+    assert torch.equal(first, second)
+    assert not torch.equal(first, prior.sample(7, seeded(2)))
+    assert torch.equal(torch.get_rng_state(), torch_state)
+    assert np.array_equal(np.random.get_state()[1], numpy_state[1])  # noqa: NPY002
+
+
+def test_a_scalar_distribution_is_a_prior_of_one_dimension():
+    z = as_prior(Normal(2.0, 0.1)).sample(1000, seeded())
+    assert z.shape == (1000, 1)
+    assert z.mean().item() == pytest.approx(2.0, abs=0.02)
+
+
+def test_a_bank_is_drawn_with_replacement_and_not_shared():
+    bank = torch.tensor([[0.0, 1.0], [2.0, 3.0]])
+    prior = as_prior(bank)
+    bank.zero_()
+    assert {tuple(row) for row in prior.sample(50, seeded()).tolist()} == {(0.0, 1.0), (2.0, 3.0)}
+
+
+def test_a_prior_is_itself():
+    prior = Gaussian(2)
+    assert as_prior(prior, dim=2) is prior
+    assert isinstance(as_prior(Ring()), Prior)
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "words"),
+    [
+        (lambda: Gaussian(0), ValueError, "dim must be at least 1"),
+        (lambda: Gaussian(2.0), TypeError, "dim must be a whole number"),
+        (lambda: Uniform(2, low=1.0, high=1.0), ValueError, "high must be > 1"),
+        (lambda: Gaussian(2).sample(0), ValueError, "n must be at least 1"),
+        (lambda: as_prior(Gaussian(3), dim=2), ValueError, "prior must have 2 dimension"),
+        (lambda: as_prior(Gaussian), TypeError, "call it first"),
+        (lambda: as_prior("uniform"), TypeError, "prior must be a Prior"),
+        (lambda: as_prior(None), TypeError, "prior must be a Prior"),
+        (lambda: as_prior(np.zeros(5)), ValueError, r"prior must have shape \(n, d\)"),
+        (lambda: as_prior(np.full((5, 2), np.nan)), ValueError, "prior has 10 value"),
+        (lambda: as_prior(lambda n: torch.randn(n)), ValueError, r"prior's draws must have shape \(n, d\)"),
+        (lambda: as_prior(lambda n: torch.randn(3, 2)), ValueError, "2 rows when asked for 2, got 3"),
+        (lambda: as_prior(lambda n: "codes"), TypeError, "must return an"),
+        (lambda: as_prior(lambda n: torch.full((n, 2), torch.inf)), ValueError, "NaN or infinite"),
+    ],
+)
+def test_bad_input_is_named(make, error, words):
+    with pytest.raises(error, match=words):
+        make()
