@@ -121,3 +121,24 @@ def check_same_sum(answer: Callable[[], Any]) -> Feedback:
     return Feedback(
         True, f"at most {worst:.2f} nats an image, and the means are correlated {correlation:.2f}: the term saw nothing"
     )
+
+
+def check_target(answer: Callable[[], Any]) -> Feedback:
+    """Exercise "your own shape": answer() -> (n, 2) with n >= 500, finite, within 1 of the origin, between 0.3 and 3 wide."""
+    try:
+        given = answer()
+        points = None if given is None or given is Ellipsis else np.asarray(given, dtype=float)
+    except Exception as error:
+        return Feedback(False, f"your code raised {type(error).__name__}: {error}")
+    if points is None:
+        return Feedback(False, "the function returns nothing yet: fill in the line with the dots")
+    if points.ndim != 2 or points.shape[1] != 2 or len(points) < 500:
+        return Feedback(False, f"the shape should be (n, 2) with n >= 500, yours is {points.shape}")
+    if not np.isfinite(points).all():
+        return Feedback(False, "some values are NaN or infinite")
+    centre, width = points.mean(0), points.std(0)
+    if np.abs(centre).max() > 1:
+        return Feedback(False, f"its centre is {centre.round(1)}: subtract the mean, so that it lies near the origin")
+    if width.min() < 0.3 or width.max() > 3:
+        return Feedback(False, f"its width (std) is {width.round(2)}: scale it to about 1 in both directions")
+    return Feedback(True, f"{len(points)} points, {width.round(2)} wide: any cloud you can sample can be a target")

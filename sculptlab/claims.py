@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from IPython.core.getipython import get_ipython
 from IPython.display import display
 
 MIME = "application/vnd.sculptlab.claim+json"  # how `sculptlab run` finds claims among a page's outputs
@@ -57,7 +56,7 @@ class Claim:
         return {"text/plain": str(self), "text/html": page, MIME: facts}
 
 
-def claim(statement: str, values: Sequence[float], *, above: float | None = None, below: float | None = None) -> Claim:
+def claim(statement: str, values: Sequence[float], *, above: float | None = None, below: float | None = None) -> None:
     """Show what was measured for `statement`, one value a seed, and raise an AssertionError if its mean breaks the bound."""
     if above is None and below is None:
         raise ValueError("claim needs a bound: above=… or below=…")
@@ -65,7 +64,5 @@ def claim(statement: str, values: Sequence[float], *, above: float | None = None
     if not numbers or not all(math.isfinite(v) for v in numbers):
         raise ValueError(f"values must be finite numbers, one for each seed, got {values!r}")
     made = Claim(statement, numbers, above, below)
-    if get_ipython() is not None:
-        display(made)
+    display(made)
     assert made.holds, str(made)
-    return made

@@ -1,6 +1,7 @@
 """Is this aggregate posterior the prior? Per dimension, per pair and jointly, beside what the prior itself would score."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,9 +34,10 @@ class Diagnosis:
     functions) and its p-value, dead.
     per_pair: correlation; distance_correlation (squared, bias-corrected: 0 if and only if independent).
     joint: mmd2 (unbiased), mmd2_95 (the 95 % quantile of its permutation null) and mmd_p; c2st (held-out accuracy of a
-    classifier that tells codes from prior; 0.5 is chance) and c2st_p; over pairs of live dimensions the largest
-    |correlation| and the mean distance_correlation; the number of dead dimensions; the rows that entered the joint
-    tests. Its row "prior" is the floor: the same numbers for a second sample of the prior, of the same size.
+    classifier that tells codes from prior; 0.5 is chance) and c2st_p; holes (the share of the prior's draws that lie
+    further from every code than 95 % of them do from a second sample of the prior; 0.05 is chance); over pairs of live
+    dimensions the largest |correlation| and the mean distance_correlation; the number of dead dimensions; the rows that
+    entered the joint tests. Its row "prior" is the floor: the same numbers for a second sample of the prior, of the same size.
     dead: for each name, the dimensions whose std is below 5 % of the prior's.
     """
 
@@ -60,7 +62,7 @@ class Diagnosis:
         if kind == "pairs":
             means = self.per_pair["distance_correlation"].groupby(["first", "second"]).max()
             return plots.pairs(self.codes, self.prior, list(means.sort_values(ascending=False).index))
-        return plots.overview(self.codes, self.prior, {name: self._matrix(name) for name in self.codes})
+        return plots.overview(self.codes, self.prior, {name: self._matrix(name) for name in self.codes if self.prior.dim > 1})
 
     def _matrix(self, name: str) -> np.ndarray:
         """The distance correlations of every pair, (d, d), NaN on the diagonal."""
@@ -100,16 +102,15 @@ def diagnose(z: Any, prior: Any, *, max_rows: int = 2000, permutations: int = 20
     reference = prior.sample(REFERENCE_ROWS, generator).cpu().double()
     kernel = IMQ().fit(reference)
     second = prior.sample(max(map(len, named.values())), generator).cpu().double()
-    # one thread: a team of them spins while it waits, and where other work shares the cores that is ten times slower
-    with threadpool_limits(limits=1):
+    with _one_thread():
         dimensions = {name: _per_dimension(rows, reference) for name, rows in {**named, FLOOR: second}.items()}
         pairs = {name: _per_pair(rows, seed) for name, rows in {**named, FLOOR: second}.items()}
         joint = {}
         for name, rows in {**named, FLOOR: second}.items():
             shown = rows[torch.randperm(len(rows), generator=generator)[:max_rows]]
-            target = prior.sample(len(shown), generator).cpu().double()
+            target, spare = (prior.sample(len(shown), generator).cpu().double() for _ in range(2))
             tests = _jointly(shown, target, kernel, permutations, seed)
-            joint[name] = {**tests, **_dependence(pairs[name], dimensions[name]["dead"])}
+            joint[name] = {**tests, "holes": _holes(shown, target, spare), **_dependence(pairs[name], dimensions[name]["dead"])}
     del dimensions[FLOOR], pairs[FLOOR]
     return Diagnosis(
         per_dimension=pd.concat(dimensions, names=["codes", "dimension"]),
@@ -122,6 +123,18 @@ def diagnose(z: Any, prior: Any, *, max_rows: int = 2000, permutations: int = 20
     )
 
 
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """A team of threads spins while it waits, and where other work shares the cores that is ten times slower than one thread."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(limits=1):
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def _named(z: Any) -> dict[str, torch.Tensor]:
     given = dict(z) if isinstance(z, Mapping) else {"codes": z}
     if not given:
@@ -132,7 +145,7 @@ def _named(z: Any) -> dict[str, torch.Tensor]:
     for name, rows in given.items():
         label = f"z[{name!r}]" if isinstance(z, Mapping) else "z"
         dim = next(iter(named.values())).shape[1] if named else None
-        named[str(name)] = codes(label, rows, dim=dim, rows=FEWEST_ROWS).detach().cpu().double()
+        named[str(name)] = codes(label, rows, dim=dim, rows=FEWEST_ROWS).detach().cpu().double().contiguous()
     return named
 
 
@@ -191,10 +204,17 @@ def _classifier_test(z: np.ndarray, target: np.ndarray, seed: int) -> tuple[floa
     return right / len(rows), float(stats.binom.sf(right - 1, len(rows), 0.5))
 
 
+def _holes(z: torch.Tensor, target: torch.Tensor, spare: torch.Tensor) -> float:
+    """The share of `target` further from its nearest code than 95 % of it is from its nearest point of `spare`."""
+    radius = torch.cdist(target, spare).amin(1).quantile(0.95)
+    return float((torch.cdist(target, z).amin(1) > radius).double().mean())
+
+
 def _dependence(pairs: pd.DataFrame, dead: pd.Series) -> dict[str, float]:
     """The summary of the pairs of live dimensions: what a dead one does besides is rounding."""
     gone = set(np.flatnonzero(dead))
-    live = pairs[[first not in gone and second not in gone for first, second in pairs.index]]
+    kept = [first not in gone and second not in gone for first, second in pairs.index]
+    live = pairs.loc[np.array(kept, dtype=bool)]
     return {
         "largest_correlation": live["correlation"].abs().max(),
         "distance_correlation": live["distance_correlation"].mean(),

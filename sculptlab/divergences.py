@@ -37,7 +37,7 @@ class KLParts:
 
 
 def split_kl(codes: Tensor, posterior: Posterior, rows: int) -> KLParts:
-    """The parts of the KL term, I(x; z) + TC(z) + sum_j KL(q(z_j) || N(0, 1)), estimated on a batch of b of the data's `rows` images.
+    """The parts of the KL term, I(x; z) + TC(z) + sum_j KL(q(z_j) || N(0, 1)), on a batch of b of the data's `rows` images.
 
     codes (b, dim) are one draw from each posterior. q(z) is the mixture of all rows' posteriors; a batch stands for it by
     stratified weights that add up to 1: 1/rows for an image's own posterior, the rest spread evenly over the others

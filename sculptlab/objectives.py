@@ -298,7 +298,7 @@ class InfoVAE(Objective):
     """Reconstruction + (1 - alpha) * KL + (alpha + lambda_ - 1) * MMD^2(q(z), N(0, I)) (Zhao et al. 2019, eq. 6).
 
     MMD^2 is the unbiased estimate between the batch's codes and as many draws of the prior, under the sum of the seven IMQ
-    kernels of the Wasserstein autoencoder (`kernels.IMQ`); it may be slightly negative. alpha = 1 leaves MMD alone.
+    kernels of the Wasserstein autoencoder (`kernels.IMQ`, C = 2 dim); it may be slightly negative. alpha = 1 leaves MMD alone.
     Raises ValueError where either coefficient would be negative: the loss would then reward being far from the prior.
     """
 
@@ -321,7 +321,7 @@ class InfoVAE(Objective):
         codes = batch.codes
         target = Gaussian(codes.shape[1]).sample(len(codes), generator=batch.generator, device=codes.device)
         yield Term("kl", 1 - self.alpha, _kl(batch, self))
-        yield Term("mmd2", self.alpha + self.lambda_ - 1, mmd2(codes, target, kernel=IMQ()))
+        yield Term("mmd2", self.alpha + self.lambda_ - 1, mmd2(codes, target, kernel=IMQ(base=2.0 * codes.shape[1])))
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 CODES = "#0072B2"
 SAMPLES = "#0072B2"  # of a stochastic encoder: the codes the decoder sees
 MEANS = "#E69F00"
-PRIOR = "#8A8A8A"
+PRIOR = "#7A7A7A"
 RECONSTRUCTION = "#009E73"
 GOOD = "#009E73"
 BAD = "#D55E00"

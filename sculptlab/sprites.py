@@ -39,8 +39,8 @@ HEART_WIDTH, HEART_HEIGHT, HEART_RAISE = 9.594, 0.6622, 1.4368
 _REACH = {1: SQUARE_SIDE / math.sqrt(2), 2: ELLIPSE_AXES[0], 3: 11.0}  # the outlines' farthest points, or beyond
 
 _SUBPIXELS = 4  # per side of a pixel: coverage in steps of 1/16
-# Pixels (antialiased: quarters of them) worked on at once. On the CPU so few that temporaries stay in cache and torch
-# calls no second thread, which costs more than it brings where other programs run; on a GPU as many as keep it busy.
+# Pixels (antialiased: quarters of them) worked on at once: on the CPU so few that temporaries stay in cache, on a GPU as
+# many as keep it busy.
 _CHUNKS = {"cpu": 2**15, "other": 2**22}
 
 

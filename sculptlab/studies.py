@@ -55,17 +55,20 @@ def measure(run: Run, held_out: Dataset) -> list[dict[str, Any]]:
     """A row for each kind of code the run has (means, samples), measured on held-out images against N(0, I).
 
     codes                  "means" or "samples" ("codes" for a deterministic encoder)
-    reconstruction_mse     mean squared error per pixel through the means
+    reconstruction_mse     mean squared error per pixel through the means; blank_mse: that of the held-out images' mean image
     kl                     KL(q(z|x) || N(0, I)), nats per image; active: latents with more than 0.01 nats
     the columns of `diagnose(...).joint`: mmd2, mmd_p, c2st, largest_correlation, distance_correlation, dead …
     """
     codes = run.codes(held_out, seed=run.seed)
     joint = diagnose(codes, Gaussian(run.model.dim), seed=run.seed).joint
-    common: dict[str, Any] = {"reconstruction_mse": run.reconstruction_error(held_out)}
+    common: dict[str, Any] = {
+        "reconstruction_mse": run.reconstruction_error(held_out),
+        "blank_mse": held_out.images.float().var(0, correction=0).mean().item(),
+    }
     if run.model.stochastic:
         kl = kl_to_standard_normal(run.posterior(held_out)).mean(0)
         common |= {"kl": kl.sum().item(), "active": int((kl > 0.01).sum())}
-    floor = {f"floor_{column}": joint.loc["prior", column] for column in ("mmd2", "c2st", "distance_correlation")}
+    floor = {f"floor_{column}": joint.loc["prior", column] for column in ("mmd2", "c2st", "holes", "distance_correlation")}
     return [{"codes": name, **common, **{str(k): v for k, v in joint.loc[name].items()}, **floor} for name in codes]
 
 
@@ -113,7 +116,7 @@ def beta_sweep(betas: Iterable[float] = BETAS) -> dict[str, Objective]:
     return {f"beta {beta:g}": KL(beta=beta, likelihood="bernoulli") for beta in betas}
 
 
-def record_kl_failure(name: str, seeds: Sequence[int] = range(5), *, steps: int = 2000, width: int = 128) -> Recorded:
+def record_kl_failure(name: str, seeds: Sequence[int] = range(5), *, steps: int = 1500, width: int = 128) -> Recorded:
     """Run page 01's study on the data set `name` and record it: betas and relatives, d = 2 and 10, all seeds.
 
     Besides the table, the first seed's codes of 400 held-out images are kept for pictures: at d = 10 of the two latents

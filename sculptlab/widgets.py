@@ -25,7 +25,9 @@ class Browser:
     and kept in `error`.
     """
 
-    def __init__(self, controls: Mapping[str, Sequence[Any]], draw: Callable[[Settings], Picture], start: Settings | None = None) -> None:
+    def __init__(
+        self, controls: Mapping[str, Sequence[Any]], draw: Callable[[Settings], Picture], start: Settings | None = None
+    ) -> None:
         if not controls or not all(controls.values()):
             raise ValueError(f"controls must name at least one value each, got {dict(controls)!r}")
         self._options = {name: list(values) for name, values in controls.items()}

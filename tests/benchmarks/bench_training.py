@@ -49,7 +49,7 @@ def by_fit(model: sl.autoencoders.Autoencoder, images: torch.Tensor) -> float:
 
 
 def main() -> None:
-XX
+    images = sl.load("digits").images
 
     def fresh() -> sl.autoencoders.Autoencoder:
         return sl.build_autoencoder("mlp", image_shape=(1, 8, 8), dim=2, stochastic=True, width=64)

@@ -26,7 +26,7 @@ def test_shapes_and_range(kind, shape, stochastic):
 
 
 def test_the_64_pixel_net_is_the_fields_standard():
-    layers = [m for m in build_autoencoder("conv", image_shape=(1, 64, 64), dim=10, stochastic=True).encoder]
+    layers = list(build_autoencoder("conv", image_shape=(1, 64, 64), dim=10, stochastic=True).encoder)
     convolutions = [m for m in layers if isinstance(m, torch.nn.Conv2d)]
     assert [c.out_channels for c in convolutions] == [32, 32, 64, 64]
     assert {(c.kernel_size, c.stride, c.padding) for c in convolutions} == {((4, 4), (2, 2), (1, 1))}

@@ -18,7 +18,8 @@ def right_pair():
 
 
 @pytest.mark.parametrize(
-    ("check", "answer"), [(checks.check_kl, right_kl), (checks.check_aggregate_variance, right_variance), (checks.check_same_sum, right_pair)]
+    ("check", "answer"),
+    [(checks.check_kl, right_kl), (checks.check_aggregate_variance, right_variance), (checks.check_same_sum, right_pair)],
 )
 def test_the_right_answer_passes(check, answer):
     feedback = check(answer)

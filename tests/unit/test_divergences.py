@@ -59,7 +59,9 @@ def test_parts_add_up_to_the_kl_term_for_any_batch(seed, dim, batch):
     posterior = Posterior(mean, log_variance)
     codes = posterior.sample(generator(seed + 1))
     parts = split_kl(codes, posterior, rows=10 * batch)
-    ratio = torch.distributions.Normal(mean, (0.5 * log_variance).exp()).log_prob(codes) - torch.distributions.Normal(0.0, 1.0).log_prob(codes)
+    ratio = torch.distributions.Normal(mean, (0.5 * log_variance).exp()).log_prob(codes) - torch.distributions.Normal(
+        0.0, 1.0
+    ).log_prob(codes)
     assert parts.total.item() == pytest.approx(ratio.sum(1).mean().item(), rel=1e-6, abs=1e-6)
 
 

@@ -70,7 +70,9 @@ def test_loss_is_the_weighted_sum_and_has_gradients(objective, vae):
     assert all(torch.isfinite(p.grad).all() for p in vae.parameters())
 
 
-@pytest.mark.parametrize(("strong", "weak"), [(o.KL(beta=0.0), o.Reconstruction()), (o.BetaTC(beta=1), o.KL(beta=1)), (o.DIP(weight=0), o.KL(beta=1))])
+@pytest.mark.parametrize(
+    ("strong", "weak"), [(o.KL(beta=0.0), o.Reconstruction()), (o.BetaTC(beta=1), o.KL(beta=1)), (o.DIP(weight=0), o.KL(beta=1))]
+)
 def test_special_cases_agree(strong, weak, vae):
     assert terms(strong, vae)[0]["loss"].item() == pytest.approx(terms(weak, vae)[0]["loss"].item(), rel=1e-6)
 
@@ -84,7 +86,9 @@ def test_dip_two_sees_the_samples_covariance(vae):
 
 def test_objectives_add_up(vae):
     both = o.KL(beta=2.0) + o.DIP(weight=3.0)
-    first, second, reconstruction = (terms(x, vae)[0]["loss"].item() for x in (o.KL(beta=2.0), o.DIP(weight=3.0), o.Reconstruction()))
+    first, second, reconstruction = (
+        terms(x, vae)[0]["loss"].item() for x in (o.KL(beta=2.0), o.DIP(weight=3.0), o.Reconstruction())
+    )
     values, _ = terms(both, vae)
     assert values["loss"].item() == pytest.approx(first + second - reconstruction, rel=1e-5)
     assert list(values) == ["loss", "reconstruction", "kl", "kl_2", "dip"]

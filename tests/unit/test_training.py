@@ -145,7 +145,12 @@ def test_a_finished_checkpoint_is_loaded_without_training(digits, tmp_path):
 @pytest.mark.parametrize(
     ("other", "words"),
     [
-        (lambda d, p: sl.fit(sl.build_autoencoder("mlp", image_shape=(1, 8, 8), dim=3, stochastic=True), d, KL(), **QUICK, checkpoint=p), "model"),
+        (
+            lambda d, p: sl.fit(
+                sl.build_autoencoder("mlp", image_shape=(1, 8, 8), dim=3, stochastic=True), d, KL(), **QUICK, checkpoint=p
+            ),
+            "model",
+        ),
         (lambda d, p: sl.fit(make(), d, KL(beta=2.0), **QUICK, checkpoint=p), "objective"),
         (lambda d, p: sl.fit(make(), d, KL(), **QUICK, seed=5, checkpoint=p), "seed"),
         (lambda d, p: sl.fit(make(), d.images[:500], KL(), **QUICK, checkpoint=p), "data"),
@@ -164,7 +169,7 @@ def test_a_damaged_checkpoint_is_named(digits, tmp_path):
     path = tmp_path / "a.pt"
     sl.fit(make(), digits, KL(), **QUICK, checkpoint=path)
     path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(ValueError, match="checkpoint .*cannot be read"):
+    with pytest.raises(ValueError, match=r"checkpoint .*cannot be read"):
         sl.fit(make(), digits, KL(), **QUICK, checkpoint=path)
     assert not list(tmp_path.glob("*.part"))
 

@@ -64,7 +64,9 @@ def test_show_moves_the_controls(browser):
     assert browser._controls["beta"].value == 1.0
 
 
-@pytest.mark.parametrize(("settings", "words"), [({"beta": 2.0}, "beta must be one of"), ({"gamma": 1}, "settings must be one of")])
+@pytest.mark.parametrize(
+    ("settings", "words"), [({"beta": 2.0}, "beta must be one of"), ({"gamma": 1}, "settings must be one of")]
+)
 def test_unknown_settings_are_named(browser, settings, words):
     with pytest.raises(ValueError, match=words):
         browser.show(**settings)
