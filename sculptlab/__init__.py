@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _MODULES = (
-    "autoencoders", "checks", "claims", "datasets", "dependence", "diagnostics", "divergences", "kernels", "mmd",
-    "objectives", "plots", "priors", "profiles", "results", "sprites", "studies", "training", "widgets",
+    "autoencoders", "checks", "claims", "datasets", "dependence", "diagnostics", "divergences", "figures", "kernels", "mmd",
+    "objectives", "plots", "priors", "profiles", "results", "sprites", "studies", "study_plots", "training", "widgets",
 )  # fmt: skip
 _NAMES = {
     "load": "datasets",
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         dependence,
         diagnostics,
         divergences,
+        figures,
         kernels,
         mmd,
         objectives,
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
         results,
         sprites,
         studies,
+        study_plots,
         training,
         widgets,
     )

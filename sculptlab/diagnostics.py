@@ -12,7 +12,7 @@ from scipy import stats
 from sklearn.ensemble import HistGradientBoostingClassifier
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from sculptlab import plots
+from sculptlab import figures
 from sculptlab.dependence import correlation, distance_correlation
 from sculptlab.kernels import IMQ, Kernel
 from sculptlab.mmd import mmd_test
@@ -54,15 +54,15 @@ class Diagnosis:
         choice("name", name, self.dead)
         return _verdict(self, name)
 
-    def plot(self, kind: str = "overview") -> plots.Picture:
+    def plot(self, kind: str = "overview") -> figures.Picture:
         """A picture of the codes against the prior: "overview", "marginals", "pairs" (the most dependent ones) or "corner"."""
         choice("kind", kind, ("overview", "marginals", "pairs", "corner"))
         if kind in ("marginals", "corner"):
-            return (plots.marginals if kind == "marginals" else plots.corner)(self.codes, self.prior)
+            return (figures.marginals if kind == "marginals" else figures.corner)(self.codes, self.prior)
         if kind == "pairs":
             means = self.per_pair["distance_correlation"].groupby(["first", "second"]).max()
-            return plots.pairs(self.codes, self.prior, list(means.sort_values(ascending=False).index))
-        return plots.overview(self.codes, self.prior, {name: self._matrix(name) for name in self.codes if self.prior.dim > 1})
+            return figures.pairs(self.codes, self.prior, list(means.sort_values(ascending=False).index))
+        return figures.overview(self.codes, self.prior, {name: self._matrix(name) for name in self.codes if self.prior.dim > 1})
 
     def _matrix(self, name: str) -> np.ndarray:
         """The distance correlations of every pair, (d, d), NaN on the diagonal."""

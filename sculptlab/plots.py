@@ -4,18 +4,15 @@ Nothing here touches pyplot or rcParams, so that widgets may draw from any threa
 same reason.
 """
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
-from matplotlib.figure import Figure, SubFigure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 from scipy.ndimage import gaussian_filter
-from scipy.stats import ks_2samp
 
 from sculptlab.palette import (
     ACCENT,
@@ -38,12 +35,10 @@ from sculptlab.validation import codes as checked
 
 __all__ = [
     "ACCENT", "BAD", "CLASSES", "CODES", "GOOD", "MEANS", "PRIOR", "RECONSTRUCTION", "SAMPLES", "TEXT", "WIDTH", "Picture",
-    "corner", "density", "image_grid", "line_with_spread", "marginal", "marginals",
-    "overview", "pairs", "panels", "prior_picture", "style",
+    "density", "image_grid", "line_with_spread", "marginal",
+    "panels", "style",
 ]  # fmt: skip
 
-Part = Figure | SubFigure
-MOST_DIMENSIONS = 8  # a corner plot of more cannot be read
 DRAWN = 50_000  # prior samples behind a drawn density
 CEILING = 2.2  # a marginal's axis ends at so many times the prior's peak
 FLAT = 0.75  # of its peak: a density still so high around half of its mass has no inner outline
@@ -62,7 +57,7 @@ def marginal(
     """The density of one dimension, values (n,), as a stepped line; the prior's samples (m,) of it as a grey area behind."""
     values = np.asarray(values, dtype=float).ravel()
     target = None if prior is None else np.asarray(prior, dtype=float).ravel()
-    low, high = limits or _range(values if target is None else target)
+    low, high = limits or span(values if target is None else target)
     edges = np.linspace(low, high, 41)
     if target is not None:
         expected = np.histogram(target, edges, density=True)[0]
@@ -82,13 +77,13 @@ def density(z: Any, ax: Axes, prior: Any = None, labels: Any = None, *, colour: 
     The prior, if given, is drawn as the outlines that hold 50 % and 95 % of it.
     """
     rows = checked("z", z, dim=2, rows=1).detach().cpu().numpy()
-    target = None if prior is None else _drawn(prior, 2)
-    limits = np.array([_range(column) for column in (rows if target is None else target).T])
+    target = None if prior is None else drawn(prior, 2)
+    limits = np.array([span(column) for column in (rows if target is None else target).T])
     if labels is None:
         clipped = np.clip(rows.T, limits[:, :1], limits[:, 1:])
         counts, *_ = np.histogram2d(clipped[0], clipped[1], bins=48, range=limits.tolist())
         # the square root keeps a spike (a dead dimension) from washing out all else
-        ax.imshow(np.sqrt(counts.T), origin="lower", extent=(*limits[0], *limits[1]), cmap=_shades(colour), aspect="auto")
+        ax.imshow(np.sqrt(counts.T), origin="lower", extent=(*limits[0], *limits[1]), cmap=shades(colour), aspect="auto")
     else:
         _classes(rows, np.asarray(labels), ax)
     if target is not None:
@@ -136,151 +131,6 @@ def line_with_spread(
     return style(ax, x=x, y=y)
 
 
-def marginals(z: Any, prior: Any) -> Picture:
-    """One panel per dimension of z (n, d), or of each set in a mapping, against the prior.
-
-    Of more than eight dimensions, the eight furthest from the prior.
-    """
-    sets, target = _sets(z, prior)
-    shown = _furthest(sets, target)
-    picture = Picture(figsize=(WIDTH, 0.6 + 1.7 * -(-len(shown) // 4)))
-    _marginals(picture, sets, target, shown)
-    return picture
-
-
-def pairs(z: Any, prior: Any, chosen: Sequence[tuple[int, int]] | None = None) -> Picture:
-    """Densities of pairs of dimensions, a row for each named set of codes; `chosen` (first four drawn), else neighbours."""
-    sets, target = _sets(z, prior)
-    dim = target.shape[1]
-    if dim < 2:
-        raise ValueError("pairs needs codes of at least 2 dimensions, got 1; draw marginals")
-    shown = list(chosen or [(i, i + 1) for i in range(dim - 1)])[:4]
-    picture = Picture(figsize=(WIDTH, 2.7 * len(sets)))
-    for part, (name, rows) in zip(_rows(picture, len(sets)), sets.items(), strict=True):
-        for ax, (i, j) in zip(part.subplots(1, max(3, len(shown)), squeeze=False).flat, shown, strict=False):
-            density(rows[:, [i, j]], ax, target[:, [i, j]], colour=_colour(name, sets), title=f"{name}: z{i}, z{j}")
-            style(ax, x=f"z{i}", y=f"z{j}")
-        _clear(part)
-    return picture
-
-
-def corner(z: Any, prior: Any) -> Picture:
-    """Every marginal and every pair of z (n, d), or of each set in a mapping; of more than eight dimensions, the eight
-    furthest from the prior.
-
-    The prior is the grey area behind a marginal and the outlines (50 % and 95 % of it) over a pair.
-    """
-    sets, target = _sets(z, prior)
-    shown = _furthest(sets, target)
-    size = max(4.0, 1.1 * len(shown) + 0.6)
-    beside = len(sets) > 1 and len(shown) <= 3
-    picture = Picture(figsize=(WIDTH if beside or len(shown) > 4 else 6.5, size if beside else size * len(sets)))
-    parts = picture.subfigures(1, len(sets), squeeze=False).flat if beside else _rows(picture, len(sets))
-    for part, (name, rows) in zip(parts, sets.items(), strict=True):
-        _corner(part, name, rows, target, shown, _colour(name, sets))
-    return picture
-
-
-def overview(z: Any, prior: Any, dependence: Mapping[str, Any] | None = None) -> Picture:
-    """Marginals on top; below, for each set of codes, a map of `dependence` (name -> (d, d)) and its most dependent pair."""
-    sets, target = _sets(z, prior)
-    shown = _furthest(sets, target)
-    top = 0.6 + 1.7 * -(-len(shown) // 4)
-    if target.shape[1] == 1 or not dependence:
-        return marginals(z, prior)
-    picture = Picture(figsize=(WIDTH, top + 3.1 * -(-len(sets) // 2)))
-    upper, lower = _rows(picture, 2, [top, 3.1 * -(-len(sets) // 2)])
-    _marginals(upper, sets, target, shown)
-    axes = lower.subplots(-(-len(sets) // 2), 4, squeeze=False)
-    for (name, rows), (left, right) in zip(sets.items(), axes.reshape(-1, 2), strict=False):
-        matrix = np.asarray(dependence[name], dtype=float)
-        i, j = most_dependent(matrix, 1)[0]
-        _heat(matrix, left, f"{name}: dependence")
-        density(rows[:, [i, j]], right, target[:, [i, j]], colour=_colour(name, sets), title=f"{name}: z{i}, z{j}")
-        style(right, x=f"z{i}", y=f"z{j}")
-    _clear(lower)
-    return picture
-
-
-def prior_picture(prior: Any, ax: Axes | None = None) -> Axes | Picture:
-    """A prior by itself: on `ax` (its first two dimensions), which is returned, or as a new picture."""
-    prior = as_prior(prior)
-    rows = _drawn(prior, prior.dim)
-    if ax is None and prior.dim > 2:
-        return corner({"prior": rows}, prior)
-    picture = None
-    if ax is None:
-        picture, axes = panels(width=4.2, height=3.6)
-        ax = axes[0, 0]
-    if prior.dim == 1:
-        marginal(rows, ax, colour=PRIOR, label="prior")
-        style(ax, x="z0")
-    else:
-        density(rows[:, :2], ax, rows[:, :2], colour=PRIOR)
-        style(ax, x="z0", y="z1")
-    return ax if picture is None else picture
-
-
-def most_dependent(matrix: np.ndarray, count: int) -> list[tuple[int, int]]:
-    """The `count` pairs (i < j) of largest entries of a symmetric (d, d) matrix; those that are NaN come last."""
-    first, second = np.triu_indices(len(matrix), 1)
-    order = np.argsort(-np.nan_to_num(matrix[first, second], nan=-np.inf), kind="stable")[:count]
-    return [(int(first[k]), int(second[k])) for k in order]
-
-
-def _marginals(part: Part, sets: dict[str, np.ndarray], target: np.ndarray, shown: list[int]) -> None:
-    columns = min(4, max(2, len(shown)))
-    axes = part.subplots(-(-len(shown) // columns), columns, squeeze=False)
-    for ax, i in zip(axes.flat, shown, strict=False):
-        for name, rows in sets.items():
-            behind = target[:, i] if not ax.patches else None
-            marginal(rows[:, i], ax, behind, colour=_colour(name, sets), label=name, limits=_range(target[:, i]))
-        style(ax, x=f"z{i}")
-    handles, labels = axes.flat[0].get_legend_handles_labels()
-    part.legend(handles, labels, loc="outside upper center", ncols=len(labels), fontsize=9, frameon=False)
-    _note_hidden(part, target.shape[1], shown)
-    _clear(part)
-
-
-def _corner(part: Part, name: str, rows: np.ndarray, target: np.ndarray, shown: list[int], colour: str) -> None:
-    axes = part.subplots(len(shown), len(shown), squeeze=False)
-    for (i, j), ax in np.ndenumerate(axes):
-        first, second = shown[j], shown[i]
-        if i == j:
-            marginal(rows[:, first], ax, target[:, first], colour=colour, label=name)
-        elif j < i:
-            density(rows[:, [first, second]], ax, target[:, [first, second]], colour=colour)
-        style(ax, x=f"z{first}" if i == len(shown) - 1 else None, y=f"z{second}" if j == 0 and i else None)
-        if i < len(shown) - 1:
-            ax.tick_params(labelbottom=False)
-        if j > 0:
-            ax.tick_params(labelleft=False)
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    part.legend(handles, labels, loc="outside upper right", ncols=2, fontsize=9, frameon=False)
-    _note_hidden(part, target.shape[1], shown)
-    _clear(part)
-
-
-def _note_hidden(part: Part, dim: int, shown: list[int]) -> None:
-    if len(shown) < dim:
-        note = f"the {len(shown)} of {dim} dimensions furthest from the prior"
-        part.supxlabel(note, fontsize=9, color=TEXT)
-
-
-def _heat(matrix: np.ndarray, ax: Axes, title: str) -> None:
-    """Distance correlations as a map; a dead dimension's are NaN and stay hatched."""
-    off_diagonal = np.where(np.eye(len(matrix), dtype=bool), np.nan, matrix)
-    ax.set_facecolor("#EEEEEE")
-    image = ax.imshow(off_diagonal, cmap=_shades(BAD), vmin=0, vmax=max(0.1, np.nanmax(np.nan_to_num(off_diagonal))))
-    bar = ax.figure.colorbar(image, ax=ax, shrink=0.7, pad=0.03)
-    bar.ax.tick_params(labelsize=8, labelcolor=TEXT)
-    bar.outline.set_visible(False)
-    for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_locator(MaxNLocator(min(10, len(matrix)), integer=True))
-        axis.set_major_formatter(StrMethodFormatter("z{x:.0f}"))
-    style(ax, title=title)
-
-
 def _classes(rows: np.ndarray, labels: np.ndarray, ax: Axes) -> None:
     if labels.shape != (len(rows),):
         raise ValueError(f"labels must have shape ({len(rows)},), one per code, got {labels.shape}")
@@ -315,52 +165,15 @@ def _outlines(target: np.ndarray, ax: Axes, limits: np.ndarray) -> None:
     )
 
 
-def _sets(z: Any, prior: Any) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """The named codes and samples of the prior, all (_, d)."""
-    given = dict(z) if isinstance(z, Mapping) else {"codes": z}
-    if not given:
-        raise ValueError("z must hold at least one set of codes, got an empty mapping")
-    sets: dict[str, np.ndarray] = {}
-    for name, rows in given.items():
-        dim = next(iter(sets.values())).shape[1] if sets else None
-        sets[str(name)] = checked(f"z[{name!r}]", rows, dim=dim).detach().cpu().numpy()
-    return sets, _drawn(prior, next(iter(sets.values())).shape[1])
-
-
-def _drawn(prior: Any, dim: int) -> np.ndarray:
+def drawn(prior: Any, dim: int) -> np.ndarray:
     return as_prior(prior, dim).sample(DRAWN, torch.Generator().manual_seed(0)).cpu().numpy()
 
 
-def _furthest(sets: dict[str, np.ndarray], target: np.ndarray) -> list[int]:
-    """All dimensions, or the eight whose marginals lie furthest from the prior (Kolmogorov-Smirnov), in order."""
-    dim = target.shape[1]
-    if dim <= MOST_DIMENSIONS:
-        return list(range(dim))
-    gaps = [max(ks_2samp(rows[:, i], target[:, i], method="asymp").statistic for rows in sets.values()) for i in range(dim)]
-    return sorted(np.argsort(gaps)[-MOST_DIMENSIONS:].tolist())
-
-
-def _colour(name: str, sets: dict[str, np.ndarray]) -> str:
-    named = {"means": MEANS, "samples": SAMPLES, "codes": CODES, "prior": PRIOR}
-    return named.get(name) or (CODES, MEANS, RECONSTRUCTION, BAD, ACCENT)[list(sets).index(name) % 5]
-
-
-def _rows(picture: Picture, count: int, heights: list[float] | None = None) -> list[Part]:
-    return list(picture.subfigures(count, 1, squeeze=False, height_ratios=heights).flat)
-
-
-def _clear(part: Part) -> None:
-    """Takes away the panels nothing was drawn in."""
-    for ax in part.axes:
-        if not ax.has_data() and ax.get_label() != "<colorbar>":
-            ax.remove()
-
-
-def _shades(colour: str) -> LinearSegmentedColormap:
+def shades(colour: str) -> LinearSegmentedColormap:
     return LinearSegmentedColormap.from_list("shades", ["white", colour])
 
 
-def _range(values: np.ndarray) -> tuple[float, float]:
+def span(values: np.ndarray) -> tuple[float, float]:
     """Where nearly all of the values lie, with a margin as wide as a fifth of that."""
     low, high = np.quantile(values, [0.002, 0.998])
     margin = 0.2 * (high - low) or 1.0

@@ -43,9 +43,9 @@ class Prior(ABC):
 
         One dimension: the density; two: a map; more: a corner plot, or on an `ax` the first two dimensions.
         """
-        from sculptlab import plots  # drawing is not needed to train
+        from sculptlab import figures  # drawing is not needed to train
 
-        return plots.prior_picture(self, ax)
+        return figures.prior_picture(self, ax)
 
 
 @dataclass(frozen=True)

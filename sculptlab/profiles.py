@@ -26,3 +26,8 @@ def first_seed() -> int:
     if not text.isdigit():
         raise ValueError(f"SCULPTLAB_SEED must be a whole number >= 0, got {text!r}")
     return int(text)
+
+
+def seeds(*, fast: int, full: int) -> range:
+    """As many seeds as the profile affords, from `first_seed()` on."""
+    return range(first_seed(), first_seed() + budget(fast=fast, full=full))

@@ -14,6 +14,7 @@ from sculptlab.datasets import Dataset, load
 from sculptlab.dependence import distance_correlation
 from sculptlab.diagnostics import DEAD_BELOW, diagnose
 from sculptlab.divergences import kl_to_standard_normal
+from sculptlab.figures import most_dependent
 from sculptlab.objectives import DIP, KL, BetaTC, FactorVAE, InfoVAE, Objective, Reconstruction
 from sculptlab.priors import Gaussian
 from sculptlab.results import Recorded, write
@@ -148,7 +149,7 @@ def most_dependent_pair(codes: Tensor) -> list[int]:
     matrix = distance_correlation(codes).nan_to_num(-1.0)
     dead = codes.std(0) < DEAD_BELOW
     matrix[dead[:, None] | dead[None, :]] = -1.0
-    return sorted(divmod(int(matrix.fill_diagonal_(-2.0).argmax()), len(matrix)))
+    return list(most_dependent(matrix.numpy(), 1)[0])
 
 
 def _grid(sets: Iterable[str], dims: Iterable[int], objectives: Iterable[str], seeds: Iterable[int]) -> Iterator[Cell]:

@@ -11,7 +11,7 @@ import torch
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from sculptlab import plots
+from sculptlab import figures, plots
 from sculptlab.priors import Gaussian, Samples, Uniform
 
 
@@ -53,7 +53,7 @@ def test_a_notebook_formats_a_picture_to_one_png():
 
 def test_rcparams_stay_as_they_are():
     before = dict(mpl.rcParams)
-    plots.overview(normal(100, 3), Gaussian(3), {"codes": np.eye(3)})._repr_png_()
+    figures.overview(normal(100, 3), Gaussian(3), {"codes": np.eye(3)})._repr_png_()
     assert dict(mpl.rcParams) == before
     assert "sculptlab.plots" in sys.modules
 
@@ -94,7 +94,7 @@ def test_a_flat_prior_has_no_inner_outline(ax):
 def test_corner_shows_eight_dimensions_and_says_which():
     z = normal(300, 12)
     z[:, [1, 11]] += 3
-    picture = plots.corner(z, Gaussian(12))
+    picture = figures.corner(z, Gaussian(12))
     names = {ax.get_xlabel() for part in picture.subfigs for ax in part.axes} - {""}
     assert len(names) == 8
     assert {"z1", "z11"} <= names
@@ -103,7 +103,7 @@ def test_corner_shows_eight_dimensions_and_says_which():
 
 def test_means_and_samples_share_a_panel():
     z = {"means": normal(50, 2) * 0.1, "samples": normal(50, 2)}
-    first = plots.marginals(z, Gaussian(2)).axes[0]
+    first = figures.marginals(z, Gaussian(2)).axes[0]
     assert [patch.get_label() for patch in first.patches] == ["prior", "means", "samples"]
     assert len({patch.get_edgecolor() for patch in first.patches[1:]}) == 2
 
@@ -111,9 +111,9 @@ def test_means_and_samples_share_a_panel():
 def test_the_overview_shows_the_most_dependent_pair():
     matrix = np.full((3, 3), 0.01)
     matrix[0, 2] = matrix[2, 0] = 0.5
-    picture = plots.overview(normal(100, 3), Gaussian(3), {"codes": matrix})
+    picture = figures.overview(normal(100, 3), Gaussian(3), {"codes": matrix})
     assert "codes: z0, z2" in [ax.get_title() for part in picture.subfigs for ax in part.axes]
-    assert plots.most_dependent(np.full((3, 3), np.nan), 1) == [(0, 1)]
+    assert figures.most_dependent(np.full((3, 3), np.nan), 1) == [(0, 1)]
 
 
 def test_image_grid_lays_images_out_row_by_row(ax):
@@ -159,8 +159,8 @@ def test_priors_draw_themselves(prior, ax):
         (lambda ax: plots.image_grid(np.zeros((2, 2, 4, 4)), ax), "images must have shape"),
         (lambda ax: plots.image_grid(np.zeros((0, 1, 4, 4)), ax), "n > 0"),
         (lambda ax: plots.line_with_spread(ax, pd.DataFrame({"a": [1]}), "a", "b"), "frame must have the columns"),
-        (lambda ax: plots.pairs(normal(5, 1), Gaussian(1)), "at least 2 dimensions"),
-        (lambda ax: plots.marginals({}, Gaussian(1)), "at least one set"),
+        (lambda ax: figures.pairs(normal(5, 1), Gaussian(1)), "at least 2 dimensions"),
+        (lambda ax: figures.marginals({}, Gaussian(1)), "at least one set"),
     ],
 )
 def test_bad_input_is_named(ax, call, words):

@@ -20,11 +20,11 @@ LONGEST_CELL = 15
 # Imports only go down, lazy ones too; on one floor those at the top of the modules make no circle.
 FLOORS = {
     0: "claims folders lookout palette profiles sources validation",
-    1: "checksums datasets downloads kernels mirrors plots priors readers results sprites",
+    1: "checksums datasets downloads figures kernels mirrors plots priors readers results sprites",
     2: "autoencoders dependence diagnostics divergences mmd",
     3: "objectives",
     4: "checkpoints runs training",
-    5: "studies",
+    5: "studies study_plots",
     6: "widgets",
     7: "checks cli doctor execution pages",
 }

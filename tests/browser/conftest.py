@@ -1,0 +1,76 @@
+"""A throw-away JupyterLab and Debian's chromium, driven by Playwright."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+from playwright import sync_api
+
+SCREENSHOTS = Path(__file__).resolve().parents[2] / "build" / "screenshots"  # kept to be looked at, ignored by git
+START_SECONDS = 90
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """The path of chromium: without it these tests are skipped on a person's machine and fail in CI."""
+    path = shutil.which("chromium")
+    if path is None:
+        message = "chromium is not installed (Debian: apt-get install chromium)"
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(message)
+    return path
+
+
+@pytest.fixture
+def lab(tmp_path, chromium):
+    """The address of a JupyterLab without token, news or user settings, rooted at `tmp_path`."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    names = ("_CONFIG_DIR", "_DATA_DIR", "LAB_SETTINGS_DIR", "LAB_WORKSPACES_DIR")
+    home = {f"JUPYTER{name}": str(tmp_path / name.strip("_").lower()) for name in names}
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}", "--IdentityProvider.token=",
+               "--LabApp.expose_app_in_browser=True", "--LabApp.news_url=None", f"--ServerApp.root_dir={tmp_path}"]  # fmt: skip
+    server = subprocess.Popen(command, env=os.environ | home, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)
+    try:
+        yield _wait_for(server, f"http://127.0.0.1:{port}")
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def _wait_for(server, url):
+    for _ in range(2 * START_SECONDS):
+        assert server.poll() is None, "JupyterLab ended before it answered"
+        try:
+            urllib.request.urlopen(f"{url}/api", timeout=1)
+        except OSError:
+            time.sleep(0.5)
+        else:
+            return url
+    raise AssertionError(f"JupyterLab did not answer within {START_SECONDS} s")
+
+
+@pytest.fixture
+def page(chromium):
+    """A browser page; what went wrong inside it is in `page.errors`."""
+    with sync_api.sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1280, "height": 1000})
+        page.set_default_timeout(60_000)
+        page.errors = []
+        page.on("pageerror", lambda error: page.errors.append(str(error)))
+        yield page
+        browser.close()
+
+
+@pytest.fixture
+def keep(page, request):
+    """keep(name): save what the screen shows now."""
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    return lambda name: page.screenshot(path=SCREENSHOTS / f"{request.node.name}-{name}.png")
