@@ -202,10 +202,14 @@ def _write(notebook: Any, target: Path) -> tuple[Path, Path]:
     """Put the executed copy and its HTML page in place whole; returns their paths."""
     import nbformat
     from nbconvert import HTMLExporter
+    from traitlets.config import Config
 
     html = target.with_suffix(".html")
     _place(target, nbformat.writes(notebook))
-    _place(html, HTMLExporter().from_notebook_node(notebook, {"metadata": {"name": target.stem}})[0])
+    # No kernel will answer in an HTML file: the picture that a widget brings along is better than a dead slider.
+    kinds = [kind for kind in HTMLExporter().default_config.NbConvertBase.display_data_priority if "widget" not in kind]
+    exporter = HTMLExporter(config=Config({"NbConvertBase": {"display_data_priority": kinds}}))
+    _place(html, exporter.from_notebook_node(notebook, {"metadata": {"name": target.stem}})[0])
     return target, html
 
 

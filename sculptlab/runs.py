@@ -13,8 +13,8 @@ from torch import Tensor
 from sculptlab.autoencoders import Posterior
 from sculptlab.objectives import Objective
 from sculptlab.priors import as_prior
+from sculptlab.validation import as_tensor, finite, whole
 from sculptlab.validation import codes as valid_codes
-from sculptlab.validation import finite, whole
 
 CHUNK = 4096  # rows through the network at once, when no gradient is needed
 
@@ -34,7 +34,7 @@ def pick_device(device: str | torch.device) -> torch.device:
 def as_images(data: Any, model: Any = None) -> Tensor:
     """The images of a Dataset, tensor or array as they are stored, checked against what `model` takes and puts out."""
     images = data.images if hasattr(data, "images") else data
-    images = images if isinstance(images, Tensor) else torch.as_tensor(np.asarray(images))
+    images = as_tensor("data", images)
     if images.dtype == torch.float64:
         images = images.float()
     if images.dtype not in (torch.uint8, torch.float32):

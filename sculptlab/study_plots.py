@@ -55,12 +55,14 @@ def frontier(ax: Axes, frame: pd.DataFrame, *, dim: int, mark: float) -> Axes:
     return style(ax, title=f"reconstruction error, β = {mark:g}")
 
 
-def beta_story(frame: pd.DataFrame, *, dim: int, live: Any = None) -> Picture:
+def beta_story(frame: pd.DataFrame, *, dim: int, title: str | None = None, live: Any = None) -> Picture:
     """Four panels over beta at `dim` latents: reconstruction, told apart, dependence, holes; `live` rows are drawn as stars.
 
     live: rows of `studies.measure` with a column "β", of models trained here.
     """
     picture, axes = panels(2, 2, height=2.9)
+    if title is not None:
+        picture.suptitle(title, fontsize=12, color=TEXT)
     reconstruction(axes[0, 0], frame, dim)
     over_beta(axes[0, 1], frame, dim, "c2st", floor=0.5, words="told apart from the prior (0.5: cannot)")
     over_beta(axes[1, 0], frame, dim, "distance_correlation", floor=0.0, words="dependence of live latents (0: none)")

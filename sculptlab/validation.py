@@ -42,12 +42,22 @@ def finite(name: str, value: torch.Tensor) -> torch.Tensor:
     return value
 
 
+def as_tensor(name: str, value: Any) -> torch.Tensor:
+    """`value` (tensor, array, DataFrame or nested list of numbers) as a tensor; read-only memory is copied."""
+    if isinstance(value, torch.Tensor):
+        return value
+    array = np.asarray(value)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{name} must be real numbers, got an array of {array.dtype}")
+    return torch.from_numpy(array if array.flags.writeable else array.copy())
+
+
 def codes(name: str, value: Any, *, dim: int | None = None, rows: int = 2) -> torch.Tensor:
     """`value` as a finite floating tensor (n, d), samples first, with at least `rows` rows and, if given, `dim` columns.
 
     Accepts tensors, arrays, DataFrames and nested lists; integers become float32, half precision becomes float32.
     """
-    tensor = value if isinstance(value, torch.Tensor) else torch.as_tensor(np.asarray(value))
+    tensor = as_tensor(name, value)
     if tensor.is_complex():
         raise TypeError(f"{name} must be real numbers, got {tensor.dtype}")
     if tensor.dtype not in (torch.float32, torch.float64):

@@ -1,5 +1,6 @@
 """Widgets: controls over results that are already there, so that they answer at once; a skin over functions that draw."""
 
+import base64
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -91,5 +92,6 @@ class Browser:
                 self._drawn[key] = self._draw(dict(self.settings))._repr_png_()
             return self._drawn[key]
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        return self.ui._repr_mimebundle_(**kwargs)
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
+        """The widget, and for pages without a kernel (GitHub, HTML) the current picture in its place."""
+        return {**self.ui._repr_mimebundle_(**kwargs), "image/png": base64.b64encode(self.picture()).decode()}

@@ -1,3 +1,4 @@
+import base64
 import io
 import threading
 
@@ -105,3 +106,9 @@ def test_events_from_many_threads_leave_it_consistent(browser):
     [t.join() for t in threads]
     assert browser._controls["beta"].value == browser.settings["beta"]
     assert bytes(browser._image.value) == browser.picture()
+
+
+def test_without_a_kernel_the_picture_stands_in_its_place(browser):
+    bundle = browser._repr_mimebundle_()
+    assert "application/vnd.jupyter.widget-view+json" in bundle
+    assert base64.b64decode(bundle["image/png"]) == browser.picture()

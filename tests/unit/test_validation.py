@@ -1,0 +1,54 @@
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from sculptlab import validation as v
+
+
+@pytest.mark.parametrize(
+    "value",
+    [[[1, 2], [3, 4]], np.array([[1, 2], [3, 4]]), np.array([[1, 2], [3, 4]], dtype=np.float16), torch.tensor([[1, 2], [3, 4]]),
+     pd.DataFrame({"a": [1, 3], "b": [2, 4]}), torch.tensor([[1, 2], [3, 4]], dtype=torch.bfloat16)],
+)  # fmt: skip
+def test_codes_come_as_floats(value):
+    z = v.codes("z", value)
+    assert z.dtype == torch.float32
+    assert z.tolist() == [[1, 2], [3, 4]]
+
+
+def test_doubles_stay_doubles_and_tensors_keep_their_graph():
+    z = torch.ones(3, 2, dtype=torch.float64, requires_grad=True)
+    assert v.codes("z", z) is z
+
+
+@pytest.mark.filterwarnings("error")
+def test_read_only_arrays_are_copied():
+    array = np.ones((3, 2))
+    array.flags.writeable = False
+    v.codes("z", array).add_(1)
+    assert array.max() == 1
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda: v.codes("z", [1.0, 2.0]), ValueError, r"z must have shape \(n, d\)"),
+        (lambda: v.codes("z", [[1.0]]), ValueError, "z must have at least 2 row"),
+        (lambda: v.codes("z", np.zeros((3, 0))), ValueError, "1 column"),
+        (lambda: v.codes("z", np.zeros((3, 2)), dim=4), ValueError, "z must have 4 column"),
+        (lambda: v.codes("z", [[np.nan, 1], [2, np.inf]]), ValueError, "z has 2 value.*of 4"),
+        (lambda: v.codes("z", [["a", "b"], ["c", "d"]]), TypeError, "z must be real numbers"),
+        (lambda: v.codes("z", np.zeros((3, 2), dtype=complex)), TypeError, "z must be real numbers"),
+        (lambda: v.choice("kind", "x", ("a", "b")), ValueError, r"kind must be one of \['a', 'b'\], got 'x'"),
+        (lambda: v.whole("n", 0), ValueError, "n must be at least 1, got 0"),
+        (lambda: v.whole("n", True), TypeError, "n must be a whole number"),
+        (lambda: v.whole("n", 1.0), TypeError, "n must be a whole number"),
+        (lambda: v.number("w", float("inf")), ValueError, "w must be finite"),
+        (lambda: v.number("w", 0, above=0), ValueError, "w must be > 0"),
+        (lambda: v.number("w", "1"), TypeError, "w must be a number"),
+    ],
+)
+def test_each_refusal_names_the_argument(call, error, words):
+    with pytest.raises(error, match=words):
+        call()
