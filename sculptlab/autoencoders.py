@@ -97,6 +97,9 @@ def build_autoencoder(
     Raises ValueError for an unknown kind, or an image_shape that the kind does not take.
     """
     choice("kind", kind, KINDS)
+    choice("stochastic", stochastic, (True, False))
+    if not isinstance(image_shape, Sequence) or not image_shape:
+        raise TypeError(f"image_shape must be (channels, height, width) or (features,), got {image_shape!r}")
     shape = tuple(whole(f"image_shape[{i}]", size) for i, size in enumerate(image_shape))
     dim, width = whole("dim", dim), whole("width", width) if width is not None else (256 if kind == "mlp" else 32)
     heads = 2 * dim if stochastic else dim

@@ -1,6 +1,7 @@
 """Checkpoints: written whole or not at all, and refused by any training but their own."""
 
 import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,6 @@ import torch
 
 def write_checkpoint(path: Path, content: dict[str, Any]) -> None:
     """Put `content` at `path` in one move, so that an interruption leaves the old file or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         torch.save(content, part)
@@ -18,13 +18,30 @@ def write_checkpoint(path: Path, content: dict[str, Any]) -> None:
         part.unlink(missing_ok=True)
 
 
+def writable_path(checkpoint: str | os.PathLike[str]) -> Path:
+    """`checkpoint` as a path that can be written, its folder made; a ValueError before hours of training if it cannot."""
+    path = Path(checkpoint)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise ValueError(f"checkpoint {str(path)!r} cannot be written: {error}") from error
+    if path.is_dir():
+        raise ValueError(f"checkpoint must be a file, {str(path)!r} is a folder")
+    return path
+
+
 def read_checkpoint(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
     """The content at `path`, if it was written under `settings`; else a ValueError that says what differs."""
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-        saved = content["settings"]
+        saved = dict(content["settings"])
     except Exception as error:
-        raise ValueError(f"checkpoint {str(path)!r} cannot be read: delete it to start anew ({error})") from error
+        raise ValueError(
+            f"checkpoint {str(path)!r} cannot be read as a checkpoint of fit (damaged, or another file): name another file, "
+            f"or delete it to start anew ({error})"
+        ) from error
     different = [
         f"{name}: {_brief(saved.get(name))} there, {_brief(value)} here"
         for name, value in settings.items()

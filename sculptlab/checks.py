@@ -100,11 +100,11 @@ def check_same_sum(answer: Callable[[], Any]) -> Feedback:
     two columns of the means correlated above 0.9."""
     try:
         given = answer()
+        if given is None or given is Ellipsis:
+            return Feedback(False, "the function returns nothing yet: fill in the line with the dots")
+        mean, std = (torch.as_tensor(part, dtype=torch.float64) for part in given)
     except Exception as error:
-        return Feedback(False, f"your code raised {type(error).__name__}: {error}")
-    if given is None or given is Ellipsis:
-        return Feedback(False, "the function returns nothing yet: fill in the line with the dots")
-    mean, std = (torch.as_tensor(part, dtype=torch.float64) for part in given)
+        return Feedback(False, f"it should return two tensors, (mean, std); {type(error).__name__}: {error}")
     if mean.ndim != 2 or mean.shape != std.shape or mean.shape[1] != 2 or len(mean) < 100:
         return Feedback(
             False,

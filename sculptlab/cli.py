@@ -63,6 +63,8 @@ def _parser() -> argparse.ArgumentParser:
     text = "make sure that a data set is there, downloading it once"
     one = commands.add_parser("fetch", help=text, description=text)
     one.add_argument("name", nargs="?", metavar="NAME", help="a data set; without it, the names are listed")
+    text = "the half wanted (default: the one that `load(NAME)` reads, for tiny_imagenet its validation images, test)"
+    one.add_argument("--split", choices=("train", "test"), help=text)
     one.set_defaults(command=fetch)
     return parser
 
@@ -100,6 +102,10 @@ def run(asked: argparse.Namespace) -> int:
     except ValueError as error:
         print(f"sculptlab run: {error}", file=sys.stderr)
         return USAGE
+    in_the_way = [place for place in (asked.out, *asked.out.parents) if place.exists() and not place.is_dir()]
+    if in_the_way:
+        print(f"sculptlab run: --out must be a folder, got {asked.out}: {in_the_way[0]} is a file", file=sys.stderr)
+        return USAGE
     if not paths:
         raise FileNotFoundError(f"no page in {pages.folder()}")
     reports = []
@@ -131,10 +137,15 @@ def fetch(asked: argparse.Namespace) -> int:
     """Make sure one data set is there, or list them all."""
     from sculptlab import downloads, sources
 
-    if asked.name is None:
+    if asked.name is None and asked.split is None:
         print("data sets:", *sources.NAMES, sep="\n  ")
         return OK
-    print(f"{asked.name}: {downloads.fetch(asked.name)}")
+    try:
+        downloads.split_of(asked.name, asked.split)
+    except ValueError as error:
+        print(f"sculptlab fetch: {error}", file=sys.stderr)
+        return USAGE
+    print(f"{asked.name}: {downloads.fetch(asked.name, asked.split)}")
     return OK
 
 

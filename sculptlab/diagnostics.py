@@ -1,6 +1,6 @@
 """Is this aggregate posterior the prior? Per dimension, per pair and jointly, beside what the prior itself would score."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,13 +16,15 @@ from sculptlab import figures
 from sculptlab.dependence import correlation, distance_correlation
 from sculptlab.kernels import IMQ, Kernel
 from sculptlab.mmd import mmd_test
-from sculptlab.priors import Prior, as_prior
+from sculptlab.priors import Prior, Samples, as_prior
 from sculptlab.validation import choice, codes, whole
 
 DEAD_BELOW = 0.05  # of the prior's standard deviation: the share below which FactorVAE's score prunes a dimension
 FEWEST_ROWS = 20  # below this no test here could tell anything
 REFERENCE_ROWS = 20_000  # prior samples the per-dimension numbers are compared with
 LEVEL = 0.05  # what a p-value must fall under before the verdict speaks of a difference
+LARGEST = 1e70  # fourth powers of anything larger leave float64
+SINGLE = 1e15  # squares of anything larger leave float32
 FLOOR = "prior"  # the name of the row that shows what the prior itself scores
 
 
@@ -91,7 +93,10 @@ def diagnose(z: Any, prior: Any, *, max_rows: int = 2000, permutations: int = 20
     every row; MMD (IMQ scaled to the prior, `permutations` shuffles) and the classifier two-sample test (Lopez-Paz and
     Oquab 2017; gradient-boosted trees, each half of the rows judged by trees grown on the other) use at most `max_rows`
     drawn by `seed`, against as many of the prior; distance correlation at most 1,000.
-    Raises ValueError for wrong shapes, values that are not finite, fewer rows, or a prior of another dimension.
+    A prior that is a bank of samples is never drawn from twice: Kolmogorov-Smirnov compares with the bank itself, and
+    the joint tests with disjoint parts of it, a third of the bank at most; its points are taken to be independent.
+    Raises ValueError for wrong shapes, values that are not finite or beyond 1e70, fewer rows, a prior of another
+    dimension, or a bank of fewer than 60 points.
     """
     whole("max_rows", max_rows, least=FEWEST_ROWS)
     whole("permutations", permutations)
@@ -99,16 +104,15 @@ def diagnose(z: Any, prior: Any, *, max_rows: int = 2000, permutations: int = 20
     named = _named(z)
     dim = next(iter(named.values())).shape[1]
     prior = as_prior(prior, dim)
-    reference = prior.sample(REFERENCE_ROWS, generator).cpu().double()
+    reference, second, fresh, limit = _supply(prior, max(map(len, named.values())), max_rows, generator)
     kernel = IMQ().fit(reference)
-    second = prior.sample(max(map(len, named.values())), generator).cpu().double()
     with _one_thread():
         dimensions = {name: _per_dimension(rows, reference) for name, rows in {**named, FLOOR: second}.items()}
         pairs = {name: _per_pair(rows, seed) for name, rows in {**named, FLOOR: second}.items()}
         joint = {}
         for name, rows in {**named, FLOOR: second}.items():
-            shown = rows[torch.randperm(len(rows), generator=generator)[:max_rows]]
-            target, spare = (prior.sample(len(shown), generator).cpu().double() for _ in range(2))
+            shown = rows[torch.randperm(len(rows), generator=generator)[:limit]]
+            target, spare = fresh(len(shown))
             tests = _jointly(shown, target, kernel, permutations, seed)
             joint[name] = {**tests, "holes": _holes(shown, target, spare), **_dependence(pairs[name], dimensions[name]["dead"])}
     del dimensions[FLOOR], pairs[FLOOR]
@@ -121,6 +125,28 @@ def diagnose(z: Any, prior: Any, *, max_rows: int = 2000, permutations: int = 20
         codes={name: rows.numpy() for name, rows in named.items()},
         seed=seed,
     )
+
+
+def _supply(
+    prior: Prior, most: int, max_rows: int, generator: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor, Callable[[int], tuple[torch.Tensor, torch.Tensor]], int]:
+    """The reference; the floor's rows; what gives n rows of a target and of a spare; the most rows for the joint tests.
+
+    Floor, target and spare are independent: fresh draws, or where the prior is a bank, disjoint parts of it. Redraws of a
+    bank repeat points: a classifier knows them again in its other half, and they count as more evidence than they are.
+    """
+
+    def draw(n: int) -> torch.Tensor:
+        return prior.sample(n, generator).cpu().double()
+
+    if not isinstance(prior, Samples):
+        return draw(REFERENCE_ROWS), draw(most), lambda n: (draw(n), draw(n)), max_rows
+    third = len(prior.bank) // 3
+    if third < FEWEST_ROWS:
+        raise ValueError(f"prior must hold at least {3 * FEWEST_ROWS} points where it is a bank of them, got {len(prior.bank)}")
+    points = prior.bank[torch.randperm(len(prior.bank), generator=generator)].double()
+    floor, target, spare = points[: 3 * third].split(third)
+    return points, floor[:most], lambda n: (target[:n], spare[:n]), min(max_rows, third)
 
 
 @contextmanager
@@ -145,7 +171,10 @@ def _named(z: Any) -> dict[str, torch.Tensor]:
     for name, rows in given.items():
         label = f"z[{name!r}]" if isinstance(z, Mapping) else "z"
         dim = next(iter(named.values())).shape[1] if named else None
-        named[str(name)] = codes(label, rows, dim=dim, rows=FEWEST_ROWS).detach().cpu().double().contiguous()
+        found = codes(label, rows, dim=dim, rows=FEWEST_ROWS).detach().cpu().double().contiguous()
+        if found.abs().max() > LARGEST:
+            raise ValueError(f"{label} must stay within {LARGEST:g}, got a value of size {found.abs().max():.3g}")
+        named[str(name)] = found
     return named
 
 
@@ -179,7 +208,9 @@ def _per_pair(z: torch.Tensor, seed: int) -> pd.DataFrame:
 
 
 def _jointly(z: torch.Tensor, target: torch.Tensor, kernel: Kernel, permutations: int, seed: int) -> dict[str, float]:
-    test = mmd_test(z.float(), target.float(), kernel, permutations, seed)
+    # single precision is twice as fast and all that is needed, as long as it can hold the squared distances
+    dtype = torch.float32 if max(z.abs().max(), target.abs().max()) < SINGLE else torch.float64
+    test = mmd_test(z.to(dtype), target.to(dtype), kernel, permutations, seed)
     accuracy, p_value = _classifier_test(z.numpy(), target.numpy(), seed)
     return {
         "mmd2": test.statistic,

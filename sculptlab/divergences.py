@@ -43,7 +43,8 @@ def split_kl(codes: Tensor, posterior: Posterior, rows: int) -> KLParts:
     stratified weights that add up to 1: 1/rows for an image's own posterior, the rest spread evenly over the others
     (Chen et al. 2018, appendix C.2, "minibatch stratified sampling", every row alike). With b = rows this is the exact
     mixture. The cheaper *weighted* sampling divides by b * rows instead and so reports (dim - 1) log(rows) nats of total
-    correlation for latents that are independent.
+    correlation for latents that are independent. q(z) is a mixture of finitely many Gaussians: where each is narrow, its
+    total correlation is large though the means were drawn independently, since the mixture knows no more than ln(rows) nats.
     """
     mean, log_variance = posterior.mean, posterior.log_variance
     log_densities = _log_normal(codes[:, None], mean[None], log_variance[None])  # (b, b, dim): q(z_i[j] | x_k)
@@ -64,7 +65,7 @@ def _log_normal(x: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
 
 
 def _stratified_log_weights(batch: int, rows: int, like: Tensor) -> Tensor:
-    own = 1 / max(rows, batch)
+    own = 1 / max(rows, batch) if batch > 1 else 1.0
     other = (1 - own) / max(batch - 1, 1)
     weights = torch.full((batch, batch), math.log(other) if other > 0 else -math.inf, device=like.device, dtype=like.dtype)
     return weights.fill_diagonal_(math.log(own))

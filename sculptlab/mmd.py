@@ -37,6 +37,7 @@ def mmd2(x: Any, y: Any, kernel: Kernel | None = None, estimator: str = "unbiase
     """
     choice("estimator", estimator, ("unbiased", "biased"))
     x, y, kernel = _prepared(x, y, kernel)
+    kernel = kernel.fit(y)
     within_x = _mean_within(kernel.of(squared_distances(x, x)), estimator)
     within_y = _mean_within(kernel.of(squared_distances(y, y)), estimator)
     return within_x + within_y - 2 * kernel.of(squared_distances(x, y)).mean()
@@ -48,10 +49,14 @@ def mmd_test(x: Any, y: Any, kernel: Kernel | None = None, permutations: int = 2
     p = (1 + #{null >= statistic}) / (1 + permutations), never 0. Every permutation reads the one kernel matrix of the
     pooled rows, all by one matrix product, a block of its rows at a time. The level is exact for a kernel of given
     width or fitted to the prior; with the default, whose width is set by `y`, it is so up to the noise of that width.
+    Raises ValueError as `mmd2` does, and for values whose squares leave the floating type.
     """
     permutations = whole("permutations", permutations)
     generator = torch.Generator().manual_seed(whole("seed", seed, least=0))
     x, y, kernel = _prepared(x, y, kernel)
+    _in_reach("x", x)
+    _in_reach("y", y)
+    kernel = kernel.fit(y)
     n, m = len(x), len(y)
     pooled = torch.cat([x, y]).detach()
     # column 0 marks the true x, the last one every row, those between n rows at random
@@ -64,6 +69,8 @@ def mmd_test(x: Any, y: Any, kernel: Kernel | None = None, permutations: int = 2
     across = (marks * (to_all - to_x)).sum(0)
     within_y = to_all.sum() - within_x - 2 * across
     values = (within_x / (n * (n - 1)) + within_y / (m * (m - 1)) - 2 * across / (n * m)).cpu().numpy()
+    if not np.isfinite(values).all():
+        raise ValueError(f"kernel must give finite values on x and y, got NaN or infinite ones from {kernel!r}")
     statistic, null = values[0], values[1:]
     # a permutation that restores the labels must count as a tie, whatever the rounding
     reached = null >= statistic - 10 * torch.finfo(pooled.dtype).eps * max(1.0, abs(statistic))
@@ -88,7 +95,14 @@ def _prepared(x: Any, y: Any, kernel: Kernel | None) -> tuple[torch.Tensor, torc
     if not isinstance(kernel, Kernel):
         raise TypeError(f"kernel must be a Kernel such as IMQ() or RBF(1.0), got {kernel!r}")
     dtype = torch.promote_types(x.dtype, y.dtype)
-    return x.to(dtype), y.to(x.device, dtype), kernel.fit(y)
+    return x.to(dtype), y.to(x.device, dtype), kernel
+
+
+def _in_reach(name: str, rows: torch.Tensor) -> None:
+    """Refuse what would leave the floating type when squared, summed over dimensions and scaled."""
+    size, largest = rows.abs().max().item(), 0.01 * (torch.finfo(rows.dtype).max / rows.shape[1]) ** 0.5
+    if size > largest:
+        raise ValueError(f"{name} must stay within {largest:.1g} to have squared distances in {rows.dtype}, got {size:.3g}")
 
 
 def _mean_within(matrix: torch.Tensor, estimator: str) -> torch.Tensor:

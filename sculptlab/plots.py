@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.image import AxesImage
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 from scipy.ndimage import gaussian_filter
@@ -79,20 +81,32 @@ def density(z: Any, ax: Axes, prior: Any = None, labels: Any = None, *, colour: 
     rows = checked("z", z, dim=2, rows=1).detach().cpu().numpy()
     target = None if prior is None else drawn(prior, 2)
     limits = np.array([span(column) for column in (rows if target is None else target).T])
+    plane(ax, limits)
     if labels is None:
-        clipped = np.clip(rows.T, limits[:, :1], limits[:, 1:])
-        counts, *_ = np.histogram2d(clipped[0], clipped[1], bins=48, range=limits.tolist())
-        # the square root keeps a spike (a dead dimension) from washing out all else
-        ax.imshow(np.sqrt(counts.T), origin="lower", extent=(*limits[0], *limits[1]), cmap=shades(colour), aspect="auto")
+        heat_map(rows, ax, limits, colour)
     else:
-        _classes(rows, np.asarray(labels), ax)
+        points_by_class(rows, np.asarray(labels), ax)
     if target is not None:
-        _outlines(target, ax, limits)
+        outlines(target, ax, limits)
+    return style(ax, title=title)
+
+
+def plane(ax: Axes, limits: np.ndarray) -> Axes:
+    """Set `ax` to the plane of two latents within limits (2, 2), with whole numbers at its ticks."""
     ax.set_xlim(*limits[0])
     ax.set_ylim(*limits[1])
     ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     ax.yaxis.set_major_locator(MaxNLocator(5, integer=True))
-    return style(ax, title=title)
+    return ax
+
+
+def heat_map(rows: np.ndarray, ax: Axes, limits: np.ndarray, colour: str) -> AxesImage:
+    """Codes (n, 2) as a map of their density; those outside the limits are counted at the edge."""
+    clipped = np.clip(rows.T, limits[:, :1], limits[:, 1:])
+    counts, *_ = np.histogram2d(clipped[0], clipped[1], bins=48, range=limits.tolist())
+    # the square root keeps a spike (a dead dimension) from washing out all else
+    shown = np.ma.masked_equal(np.sqrt(counts.T), 0)  # empty cells let what lies behind show through
+    return ax.imshow(shown, origin="lower", extent=(*limits[0], *limits[1]), cmap=shades(colour), aspect="auto")
 
 
 def image_grid(images: Any, ax: Axes, *, columns: int | None = None, title: str | None = None) -> Axes:
@@ -131,22 +145,25 @@ def line_with_spread(
     return style(ax, x=x, y=y)
 
 
-def _classes(rows: np.ndarray, labels: np.ndarray, ax: Axes) -> None:
+def points_by_class(rows: np.ndarray, labels: np.ndarray, ax: Axes) -> list[Artist]:
+    """Codes (n, 2) as points coloured by class, with each class's number at its median; returns what was drawn."""
     if labels.shape != (len(rows),):
         raise ValueError(f"labels must have shape ({len(rows)},), one per code, got {labels.shape}")
     kept = np.random.default_rng(0).permutation(len(rows))[:POINTS]
-    for k, name in enumerate(np.unique(labels)):
-        colour = CLASSES[k % len(CLASSES)]
-        points = rows[kept[labels[kept] == name]]
-        ax.scatter(points[:, 0], points[:, 1], s=5, color=colour, alpha=0.6, linewidths=0, rasterized=True)
+    names = list(np.unique(labels))
+    colours = [CLASSES[names.index(name) % len(CLASSES)] for name in labels[kept]]
+    made: list[Artist] = [ax.scatter(rows[kept, 0], rows[kept, 1], s=5, c=colours, alpha=0.6, linewidths=0, rasterized=True)]
+    for name in names:
         # the number too: ten colours are more than a colour-blind reader can tell apart
-        ax.annotate(
+        colour, halo = CLASSES[names.index(name) % len(CLASSES)], [withStroke(linewidth=2.5, foreground="white")]
+        made.append(ax.annotate(
             str(name), np.median(rows[labels == name], axis=0), ha="center", va="center", fontsize=10, fontweight="bold",
-            color=colour, path_effects=[withStroke(linewidth=2.5, foreground="white")], zorder=5,
-        )  # fmt: skip
+            color=colour, path_effects=halo, zorder=5,
+        ))  # fmt: skip
+    return made
 
 
-def _outlines(target: np.ndarray, ax: Axes, limits: np.ndarray) -> None:
+def outlines(target: np.ndarray, ax: Axes, limits: np.ndarray) -> None:
     counts, *edges = np.histogram2d(target[:, 0], target[:, 1], bins=60, range=limits.tolist())
     smooth = gaussian_filter(counts, 2.0)
     falling = np.sort(smooth.ravel())[::-1]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from sculptlab.validation import codes, number, whole
+from sculptlab.validation import codes, finite, number, whole
 
 ROOT_3 = 3**0.5
 
@@ -79,7 +79,7 @@ class Samples(Prior):
     bank: torch.Tensor
 
     def __post_init__(self) -> None:
-        bank = codes("prior", self.bank).detach().float().cpu().clone()
+        bank = finite("prior", codes("prior", self.bank).detach().float().cpu().clone())  # in float32 1e39 is infinite
         object.__setattr__(self, "bank", bank)
         object.__setattr__(self, "dim", bank.shape[1])
 

@@ -1,4 +1,4 @@
-"""A Run: a trained model with its history, and what one does with it: encode, decode, sample, measure, save."""
+"""A Run: a trained model with its history, and what one does with it: encode, decode, sample, measure."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -31,13 +31,16 @@ def pick_device(device: str | torch.device) -> torch.device:
     return picked
 
 
-def as_images(data: Any, model: Any = None) -> Tensor:
-    """The images of a Dataset, tensor or array as they are stored, checked against what `model` takes and puts out."""
+def as_images(data: Any, model: Any = None, *, unit_range: bool = False) -> Tensor:
+    """The images of a Dataset, tensor or array: uint8 or float32, checked against what `model` takes and puts out.
+
+    unit_range: whether floats must lie in [0, 1] even if the model does not say that its output does.
+    """
     images = data.images if hasattr(data, "images") else data
     images = as_tensor("data", images)
-    if images.dtype == torch.float64:
+    if images.is_floating_point():
         images = images.float()
-    if images.dtype not in (torch.uint8, torch.float32):
+    elif images.dtype != torch.uint8:
         raise TypeError(f"data must be uint8 or floats, got {images.dtype}")
     if images.ndim < 2 or images.numel() == 0:
         raise ValueError(f"data must have shape (n, ...) with at least one row, got {tuple(images.shape)}")
@@ -45,19 +48,29 @@ def as_images(data: Any, model: Any = None) -> Tensor:
     if shape is not None and tuple(images.shape[1:]) != tuple(shape):
         raise ValueError(f"data must have shape (n, {', '.join(map(str, shape))}) for this model, got {tuple(images.shape)}")
     finite("data", images)
-    if getattr(model, "output", None) == "sigmoid" and images.is_floating_point():
+    if (unit_range or getattr(model, "output", None) == "sigmoid") and images.is_floating_point():
         low, high = images.min().item(), images.max().item()
         if low < 0 or high > 1:
             raise ValueError(
-                f"data must lie in [0, 1] for a model with output='sigmoid', got [{low:g}, {high:g}]: "
-                "rescale it, or build the model with output='linear'"
+                f"data must lie in [0, 1] for output='sigmoid' or likelihood='bernoulli', got [{low:g}, {high:g}]: "
+                "rescale it, or take a model with output='linear' and likelihood='gaussian'"
             )
     return images
 
 
-def as_unit_floats(images: Tensor) -> Tensor:
-    """uint8 as float32 / 255; floats as they are."""
-    return images.float() / 255 if images.dtype == torch.uint8 else images
+def as_unit_floats(images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """uint8 as floats / 255, floats as they are; of type `dtype`."""
+    return images.to(dtype) / 255 if images.dtype == torch.uint8 else images.to(dtype)
+
+
+def latents(model: Any, images: Tensor) -> int:
+    """How many latents a model has: its `dim`, else what it makes of an image; 0 where it has no `encode`."""
+    if hasattr(model, "dim"):
+        return int(model.dim)
+    if not hasattr(model, "encode"):
+        return 0
+    with torch.no_grad():
+        return model.encode(as_unit_floats(images[:2], next(model.parameters()).dtype)).shape[1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,11 +93,16 @@ class Run:
     @cached_property
     def history(self) -> pd.DataFrame:
         """A row per logged step: step, loss, reconstruction and the regularisers (nats per image), seconds."""
-        return pd.DataFrame(self.rows).astype({"step": int})
+        frame = pd.DataFrame(self.rows) if self.rows else pd.DataFrame(columns=["step", "loss", "seconds"])
+        return frame.astype({"step": int})
 
     @property
     def device(self) -> torch.device:
         return next(self.model.parameters()).device
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        return next(self.model.parameters()).dtype
 
     def encode(self, data: Any) -> Any:
         """Codes (n, dim) of a Dataset, tensor or array: a stochastic encoder's *means*. NumPy in, NumPy out."""
@@ -142,7 +160,8 @@ class Run:
 
     def _chunks(self, rows: Tensor, function: Callable[[Tensor], Tensor], axis: int = 0) -> Tensor:
         with torch.no_grad():
-            return torch.cat([function(as_unit_floats(part.to(self.device))) for part in rows.split(CHUNK)], axis).cpu()
+            parts = [function(as_unit_floats(part.to(self.device), self._dtype)) for part in rows.split(CHUNK)]
+        return torch.cat(parts, axis).cpu()
 
 
 def _like(result: Tensor, given: Any) -> Any:

@@ -103,10 +103,11 @@ def render(values: Any, size: int = 64, antialias: bool = False, device: str | t
     The centre lies at 16 + 32 x and 16 + 32 y pixels of a 64 px frame, y downwards; every length grows with `size` / 64.
     Values need not lie on the grid; what leaves the frame is cut. A pixel is 1 if its centre is inside the outline; with
     `antialias` it is the share of its 4 x 4 sub-pixel centres that are. Drawn on `device`, else where `values` are.
-    ValueError for another shape, a scale <= 0, NaN or infinite values, or no rows.
+    Images are always a tensor, also where `values` are an array: they go into training.
+    ValueError for another shape, a scale <= 0, NaN or infinite values, no rows, or a device that is not there.
     """
     table = _checked(values)
-    table = table.to(device=table.device if device is None else device, dtype=torch.float32)
+    table = table.to(device=table.device if device is None else _present(device), dtype=torch.float32)
     size = whole("size", size)
     samples = _SUBPIXELS if choice("antialias", antialias, (False, True)) else 1
     images = torch.zeros(len(table), size, size, device=table.device)
@@ -166,6 +167,15 @@ def _in_heart(u: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
 _INSIDE = {1: _in_square, 2: _in_ellipse, 3: _in_heart}
 
 
+def _present(device: str | torch.device) -> str | torch.device:
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # the latter from a torch built without that kind of device
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"device must be one that works on this machine, such as 'cpu', got {device!r}: {reason}") from error
+    return device
+
+
 def _checked(values: Any) -> torch.Tensor:
     table = codes("values", values, dim=len(FACTOR_NAMES), rows=1)
     strange = ~torch.isin(table[:, 0], torch.tensor(list(SHAPES), device=table.device, dtype=table.dtype))
@@ -178,6 +188,8 @@ def _checked(values: Any) -> torch.Tensor:
 
 def _whole_numbers(name: str, value: Any, ndim: int) -> torch.Tensor:
     tensor = (value if isinstance(value, torch.Tensor) else torch.as_tensor(np.asarray(value))).cpu()
+    if not tensor.numel():  # an empty list has no type of its own
+        tensor = tensor.long()
     if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:
         raise TypeError(f"{name} must be whole numbers, got {tensor.dtype}")
     if tensor.ndim != ndim:

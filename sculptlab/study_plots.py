@@ -1,12 +1,16 @@
 """Pictures of a recorded study over beta: the price of reconstruction, and collapse, dependence and holes beside it."""
 
+from io import BytesIO
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from PIL import Image
 
 from sculptlab.palette import BAD, MEANS, RECONSTRUCTION, SAMPLES, TEXT, Picture, panels, style
-from sculptlab.plots import density, line_with_spread
+from sculptlab.plots import drawn, heat_map, line_with_spread, outlines, plane, points_by_class, span
 from sculptlab.priors import Gaussian
 from sculptlab.results import Recorded
 from sculptlab.validation import choice
@@ -48,13 +52,6 @@ def _over_beta(ax: Axes, rows: pd.DataFrame, words: str) -> Axes:
     return style(ax, title=words, x="β (weight of the KL term)")
 
 
-def frontier(ax: Axes, frame: pd.DataFrame, *, dim: int, mark: float) -> Axes:
-    """Reconstruction over beta with one beta marked: the map beside a slider."""
-    reconstruction(ax, frame, dim)
-    ax.axvline(mark, color=BAD, linewidth=2)
-    return style(ax, title=f"reconstruction error, β = {mark:g}")
-
-
 def beta_story(frame: pd.DataFrame, *, dim: int, title: str | None = None, live: Any = None) -> Picture:
     """Four panels over beta at `dim` latents: reconstruction, told apart, dependence, holes; `live` rows are drawn as stars.
 
@@ -83,13 +80,39 @@ def _stars(ax: Axes, rows: pd.DataFrame, column: str, colour: str) -> None:
     )
 
 
-def codes_at(recorded: Recorded, *, dim: int, beta: float) -> Picture:
-    """One setting of a recorded sweep: means by class, samples, and where this beta lies on the price of reconstruction."""
-    picture, (axes,) = panels(1, 3, height=3.0)
-    for ax, (kind, colour, _) in zip(axes, KINDS, strict=False):
-        labels = recorded.arrays["labels"] if kind == "means" else None
-        codes = recorded.arrays[f"{dim}|beta {beta:g}|{kind}"]
-        density(codes, ax, Gaussian(2), labels, colour=colour, title=kind)
-        ax.set_aspect("equal")
-    frontier(axes[2], recorded.frame, dim=dim, mark=beta)
-    return picture
+class CodesPanel:
+    """One beta of a recorded sweep at a time: means by class, samples, and where beta lies on the price of reconstruction.
+
+    What does not depend on beta (axes, the prior's outlines, the curve) is drawn once, so that `png(beta)` answers a slider.
+    """
+
+    def __init__(self, recorded: Recorded, *, dim: int) -> None:
+        self.recorded, self.dim = recorded, dim
+        picture, (axes,) = panels(1, 3, height=3.0)
+        target = drawn(Gaussian(2), 2)
+        self.limits = np.array([span(column) for column in target.T])
+        for ax, (kind, _, _) in zip(axes, KINDS, strict=False):
+            outlines(target, plane(ax, self.limits), self.limits)
+            style(ax, title=kind).set_aspect("equal")
+        reconstruction(axes[2], recorded.frame, dim)
+        self.axes = axes
+        self.canvas = FigureCanvasAgg(picture)
+        self.canvas.draw()
+        self.background = self.canvas.copy_from_bbox(picture.bbox)
+
+    def png(self, beta: float) -> bytes:
+        """The picture at one of the recorded betas, as a PNG."""
+        means, samples = (self.recorded.arrays[f"{self.dim}|beta {beta:g}|{kind}"].astype(float) for kind, _, _ in KINDS)
+        made = [
+            *points_by_class(means, self.recorded.arrays["labels"], self.axes[0]),
+            heat_map(samples, self.axes[1], self.limits, SAMPLES),
+            self.axes[2].axvline(beta, color=BAD, linewidth=2),
+        ]
+        self.canvas.restore_region(self.background)
+        for artist in made:
+            assert artist.axes is not None
+            artist.axes.draw_artist(artist)
+            artist.remove()
+        buffer = BytesIO()
+        Image.fromarray(np.asarray(self.canvas.buffer_rgba())[..., :3]).save(buffer, "png", compress_level=1)
+        return buffer.getvalue()

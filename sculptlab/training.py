@@ -4,22 +4,23 @@ import math
 import os
 import time
 import warnings
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from sculptlab.checkpoints import read_checkpoint, write_checkpoint
+from sculptlab.checkpoints import read_checkpoint, writable_path, write_checkpoint
 from sculptlab.objectives import as_objective
-from sculptlab.runs import Run, as_images, as_unit_floats, pick_device
+from sculptlab.runs import Run, as_images, as_unit_floats, latents, pick_device
 from sculptlab.validation import choice, number, whole
 
 CHECKPOINT_SECONDS = 60.0
 EXPLODED = 1e3  # a loss this many times its first value is past recovery
-CHECK_EVERY = 50  # on a GPU, where reading the loss makes the device wait
+CHECK_EVERY = 50  # steps between looks at the weights, and on a GPU, where reading makes the device wait, at the loss
 
 
 class Record(NamedTuple):
@@ -30,7 +31,7 @@ class Record(NamedTuple):
 
 
 class DivergenceError(RuntimeError):
-    """The loss became NaN, infinite or absurdly large; the model holds the weights from before that step."""
+    """The loss or the weights became NaN, infinite or absurdly large; the model was put back to its last good weights."""
 
 
 class Training:
@@ -41,9 +42,10 @@ class Training:
         seed: int, device: str | torch.device,
     ) -> None:  # fmt: skip
         self.model, self.objective = model, as_objective(objective)
+        self.objective.check(model)
         self.device = pick_device(device)
-        self.images = as_images(data, model).to(self.device)
-        self.batch_size = whole("batch_size", batch_size)
+        self.images = as_images(data, model, unit_range=self.objective.likelihood == "bernoulli").to(self.device)
+        self.batch_size = whole("batch_size", batch_size, least=self.objective.least_batch)
         if self.batch_size > len(self.images):
             raise ValueError(f"batch_size must be at most the {len(self.images)} rows of the data, got {batch_size}")
         self.learning_rate = number("learning_rate", learning_rate, above=0)
@@ -52,14 +54,16 @@ class Training:
         self.step, self.first_loss = 0, math.nan
         self.generator = torch.Generator(self.device).manual_seed(self.seed)
         model.to(self.device)
+        self.dtype = next(model.parameters()).dtype
         self.optimiser = torch.optim.Adam(model.parameters(), lr=self.learning_rate, fused=True)
         self._make_adversaries()
         self._order = torch.empty(0)
+        self.keep_if_good()
 
     def _make_adversaries(self) -> None:
         with torch.random.fork_rng(devices=[]):
             torch.random.default_generator.manual_seed(self.seed)
-            made = self.objective.adversaries(getattr(self.model, "dim", 0))
+            made = self.objective.adversaries(latents(self.model, self.images))
         self.adversaries = {name: adversary.to(self.device) for name, adversary in made.items()}
         self.adversary_optimisers = {
             name: torch.optim.Adam(a.parameters(), lr=a.learning_rate, betas=a.betas, fused=True)
@@ -71,10 +75,10 @@ class Training:
         per_epoch = len(self.images) // self.batch_size
         epoch, position = divmod(self.step, per_epoch)
         if position == 0 or not len(self._order):
-            shuffle = torch.Generator().manual_seed((self.seed << 32) + epoch)
+            shuffle = torch.Generator().manual_seed((self.seed * 1_000_003 + epoch) % 2**63)
             self._order = torch.randperm(len(self.images), generator=shuffle).to(self.device)
         rows = self._order[position * self.batch_size : (position + 1) * self.batch_size]
-        return as_unit_floats(self.images[rows])
+        return as_unit_floats(self.images[rows], self.dtype)
 
     def advance(self) -> Record:
         """Take one optimiser step of the model, then one of each adversary on the same codes."""
@@ -99,25 +103,42 @@ class Training:
             self.adversary_optimisers[name].step()
 
     def _check(self, loss: Tensor) -> None:
-        if self.device.type != "cpu" and self.step % CHECK_EVERY:
+        due = self.step % CHECK_EVERY == 0
+        if due:
+            self.keep_if_good()
+        if self.device.type != "cpu" and not due:
             return
         value = loss.item()
         if math.isnan(self.first_loss):
             self.first_loss = value
         if not math.isfinite(value) or abs(value) > EXPLODED * max(abs(self.first_loss), 1.0):
-            raise DivergenceError(
-                f"the loss was {value:.4g} at step {self.step + 1} (first: {self.first_loss:.4g}). The model keeps its weights "
-                f"from before that step. Try a smaller learning_rate (now {self.learning_rate:g}), a smaller weight in "
-                f"{self.objective!r}, a larger batch_size (now {self.batch_size}), or data scaled to [0, 1]."
-            )
+            self._give_up(f"the loss was {value:.4g} at step {self.step + 1} (first: {self.first_loss:.4g})")
+
+    def keep_if_good(self) -> None:
+        """Remember the weights, to be put back if training diverges; give up if they are not finite."""
+        state = self.model.state_dict()
+        if not all(bool(torch.isfinite(value).all()) for value in state.values() if value.is_floating_point()):
+            self._give_up(f"weights became NaN or infinite by step {self.step}")
+        self._good = self.step, {name: value.clone() for name, value in state.items()}
+
+    def _give_up(self, what: str) -> NoReturn:
+        step, weights = self._good
+        self.model.load_state_dict(weights)
+        raise DivergenceError(
+            f"{what}. The model was put back to its weights of step {step}. Try a smaller learning_rate (now "
+            f"{self.learning_rate:g}), a smaller weight in {self.objective!r}, a larger batch_size (now {self.batch_size}), "
+            "or data scaled to [0, 1]."
+        )
 
     def settings(self) -> dict[str, Any]:
-        """What must agree for a checkpoint to go on with this training."""
-        shapes = {name: str(tuple(value.shape)) for name, value in self.model.state_dict().items()}
+        """What must agree for a checkpoint to go on with this training. A function as objective is known by its name alone."""
+        model = self.model
         return {
-            "model": shapes, "objective": repr(self.objective), "data": str(tuple(self.images.shape)),
-            "batch_size": self.batch_size, "learning_rate": self.learning_rate, "seed": self.seed,
-            "device": self.device.type,
+            "model": {name: str(tuple(value.shape)) for name, value in model.state_dict().items()},
+            "kind of model": f"{type(model).__name__}, output {getattr(model, 'output', None)}",
+            "objective": repr(self.objective), "data": f"{tuple(self.images.shape)}, crc32 {_fingerprint(self.images)}",
+            "batch_size": self.batch_size, "learning_rate": self.learning_rate, "cosine over": self.decay_over,
+            "seed": self.seed, "device": self.device.type,
         }  # fmt: skip
 
     def state(self) -> dict[str, Any]:
@@ -191,10 +212,12 @@ def fit(
                    is scaled by 1/255. Kept whole on the device.
     objective      an `objectives` object, or a function (model, images, generator) -> loss.
     schedule       "cosine": the learning rate falls to 0 along half a cosine; "constant": it stays.
-    seed           of batch order, noise and adversaries. The same seed and model give the same bits on the same CPU.
+    seed           of batch order, noise and adversaries. The same seed and model give the same bits on the same CPU, unless a
+                   layer of the model draws from torch's global generator (dropout).
     device         "auto": the GPU if there is one, else the CPU; or any torch device.
     log_every      steps between rows of the history; None logs about 200 rows.
-    checkpoint     a file: saved whole every minute and at the end. If it is there, training goes on from it, to the same bits.
+    checkpoint     a file: saved whole every minute and at the end. If it is there, training goes on from it, to the same bits;
+                   if it was written under other settings it is refused (with "cosine", steps is one of them).
     Raises ValueError/TypeError for unusable arguments, DivergenceError when the loss explodes. Ctrl-C ends training with a
     warning and returns the Run so far (`run.stopped` says so).
     """
@@ -205,8 +228,8 @@ def fit(
         model, data, objective, batch_size=batch_size, learning_rate=learning_rate,
         decay_over=total if schedule == "cosine" else None, seed=seed, device=device,
     )  # fmt: skip
-    path = None if checkpoint is None else Path(checkpoint)
-    rows = _resume(training, path)
+    path = None if checkpoint is None else writable_path(checkpoint)
+    rows = _resume(training, path, total)
     stopped = None
     try:
         _drain(training, rows, total, every, progress, path)
@@ -216,7 +239,7 @@ def fit(
     finally:
         model.eval()
         training.optimiser.zero_grad()
-        _save(training, rows, path)
+    _save(training, rows, path)  # not after a divergence: the last good checkpoint stays
     return Run(model, training.objective, rows, seed=training.seed, steps=training.step, stopped=stopped)
 
 
@@ -242,6 +265,7 @@ def _drain(training: Training, rows: list[dict[str, float]], total: int, every: 
             if path is not None and now - saved > CHECKPOINT_SECONDS:
                 _save(training, rows, path)
                 saved = now
+        training.keep_if_good()
 
 
 def _save(training: Training, rows: list[dict[str, float]], path: Path | None) -> None:
@@ -249,9 +273,15 @@ def _save(training: Training, rows: list[dict[str, float]], path: Path | None) -
         write_checkpoint(path, {"settings": training.settings(), "state": training.state(), "rows": rows})
 
 
-def _resume(training: Training, path: Path | None) -> list[dict[str, float]]:
+def _resume(training: Training, path: Path | None, total: int) -> list[dict[str, float]]:
     if path is None or not path.exists():
         return []
     saved = read_checkpoint(path, training.settings())
+    if saved["state"]["step"] > total:
+        raise ValueError(f"checkpoint {str(path)!r} is {saved['state']['step']} steps along, steps asks for {total}")
     training.restore(saved["state"])
     return list(saved["rows"])
+
+
+def _fingerprint(images: Tensor) -> int:
+    return zlib.crc32(images.cpu().contiguous().numpy().data)

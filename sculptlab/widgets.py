@@ -18,7 +18,8 @@ class Browser:
     """A picture that follows its controls: `draw(settings)` is called once for each setting and remembered.
 
     controls   name -> the values it can take, in order. Numbers become a slider, words become buttons.
-    draw       settings -> Picture; must depend on its settings alone and must not use pyplot: it may run on any thread.
+    draw       settings -> Picture, or a PNG's bytes; must depend on its settings alone, and must not use pyplot: it may run
+               on any thread.
     start      the first settings; None takes each control's first value.
 
     `browser.ui` is the widget (a notebook shows a Browser as it); `settings` the current values, `picture()` the current
@@ -27,7 +28,7 @@ class Browser:
     """
 
     def __init__(
-        self, controls: Mapping[str, Sequence[Any]], draw: Callable[[Settings], Picture], start: Settings | None = None
+        self, controls: Mapping[str, Sequence[Any]], draw: Callable[[Settings], Picture | bytes], start: Settings | None = None
     ) -> None:
         if not controls or not all(controls.values()):
             raise ValueError(f"controls must name at least one value each, got {dict(controls)!r}")
@@ -89,7 +90,8 @@ class Browser:
         with self._lock:
             key = tuple(self.settings.values())
             if key not in self._drawn:
-                self._drawn[key] = self._draw(dict(self.settings))._repr_png_()
+                drawn = self._draw(dict(self.settings))
+                self._drawn[key] = drawn if isinstance(drawn, bytes) else drawn._repr_png_()
             return self._drawn[key]
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:

@@ -84,3 +84,9 @@ def test_bad_arguments_are_named(arguments, words):
 def test_a_deterministic_model_has_no_posterior():
     with pytest.raises(ValueError, match="stochastic=True"):
         build_autoencoder("mlp", image_shape=(4,), dim=2).posterior(torch.ones(1, 4))
+
+
+@pytest.mark.parametrize("shape", [5, (), None])
+def test_an_image_shape_must_be_a_sequence(shape):
+    with pytest.raises(TypeError, match="image_shape must be"):
+        build_autoencoder("mlp", image_shape=shape, dim=2)

@@ -45,6 +45,8 @@ def test_the_right_answer_passes(check, answer):
         (checks.check_aggregate_variance, lambda m, s: m.var(0, correction=0) + s.mean(0) ** 2, "averaging first"),
         (checks.check_aggregate_variance, lambda m, s: m.var(0) + (s**2).mean(0), "correction=0"),
         (checks.check_same_sum, lambda: None, "returns nothing yet"),
+        (checks.check_same_sum, lambda: 3, "two tensors"),
+        (checks.check_same_sum, lambda: torch.zeros(100, 2), "two tensors"),
         (checks.check_same_sum, lambda: (torch.zeros(3, 2), torch.ones(3, 2)), "shape"),
         (checks.check_same_sum, lambda: (torch.zeros(100, 2), torch.zeros(100, 2)), "above 0"),
         (checks.check_same_sum, lambda: (10 * right_pair()[0], right_pair()[1]), "largest KL"),
@@ -56,3 +58,20 @@ def test_slips_are_named(check, answer, words):
     assert not feedback.passed
     assert words in feedback.message
     assert "not yet" in feedback._repr_html_()
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (lambda: ..., "returns nothing yet"),
+        (lambda: 1 / 0, "ZeroDivisionError"),
+        (lambda: torch.zeros(10, 2), "n >= 500"),
+        (lambda: torch.full((500, 2), torch.nan), "NaN"),
+        (lambda: 5 + torch.linspace(-1, 1, 1000).reshape(500, 2), "centre"),
+        (lambda: torch.zeros(500, 2), "width"),
+    ],
+)
+def test_slips_of_a_target_are_named(answer, words):
+    feedback = checks.check_target(answer)
+    assert not feedback.passed
+    assert words in feedback.message

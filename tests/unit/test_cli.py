@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -47,6 +48,8 @@ def test_version_and_help(capsys):
     assert [command for command in ("lab", "run", "doctor", "fetch") if f"\n    {command} " not in said] == []
     assert code_of("run", "--help") == 0
     assert "--profile {fast,full}" in capsys.readouterr().out
+    assert code_of("fetch", "--help") == 0
+    assert "--split {train,test}" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -58,6 +61,7 @@ def test_version_and_help(capsys):
         (["run", "--seed", "-1"], "must be a whole number >= 0, got '-1'"),
         (["run", "--seed", "x"], "must be a whole number >= 0, got 'x'"),
         (["doctor", "--", "--port=1"], "only `sculptlab lab` passes words after -- on"),
+        (["fetch", "mnist", "--split", "all"], "invalid choice: 'all'"),
         (["fetch", "mnist", "cifar10"], "unrecognized arguments: cifar10"),
     ],
 )
@@ -119,8 +123,10 @@ def test_an_interrupted_run_exits_with_130(ran, monkeypatch, capsys):
 def test_run_into_a_file_is_one_readable_line(tmp_path, capsys):
     (tmp_path / "page.ipynb").write_text(nbformat.writes(new_notebook(cells=[new_code_cell("1")])))
     (tmp_path / "file").touch()
-    assert cli.main(["run", str(tmp_path / "page.ipynb"), "--out", str(tmp_path / "file")]) == 1
-    assert capsys.readouterr().err.count("\n") == 1
+    for out in (tmp_path / "file", tmp_path / "file" / "below"):
+        assert cli.main(["run", str(tmp_path / "page.ipynb"), "--out", str(out)]) == 2
+        said = capsys.readouterr().err
+        assert said == f"sculptlab run: --out must be a folder, got {out}: {tmp_path / 'file'} is a file\n"
 
 
 def test_a_reader_who_leaves_early_sees_no_error():
@@ -135,9 +141,11 @@ def test_fetch_lists_the_names(capsys):
 
 
 def test_fetch_says_where(monkeypatch, capsys, tmp_path):
-    monkeypatch.setattr(downloads, "fetch", lambda name: tmp_path / name)
+    monkeypatch.setattr(downloads, "fetch", lambda name, split: tmp_path / name / str(split))
     assert cli.main(["fetch", "mnist"]) == 0
-    assert capsys.readouterr().out == f"mnist: {tmp_path / 'mnist'}\n"
+    assert capsys.readouterr().out == f"mnist: {tmp_path / 'mnist' / 'None'}\n"
+    assert cli.main(["fetch", "tiny_imagenet", "--split", "train"]) == 0
+    assert capsys.readouterr().out == f"tiny_imagenet: {tmp_path / 'tiny_imagenet' / 'train'}\n"
 
 
 @pytest.mark.parametrize(
@@ -146,7 +154,7 @@ def test_fetch_says_where(monkeypatch, capsys, tmp_path):
     ids=lambda e: type(e).__name__,
 )
 def test_fetch_fails_in_words(monkeypatch, capsys, error):
-    def fetch(name):
+    def fetch(name, split):
         raise error
 
     monkeypatch.setattr(downloads, "fetch", fetch)
@@ -154,9 +162,21 @@ def test_fetch_fails_in_words(monkeypatch, capsys, error):
     assert capsys.readouterr().err.startswith(f"sculptlab: {error}")
 
 
-def test_fetch_refuses_an_unknown_name(capsys):
-    assert cli.main(["fetch", "mnits"]) == 1
-    assert "got 'mnits'" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["mnits"], "name must be one of digits, .* got 'mnits'"),
+        (["digits", "--split", "train"], "split must be None for digits"),
+        (["--split", "train"], "name must be one of digits, .* got None"),
+    ],
+)
+def test_fetch_refuses_what_is_not_there_to_be_had(capsys, words, message):
+    assert cli.main(["fetch", *words]) == 2
+    assert re.match(f"sculptlab fetch: {message}", capsys.readouterr().err)
+
+
+def test_the_splits_are_those_of_the_sources():
+    assert {split for published in sources.PUBLISHED.values() for split in published.splits} == {"train", "test", "all"}
 
 
 @pytest.mark.parametrize("root", [True, False])

@@ -8,7 +8,7 @@ from scipy import stats
 
 import sculptlab.diagnostics as diagnostics
 from sculptlab.diagnostics import Diagnosis, diagnose
-from sculptlab.priors import Gaussian, Uniform
+from sculptlab.priors import Gaussian, Samples, Uniform
 
 
 def normal(n, d, seed=0):
@@ -147,6 +147,44 @@ def test_threads_and_random_state_are_put_back_and_the_seed_decides():
     assert torch.equal(torch.get_rng_state(), state)
 
 
+def test_codes_like_the_points_of_a_bank_are_left_in_peace():
+    """The level: redraws of the bank would stand in both halves of the classifier and give p < 1e-3 nearly always."""
+    found = [diagnose(normal(300, 2, s), normal(240, 2, 900 + s), permutations=39, seed=s) for s in range(20)]
+    joint = pd.concat([one.joint for one in found], keys=range(20)).swaplevel()
+    assert (joint["rows"] == 80).all()
+    marginal = np.concatenate([one.per_dimension["ks_p"] for one in found])
+    for p in (joint.loc["codes", "c2st_p"], joint.loc["codes", "mmd_p"], joint.loc["prior", "c2st_p"], marginal):
+        assert (p <= 0.05).sum() <= 0.05 * len(p) + 4  # binomial(20, 0.05) exceeds 5, binomial(40, 0.05) 6 once in 300
+        assert p.mean() > 0.3
+    assert joint.loc["codes", "holes"].mean() == pytest.approx(0.05, abs=0.03)
+    assert joint.loc["prior", "holes"].mean() == pytest.approx(0.05, abs=0.03)
+
+
+def test_codes_unlike_the_bank_are_noticed():
+    row = diagnose(normal(300, 2) + 1, normal(240, 2, 1), permutations=39).joint.loc["codes"]
+    assert row["c2st_p"] < 1e-4
+    assert row["mmd_p"] < 0.05
+
+
+def test_floor_target_and_spare_are_disjoint_rows_of_the_bank():
+    bank = torch.arange(182.0).reshape(91, 2)
+    reference, floor, fresh, limit = diagnostics._supply(Samples(bank), 500, 2000, torch.Generator().manual_seed(0))
+    parts = torch.cat([floor, *fresh(limit)])
+    assert limit == len(floor) == 30
+    assert len(parts.unique(dim=0)) == 90
+    assert torch.equal(reference.unique(dim=0), bank.double())
+
+
+@pytest.mark.parametrize("size", [1e25, 1e69])
+def test_huge_codes_are_far_from_the_prior(size):
+    row = diagnose(normal(60, 2) * size, Gaussian(2), permutations=39).joint.loc["codes"]
+    assert np.isfinite(row.to_numpy(dtype=float)).all()
+    # they see neither each other nor the prior, whose points see each other
+    assert row["mmd2"] > row["mmd2_95"]
+    assert row["mmd_p"] == 1 / 40
+    assert row["c2st"] > 0.9
+
+
 @pytest.mark.parametrize("kind", ["overview", "marginals", "pairs", "corner"])
 def test_every_picture_is_drawn(ill, kind):
     assert ill.plot(kind)._repr_png_().startswith(b"\x89PNG")
@@ -158,6 +196,8 @@ def test_every_picture_is_drawn(ill, kind):
         (lambda: diagnose(normal(19, 2), Gaussian(2)), "z must have at least 20 row"),
         (lambda: diagnose(normal(30, 2), Gaussian(3)), "prior must have 2 dimension"),
         (lambda: diagnose(np.full((30, 2), np.nan), Gaussian(2)), "z has 60 value"),
+        (lambda: diagnose({"a": normal(30, 2) * 1e80}, Gaussian(2)), r"z\['a'\] must stay within 1e\+70"),
+        (lambda: diagnose(normal(30, 2), normal(59, 2)), "prior must hold at least 60 points .* got 59"),
         (lambda: diagnose(np.zeros(30), Gaussian(1)), r"z must have shape \(n, d\)"),
         (lambda: diagnose({}, Gaussian(2)), "at least one set of codes"),
         (lambda: diagnose({"prior": normal(30, 2)}, Gaussian(2)), "must not call its codes 'prior'"),

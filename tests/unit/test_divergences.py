@@ -65,6 +65,11 @@ def test_parts_add_up_to_the_kl_term_for_any_batch(seed, dim, batch):
     assert parts.total.item() == pytest.approx(ratio.sum(1).mean().item(), rel=1e-6, abs=1e-6)
 
 
+def test_a_batch_of_one_is_its_own_mixture():
+    posterior = Posterior(torch.zeros(1, 4), torch.zeros(1, 4))
+    assert abs(split_kl(posterior.sample(generator()), posterior, rows=1000).total_correlation.item()) < 1e-5
+
+
 @pytest.mark.parametrize("rows", [256, 10_000, 1_000_000])
 def test_collapsed_latents_have_no_total_correlation(rows):
     """Weighted sampling would report (dim - 1) log(rows) here: 28 nats at dim = 4, rows = 10,000."""

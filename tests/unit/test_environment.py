@@ -1,14 +1,17 @@
 """The ways to install agree: pyproject.toml, environment.yml, README.md and what CI runs."""
 
+import ast
 import os
 import re
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import yaml
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import sculptlab
 
@@ -38,6 +41,31 @@ def test_conda_and_pip_want_the_same():
 def test_every_requirement_has_a_lower_bound():
     for name, bound in bounds(PROJECT["dependencies"] + PROJECT["optional-dependencies"]["test"]).items():
         assert bound.startswith(">="), name
+
+
+def imported(folder):
+    """The distributions that the files of a folder import from, the standard library and this repository left out."""
+    names = set()
+    for path in (ROOT / folder).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                names |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                names.add(node.module.split(".")[0])
+    known = packages_distributions()
+    foreign = names - sys.stdlib_module_names - {"sculptlab"}
+    return {canonicalize_name(known[name][0]) for name in foreign if name in known}
+
+
+def test_what_is_imported_is_required_and_not_left_to_others():
+    required, testing = (
+        {canonicalize_name(Requirement(line).name) for line in lines}
+        for lines in (PROJECT["dependencies"], PROJECT["optional-dependencies"]["test"])
+    )
+    assert {"torch", "pillow", "threadpoolctl"} <= imported("sculptlab")
+    assert imported("sculptlab") - required == set()
+    assert imported("tests") - required - testing == set()
+    assert "ipykernel" in required  # imported by name only, as the kernel's own process
 
 
 def test_the_version_is_said_once():

@@ -144,6 +144,24 @@ def test_a_constant_sample_is_a_tie_and_not_a_discovery():
     assert mmd_test(x, x, RBF(1.0), permutations=20).p_value == 1.0
 
 
+def test_what_is_too_large_for_one_type_is_read_in_a_larger_one():
+    x, y = normal(20, 2, 0) * 1e25, normal(20, 2, 1)
+    assert np.isfinite(mmd_test(x, y, permutations=20).null).all()
+    assert mmd_test(x, y, permutations=20).statistic > 0
+    for one, other, name in ((x, y, "x"), (y, x, "y")):
+        with pytest.raises(ValueError, match=f"{name} must stay within 1e\\+17 to have squared distances in torch.float32"):
+            mmd_test(one.float(), other.float(), permutations=20)
+
+
+def test_a_kernel_that_gives_no_numbers_is_no_discovery():
+    class Broken(Energy):
+        def of(self, squared):
+            return squared.sqrt().neg().log()
+
+    with pytest.raises(ValueError, match="kernel must give finite values on x and y"):
+        mmd_test(normal(20, 2, 0), normal(20, 2, 1), Broken(), permutations=20)
+
+
 @pytest.mark.parametrize(
     ("call", "error", "words"),
     [

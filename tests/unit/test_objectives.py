@@ -107,10 +107,11 @@ def test_repr_can_be_pasted_back():
         assert repr(eval(repr(objective), names)) == repr(objective)
 
 
-@pytest.mark.parametrize("objective", ALL, ids=repr)
-def test_a_deterministic_encoder_is_refused(objective, plain):
-    with pytest.raises(ValueError, match=f"{type(objective).__name__} needs a stochastic encoder"):
-        terms(objective, plain)
+@pytest.mark.parametrize("objective", [*ALL, o.Reconstruction() + o.KL()], ids=repr)
+def test_a_deterministic_encoder_is_refused(objective, plain, vae):
+    with pytest.raises(ValueError, match="needs a stochastic encoder"):
+        objective.check(plain)
+    objective.check(vae)
 
 
 @pytest.mark.parametrize(
@@ -135,7 +136,22 @@ def test_bad_settings_are_named(make, words):
 def test_bernoulli_needs_a_sigmoid():
     model = build_autoencoder("mlp", image_shape=(1, 8, 8), dim=2, output="linear")
     with pytest.raises(ValueError, match="output='sigmoid'"):
-        terms(o.Reconstruction(likelihood="bernoulli"), model)
+        o.Reconstruction(likelihood="bernoulli").check(model)
+
+
+def test_functions_do_not_add_up():
+    function = o.as_objective(lambda model, images, generator: images.mean())
+    for pair in ((function, o.KL()), (o.KL(), function)):
+        with pytest.raises(TypeError, match="add up with objectives"):
+            pair[0] + pair[1]
+    with pytest.raises(TypeError, match="add up with objectives"):
+        o.KL() + 1
+
+
+@pytest.mark.parametrize("result", [1.0, {"kl": torch.zeros(())}, torch.zeros(3), {"loss": 1.0}])
+def test_a_function_must_return_a_loss(result, plain):
+    with pytest.raises(TypeError, match="objective must return a 0-d tensor"):
+        terms(o.as_objective(lambda model, images, generator: result), plain)
 
 
 def test_as_objective_takes_functions_and_refuses_the_rest():

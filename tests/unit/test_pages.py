@@ -19,7 +19,7 @@ from jupyter_client.kernelspec import KernelSpecManager
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from sculptlab import folders, lookout, pages
-from sculptlab.claims import claim
+from sculptlab.claims import Claim
 from sculptlab.execution import StrictClient, swallowed
 from sculptlab.pages import Verdict
 
@@ -274,7 +274,7 @@ def test_ctrl_c_stops_the_kernel(tmp_path):
 
 
 def test_verdicts_are_what_claims_show():
-    made = claim("x < y", [1.0, 3.0], above=1.5)
+    made = Claim("x < y", (1.0, 3.0), above=1.5, below=None)
     shown = new_output("display_data", data=made._repr_mimebundle_())
     assert pages.verdicts(notebook_with(shown, shown)) == (Verdict("x < y", made.holds, 2.0, made.spread, 2, "> 1.5"),)
 

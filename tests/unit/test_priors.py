@@ -123,6 +123,7 @@ def test_a_prior_is_itself():
         (lambda: as_prior(None), TypeError, "prior must be a Prior"),
         (lambda: as_prior(np.zeros(5)), ValueError, r"prior must have shape \(n, d\)"),
         (lambda: as_prior(np.full((5, 2), np.nan)), ValueError, "prior has 10 value"),
+        (lambda: Samples(torch.full((5, 2), 1e39, dtype=torch.float64)), ValueError, "prior has 10 value"),
         (lambda: as_prior(lambda n: torch.randn(n)), ValueError, r"prior's draws must have shape \(n, d\)"),
         (lambda: as_prior(lambda n: torch.randn(3, 2)), ValueError, "2 rows when asked for 2, got 3"),
         (lambda: as_prior(lambda n: "codes"), TypeError, "must return an"),

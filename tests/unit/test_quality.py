@@ -22,7 +22,7 @@ FLOORS = {
     0: "claims folders lookout palette profiles sources validation",
     1: "checksums datasets downloads figures kernels mirrors plots priors readers results sprites",
     2: "autoencoders dependence diagnostics divergences mmd",
-    3: "objectives",
+    3: "objective objectives",
     4: "checkpoints runs training",
     5: "studies study_plots",
     6: "widgets",

@@ -149,6 +149,20 @@ def test_grid_is_that_of_dsprites():
     assert sprites.values_at([737_279])[0].tolist() == pytest.approx([3, 1, 2 * math.pi, 1, 1])
 
 
+@pytest.mark.parametrize("none", [[], np.empty(0, dtype=int), torch.empty(0, dtype=torch.long)])
+def test_no_indices_give_no_rows(none):
+    assert sprites.values_at(none).shape == (0, 5)
+    assert sprites.values_at(none).dtype == torch.float32
+    assert sprites.classes_at(none).shape == (0, 5)
+    assert sprites.index_of(sprites.classes_at(none)).shape == (0,)
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "abacus"])
+def test_a_device_that_is_not_there_is_named(device):
+    with pytest.raises(ValueError, match=f"device must be one that works on this machine.* got '{device}'"):
+        sprites.render(sprites.sample(1), device=device)
+
+
 @settings(deadline=None, derandomize=True)
 @given(st.lists(st.integers(0, 737_279), min_size=1, max_size=50))
 def test_indices_and_classes_undo_each_other(indices):

@@ -99,6 +99,25 @@ def test_divergence_stops_with_advice_and_a_usable_model(digits):
     assert torch.isfinite(weights(model)).all()
 
 
+@pytest.mark.parametrize("bad_step", [10, 39], ids=["on the way", "at the last step"])
+def test_a_gradient_of_nan_under_a_finite_loss_is_noticed_and_undone(digits, tmp_path, bad_step):
+    model, calls, path = make(stochastic=False), itertools.count(), tmp_path / "a.pt"
+
+    def poison(model, images, generator):
+        loss = (model(images) - images).square().mean()
+        return loss + 0 * (loss - loss).sqrt() if next(calls) == bad_step else loss  # sqrt has an infinite slope at 0
+
+    sl.fit(make(stochastic=False), digits, Reconstruction(), **QUICK | {"steps": 5}, checkpoint=path)
+    before = path.read_bytes()
+    with pytest.raises(DivergenceError, match="put back to its weights of step 0"):
+        sl.fit(model, digits, poison, **QUICK)
+    assert torch.equal(weights(model), weights(make(stochastic=False)))
+    with pytest.raises(DivergenceError):
+        sl.fit(make(stochastic=False), digits, lambda *a: poison(*a) * torch.nan, **QUICK, checkpoint=tmp_path / "b.pt")
+    assert not (tmp_path / "b.pt").exists()
+    assert path.read_bytes() == before
+
+
 def test_a_growing_loss_is_stopped_before_it_is_infinite(digits):
     step = itertools.count()
 
@@ -155,6 +174,10 @@ def test_a_finished_checkpoint_is_loaded_without_training(digits, tmp_path):
         (lambda d, p: sl.fit(make(), d, KL(beta=2.0), **QUICK, checkpoint=p), "objective"),
         (lambda d, p: sl.fit(make(), d, KL(), **QUICK, seed=5, checkpoint=p), "seed"),
         (lambda d, p: sl.fit(make(), d.images[:500], KL(), **QUICK, checkpoint=p), "data"),
+        (lambda d, p: sl.fit(make(), 1 - d.images, KL(), **QUICK, checkpoint=p), "data"),
+        (lambda d, p: sl.fit(make(), d, KL(), **QUICK | {"steps": 50}, checkpoint=p), "cosine over"),
+        (lambda d, p: sl.fit(make(), d, KL(), **QUICK, schedule="constant", checkpoint=p), "cosine over"),
+        (lambda d, p: sl.fit(make(output="linear"), d, KL(), **QUICK, checkpoint=p), "kind of model"),
     ],
 )
 def test_a_foreign_checkpoint_is_refused_and_kept(digits, tmp_path, other, words):
@@ -164,6 +187,20 @@ def test_a_foreign_checkpoint_is_refused_and_kept(digits, tmp_path, other, words
     with pytest.raises(ValueError, match=rf"checkpoint .*belongs to another training.*{words}"):
         other(digits, path)
     assert path.read_bytes() == before
+
+
+def test_an_unwritable_checkpoint_is_refused_before_training(digits, tmp_path):
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path / "file" / "x.pt", tmp_path):
+        with pytest.raises(ValueError, match="checkpoint"):
+            sl.fit(make(), digits, KL(), **QUICK, checkpoint=path)
+
+
+def test_a_checkpoint_further_along_is_refused(digits, tmp_path):
+    options = QUICK | {"schedule": "constant", "checkpoint": tmp_path / "a.pt"}
+    sl.fit(make(), digits, KL(), **options)
+    with pytest.raises(ValueError, match="40 steps along, steps asks for 20"):
+        sl.fit(make(), digits, KL(), **options | {"steps": 20})
 
 
 def test_a_damaged_checkpoint_is_named(digits, tmp_path):
@@ -205,6 +242,42 @@ def test_bad_arguments_are_named(digits, arguments, error, words):
 def test_steps_checks_its_arguments_at_the_call(digits):
     with pytest.raises(ValueError, match="batch_size"):
         sl.steps(make(), digits, KL(), batch_size=10_000)
+    with pytest.raises(ValueError, match="stochastic encoder"):
+        sl.steps(make(stochastic=False), digits, KL())
+    with pytest.raises(ValueError, match="batch_size must be at least 2"):
+        sl.steps(make(), digits, FactorVAE() + KL(), batch_size=1)
+
+
+def test_a_module_of_ones_own_trains_in_its_own_precision(digits):
+    class Own(torch.nn.Module):
+        stochastic = True
+
+        def __init__(self):
+            super().__init__()
+            self.net = make().double()
+
+        def posterior(self, images):
+            return self.net.posterior(images)
+
+        def encode(self, images):
+            return self.net.encode(images)
+
+        def decode(self, codes):
+            return self.net.decode(codes)
+
+    run = sl.fit(Own(), digits, KL(), **QUICK)
+    assert run.encode(digits).dtype == torch.float64
+    with pytest.raises(ValueError, match="data must lie in"):
+        sl.fit(Own(), digits.images * 2, KL(likelihood="bernoulli"), **QUICK)
+
+
+def test_interrupted_before_the_first_step_there_is_an_empty_history(digits):
+    def stop(model, images, generator):
+        raise KeyboardInterrupt
+
+    with pytest.warns(UserWarning, match="interrupted after 0"):
+        run = sl.fit(make(), digits, stop, **QUICK)
+    assert run.history.empty
 
 
 def test_no_warning_is_raised_on_the_way(digits):
