@@ -236,7 +236,7 @@ def _not_found(published: Source, split: str, failures: list[str]) -> DataNotFou
         lines.append('The labelled validation images are here: load("tiny_imagenet") reads them; train/ is missing.')
     again = f"sculptlab fetch {published.name}"
     if locate(published.name) is not None:  # that command would be content with the default split
-        again = f'sculptlab.datasets.fetch("{published.name}", "{split}")'
+        again += f" --split {split}"
     lines.append(f"With a connection: {again}" + (f" ({size / 1e6:,.0f} MB)" if size else ""))
     for download in published.downloads:
         verb = "it is unpacked on first use; " if download.unpacks else ""

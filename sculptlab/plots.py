@@ -164,6 +164,7 @@ def points_by_class(rows: np.ndarray, labels: np.ndarray, ax: Axes) -> list[Arti
 
 
 def outlines(target: np.ndarray, ax: Axes, limits: np.ndarray) -> None:
+    """The outlines that hold 50 % (solid) and 95 % (dashed) of a prior's draws (m, 2)."""
     counts, *edges = np.histogram2d(target[:, 0], target[:, 1], bins=60, range=limits.tolist())
     smooth = gaussian_filter(counts, 2.0)
     falling = np.sort(smooth.ravel())[::-1]
@@ -183,10 +184,12 @@ def outlines(target: np.ndarray, ax: Axes, limits: np.ndarray) -> None:
 
 
 def drawn(prior: Any, dim: int) -> np.ndarray:
+    """The draws (50,000, dim) that stand for a prior in a picture, the same ones each time."""
     return as_prior(prior, dim).sample(DRAWN, torch.Generator().manual_seed(0)).cpu().numpy()
 
 
 def shades(colour: str) -> LinearSegmentedColormap:
+    """A colour map from white to `colour`."""
     return LinearSegmentedColormap.from_list("shades", ["white", colour])
 
 

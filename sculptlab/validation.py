@@ -11,7 +11,7 @@ import torch
 def choice(name: str, value: Any, legal: Collection[Any]) -> Any:
     """`value`, if it is one of `legal`; else a ValueError that lists them."""
     if value not in legal:
-        raise ValueError(f"{name} must be one of {sorted(legal, key=str)}, got {value!r}")
+        raise ValueError(f"{name} must be one of {list(legal)}, got {value!r}")
     return value
 
 

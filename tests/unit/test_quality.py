@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 import subprocess
 import sys
 from graphlib import TopologicalSorter
@@ -101,6 +102,15 @@ def test_page_is_clean(path):
         assert cell["outputs"] == [], f"code cell {number} has outputs"
         assert cell["execution_count"] is None, f"code cell {number} has an execution count"
         assert len(source.splitlines()) <= LONGEST_CELL, f"code cell {number} is too long:\n{source}"
+
+
+@pytest.mark.parametrize("path", [ROOT / "README.md", ROOT / "data" / "README.md", *NOTEBOOKS], ids=lambda path: path.name)
+def test_local_links_lead_somewhere_and_nothing_is_left_to_fill_in(path):
+    texts = [source for source, _ in cells(path, "markdown")] if path.suffix == ".ipynb" else [path.read_text(encoding="utf-8")]
+    for text in texts:
+        for link in re.findall(r"\]\(([^)#\s]+)\)", text):
+            assert link.startswith("http") or (path.parent / link).exists(), f"{path.name} links to {link}"
+        assert not re.search(r"^(TODO|[A-Z]{6,}\d?)$", text, re.MULTILINE), "a placeholder is left"
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
