@@ -6,7 +6,8 @@ import contextlib
 import os
 import re
 import signal
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from queue import Empty
 from typing import Any
 
 from jupyter_client.kernelspec import KernelSpecManager
@@ -67,6 +68,27 @@ def _last_lines(text: str) -> Iterator[str]:
         yield next((line for line in lines if not line.startswith(" ")), lines[-1].strip() if lines else _TRACEBACK)
 
 
+def patient(get_msg: Callable[..., Awaitable[Any]], every: float = 1.0) -> Callable[..., Awaitable[Any]]:
+    """`get_msg` of a channel, looking again every second: it can sleep through a message that has come.
+
+    An Output widget makes nbclient send on the shell socket while a reply is awaited there; jupyter_client sends past
+    pyzmq's event loop, which then misses the signal that the reply is in (its socket tells of each arrival only once).
+    """
+
+    async def get(timeout: float | None = None) -> Any:
+        waited = 0.0
+        while True:
+            step = every if timeout is None else min(every, max(timeout - waited, 0))
+            try:
+                return await get_msg(timeout=step)
+            except Empty:
+                waited += step
+                if timeout is not None and waited >= timeout:
+                    raise
+
+    return get
+
+
 class StrictClient(NotebookClient):
     """nbclient with this interpreter as the kernel, a lookout for lost errors, and a Ctrl-C that leaves no kernel.
 
@@ -110,6 +132,7 @@ class StrictClient(NotebookClient):
 
     async def async_start_new_kernel_client(self) -> Any:
         client = await super().async_start_new_kernel_client()
+        client.shell_channel.get_msg = patient(client.shell_channel.get_msg)
         await self._ask(f"{_LOOKOUT}.post()")
         return client
 

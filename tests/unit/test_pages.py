@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from queue import Empty
 from types import SimpleNamespace
 
 import nbformat
@@ -20,7 +21,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 from sculptlab import folders, lookout, pages
 from sculptlab.claims import Claim
-from sculptlab.execution import StrictClient, swallowed
+from sculptlab.execution import StrictClient, patient, swallowed
 from sculptlab.pages import Verdict
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -141,6 +142,24 @@ def test_every_kind_of_hidden_error_comes_to_light():
     notebook = new_notebook(cells=[new_code_cell(s) for s in (SETUP, *(s for s, _ in HIDING.values()), "time.sleep(0.3)")])
     StrictClient(notebook).execute()  # no cell fails
     assert sorted(swallowed(notebook)) == sorted(line for _, line in HIDING.values() if line)
+
+
+def test_a_reply_whose_arrival_was_missed_is_found_at_the_next_look():
+    looks = []
+
+    async def deaf(timeout=None):
+        looks.append(timeout)
+        assert timeout is not None, "it would sleep for ever"
+        if len(looks) < 3:
+            raise Empty
+        return "reply"
+
+    assert asyncio.run(patient(deaf)()) == "reply"
+    assert looks == [1.0, 1.0, 1.0]
+    looks.clear()
+    with pytest.raises(Empty):
+        asyncio.run(patient(deaf)(timeout=1.5))
+    assert looks == [1.0, 0.5]
 
 
 def test_the_lookout_notes_what_is_still_printed(monkeypatch):
