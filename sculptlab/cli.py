@@ -52,7 +52,11 @@ def _parser() -> argparse.ArgumentParser:
     text = "run pages without a browser: an executed copy, an HTML file, the claims with their values"
     one = commands.add_parser("run", help=text, description=text)
     one.add_argument("pages", nargs="*", metavar="PAGE", help='a number ("01"), a name or a path; default: every page')
-    one.add_argument("--profile", choices=PROFILES, help="fast: laptops (the default); full: what the paper did")
+    one.add_argument(
+        "--profile",
+        choices=PROFILES,
+        help="fast: laptops (the default); full: longer training, more seeds, results recorded anew",
+    )
     one.add_argument("--seed", type=_seed, metavar="N", help="the seed the pages start from (default 0)")
     one.add_argument("--out", type=Path, default=Path("executed"), metavar="DIR", help="where the files go (%(default)s)")
     one.set_defaults(command=run)

@@ -24,6 +24,8 @@ class DataNotFound(FileNotFoundError):
 
 def source(name: str) -> Source | None:
     """The published set called `name`, None for one that comes with the installation; ValueError for any other name."""
+    if not isinstance(name, str | None):
+        raise TypeError(f"name must be the name of an image set, got {type(name).__name__}; your own array goes to fit as it is")
     if name not in NAMES:
         raise ValueError(f"name must be one of {', '.join(NAMES)}; got {name!r}")
     return PUBLISHED.get(name)

@@ -8,7 +8,7 @@ PROFILES = ("fast", "full")
 
 
 def profile() -> str:
-    """The running profile: "fast" (tests, laptops; the default) or "full" (what the paper did)."""
+    """The running profile: "fast" (tests, laptops; the default) or "full" (longer training, more seeds)."""
     name = os.environ.get("SCULPTLAB_PROFILE", "fast")
     if name not in PROFILES:
         raise ValueError(f"SCULPTLAB_PROFILE must be one of {PROFILES}, got {name!r}")

@@ -46,7 +46,10 @@ def as_images(data: Any, model: Any = None, *, unit_range: bool = False) -> Tens
         raise ValueError(f"data must have shape (n, ...) with at least one row, got {tuple(images.shape)}")
     shape = getattr(model, "image_shape", None)
     if shape is not None and tuple(images.shape[1:]) != tuple(shape):
-        raise ValueError(f"data must have shape (n, {', '.join(map(str, shape))}) for this model, got {tuple(images.shape)}")
+        hint = "; data[:, None] adds the channel" if tuple(images.shape[1:]) == tuple(shape[1:]) and shape[0] == 1 else ""
+        raise ValueError(
+            f"data must have shape (n, {', '.join(map(str, shape))}) for this model, got {tuple(images.shape)}{hint}"
+        )
     finite("data", images)
     if (unit_range or getattr(model, "output", None) == "sigmoid") and images.is_floating_point():
         low, high = images.min().item(), images.max().item()

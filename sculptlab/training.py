@@ -18,6 +18,7 @@ from sculptlab.objectives import as_objective
 from sculptlab.runs import Run, as_images, as_unit_floats, latents, pick_device
 from sculptlab.validation import choice, number, whole
 
+BATCH_SIZE = 256
 CHECKPOINT_SECONDS = 60.0
 EXPLODED = 1e3  # a loss this many times its first value is past recovery
 CHECK_EVERY = 50  # steps between looks at the weights, and on a GPU, where reading makes the device wait, at the loss
@@ -38,14 +39,15 @@ class Training:
     """All the state of a run in progress: what a checkpoint saves and `advance` moves on by one step."""
 
     def __init__(
-        self, model: nn.Module, data: Any, objective: Any, *, batch_size: int, learning_rate: float, decay_over: int | None,
-        seed: int, device: str | torch.device,
+        self, model: nn.Module, data: Any, objective: Any, *, batch_size: int | None, learning_rate: float,
+        decay_over: int | None, seed: int, device: str | torch.device,
     ) -> None:  # fmt: skip
         self.model, self.objective = model, as_objective(objective)
         self.objective.check(model)
         self.device = pick_device(device)
         self.images = as_images(data, model, unit_range=self.objective.likelihood == "bernoulli").to(self.device)
-        self.batch_size = whole("batch_size", batch_size, least=self.objective.least_batch)
+        asked = batch_size if batch_size is not None else min(BATCH_SIZE, len(self.images))
+        self.batch_size = whole("batch_size", asked, least=self.objective.least_batch)
         if self.batch_size > len(self.images):
             raise ValueError(f"batch_size must be at most the {len(self.images)} rows of the data, got {batch_size}")
         self.learning_rate = number("learning_rate", learning_rate, above=0)
@@ -165,7 +167,7 @@ def steps(
     data: Any,
     objective: Any,
     *,
-    batch_size: int = 256,
+    batch_size: int | None = None,
     learning_rate: float = 1e-3,
     decay_over: int | None = None,
     seed: int = 0,
@@ -195,7 +197,7 @@ def fit(
     objective: Any,
     *,
     steps: int = 2000,
-    batch_size: int = 256,
+    batch_size: int | None = None,
     learning_rate: float = 1e-3,
     schedule: str = "cosine",
     seed: int = 0,
@@ -211,6 +213,7 @@ def fit(
     data           a Dataset, or images (n, ...) as tensor or array: floats in the range the model puts out, or uint8, which
                    is scaled by 1/255. Kept whole on the device.
     objective      an `objectives` object, or a function (model, images, generator) -> loss.
+    batch_size     images per step; None takes 256, or all of a smaller set.
     schedule       "cosine": the learning rate falls to 0 along half a cosine; "constant": it stays.
     seed           of batch order, noise and adversaries. The same seed and model give the same bits on the same CPU, unless a
                    layer of the model draws from torch's global generator (dropout).

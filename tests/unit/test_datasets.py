@@ -270,7 +270,7 @@ def test_tiny_imagenet_with_validation_images_only_says_that_train_is_missing(ti
     published = replace(PUBLISHED["tiny_imagenet"], downloads=TINY_IMAGENET.downloads)
     monkeypatch.setitem(PUBLISHED, "tiny_imagenet", published)
     with pytest.raises(
-        DataNotFound, match=r"(?s)validation images are here.*train/ is missing.*fetch\(\"tiny_imagenet\", \"train\"\)"
+        DataNotFound, match=r"(?s)validation images are here.*train/ is missing.*fetch tiny_imagenet --split train"
     ):
         sl.load("tiny_imagenet", "train")
 
@@ -493,3 +493,8 @@ def test_the_names_are_the_issues():
     assert NAMES == (
         "digits", "patches", "sprites", "mnist", "fashion_mnist", "cifar10", "tiny_imagenet", "dsprites",
     )  # fmt: skip
+
+
+def test_an_array_is_not_a_name():
+    with pytest.raises(TypeError, match="your own array goes to fit"):
+        sl.load(np.zeros((10, 1, 8, 8)))

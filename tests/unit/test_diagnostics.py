@@ -176,12 +176,10 @@ def test_floor_target_and_spare_are_disjoint_rows_of_the_bank():
 
 
 @pytest.mark.parametrize("size", [1e25, 1e69])
-def test_huge_codes_are_far_from_the_prior(size):
-    row = diagnose(normal(60, 2) * size, Gaussian(2), permutations=39).joint.loc["codes"]
+def test_huge_codes_are_told_from_the_prior(size):
+    """By the classifier; the distances within the prior are below the rounding of such numbers, so MMD is merely finite."""
+    row = diagnose(normal(200, 2) * size, Gaussian(2), permutations=39).joint.loc["codes"]
     assert np.isfinite(row.to_numpy(dtype=float)).all()
-    # they see neither each other nor the prior, whose points see each other
-    assert row["mmd2"] > row["mmd2_95"]
-    assert row["mmd_p"] == 1 / 40
     assert row["c2st"] > 0.9
 
 
@@ -226,3 +224,11 @@ def test_holes_are_found_where_codes_are_missing():
     assert joint["codes"] == pytest.approx(0.5, abs=0.06)
     assert joint["prior"] == pytest.approx(0.05, abs=0.03)
     assert diagnose(torch.zeros(500, 2) + 1e-3 * z[:500], Uniform(2)).joint["holes"]["codes"] > 0.95
+
+
+@pytest.mark.parametrize(("rows", "dim"), [(500, 2), (300, 5)])
+def test_the_verdict_on_true_draws_of_the_prior_is_seldom_wrong(rows, dim):
+    """At most 5 % by design; 8 of 40 leaves room for chance, and is far below what an uncorrected verdict would give."""
+    draws = (Gaussian(dim).sample(rows, torch.Generator().manual_seed(100 + k)) for k in range(40))
+    wrong = sum("not the prior" in diagnose(z, Gaussian(dim), permutations=100).verdict("codes") for z in draws)
+    assert wrong <= 8

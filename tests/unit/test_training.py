@@ -239,6 +239,19 @@ def test_bad_arguments_are_named(digits, arguments, error, words):
         sl.fit(make(), given.pop("data"), given.pop("objective"), **given)
 
 
+def test_a_small_table_trains_without_naming_a_batch_size():
+    rows = torch.randn(50, 7, generator=torch.Generator().manual_seed(0))
+    run = sl.fit(
+        sl.build_autoencoder("mlp", image_shape=(7,), dim=2, output="linear"), rows, Reconstruction(), steps=5, progress=False
+    )
+    assert run.steps == 5
+
+
+def test_missing_channels_are_pointed_out(digits):
+    with pytest.raises(ValueError, match=r"data\[:, None\] adds the channel"):
+        sl.fit(make(), digits.images[:, 0], KL(), **QUICK)
+
+
 def test_steps_checks_its_arguments_at_the_call(digits):
     with pytest.raises(ValueError, match="batch_size"):
         sl.steps(make(), digits, KL(), batch_size=10_000)
