@@ -106,7 +106,7 @@ def heat_map(rows: np.ndarray, ax: Axes, limits: np.ndarray, colour: str) -> Axe
     counts, *_ = np.histogram2d(clipped[0], clipped[1], bins=48, range=limits.tolist())
     # the square root keeps a spike (a dead dimension) from washing out all else
     shown = np.ma.masked_equal(np.sqrt(counts.T), 0)  # empty cells let what lies behind show through
-    return ax.imshow(shown, origin="lower", extent=(*limits[0], *limits[1]), cmap=shades(colour), aspect="auto")
+    return ax.imshow(shown, origin="lower", extent=(*limits[0], *limits[1]), cmap=shades(colour), aspect="auto", vmin=0)
 
 
 def image_grid(images: Any, ax: Axes, *, columns: int | None = None, title: str | None = None) -> Axes:

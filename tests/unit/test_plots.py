@@ -166,3 +166,11 @@ def test_priors_draw_themselves(prior, ax):
 def test_bad_input_is_named(ax, call, words):
     with pytest.raises(ValueError, match=words):
         call(ax)
+
+
+def test_a_single_code_in_a_cell_is_seen(ax):
+    """Empty cells are clear, and the palest shade belongs to zero, not to one."""
+    shown = plots.heat_map(np.array([[0.0, 0.0], [1.0, 1.0], [1.0, 1.0]]), ax, np.array([[-2.0, 2.0], [-2.0, 2.0]]), plots.CODES)
+    shades = shown.to_rgba(shown.get_array())
+    assert (shades[..., 3] > 0).sum() == 2
+    assert shades[shades[..., 3] > 0][:, 0].max() < 0.5
