@@ -20,6 +20,7 @@ from nbformat.v4 import new_output
 INLINE = "module://matplotlib_inline.backend_inline"
 _ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 _TRACEBACK = "Traceback (most recent call last)"
+_CUT = "a traceback whose end is missing"  # a thread's output may fall apart between two cells
 _LOST_TASK = re.compile(r"exception was never retrieved")
 _WIDGETS = "application/vnd.jupyter.widget-state+json"
 _LOOKOUT = "__import__('sculptlab.lookout').lookout"
@@ -47,7 +48,7 @@ def swallowed(notebook: NotebookNode) -> list[str]:
             found.update(dict.fromkeys(_errors(cell.get("outputs", []))))
     for model in notebook.metadata.get("widgets", {}).get(_WIDGETS, {}).get("state", {}).values():
         found.update(dict.fromkeys(_errors(model["state"].get("outputs") or ())))
-    return list(found)
+    return [line for line in found if line != _CUT] or list(found)
 
 
 def _errors(outputs: Any) -> Iterator[str]:
@@ -65,7 +66,7 @@ def _last_lines(text: str) -> Iterator[str]:
         yield next(line.strip() for line in text.splitlines() if _LOST_TASK.search(line))
     for part in parts[1:]:
         lines = [line.rstrip() for line in part.splitlines()[1:] if line.strip()]
-        yield next((line for line in lines if not line.startswith(" ")), lines[-1].strip() if lines else _TRACEBACK)
+        yield next((line for line in lines if not line.startswith(" ")), _CUT)
 
 
 def patient(get_msg: Callable[..., Awaitable[Any]], every: float = 1.0) -> Callable[..., Awaitable[Any]]:

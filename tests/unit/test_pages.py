@@ -131,6 +131,14 @@ def test_swallowed_reads_each_hiding_place():
     assert swallowed(notebook_with(stderr(lost))) == ["Task exception was never retrieved"]
 
 
+def test_a_traceback_that_fell_apart_is_counted_once():
+    """A thread's traceback may be cut where its cell ends; the lookout tells it whole, and alone it still turns red."""
+    half = "Exception in thread T:\nTraceback (most recent call last):\n  File x, line 4, in err\n"
+    whole = half + "ValueError: late\n"
+    assert swallowed(notebook_with(stderr(half), stderr(whole))) == ["ValueError: late"]
+    assert swallowed(notebook_with(stderr(half))) == ["a traceback whose end is missing"]
+
+
 def test_swallowed_leaves_the_innocent_alone():
     stdout = new_output("stream", name="stdout", text="Traceback (most recent call last) is what Python prints")
     error = new_output("error", ename="OSError", evalue="meant", traceback=[])
