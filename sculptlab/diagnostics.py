@@ -98,6 +98,8 @@ def diagnose(z: Any, prior: Any, *, max_rows: int = 2000, permutations: int = 20
     the joint tests with disjoint parts of it, a third of the bank at most; its points are taken to be independent.
     Draws depend on `seed` and on the codes: the same call gives the same numbers, other codes meet other draws. The verdict
     speaks of a difference below p = 0.05 / 3, over Kolmogorov-Smirnov (corrected for dimensions), MMD and the classifier.
+    Measured on true draws of N(0, I), it is wrong in 7 % (16 of 220), not 5 %: the classifier's p-value, binomial over two
+    cross-fitted halves, falls below 0.05 in 10 % (21 of 220).
     Raises ValueError for wrong shapes, values that are not finite or beyond 1e70, fewer rows, a prior of another
     dimension, or a bank of fewer than 60 points.
     """
