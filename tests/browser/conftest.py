@@ -14,6 +14,7 @@ from playwright import sync_api
 
 SCREENSHOTS = Path(__file__).resolve().parents[2] / "build" / "screenshots"  # kept to be looked at, ignored by git
 START_SECONDS = 90
+PATIENCE = 180_000  # ms, for what the page shows: a first import of torch on a cold, busy machine takes a minute
 
 
 @pytest.fixture(scope="session")
@@ -62,7 +63,8 @@ def page(chromium):
     with sync_api.sync_playwright() as play:
         browser = play.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1280, "height": 1000})
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(PATIENCE)
+        sync_api.expect.set_options(timeout=PATIENCE)
         page.errors = []
         page.on("pageerror", lambda error: page.errors.append(str(error)))
         yield page
