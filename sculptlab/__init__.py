@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _MODULES = (
-    "autoencoders", "checks", "claims", "datasets", "dependence", "diagnostics", "divergences", "figures", "kernels", "mmd",
-    "objectives", "plots", "priors", "profiles", "results", "sprites", "studies", "study_plots", "training", "widgets",
+    "autoencoders", "checks", "claims", "datasets", "dependence", "diagnostics", "divergences", "factors", "figures", "kernels",
+    "mixing", "mmd", "objectives", "plots", "predictability", "priors", "profiles", "reference_codes", "results", "sprites",
+    "studies", "study_plots", "training", "widgets",
 )  # fmt: skip
 _NAMES = {
     "load": "datasets",
@@ -28,6 +29,8 @@ _NAMES = {
     "mmd2": "mmd",
     "mmd_test": "mmd",
     "diagnose": "diagnostics",
+    "lps": "predictability",
+    "independence": "independence_table",
     "claim": "claims",
 }
 __all__ = ["__version__", *_MODULES, *_NAMES]
@@ -41,13 +44,17 @@ if TYPE_CHECKING:
         dependence,
         diagnostics,
         divergences,
+        factors,
         figures,
         kernels,
+        mixing,
         mmd,
         objectives,
         plots,
+        predictability,
         priors,
         profiles,
+        reference_codes,
         results,
         sprites,
         studies,
@@ -59,7 +66,9 @@ if TYPE_CHECKING:
     from sculptlab.claims import claim
     from sculptlab.datasets import load
     from sculptlab.diagnostics import diagnose
+    from sculptlab.independence_table import independence
     from sculptlab.mmd import mmd2, mmd_test
+    from sculptlab.predictability import lps
     from sculptlab.profiles import budget
     from sculptlab.runs import Run
     from sculptlab.training import fit, steps

@@ -1,8 +1,7 @@
 """Is this aggregate posterior the prior? Per dimension, per pair and jointly, beside what the prior itself would score."""
 
 import zlib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,13 +10,13 @@ import pandas as pd
 import torch
 from scipy import stats
 from sklearn.ensemble import HistGradientBoostingClassifier
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from sculptlab import figures
 from sculptlab.dependence import correlation, distance_correlation
 from sculptlab.kernels import IMQ, Kernel
 from sculptlab.mmd import mmd_test
 from sculptlab.priors import Prior, Samples, as_prior
+from sculptlab.threads import one_thread
 from sculptlab.validation import choice, codes, whole
 
 DEAD_BELOW = 0.05  # of the prior's standard deviation: the share below which FactorVAE's score prunes a dimension
@@ -114,7 +113,7 @@ def diagnose(z: Any, prior: Any, *, max_rows: int = 2000, permutations: int = 20
     prior = as_prior(prior, dim)
     reference, second, fresh, limit = _supply(prior, max(map(len, named.values())), max_rows, generator)
     kernel = IMQ().fit(reference)
-    with _one_thread():
+    with one_thread():
         dimensions = {name: _per_dimension(rows, reference) for name, rows in {**named, FLOOR: second}.items()}
         pairs = {name: _per_pair(rows, seed) for name, rows in {**named, FLOOR: second}.items()}
         joint = {}
@@ -155,18 +154,6 @@ def _supply(
     points = prior.bank[torch.randperm(len(prior.bank), generator=generator)].double()
     floor, target, spare = points[: 3 * third].split(third)
     return points, floor[:most], lambda n: (target[:n], spare[:n]), min(max_rows, third)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """A team of threads spins while it waits, and where other work shares the cores that is ten times slower than one thread."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with threadpool_limits(limits=1):
-            yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _named(z: Any) -> dict[str, torch.Tensor]:

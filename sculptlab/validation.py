@@ -43,13 +43,13 @@ def finite(name: str, value: torch.Tensor) -> torch.Tensor:
 
 
 def as_tensor(name: str, value: Any) -> torch.Tensor:
-    """`value` (tensor, array, DataFrame or nested list of numbers) as a tensor; read-only memory is copied."""
+    """`value` (tensor, array, DataFrame or nested list of numbers) as a tensor; read-only or reversed memory is copied."""
     if isinstance(value, torch.Tensor):
         return value
     array = np.asarray(value)
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{name} must be real numbers, got an array of {array.dtype}")
-    return torch.from_numpy(array if array.flags.writeable else array.copy())
+    return torch.from_numpy(array if array.flags.writeable and min(array.strides, default=0) >= 0 else array.copy())
 
 
 def codes(name: str, value: Any, *, dim: int | None = None, rows: int = 2) -> torch.Tensor:

@@ -9,6 +9,7 @@ from scipy import stats
 import sculptlab.diagnostics as diagnostics
 from sculptlab.diagnostics import Diagnosis, diagnose
 from sculptlab.priors import Gaussian, Samples, Uniform
+from sculptlab.threads import one_thread
 
 
 def normal(n, d, seed=0):
@@ -79,7 +80,7 @@ def test_the_other_prior_is_noticed():
 
 
 def test_the_level_of_the_classifier_test():
-    with diagnostics._one_thread():
+    with one_thread():
         p = np.array([diagnostics._classifier_test(normal(100, 2, i), normal(100, 2, 900 + i), 0)[1] for i in range(40)])
     assert (p <= 0.05).sum() <= 6  # binomial(40, 0.05) exceeds 6 three times in a thousand
     assert p.mean() > 0.35
