@@ -17,7 +17,7 @@ __version__ = "0.1.0"
 _MODULES = (
     "autoencoders", "checks", "claims", "datasets", "dependence", "diagnostics", "divergences", "factors", "figures", "kernels",
     "mixing", "mmd", "objectives", "plots", "predictability", "priors", "profiles", "reference_codes", "results", "sprites",
-    "studies", "study_plots", "training", "widgets",
+    "score_plots", "score_studies", "studies", "study_plots", "training", "widgets",
 )  # fmt: skip
 _NAMES = {
     "load": "datasets",
@@ -56,6 +56,8 @@ if TYPE_CHECKING:
         profiles,
         reference_codes,
         results,
+        score_plots,
+        score_studies,
         sprites,
         studies,
         study_plots,

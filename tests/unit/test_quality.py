@@ -27,7 +27,7 @@ FLOORS = {
     "factor_scores factor_votes factors independence_table linear_prediction mmd network_prediction predictability",
     3: "objective objectives",
     4: "checkpoints runs training",
-    5: "studies study_plots",
+    5: "score_plots score_studies studies study_plots",
     6: "widgets",
     7: "checks cli doctor execution pages",
 }
