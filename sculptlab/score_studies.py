@@ -12,7 +12,7 @@ from tqdm.auto import tqdm
 from sculptlab import factors, reference_codes
 from sculptlab.cross_fitting import REGRESSORS
 from sculptlab.datasets import load
-from sculptlab.dependence import correlation, distance_correlation, distance_correlations, hsics, standardised, total_correlation
+from sculptlab.dependence import correlation, distance_correlations, hsics, standardised, total_correlation
 from sculptlab.diagnostics import DEAD_BELOW
 from sculptlab.mixing import SOURCES, mixed
 from sculptlab.objectives import KL, BetaTC, Objective, Reconstruction
@@ -42,7 +42,7 @@ SIZES, DIMENSIONS, LENGTHS = (250, 500, 1000, 2000, 4000, 8000, 16000), (3, 6, 1
 
 
 def score(z: Tensor, *, permutations: int = 4, seed: int = 0, lines: Iterable[str] = tuple(LINES)) -> dict[str, float]:
-    """LPS of codes z (n, d) by each of `lines` ("mlp", "linear", "boosting": target "mean"; "squares", "bits": by mlp), and its floor.
+    """LPS of codes z (n, d) by each of `lines`, and its floor: "mlp", "linear", "boosting" of means; "squares", "bits" by mlp.
 
     Beside them: n; dead, the dimensions below 5 % of a unit prior's standard deviation; alive, LPS (mlp) of those that are
     not dead, where a dead dimension's faint echo of the others would count as entanglement.
@@ -127,7 +127,7 @@ def codes_of_factors(known: Any, dim: int = 10, seed: int = 0) -> dict[str, Tens
 
 
 def score_against_factors(z: Tensor, known: Any, *, seed: int = 0, permutations: int = 1) -> dict[str, float]:
-    """LPS (mlp: mean, squares, bits; linear) of codes z (n, d) beside MIG, SAP, DCI (forest), FactorVAE, modularity and explicitness."""
+    """LPS (mlp: mean, squares, bits; linear) of codes z (n, d) beside the scores that know the factors; DCI by "forest"."""
     options: dict[str, Any] = {"baselines": False, "seed": seed}
     dci = factors.dci(z, known, estimator="forest", **options).parts
     parts = factors.modularity(z, known, **options).parts
