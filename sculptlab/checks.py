@@ -11,6 +11,7 @@ import torch
 from sculptlab.autoencoders import Posterior
 from sculptlab.claims import BROKEN, HOLDS
 from sculptlab.divergences import kl_to_standard_normal
+from sculptlab.predictability import lps
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,84 @@ def check_same_sum(answer: Callable[[], Any]) -> Feedback:
 
 def check_target(answer: Callable[[], Any]) -> Feedback:
     """Exercise "your own shape": answer() -> (n, 2) with n >= 500, finite, within 1 of the origin, between 0.3 and 3 wide."""
+    points = _codes(answer, rows=500)
+    if isinstance(points, Feedback):
+        return points
+    centre, width = points.mean(0), points.std(0)
+    if np.abs(centre).max() > 1:
+        return Feedback(False, f"its centre is {centre.round(1)}: subtract the mean, so that it lies near the origin")
+    if width.min() < 0.3 or width.max() > 3:
+        return Feedback(False, f"its width (std) is {width.round(2)}: scale it to about 1 in both directions")
+    return Feedback(True, f"{len(points)} points, {width.round(2)} wide: any cloud you can sample can be a target")
+
+
+def check_score(answer: Callable[[np.ndarray, np.ndarray], Any]) -> Feedback:
+    """Exercise "write LPS": answer(z, predicted) -> the score, from codes and held-out predictions of them, both (n, d)."""
+    rng = np.random.default_rng(3)
+    z = rng.normal(size=(60, 4)) * [1, 5, 0.2, 1] + [3, -2, 0, 0]
+    predicted = z.mean(0) + (z - z.mean(0)) * [0.9, 0.5, -0.8, 0.1] + 0.1 * rng.normal(size=z.shape)
+    lost, spread = ((z - predicted) ** 2).sum(0), ((z - z.mean(0)) ** 2).sum(0)
+    each = 1 - lost / spread
+    slips = {
+        "clip each dimension at 0 first, then average: here one dimension is predicted worse than by its mean": each.mean(),
+        "clip before averaging, not after: a bad dimension must not hide a good one": max(each.mean(), 0.0),
+        "average R² over the dimensions; pooled sums let the dimension with the largest unit decide": 1
+        - lost.sum() / spread.sum(),
+        "that is the share left over, not the share explained: 1 minus it": (lost / spread).mean(),
+        "the spread is around the mean of the column, not around 0": (1 - lost / (z**2).sum(0)).clip(0).mean(),
+        "return one number, the mean; the sum grows with the number of dimensions": each.clip(0).sum(),
+    }
+    slips = {words: np.asarray(value) for words, value in slips.items()}
+    praise = "free of units, 0 for what is no better than the mean, 1 for a dimension that the others give away"
+    return _judge(answer, (z, predicted), np.asarray(each.clip(0).mean()), slips, praise)
+
+
+def check_blind_spot(answer: Callable[[], Any]) -> Feedback:
+    """Exercise "break it": answer() -> codes (n, 2), n >= 1000, with an LPS of means below 0.02 by a line and by a network, and
+    yet more than 0.2 bits that one latent tells of the other."""
+    z = _codes(answer, rows=1000)
+    if isinstance(z, Feedback):
+        return z
+    for regressor in ("linear", "mlp"):
+        found = lps(z, regressor, permutations=0)
+        if not found.score < 0.02:
+            seen = f"LPS of means is {found.score:.3f} with regressor={regressor!r}"
+            return Feedback(False, f"{seen}: given one latent, the other must be as often above its mean as below")
+    bits = lps(z, target="distribution", permutations=0).score
+    if not bits > 0.2:
+        return Feedback(
+            False, f"LPS is blind, but there is little to see: {bits:.2f} bits; let one latent decide the other's size"
+        )
+    return Feedback(True, f"LPS of means says independent, and each latent tells {bits:.2f} bits of the other")
+
+
+def puzzle() -> torch.Tensor:
+    """Codes (3000, 5) for the exercise "find what it misses": two of the five depend on each other."""
+    rng = np.random.default_rng(11)
+    z = rng.normal(size=(3000, 5))
+    size = np.where(rng.random(3000) < 0.5, 0.3, 1.38)
+    z[:, 1], z[:, 4] = size * z[:, 1], size * z[:, 4]
+    return torch.from_numpy(z)
+
+
+def check_puzzle(answer: Callable[[torch.Tensor], Any]) -> Feedback:
+    """Exercise "find what it misses": answer(z) -> the numbers of the two dimensions of `puzzle()` that depend on each other."""
+    try:
+        given = answer(puzzle())
+        if given is None or given is Ellipsis:
+            return Feedback(False, "the function returns nothing yet: fill in the line with the dots")
+        chosen = {int(i) for i in given}
+    except Exception as error:
+        return Feedback(False, f"it should return two whole numbers, such as (0, 3); {type(error).__name__}: {error}")
+    if len(chosen) != 2:
+        return Feedback(False, f"two dimensions depend on each other, you named {sorted(chosen)}")
+    if chosen != {1, 4}:
+        return Feedback(False, f"not {sorted(chosen)}: which target sees a dependence that leaves the mean where it is?")
+    return Feedback(True, "rows are wide or narrow in both latents at once: their means know nothing of it, their squares do")
+
+
+def _codes(answer: Callable[[], Any], *, rows: int) -> np.ndarray | Feedback:
+    """The learner's codes (n, 2) with at least `rows` finite rows, or what is wrong with them."""
     try:
         given = answer()
         points = None if given is None or given is Ellipsis else np.asarray(given, dtype=float)
@@ -132,13 +211,8 @@ def check_target(answer: Callable[[], Any]) -> Feedback:
         return Feedback(False, f"your code raised {type(error).__name__}: {error}")
     if points is None:
         return Feedback(False, "the function returns nothing yet: fill in the line with the dots")
-    if points.ndim != 2 or points.shape[1] != 2 or len(points) < 500:
-        return Feedback(False, f"the shape should be (n, 2) with n >= 500, yours is {points.shape}")
+    if points.ndim != 2 or points.shape[1] != 2 or len(points) < rows:
+        return Feedback(False, f"the shape should be (n, 2) with n >= {rows}, yours is {points.shape}")
     if not np.isfinite(points).all():
         return Feedback(False, "some values are NaN or infinite")
-    centre, width = points.mean(0), points.std(0)
-    if np.abs(centre).max() > 1:
-        return Feedback(False, f"its centre is {centre.round(1)}: subtract the mean, so that it lies near the origin")
-    if width.min() < 0.3 or width.max() > 3:
-        return Feedback(False, f"its width (std) is {width.round(2)}: scale it to about 1 in both directions")
-    return Feedback(True, f"{len(points)} points, {width.round(2)} wide: any cloud you can sample can be a target")
+    return points

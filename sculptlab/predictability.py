@@ -66,7 +66,7 @@ class Predictability:
         """Each dimension's raw value, its interval, and the reach of permuted copies; on `ax`, or as a new picture."""
         picture: Picture | None = None
         if ax is None:
-            picture, axes = panels(height=2.8, width=max(4.5, min(9.0, 2.5 + 0.25 * len(self.raw))))
+            picture, axes = panels(height=3.1, width=max(5.0, min(9.0, 2.5 + 0.25 * len(self.raw))))
             ax = axes[0, 0]
         frame, positions = self.to_frame(), np.arange(len(self.raw))
         shown = np.nan_to_num(self.raw)
@@ -81,7 +81,7 @@ class Predictability:
             ax.text(i, 0, "dead", rotation=90, ha="center", va="bottom", fontsize=8, color=TEXT)
         ax.axhline(0, color=TEXT, linewidth=0.8)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-        ax.legend(fontsize=8, frameon=False, loc="best")
+        ax.legend(fontsize=8, frameon=False, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.18))
         style(ax, title=self._title(), x="latent", y=self.unit)
         return ax if picture is None else picture
 

@@ -1,1 +1,195 @@
-"""Pictures of page 02."""
+"""Pictures of scores: a strip of known codes, trained models, agreement with scores that know the factors, what moves LPS."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import StrMethodFormatter
+
+from sculptlab.mixing import mixed
+from sculptlab.palette import ACCENT, BAD, CODES, GOOD, MEANS, PRIOR, SAMPLES, TEXT, WIDTH, Picture, panels, style
+from sculptlab.plots import line_with_spread
+from sculptlab.validation import choice
+
+REGRESSORS: dict[str, tuple[str, str]] = {"linear": (MEANS, "v"), "boosting": (GOOD, "s"), "mlp": (CODES, "o")}
+MOVED = {"n": "rows of codes n", "d": "dimensions d, of which 3 depend", "steps": "training steps of the autoencoder"}
+# what each bar of the slider shows, in which share of its largest possible value
+BARS: dict[str, tuple[str, float, str]] = {
+    "correlation²": ("|correlation|", 0.0, PRIOR),
+    "distance correlation": ("distance correlation", 1.0, PRIOR),
+    "HSIC": ("HSIC", 1.0, PRIOR),
+    "LPS linear": ("linear", 1.0, MEANS),
+    "LPS boosting": ("boosting", 1.0, GOOD),
+    "LPS mlp": ("mlp", 1.0, CODES),
+    "LPS mlp, squares": ("squares", 1.0, CODES),
+    "LPS mlp, bits / 3": ("bits", 3.0, CODES),
+    "MIG": ("MIG", 1.0, ACCENT),
+    "SAP (continuous)": ("SAP (continuous)", 1.0, ACCENT),
+}
+
+
+def dots(ax: Axes, frame: pd.DataFrame, rows: str, columns: Mapping[str, tuple[str, str]], order: list[str]) -> Axes:
+    """A line for each value of the column `rows`, in `order` from the top; on it the mean of each of `columns`, and its range.
+
+    columns: name -> (colour, marker). The range runs from the least to the greatest, over seeds, say.
+    """
+    places = {name: len(order) - 1 - i for i, name in enumerate(order)}
+    for shift, (column, (colour, marker)) in enumerate(columns.items()):
+        grouped = frame.groupby(rows)[column].agg(["mean", "min", "max"]).reindex(order)
+        at = np.array([places[name] for name in order]) + 0.22 * ((len(columns) - 1) / 2 - shift)
+        ax.hlines(at, grouped["min"], grouped["max"], color=colour, linewidth=1.5, alpha=0.7)
+        ax.plot(grouped["mean"], at, linestyle="none", marker=marker, color=colour, markersize=6, label=column)
+    for place in range(1, len(order)):
+        ax.axhline(place - 0.5, color=PRIOR, linewidth=0.4, alpha=0.5)
+    ax.set_yticks(list(places.values()), list(places))
+    ax.set_ylim(-0.6, len(order) - 0.4)
+    return style(ax)
+
+
+def calibration_strip(frame: pd.DataFrame, truths: Mapping[str, float], *, title: str | None = None) -> Picture:
+    """Scores of codes whose LPS is known: a line for each case, a mark for each regressor, the truth as a bar.
+
+    frame: columns codes, linear, boosting, mlp; a row per case and seed. truths: case -> the best regressor's value.
+    """
+    order = list(truths)
+    picture, axes = panels(height=0.6 + 0.32 * len(order))
+    ax = axes[0, 0]
+    ax.scatter(list(truths.values()), range(len(order) - 1, -1, -1), marker="|", s=420, color=TEXT, linewidth=2, label="truth")
+    dots(ax, frame, "codes", REGRESSORS, order)
+    ax.axvline(0, color=TEXT, linewidth=0.8)
+    for handle in ax.legend(fontsize=8, frameon=False, loc="lower right").legend_handles:
+        getattr(handle, "set_sizes", lambda sizes: None)([60])
+    style(ax, title=title, x="LPS of means (share of variance, R²)")
+    return picture
+
+
+def models(frame: pd.DataFrame, order: list[str], *, title: str | None = None) -> Picture:
+    """LPS of trained models, means on the left and samples on the right, a mark for each regressor and the floor's reach."""
+    picture, axes = panels(1, 2, height=0.9 + 0.42 * len(order))
+    if title is not None:
+        picture.suptitle(title, fontsize=12, color=TEXT)
+    for ax, kind in zip(axes[0], ("means", "samples"), strict=True):
+        rows = frame[frame["codes"] == kind]
+        floor = rows[[f"{name}_floor" for name in REGRESSORS]].max().max()
+        ax.axvspan(0, floor, color=PRIOR, alpha=0.5, linewidth=0)
+        ax.axvline(0, color=PRIOR, linewidth=1.5)
+        dots(ax, rows, "objective", REGRESSORS, order)
+        ax.set_xlim(-0.03, 1.03)
+        style(ax, title=f"{kind} (floor at most {floor:.3f})", x="LPS (share of variance, R²)")
+    axes[0, 1].set_yticklabels([])
+    axes[0, 0].legend(fontsize=8, frameon=False, loc="best")
+    return picture
+
+
+def agreement(
+    frame: pd.DataFrame, scores: Sequence[str] = ("MIG", "SAP", "DCI disentanglement"), *, title: str | None = None
+) -> Picture:
+    """LPS (mlp) against each of `scores` that know the factors: made codes as named squares, trained models as dots."""
+    picture, axes = panels(1, len(scores), height=3.4)
+    if title is not None:
+        picture.suptitle(title, fontsize=12, color=TEXT)
+    for ax, name in zip(axes[0], scores, strict=True):
+        for kind, colour, marker in (("model", CODES, "o"), ("made", BAD, "s")):
+            rows = frame[frame["kind"] == kind]
+            ax.scatter(rows["mlp"], rows[name], s=14, color=colour, marker=marker, alpha=0.35, linewidths=0)
+            for label, (x, y) in rows.groupby("codes")[["mlp", name]].mean().iterrows():
+                ax.plot(x, y, marker=marker, color=colour, markersize=6)
+                ax.annotate(str(label), (x, y), xytext=(4, 3), textcoords="offset points", fontsize=7, color=colour)
+        ax.set_xlim(-0.05, 1.25)
+        ax.set_xticks([0, 0.5, 1])
+        ax.set_ylim(-0.05, None)
+        style(ax, title=name, x="LPS (mlp): 0 = independent")
+    return picture
+
+
+def sensitivity(frame: pd.DataFrame, codes: str, *, title: str | None = None) -> Picture:
+    """What the score of `codes` found of the truth, over rows and dimensions, by regressor."""
+    picture, axes = panels(1, 2, height=2.9)
+    if title is not None:
+        picture.suptitle(title, fontsize=12, color=TEXT)
+    for ax, knob in zip(axes[0], ("n", "d"), strict=True):
+        rows = frame[(frame["knob"] == knob) & (frame["codes"] == codes)]
+        for name, (colour, marker) in REGRESSORS.items():
+            chosen = rows[rows["regressor"] == name]
+            line_with_spread(ax, chosen, "value", "raw", label=name, colour=colour, marker=marker, log_x=True)
+        ax.plot(rows["value"], rows["truth_of_moved"], color=TEXT, linestyle=":", linewidth=1, label="truth")
+        ax.axhline(0, color=TEXT, linewidth=0.6)
+        _whole_ticks(ax, rows["value"])
+        style(ax, x=MOVED[knob], y="held-out R² of those that depend")
+    axes[0, 0].legend(fontsize=8, frameon=False)
+    return picture
+
+
+def over_training(frame: pd.DataFrame, *, title: str | None = None) -> Picture:
+    """LPS of the means of models trained for ever more steps, by regressor, a panel for each model."""
+    rows = frame[frame["knob"] == "steps"]
+    names = list(dict.fromkeys(rows["codes"]))
+    picture, axes = panels(1, len(names), height=2.9)
+    if title is not None:
+        picture.suptitle(title, fontsize=12, color=TEXT)
+    for ax, codes in zip(axes[0], names, strict=True):
+        for name, (colour, marker) in REGRESSORS.items():
+            chosen = rows[(rows["codes"] == codes) & (rows["regressor"] == name)]
+            line_with_spread(ax, chosen, "value", "score", label=name, colour=colour, marker=marker, log_x=True)
+        ax.set_ylim(-0.03, 1.03)
+        _whole_ticks(ax, rows["value"])
+        style(ax, title=codes, x=MOVED["steps"], y="LPS")
+    axes[0, 0].legend(fontsize=8, frameon=False)
+    return picture
+
+
+def clouds(sets: Mapping[str, Any], scores: pd.DataFrame, *, title: str | None = None) -> Picture:
+    """Codes (n, 2) by name, and below each what it scores: a bar for each of the columns of `scores` (a row per name)."""
+    picture, axes = panels(2, len(sets), height=2.1)
+    if title is not None:
+        picture.suptitle(title, fontsize=12, color=TEXT)
+    for (above, below), (name, z) in zip(axes.T, sets.items(), strict=True):
+        rows = np.asarray(z)[:800]
+        above.plot(rows[:, 0], rows[:, 1], linestyle="none", marker=".", markersize=2, color=SAMPLES)
+        above.set(xlim=(-3, 3), ylim=(-3, 3), xticks=[-2, 0, 2], yticks=[-2, 0, 2], aspect="equal")
+        style(above, title=name, x="z0", y="z1" if above is axes[0, 0] else None)
+        values = scores.loc[name].to_numpy(dtype=float)
+        below.barh(range(len(values))[::-1], values, color=[CODES if value > 0.02 else PRIOR for value in values])
+        for place, value in zip(range(len(values))[::-1], values, strict=True):
+            below.text(max(value, 0) + 0.02, place, f"{value:.2f}", va="center", fontsize=8, color=TEXT)
+        below.set(xlim=(0, max(1.0, 1.2 * scores.to_numpy().max())), yticks=range(len(values))[::-1])
+        below.set_yticklabels(list(scores.columns) if below is axes[1, 0] else [])
+        style(below, x="score")
+    return picture
+
+
+class MixingPanel:
+    """The slider's picture: the mixed codes, and every recorded score of that setting as a bar, with its range over seeds."""
+
+    def __init__(self, frame: pd.DataFrame, *, n: int) -> None:
+        self.frame, self.n = frame.set_index(["source", "angle", "bend"]).sort_index(), n
+
+    def __call__(self, settings: Mapping[str, Any]) -> Picture:
+        """The picture at settings "source", "angle" (degrees) and "bend" of the recorded grid."""
+        key = (settings["source"], settings["angle"], settings["bend"])
+        choice("settings", key, list(self.frame.index.unique()))
+        rows = self.frame.loc[[key]]
+        picture = Picture(figsize=(WIDTH, 3.6))
+        left, right = picture.subplots(1, 2, width_ratios=[1, 1.5])
+        z = mixed(key[0], key[1], key[2], n=self.n, seed=0).codes
+        left.plot(z[:, 0], z[:, 1], linestyle="none", marker=".", markersize=2.5, color=SAMPLES)
+        left.set(xlim=(-4, 4), ylim=(-4, 4), aspect="equal")
+        style(left, title=f"{key[0]} sources, {key[1]}°, bend {key[2]:g}", x="z0", y="z1")
+        for place, (column, scale, colour) in enumerate(reversed(BARS.values())):
+            values = rows[column] ** 2 if scale == 0 else rows[column] / scale
+            right.barh(place, values.mean(), color=colour, height=0.7)
+            right.hlines(place, values.min(), values.max(), color=TEXT, linewidth=1)
+            right.text(1.04, place, f"{values.mean():.2f}", va="center", fontsize=8, color=TEXT)
+        right.set(xlim=(-0.03, 1.02), yticks=range(len(BARS)))
+        right.set_yticklabels(list(reversed(BARS)))
+        words = "dependence of the codes; pink: alignment with the sources"
+        style(right, title=words, x=f"mean and range of {len(rows)} seeds")
+        return picture
+
+
+def _whole_ticks(ax: Axes, values: pd.Series) -> None:
+    ax.set_xticks(sorted(set(values)))
+    ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    ax.tick_params(axis="x", labelrotation=30)

@@ -41,14 +41,14 @@ ANGLES, BENDS = (0, 9, 18, 27, 36, 45), (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 SIZES, DIMENSIONS, LENGTHS = (250, 500, 1000, 2000, 4000, 8000, 16000), (3, 6, 12, 24, 48), (30, 100, 300, 1000, 3000)
 
 
-def score(z: Tensor, *, permutations: int = 4, seed: int = 0, lines: Iterable[str] = tuple(LINES)) -> dict[str, float]:
-    """LPS of codes z (n, d) by each of `lines`, and its floor: "mlp", "linear", "boosting" of means; "squares", "bits" by mlp.
+def score(z: Tensor, *, permutations: int = 4, seed: int = 0, lines: Iterable[str] | None = None) -> dict[str, float]:
+    """LPS of codes z (n, d) by each of `lines` (None: all five), and its floor: "mlp", "linear", "boosting" of means; "squares", "bits" by mlp.
 
     Beside them: n; dead, the dimensions below 5 % of a unit prior's standard deviation; alive, LPS (mlp) of those that are
     not dead, where a dead dimension's faint echo of the others would count as entanglement.
     """
     found: dict[str, float] = {"n": len(z)}
-    for name in lines:
+    for name in LINES if lines is None else lines:
         regressor, target = LINES[name]
         result = lps(z, regressor, target, permutations=permutations, seed=seed)
         found |= {name: result.score, f"{name}_floor": result.floor}

@@ -1,7 +1,9 @@
+import numpy as np
 import pytest
 import torch
 
-from sculptlab import checks
+from sculptlab import checks, reference_codes
+from sculptlab.predictability import lps
 
 
 def right_kl(mean, std):
@@ -17,9 +19,24 @@ def right_pair():
     return torch.stack([first, first], 1), torch.ones(200, 2)
 
 
+def share(z, predicted):
+    return 1 - ((z - predicted) ** 2).sum(0) / ((z - z.mean(0)) ** 2).sum(0)
+
+
+def seen_by_squares(z):
+    return np.argsort(lps(z, target="square", permutations=0).per_dimension)[-2:]
+
+
 @pytest.mark.parametrize(
     ("check", "answer"),
-    [(checks.check_kl, right_kl), (checks.check_aggregate_variance, right_variance), (checks.check_same_sum, right_pair)],
+    [
+        (checks.check_score, lambda z, p: share(z, p).clip(0).mean()),
+        (checks.check_puzzle, seen_by_squares),
+        (checks.check_blind_spot, lambda: reference_codes.ring(2).sample(2000)),
+        (checks.check_kl, right_kl),
+        (checks.check_aggregate_variance, right_variance),
+        (checks.check_same_sum, right_pair),
+    ],
 )
 def test_the_right_answer_passes(check, answer):
     feedback = check(answer)
@@ -44,6 +61,22 @@ def test_the_right_answer_passes(check, answer):
         (checks.check_aggregate_variance, lambda m, s: m.var(0, correction=0) + s.mean(0), "variances"),
         (checks.check_aggregate_variance, lambda m, s: m.var(0, correction=0) + s.mean(0) ** 2, "averaging first"),
         (checks.check_aggregate_variance, lambda m, s: m.var(0) + (s**2).mean(0), "correction=0"),
+        (checks.check_score, lambda z, p: None, "returns nothing yet"),
+        (checks.check_score, lambda z, p: share(z, p).mean(), "clip each dimension at 0 first"),
+        (checks.check_score, lambda z, p: (1 - share(z, p)).mean(), "1 minus it"),
+        (checks.check_score, lambda z, p: share(z, p).clip(0).sum(), "one number, the mean"),
+        (checks.check_score, lambda z, p: share(z, p).clip(0), "which axis"),
+        (checks.check_score, lambda z, p: (1 - ((z - p) ** 2).sum(0) / (z**2).sum(0)).clip(0).mean(), "around the mean"),
+        (checks.check_score, lambda z, p: 1 - ((z - p) ** 2).sum() / ((z - z.mean(0)) ** 2).sum(), "largest unit"),
+        (checks.check_blind_spot, lambda: None, "returns nothing yet"),
+        (checks.check_blind_spot, lambda: np.zeros((5, 2)), "n >= 1000"),
+        (checks.check_blind_spot, lambda: reference_codes.equicorrelated(0.6, 2).sample(1000), "with regressor='linear'"),
+        (checks.check_blind_spot, lambda: reference_codes.parabola(2).sample(1000), "with regressor='mlp'"),
+        (checks.check_blind_spot, lambda: reference_codes.independent("gaussian", 2).sample(1000), "little to see"),
+        (checks.check_puzzle, lambda z: ..., "returns nothing yet"),
+        (checks.check_puzzle, lambda z: 3, "two whole numbers"),
+        (checks.check_puzzle, lambda z: (0, 1, 2), "you named [0, 1, 2]"),
+        (checks.check_puzzle, lambda z: (0, 1), "which target"),
         (checks.check_same_sum, lambda: None, "returns nothing yet"),
         (checks.check_same_sum, lambda: 3, "two tensors"),
         (checks.check_same_sum, lambda: torch.zeros(100, 2), "two tensors"),
