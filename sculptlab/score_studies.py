@@ -42,7 +42,7 @@ SIZES, DIMENSIONS, LENGTHS = (250, 500, 1000, 2000, 4000, 8000, 16000), (3, 6, 1
 
 
 def score(z: Tensor, *, permutations: int = 4, seed: int = 0, lines: Iterable[str] | None = None) -> dict[str, float]:
-    """LPS of codes z (n, d) by each of `lines` (None: all five), and its floor: "mlp", "linear", "boosting" of means; "squares", "bits" by mlp.
+    """LPS of codes z (n, d) and its floor, by `lines` (None: all): "mlp", "linear", "boosting" of means; "squares", "bits".
 
     Beside them: n; dead, the dimensions below 5 % of a unit prior's standard deviation; alive, LPS (mlp) of those that are
     not dead, where a dead dimension's faint echo of the others would count as entanglement.
