@@ -13,7 +13,7 @@ from torch import Tensor
 BATCH = 128
 LEARNING_RATE = 3e-3
 BETAS = (0.9, 0.99)
-HELD_BACK = 0.2  # of the training rows: what each network is stopped by
+HELD_BACK, MOST_HELD_BACK = 0.2, 5000  # of the training rows: what each network is stopped by; more would only cost time
 LOOKS = (20, 60)  # steps between two looks at the rows held back: an epoch, but no fewer and no more than these
 PATIENCE = 6  # looks without a better one, after which a network stops
 MOST_STEPS = 3000
@@ -24,13 +24,14 @@ def predict(x: Tensor, y: Tensor, new: Tensor, *, hidden: Sequence[int], classes
     """Column i of `y` (n, d) predicted for the rows `new` (t, d) from every column of `x` (n, d) but the i-th.
 
     Least squares where `classes` is 0: predictions (t, d). Else `y` holds class numbers below `classes`, the loss is
-    cross-entropy, and the logarithms of the probabilities come back, (t, d, classes). Of the rows, 20 % are held back; each
-    network keeps the weights that did best on those, its untrained guess among them, and stops when it gets no better.
+    cross-entropy, and the logarithms of the probabilities come back, (t, d, classes). Of the rows, 20 % (at most 5,000) are
+    held back; each network keeps the weights that did best on those, its untrained guess among them, and stops when it gets
+    no better.
     """
     generator = torch.Generator().manual_seed(seed)
     task = _Classes(classes) if classes else _Squares()
     order = torch.randperm(len(x), generator=generator).to(x.device)
-    back = max(1, round(HELD_BACK * len(x)))
+    back = max(1, min(MOST_HELD_BACK, round(HELD_BACK * len(x))))
     rows, targets = x[order].T.contiguous(), y[order].T.contiguous()
     networks = Networks(hidden, task.guess(targets).to(x.dtype), generator)
     training = _Rows(rows[:, back:], targets[:, back:])

@@ -135,9 +135,9 @@ def lps(
                   squares in closed form; "boosting": scikit-learn's histogram gradient boosting, stopped early; or any
                   scikit-learn regressor (for the target "distribution", a classifier with predict_proba)
     target        "mean": y = z_i. "square": y = (z_i - its mean)^2. "distribution": which of 8 equally filled bins z_i
-                  falls into; the score is then the log-loss saved over the bins' shares, in bits, between 0 and 3: in
-                  expectation a lower bound on the mutual information I(z_i; z_-i). A conditional mean of 0 is all that
-                  "mean" asks for: of a ring or a rotated square it sees nothing, the other two do.
+                  falls into; the score is then the log-loss saved over the bins' shares, in bits, between 0 and 3: a lower
+                  bound on the mutual information I(z_i; z_-i), but for the noise of n rows. "mean" asks for the conditional
+                  mean alone: of a ring or a rotated square it sees nothing, the other two do.
     folds         into which the rows are cut; None is 2, and for "linear" every row by itself (exact leave-one-out).
                   More folds see weaker dependence and cost more.
     permutations  copies of z with every column permuted by itself, scored in the same way: the floor, and the p-value

@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import StrMethodFormatter
 
+from sculptlab.backdrop import Backdrop
 from sculptlab.mixing import mixed
 from sculptlab.palette import ACCENT, BAD, CODES, GOOD, MEANS, PRIOR, SAMPLES, TEXT, WIDTH, Picture, panels, style
 from sculptlab.plots import line_with_spread
@@ -165,28 +166,28 @@ class MixingPanel:
 
     def __init__(self, frame: pd.DataFrame, *, n: int) -> None:
         self.frame, self.n = frame.set_index(["source", "angle", "bend"]).sort_index(), n
+        picture = Picture(figsize=(WIDTH, 3.6))
+        self.cloud, self.bars = picture.subplots(1, 2, width_ratios=[1, 1.5])
+        self.cloud.set(xlim=(-4, 4), ylim=(-4, 4), aspect="equal")
+        style(self.cloud, title="codes", x="z0", y="z1")
+        self.bars.set(xlim=(0, 1.12), ylim=(-0.6, len(BARS) - 0.4), xticks=[0, 0.25, 0.5, 0.75, 1], yticks=range(len(BARS)))
+        self.bars.set_yticklabels(list(reversed(BARS)))
+        style(self.bars, title="dependence of the codes; pink: alignment with the sources", x="mean and range over seeds")
+        self.backdrop = Backdrop(picture)
 
-    def __call__(self, settings: Mapping[str, Any]) -> Picture:
-        """The picture at settings "source", "angle" (degrees) and "bend" of the recorded grid."""
+    def __call__(self, settings: Mapping[str, Any]) -> bytes:
+        """The picture as a PNG at settings "source", "angle" (degrees) and "bend" of the recorded grid."""
         key = (settings["source"], settings["angle"], settings["bend"])
         choice("settings", key, list(self.frame.index.unique()))
-        rows = self.frame.loc[[key]]
-        picture = Picture(figsize=(WIDTH, 3.6))
-        left, right = picture.subplots(1, 2, width_ratios=[1, 1.5])
-        z = mixed(key[0], key[1], key[2], n=self.n, seed=0).codes
-        left.plot(z[:, 0], z[:, 1], linestyle="none", marker=".", markersize=2.5, color=SAMPLES)
-        left.set(xlim=(-4, 4), ylim=(-4, 4), aspect="equal")
-        style(left, title=f"{key[0]} sources, {key[1]}°, bend {key[2]:g}", x="z0", y="z1")
+        rows, (source, angle, bend) = self.frame.loc[[key]], key
+        z = mixed(source, angle, bend, n=self.n, seed=0).codes
+        drawn = list(self.cloud.plot(z[:, 0], z[:, 1], linestyle="none", marker=".", markersize=2.5, color=SAMPLES))
         for place, (column, scale, colour) in enumerate(reversed(BARS.values())):
             values = rows[column] ** 2 if scale == 0 else rows[column] / scale
-            right.barh(place, values.mean(), color=colour, height=0.7)
-            right.hlines(place, values.min(), values.max(), color=TEXT, linewidth=1)
-            right.text(1.04, place, f"{values.mean():.2f}", va="center", fontsize=8, color=TEXT)
-        right.set(xlim=(-0.03, 1.02), yticks=range(len(BARS)))
-        right.set_yticklabels(list(reversed(BARS)))
-        words = "dependence of the codes; pink: alignment with the sources"
-        style(right, title=words, x=f"mean and range of {len(rows)} seeds")
-        return picture
+            drawn += self.bars.barh(place, values.mean(), color=colour, height=0.7).patches
+            drawn += self.bars.plot([values.min(), values.max()], [place, place], color=TEXT, linewidth=1)
+            drawn.append(self.bars.text(1.12, place, f"{values.mean():.2f}", ha="right", va="center", fontsize=8, color=TEXT))
+        return self.backdrop.png(drawn)
 
 
 def _whole_ticks(ax: Axes, values: pd.Series) -> None:

@@ -1,14 +1,12 @@
 """Pictures of a recorded study over beta: the price of reconstruction, and collapse, dependence and holes beside it."""
 
-from io import BytesIO
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from PIL import Image
 
+from sculptlab.backdrop import Backdrop
 from sculptlab.palette import BAD, MEANS, RECONSTRUCTION, SAMPLES, TEXT, Picture, panels, style
 from sculptlab.plots import drawn, heat_map, line_with_spread, outlines, plane, points_by_class, span
 from sculptlab.priors import Gaussian
@@ -96,9 +94,7 @@ class CodesPanel:
             style(ax, title=kind).set_aspect("equal")
         reconstruction(axes[2], recorded.frame, dim)
         self.axes = axes
-        self.canvas = FigureCanvasAgg(picture)
-        self.canvas.draw()
-        self.background = self.canvas.copy_from_bbox(picture.bbox)
+        self.backdrop = Backdrop(picture)
 
     def png(self, beta: float) -> bytes:
         """The picture at one of the recorded betas, as a PNG."""
@@ -108,11 +104,4 @@ class CodesPanel:
             heat_map(samples, self.axes[1], self.limits, SAMPLES),
             self.axes[2].axvline(beta, color=BAD, linewidth=2),
         ]
-        self.canvas.restore_region(self.background)
-        for artist in made:
-            assert artist.axes is not None
-            artist.axes.draw_artist(artist)
-            artist.remove()
-        buffer = BytesIO()
-        Image.fromarray(np.asarray(self.canvas.buffer_rgba())[..., :3]).save(buffer, "png", compress_level=1)
-        return buffer.getvalue()
+        return self.backdrop.png(made)

@@ -1,4 +1,4 @@
-"""The slider of page 01 in a real JupyterLab: the page's own cell, moved by keyboard, looked at on the screen."""
+"""The sliders of pages 01 and 02 in a real JupyterLab: the page's own cell, moved by keyboard, looked at on the screen."""
 
 import ast
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import nbformat
 from playwright.sync_api import expect
 
-PAGE = Path(__file__).resolve().parents[2] / "notebooks" / "01_kl_failure.ipynb"
+PAGES = Path(__file__).resolve().parents[2] / "notebooks"
 IDLE = "() => window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
 RUN_CELL = """index => {
   window.jupyterapp.shell.currentWidget.content.activeCellIndex = index;
@@ -14,14 +14,29 @@ RUN_CELL = """index => {
 }"""
 
 
-def widget_cell():
-    """The imports of page 01, its prior, and its cell with the widget: all that the cell needs, no training."""
-    sources = [c.source for c in nbformat.read(PAGE, as_version=4).cells if c.cell_type == "code" and "%pip" not in c.source]
+def widget_cell(page, needs=()):
+    """The imports of a page, its lines that start with one of `needs`, and its cell with the widget: no training."""
+    notebook = nbformat.read(PAGES / f"{page}.ipynb", as_version=4)
+    sources = [c.source for c in notebook.cells if c.cell_type == "code" and "%pip" not in c.source]
     (cell,) = [source for source in sources if "widgets.Browser(" in source]
     nodes = [node for source in sources for node in ast.parse(source).body]
     imports = [ast.unparse(node) for node in nodes if isinstance(node, (ast.Import, ast.ImportFrom))]
-    prior = [ast.unparse(node) for node in nodes if ast.unparse(node).startswith("gaussian =")]
-    return "\n".join([*imports, *prior, cell])
+    needed = [ast.unparse(node) for node in nodes if ast.unparse(node).startswith(tuple(needs))] if needs else []
+    return "\n".join([*imports, *needed, cell])
+
+
+def opened(page, lab, folder, source):
+    """Open a notebook with that one cell in JupyterLab and run it."""
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
+    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
+    nbformat.write(notebook, folder / "n.ipynb")
+    page.goto(f"{lab}/doc/tree/n.ipynb")
+    page.wait_for_function(IDLE)
+    page.evaluate(RUN_CELL, 0)
+
+
+def status(page, words):
+    return page.locator(".widget-label", has_text=words)
 
 
 def shown(page):
@@ -30,26 +45,20 @@ def shown(page):
 
 
 def test_the_slider_of_page_01(tmp_path, lab, page, keep):
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(widget_cell())])
-    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
-    nbformat.write(notebook, tmp_path / "n.ipynb")
-    page.goto(f"{lab}/doc/tree/n.ipynb")
-    page.wait_for_function(IDLE)
-    page.evaluate(RUN_CELL, 0)
-    status = page.locator(".widget-label", has_text="data = fashion_mnist, latents = 2, β = 1.0")
-    expect(status).to_be_visible()
+    opened(page, lab, tmp_path, widget_cell("01_kl_failure", ["gaussian ="]))
+    expect(status(page, "data = fashion_mnist, latents = 2, β = 1.0")).to_be_visible()
     first = shown(page)
     keep("start")
 
     page.locator(".noUi-handle").focus()
     page.keyboard.press("ArrowRight")
-    expect(page.locator(".widget-label", has_text="β = 3.0")).to_be_visible()
+    expect(status(page, "β = 3.0")).to_be_visible()
     expect(page.locator(".widget-image")).not_to_have_attribute("src", first)
 
     page.get_by_role("button", name="digits").click()
-    expect(page.locator(".widget-label", has_text="data = digits, latents = 2, β = 3.0")).to_be_visible()
+    expect(status(page, "data = digits, latents = 2, β = 3.0")).to_be_visible()
     page.get_by_role("button", name="10", exact=True).click()
-    expect(page.locator(".widget-label", has_text="data = digits, latents = 10, β = 3.0")).to_be_visible()
+    expect(status(page, "data = digits, latents = 10, β = 3.0")).to_be_visible()
     keep("moved")
     box = page.locator(".widget-image").bounding_box()
     assert box["width"] > 600
@@ -58,4 +67,23 @@ def test_the_slider_of_page_01(tmp_path, lab, page, keep):
     page.set_viewport_size({"width": 640, "height": 900})
     keep("narrow")
     assert page.locator(".widget-image").bounding_box()["width"] <= 640
+    assert not page.errors
+
+
+def test_the_sliders_of_page_02(tmp_path, lab, page, keep):
+    opened(page, lab, tmp_path, widget_cell("02_latent_predictability_score"))
+    expect(status(page, "source = uniform, angle = 27, bend = 0.0")).to_be_visible()
+    first = shown(page)
+    angle, bend = page.locator(".noUi-handle").all()
+    angle.focus()
+    page.keyboard.press("ArrowRight")
+    expect(status(page, "angle = 36, bend = 0.0")).to_be_visible()
+    expect(page.locator(".widget-image")).not_to_have_attribute("src", first)
+    bend.focus()
+    page.keyboard.press("ArrowRight")
+    expect(status(page, "angle = 36, bend = 0.2")).to_be_visible()
+    page.get_by_role("button", name="gaussian").click()
+    expect(status(page, "source = gaussian, angle = 36, bend = 0.2")).to_be_visible()
+    keep("moved")
+    assert page.locator(".widget-image").bounding_box()["width"] > 600
     assert not page.errors

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.patches import Rectangle
 
 from sculptlab import score_plots, score_studies
 
@@ -74,12 +75,26 @@ def test_the_panel_of_the_mixing_slider():
     rows = [{"source": s, "angle": a, "bend": b, "seed": i, **dict.fromkeys(names, 0.1 * i + a / 100)}
             for s in score_studies.SOURCES for a in (0, 45) for b in (0.0, 1.0) for i in range(2)]  # fmt: skip
     draw = score_plots.MixingPanel(pd.DataFrame(rows), n=50)
-    bars = draw({"source": "laplace", "angle": 45, "bend": 1.0}).axes[1]
-    labels = [tick.get_text() for tick in bars.get_yticklabels()]
-    widths = dict(zip(labels, [patch.get_width() for patch in bars.patches], strict=True))
-    assert labels[::-1] == list(score_plots.BARS)
-    assert widths["LPS mlp"] == pytest.approx(0.5)
-    assert widths["LPS mlp, bits / 3"] == pytest.approx(0.5 / 3)
-    assert widths["correlation²"] == pytest.approx((0.45**2 + 0.55**2) / 2)
+    shown = []
+    draw.backdrop.png = shown.extend
+    draw({"source": "laplace", "angle": 45, "bend": 1.0})
+    widths = [artist.get_width() for artist in shown if isinstance(artist, Rectangle)]
+    named = dict(zip(reversed(score_plots.BARS), widths, strict=True))
+    assert [tick.get_text() for tick in draw.bars.get_yticklabels()] == list(named)
+    assert named["LPS mlp"] == pytest.approx(0.5)
+    assert named["LPS mlp, bits / 3"] == pytest.approx(0.5 / 3)
+    assert named["correlation²"] == pytest.approx((0.45**2 + 0.55**2) / 2)
     with pytest.raises(ValueError, match="settings must be one of"):
         draw({"source": "laplace", "angle": 44, "bend": 1.0})
+
+
+def test_the_panel_leaves_nothing_of_the_last_setting_behind():
+    names = {column for column, _, _ in score_plots.BARS.values()}
+    rows = [
+        {"source": "uniform", "angle": a, "bend": 0.0, "seed": i, **dict.fromkeys(names, a / 50)} for a in (0, 45) for i in (0, 1)
+    ]
+    draw = score_plots.MixingPanel(pd.DataFrame(rows), n=50)
+    first, other, again = (draw({"source": "uniform", "angle": a, "bend": 0.0}) for a in (0, 45, 0))
+    assert first == again
+    assert first != other
+    assert first.startswith(b"\x89PNG")
