@@ -1,36 +1,52 @@
-"""How long the slider of page 01 takes to answer: every setting drawn for the first time, then shown again.
+"""How long the sliders of pages 01 and 02 take to answer: every setting drawn for the first time, then shown again.
 
     python tests/benchmarks/bench_widget.py
 
-Times are of the kernel's side (draw, PNG, hand over to the widget); the page aims at 100 ms.
+Times are of the kernel's side (draw, PNG, hand over to the widget); the pages aim at 100 ms and 300 ms.
 """
 
 import itertools
 import statistics
 import time
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import sculptlab as sl
-from sculptlab import studies, study_plots
-
-RECORDED = {name: sl.results.read(f"kl_failure_{name}") for name in ("fashion_mnist", "digits")}
-CONTROLS = {"data": list(RECORDED), "latents": [2, 10], "β": list(studies.BETAS)}
+from sculptlab import score_plots, score_studies, studies, study_plots
 
 
-def milliseconds(browser: sl.widgets.Browser, values: tuple) -> float:
+def milliseconds(browser: sl.widgets.Browser, settings: Mapping[str, Any]) -> float:
     started = time.perf_counter()
-    browser.show(**dict(zip(CONTROLS, values, strict=True)))
+    browser.show(**settings)
     return 1000 * (time.perf_counter() - started)
 
 
+def page_01() -> tuple[dict[str, list], Callable]:
+    recorded = {name: sl.results.read(f"kl_failure_{name}") for name in ("fashion_mnist", "digits")}
+    panels = {(name, dim): study_plots.CodesPanel(recorded[name], dim=dim) for name in recorded for dim in (2, 10)}
+    controls = {"data": list(recorded), "latents": [2, 10], "β": list(studies.BETAS)}
+    return controls, lambda at: panels[at["data"], at["latents"]].png(at["β"])
+
+
+def page_02() -> tuple[dict[str, list], Callable]:
+    controls = {
+        "source": ["uniform", "gaussian", "laplace"],
+        "angle": list(score_studies.ANGLES),
+        "bend": list(score_studies.BENDS),
+    }
+    return controls, score_plots.MixingPanel(sl.results.read("lps_mixing").frame, n=1000)
+
+
 def main() -> None:
-    started = time.perf_counter()
-    panels = {(name, dim): study_plots.CodesPanel(RECORDED[name], dim=dim) for name in RECORDED for dim in (2, 10)}
-    print(f"backgrounds drawn once: {1000 * (time.perf_counter() - started):.0f} ms")
-    browser = sl.widgets.Browser(CONTROLS, lambda at: panels[at["data"], at["latents"]].png(at["β"]))
-    settings = list(itertools.product(*CONTROLS.values()))[1:]
-    for words in ("drawn for the first time", "shown again"):
-        times = [milliseconds(browser, values) for values in settings]
-        print(f"{words}: median {statistics.median(times):.0f} ms, slowest {max(times):.0f} ms of {len(times)} settings")
+    for page in (page_01, page_02):
+        started = time.perf_counter()
+        controls, draw = page()
+        print(f"{page.__name__}: backgrounds drawn once: {1000 * (time.perf_counter() - started):.0f} ms")
+        browser = sl.widgets.Browser(controls, draw)
+        settings = [dict(zip(controls, values, strict=True)) for values in itertools.product(*controls.values())][1:]
+        for words in ("drawn for the first time", "shown again"):
+            times = [milliseconds(browser, at) for at in settings]
+            print(f"  {words}: median {statistics.median(times):.0f} ms, slowest {max(times):.0f} ms of {len(times)} settings")
 
 
 if __name__ == "__main__":
