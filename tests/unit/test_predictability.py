@@ -15,6 +15,7 @@ from sklearn.metrics import r2_score
 from sklearn.model_selection import KFold, cross_val_predict
 
 from sculptlab import predictability
+from sculptlab.mixing import mixed
 from sculptlab.palette import Picture, panels
 from sculptlab.predictability import lps
 from sculptlab.threads import one_thread
@@ -57,6 +58,30 @@ def test_equicorrelated_gaussians(seed, d, rho):
     found = lps(z * rng.uniform(0.1, 50, d) - 7, "linear", permutations=0)
     # the spread of a squared correlation is 2 R (1 - R^2) / sqrt n; six of them, and 2 d / n for what the fit loses
     assert found.score == pytest.approx(truth, abs=6 * 2 * math.sqrt(truth) * (1 - truth) / math.sqrt(n) + 2 * d / n + 1e-3)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 10**6), st.integers(2, 5))
+def test_any_gaussian(seed, d):
+    """R_i^2 = 1 - 1 / (S_ii (S^-1)_ii) for the covariance S, whatever it is."""
+    n, rng = 4000, np.random.default_rng(seed)
+    root = rng.normal(size=(d, d)) + np.diag(rng.uniform(0.5, 2, d))
+    covariance = root @ root.T
+    truth = 1 - 1 / (np.diag(covariance) * np.diag(np.linalg.inv(covariance)))
+    found = lps(rng.normal(size=(n, d)) @ root.T, "linear", permutations=0)
+    assert found.raw == pytest.approx(truth, abs=0.08)
+    spread = 2 * np.sqrt(truth) * (1 - truth) / math.sqrt(n)
+    assert (np.abs(found.raw - truth) < 6 * spread + 2 * d / n + 1e-3).all()
+
+
+@settings(max_examples=6, deadline=None)
+@given(st.integers(0, 10**6), st.floats(0, 1))
+def test_a_bent_pair(seed, bend):
+    """Of two normal sources mixed with a bend b, b^2 of z1's variance is known from z0, and nothing of z0's from z1's mean."""
+    z = mixed("gaussian", 0, bend, n=3000, seed=seed).codes
+    found = lps(z, permutations=0, seed=seed)
+    assert bend**2 - 0.06 < found.raw[1] < bend**2 + 0.06
+    assert found.raw[0] < 0.03
 
 
 @pytest.mark.parametrize("regressor", REGRESSORS)

@@ -52,3 +52,8 @@ def test_read_only_arrays_are_copied():
 def test_each_refusal_names_the_argument(call, error, words):
     with pytest.raises(error, match=words):
         call()
+
+
+def test_reversed_arrays_are_copied():
+    array = np.arange(6.0).reshape(3, 2)[::-1, ::-1]
+    assert v.as_tensor("z", array).tolist() == [[5, 4], [3, 2], [1, 0]]
