@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.base import clone, is_classifier, is_regressor
+from sklearn.base import BaseEstimator, clone, is_classifier, is_regressor
+from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from torch import Tensor
 
 from sculptlab import linear_prediction, network_prediction
-from sculptlab.network_prediction import log_shares
+from sculptlab.network_prediction import NEVER, log_shares
 from sculptlab.threads import one_thread
 
 REGRESSORS = ("mlp", "linear", "boosting")
@@ -21,8 +22,26 @@ TARGETS = ("mean", "square", "distribution")
 HIDDEN = (64, 64)  # units of the layers of "mlp"
 BINS = 8  # equally filled parts of a latent for the target "distribution": at most log2(8) = 3 bits
 FOLDS = 2
+ROUNDING = 1e-6  # bits: what the logarithms of one and the same prediction differ by
+SEEDS = 2**31  # scikit-learn takes no larger seed
 SMALL = 300_000  # numbers in z below which more threads only get in each other's way
+FEWEST_OF_A_CLASS, FEW_ROUNDS = 10, 10
 BOOSTING = {"max_iter": 300, "early_stopping": True, "validation_fraction": 0.2, "n_iter_no_change": 5, "max_leaf_nodes": 15}
+
+
+class _Boosting(BaseEstimator):
+    """Boosted trees that stop early where every class has rows enough to be held back, else after a few rounds."""
+
+    def __init__(self, random_state: int | None = None) -> None:
+        self.random_state = random_state
+
+    def fit(self, x: np.ndarray, y: np.ndarray) -> Any:
+        counts = np.bincount(y)
+        if len(np.unique(y)) == 1:
+            return DummyClassifier().fit(x, y)
+        few = counts[counts > 0].min() < FEWEST_OF_A_CLASS
+        options = {"max_iter": FEW_ROUNDS, "early_stopping": False, "max_leaf_nodes": 15} if few else BOOSTING
+        return HistGradientBoostingClassifier(**options, random_state=self.random_state).fit(x, y)
 
 
 @dataclass(frozen=True)
@@ -39,7 +58,8 @@ class Loss:
     def gain(self, loss: np.ndarray, blank: np.ndarray, rows: int) -> np.ndarray:
         """R^2 = 1 - loss / blank, or the bits per row that were saved, from sums over `rows` rows; 0 where blank is 0."""
         if self.in_bits:
-            return (blank - loss) / rows
+            bits = (blank - loss) / rows
+            return np.where(np.abs(bits) < ROUNDING, 0.0, bits)
         return np.where(blank > 0, 1 - loss / np.where(blank > 0, blank, 1), 0.0)
 
     def raw(self) -> np.ndarray:
@@ -67,7 +87,7 @@ class Predictor:
         folds = self.folds or FOLDS
         if self.regressor != "linear" or self.target == "distribution":
             return max(20, 2 * folds)
-        return max(20, dim + 2 if self.leaves_one_out else math.ceil((dim + 2) * folds / (folds - 1)) + 1)
+        return max(20, dim + 2 if self.leaves_one_out else max(2 * folds, math.ceil((dim + 2) * folds / (folds - 1)) + 1))
 
     def losses(self, z: Tensor, seed: int) -> Loss:
         """What predicting the columns of z (n, d), of mean 0 and variance 1, from each other loses."""
@@ -96,7 +116,7 @@ class Predictor:
         loss, blank = torch.zeros_like(z), torch.zeros_like(z)
         inner = torch.arange(1, BINS, device=z.device, dtype=z.dtype) / BINS
         for part, train, test in _folds(z, self.folds or FOLDS, seed):
-            edges = _quantiles(z[train], inner)
+            edges = _edges(z[train], inner)
             labels = torch.searchsorted(edges, z.T.contiguous(), right=True).T
             predicted = self._log_shares(z[train], labels[train], z[test], part).to(z)
             loss[test] = -predicted.gather(2, labels[test][:, :, None])[:, :, 0]
@@ -107,15 +127,15 @@ class Predictor:
         if self.regressor in ("mlp", "linear"):
             hidden = HIDDEN if self.regressor == "mlp" else ()
             return network_prediction.predict(x.float(), labels, new.float(), hidden=hidden, classes=BINS, seed=seed)
-        model = HistGradientBoostingClassifier(**BOOSTING) if self.regressor == "boosting" else self.regressor
-        floor = 0.5 / (len(x) + 0.5 * BINS)  # as unlikely as the blank prediction takes a bin that never occurred to be
+        boosting = self.regressor == "boosting"
+        floor = 0.5 / len(x)  # nothing is less likely than what half a row in so many would show
 
         def read(fitted: Any, rows: np.ndarray) -> np.ndarray:
-            shares = np.full((len(rows), BINS), floor)
+            shares = np.full((len(rows), BINS), np.exp(NEVER))
             shares[:, np.asarray(fitted.classes_, dtype=int)] = fitted.predict_proba(rows).clip(floor)
             return np.log(shares / shares.sum(1, keepdims=True))
 
-        return _each(x, labels, new, model, seed, read)
+        return _each(x, labels, new, _Boosting() if boosting else self.regressor, seed, read)
 
 
 def checked(regressor: Any, target: str) -> None:
@@ -137,7 +157,7 @@ def _folds(z: Tensor, folds: int, seed: int) -> list[tuple[int, Tensor, Tensor]]
     """For each fold a seed, and the row numbers to train and to test on."""
     order = torch.randperm(len(z), generator=torch.Generator().manual_seed(seed)).to(z.device)
     parts = [order[fold::folds].sort().values for fold in range(folds)]
-    return [(folds * seed + i, torch.cat(parts[:i] + parts[i + 1 :]), parts[i]) for i in range(folds)]
+    return [((folds * seed + i) % SEEDS, torch.cat(parts[:i] + parts[i + 1 :]), parts[i]) for i in range(folds)]
 
 
 def _each(x: Tensor, y: Tensor, new: Tensor, model: Any, seed: int, read: Callable[[Any, np.ndarray], np.ndarray]) -> Tensor:
@@ -146,17 +166,28 @@ def _each(x: Tensor, y: Tensor, new: Tensor, model: Any, seed: int, read: Callab
     found = []
     for i in range(rows.shape[1]):
         copied = clone(model)
-        if copied.get_params().get("random_state", 0) is None:
-            copied.set_params(random_state=seed)
+        # those of a pipeline's steps too: what is left open would draw from NumPy's global generator
+        unset = [name for name, value in copied.get_params().items() if name.split("__")[-1] == "random_state" and value is None]
+        copied.set_params(**dict.fromkeys(unset, seed))
         fitted = copied.fit(np.delete(rows, i, 1), targets[:, i])
         found.append(read(fitted, np.delete(fresh, i, 1)))
     return torch.from_numpy(np.stack(found, axis=1)).to(x.device)
 
 
-def _quantiles(z: Tensor, shares: Tensor) -> Tensor:
-    """The quantiles of each column of z (n, d), as (d, len(shares)); by sorting: torch.quantile takes 16 million at most."""
-    ordered = z.sort(0).values
-    return ordered[(shares * len(z)).long()].T.contiguous()
+def _edges(z: Tensor, shares: Tensor) -> Tensor:
+    """Where to cut each column of z (n, d) into parts that hold these `shares` of it, as nearly as ties allow; (d, len(shares)).
+
+    A value stays whole: the cut goes to the nearer end of its run of equal ones, and beyond the ends of the column there is
+    none. So no part that any value can fall into is empty, and a column and its negative are cut alike.
+    """
+    ordered = z.sort(0).values.T.contiguous()  # by sorting: torch.quantile takes 16 million numbers at most
+    n = ordered.shape[1]
+    at = (shares * n).long().expand(len(ordered), -1)
+    value = ordered.gather(1, at)
+    first, beyond = torch.searchsorted(ordered, value), torch.searchsorted(ordered, value, right=True)
+    cut = torch.where(beyond - at < at - first, beyond, first)
+    edges = ordered.gather(1, cut.clamp_max(n - 1))
+    return torch.where(cut == 0, -torch.inf, torch.where(cut == n, torch.inf, edges)).sort(1).values
 
 
 def _standard(y: Tensor) -> Tensor:

@@ -194,6 +194,8 @@ def standardised(z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """The columns with mean 0 and variance 1, in float64, and which of them are constant."""
     data = z.double()
     constant = data.amax(0) == data.amin(0)
+    largest = data.abs().amax(0)
+    data = data / torch.where(largest > 0, largest, 1)  # no square of it can overflow
     data = data - data.mean(0)
     return data / torch.where(constant, 1, data.square().mean(0).sqrt()), constant
 

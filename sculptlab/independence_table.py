@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 import torch
 
+from sculptlab.cross_fitting import REGRESSORS
 from sculptlab.dependence import distance_correlations, drawn, hsics, standardised, total_correlation
 from sculptlab.palette import BAD, GOOD, PRIOR, TEXT, Picture, panels, style
 from sculptlab.predictability import lps
 from sculptlab.threads import one_thread
-from sculptlab.validation import codes, whole
+from sculptlab.validation import choice, codes, whole
 
 LEVEL = 0.05
 FEWEST_ROWS = 20
@@ -102,10 +103,11 @@ class Independence:
         ]
 
 
-def independence(z: Any, *, regressor: Any = "mlp", permutations: int = 19, max_rows: int = 1000, seed: int = 0) -> Independence:
+def independence(z: Any, *, regressor: str = "mlp", permutations: int = 19, max_rows: int = 1000, seed: int = 0) -> Independence:
     """Are the dimensions of `z` (n, d) independent? Six measures, each with its floor and p-value.
 
-    LPS of means, of squares and of the distribution by `regressor`, as in `lps`, on all rows; the squared distance
+    LPS of means, of squares and of the distribution by `regressor` ("mlp", "linear" or "boosting"), as in `lps`, on all
+    rows; the squared distance
     correlation and the normalised HSIC of each dimension with all others jointly, averaged over the live ones, on at most
     `max_rows` rows drawn by `seed`, for their work grows with the square; and the Gaussian total correlation.
     Each is computed anew on `permutations` copies whose columns are permuted independently of each other: these are
@@ -114,6 +116,7 @@ def independence(z: Any, *, regressor: Any = "mlp", permutations: int = 19, max_
     reject independent codes in 10 % where it should in 5 %.
     Raises ValueError as `lps` does, and for fewer than 20 rows or fewer than two dimensions that vary.
     """
+    choice("regressor", regressor, REGRESSORS)
     permutations = whole("permutations", permutations)
     whole("max_rows", max_rows, least=FEWEST_ROWS)
     whole("seed", seed, least=0)

@@ -2,7 +2,7 @@
 
 import torch
 
-RIDGE = 1e-9  # on standardised columns: enough to factorise duplicated ones, too little to move any score
+RIDGE = 1e-12  # on standardised columns: enough to factorise duplicated ones, too little to move any score
 
 
 class _Others:

@@ -17,6 +17,7 @@ HELD_BACK, MOST_HELD_BACK = 0.2, 5000  # of the training rows: what each network
 LOOKS = (20, 60)  # steps between two looks at the rows held back: an epoch, but no fewer and no more than these
 PATIENCE = 6  # looks without a better one, after which a network stops
 MOST_STEPS = 3000
+NEVER = -30.0  # the logarithm of the share of a class that does not occur
 CHUNK = 4_000_000  # numbers of one layer held at once
 
 
@@ -170,10 +171,10 @@ class _Classes:
 def log_shares(labels: Tensor, classes: int) -> Tensor:
     """The logarithm of the share of each class in each column of labels (n, d), as (d, classes), in float32.
 
-    Half a row is added to every class, so that one which did not occur is unlikely rather than impossible.
+    A class that does not occur gets `NEVER`, finite so that it can be trained from.
     """
-    counts = torch.stack([(labels == c).sum(0) for c in range(classes)], dim=1) + 0.5
-    return (counts / counts.sum(1, keepdim=True)).log()
+    counts = torch.stack([(labels == c).sum(0) for c in range(classes)], dim=1)
+    return (counts / counts.sum(1, keepdim=True)).log().clamp_min(NEVER)
 
 
 def _trained(networks: Networks, task: _Task, rows: _Rows, held: _Rows, generator: torch.Generator) -> Networks:

@@ -1,5 +1,6 @@
 """LPS, the Latent Predictability Score: how well each latent is predicted from all the others, beside its noise floor."""
 
+import warnings
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,7 +24,9 @@ class Predictability:
     score           the mean of `per_dimension` over the live dimensions; NaN if there are none
     per_dimension   (d,) held-out R^2 (bits for the target "distribution"), clipped at 0; NaN where dead
     raw             (d,) the same, not clipped: below 0 where the regressor does worse than the mean
-    interval        95 % bootstrap interval of the score over rows, the fitted regressors held fixed
+    interval        95 % of the scores when rows are drawn anew (bootstrap), the fitted regressors held fixed: how far these
+                    rows decide the score. Not an interval for the best regressor's value, below which a fit to n rows
+                    stays (least squares by about (1 - R^2) d / n)
     floor           the mean score of `null`: what independent columns with these marginals score at this size
     null            (permutations,) the scores of column-wise permuted copies of z, regressors fitted anew
     p_value         (1 + #{null >= score}) / (1 + permutations), never less than 1 / (1 + permutations); NaN without any
@@ -90,7 +93,7 @@ class Predictability:
 
     def __repr__(self) -> str:
         low, high = self.interval
-        lines = [f"LPS {self.score:.4f} {self.unit}, 95 % interval {low:.4f} to {high:.4f}: {self.verdict()}"]
+        lines = [f"LPS {self.score:.4f} {self.unit}, {low:.4f} to {high:.4f} for other rows: {self.verdict()}"]
         if len(self.null):
             lines.append(
                 f"floor {self.floor:.4f} (mean of {len(self.null)} permuted copies, largest {self.null.max():.4f}); "
@@ -144,6 +147,8 @@ def lps(
                   with its resolution of 1 / (1 + permutations). They cost as many more fits; 0 goes without.
     device        where "mlp" and "linear" compute; None is where z lies
 
+    Rows must be independent draws. Frames of a film, or rows that occur twice, are predicted by their neighbours in time or
+    by their twins, in the codes and not in the permuted copies; repeated rows of codes that do not tie otherwise are warned of.
     The score is of these n rows with this regressor: it is a lower bound on what a better one would find, and grows with
     n. It does not change when a column is shifted or scaled. With one live dimension there is nothing to predict it from:
     the score is 0; with none, NaN. A column whose target is constant (the squares of -1 and 1) scores 0.
@@ -168,6 +173,7 @@ def lps(
     if n < predictor.least_rows(dim):
         raise ValueError(f"z must have at least {predictor.least_rows(dim)} rows for {predictor.name} on {dim} columns, got {n}")
     live = [i for i in range(dim) if i not in dead]
+    _warn_of_repeats(columns)
     found = _losses(predictor, columns, seed)
     generator = torch.Generator().manual_seed(seed)
     permuted = [_losses(predictor, _permuted(columns, generator), seed + 1 + j).raw() for j in range(permutations)]
@@ -204,6 +210,23 @@ def _standardised(z: torch.Tensor) -> tuple[torch.Tensor, list[int]]:
     kept = scaled[:, live]
     kept = kept - kept.mean(0)
     return kept / kept.square().mean(0).sqrt(), [int(i) for i in torch.where(~live)[0]]
+
+
+def _warn_of_repeats(columns: torch.Tensor) -> None:
+    """Warn where rows occur more than once although some column alone tells rows apart: a table repeated, not ties."""
+    n = len(columns)
+    distinct = [len(torch.unique(column)) for column in columns.T]
+    if not distinct or max(distinct) > 0.99 * n:
+        return
+    telling = columns[:, int(np.argmax(distinct))]
+    # were the ties that column's own, rows that share its value would differ elsewhere
+    together = torch.stack([telling, columns @ torch.linspace(1, 2, columns.shape[1]).to(columns)], 1)
+    if len(torch.unique(together, dim=0)) == max(distinct) > n / 50:
+        warnings.warn(
+            f"z has {1 - max(distinct) / n:.0%} repeated rows: a row is then predicted by a model that saw its copy, which looks "
+            "like dependence; drop the copies",
+            stacklevel=3,
+        )
 
 
 def _losses(predictor: Predictor, columns: torch.Tensor, seed: int) -> Loss:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Collection
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -45,23 +46,42 @@ def finite(name: str, value: torch.Tensor) -> torch.Tensor:
 def as_tensor(name: str, value: Any) -> torch.Tensor:
     """`value` (tensor, array, DataFrame or nested list of numbers) as a tensor; read-only or reversed memory is copied."""
     if isinstance(value, torch.Tensor):
+        if value.layout != torch.strided:
+            raise TypeError(f"{name} must be a dense tensor, got layout {value.layout}; use .to_dense()")
         return value
+    if np.ma.is_masked(value):
+        raise ValueError(f"{name} has masked values: drop those rows or fill them in")
     array = np.asarray(value)
+    if array.dtype.kind == "O" and hasattr(value, "to_numpy"):  # a DataFrame of nullable or of mixed columns
+        with suppress(TypeError, ValueError):
+            array = value.to_numpy(dtype=float, na_value=np.nan)
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{name} must be real numbers, got an array of {array.dtype}")
+    if array.dtype.kind == "f" and array.dtype.itemsize > 8:
+        array = array.astype(np.float64)
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
     return torch.from_numpy(array if array.flags.writeable and min(array.strides, default=0) >= 0 else array.copy())
+
+
+def _beyond_single(tensor: torch.Tensor) -> bool:
+    """Whether some whole number in `tensor` is too large for float32 to tell from its neighbour."""
+    if tensor.is_floating_point() or not tensor.numel():
+        return False
+    return max(int(tensor.max()), -int(tensor.min())) > 2**24
 
 
 def codes(name: str, value: Any, *, dim: int | None = None, rows: int = 2) -> torch.Tensor:
     """`value` as a finite floating tensor (n, d), samples first, with at least `rows` rows and, if given, `dim` columns.
 
-    Accepts tensors, arrays, DataFrames and nested lists; integers become float32, half precision becomes float32.
+    Accepts tensors, arrays, DataFrames and nested lists; half precision becomes float32, and so do integers that it can
+    hold; larger ones become float64.
     """
     tensor = as_tensor(name, value)
     if tensor.is_complex():
         raise TypeError(f"{name} must be real numbers, got {tensor.dtype}")
     if tensor.dtype not in (torch.float32, torch.float64):
-        tensor = tensor.float()
+        tensor = tensor.double() if _beyond_single(tensor) else tensor.float()
     if tensor.ndim != 2:
         raise ValueError(f"{name} must have shape (n, d), samples first; got {tuple(tensor.shape)}")
     if tensor.shape[0] < rows or tensor.shape[1] < 1:

@@ -57,3 +57,42 @@ def test_each_refusal_names_the_argument(call, error, words):
 def test_reversed_arrays_are_copied():
     array = np.arange(6.0).reshape(3, 2)[::-1, ::-1]
     assert v.as_tensor("z", array).tolist() == [[5, 4], [3, 2], [1, 0]]
+
+
+def test_whole_numbers_keep_their_value():
+    assert v.codes("z", np.array([[1, 2], [3, 4]])).dtype == torch.float32
+    seconds = np.array([[1_600_000_001, 2], [1_600_000_002, 3]])
+    assert v.codes("z", seconds).tolist() == seconds.tolist()
+    assert v.codes("z", torch.tensor([[True, False], [False, True]])).tolist() == [[1, 0], [0, 1]]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        np.array([[1, 2], [3, 4]], dtype=">f4"),
+        np.array([[1, 2], [3, 4]], dtype=np.longdouble),
+        pd.DataFrame({"a": [1, 3], "b": [2, 4]}, dtype="Int64"),
+        pd.DataFrame({"a": [True, True], "b": [2.0, 4.0]}).assign(a=[1, 3]),
+        np.ma.MaskedArray([[1, 2], [3, 4]], mask=False),
+    ],
+)
+def test_unusual_arrays_are_read(value):
+    assert v.codes("z", value).tolist() == [[1, 2], [3, 4]]
+
+
+def test_a_mixed_frame_is_read():
+    assert v.codes("z", pd.DataFrame({"a": [True, False], "b": [2.5, 4]})).tolist() == [[1, 2.5], [0, 4]]
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "message"),
+    [
+        (np.ma.MaskedArray([[1.0, 2], [3, 4]], mask=[[0, 1], [0, 0]]), ValueError, "z has masked values"),
+        (torch.eye(3).to_sparse(), TypeError, "z must be a dense tensor"),
+        (pd.DataFrame({"a": [1, None], "b": [2, 4]}, dtype="Int64"), ValueError, "z has 1 value"),
+        (pd.DataFrame({"a": ["x", "y"]}), TypeError, "z must be real numbers"),
+    ],
+)
+def test_what_cannot_be_read(value, error, message):
+    with pytest.raises(error, match=message):
+        v.codes("z", value)
