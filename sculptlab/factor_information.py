@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import digamma
 
-from sculptlab.factor_rows import Rows, binned
+from sculptlab.factor_rows import binned
 
 NEIGHBOURS = 10  # of the nearest-neighbour estimate, as in the InfoMEC reference
 JITTER = 1e-10  # of a standard deviation: tells tied codes apart and changes nothing else
@@ -121,12 +121,6 @@ def _concentration(matrix: np.ndarray) -> float:
         return float((total > 0).mean())
     share = np.where(total > 0, matrix.max(1) / np.where(total > 0, total, 1), 1 / m)
     return float(np.clip((share.mean() - 1 / m) / (1 - 1 / m), 0, 1))
-
-
-def live_by_range(rows: Rows, share: float) -> np.ndarray:
-    """Which dimensions span more than `share` of the widest one's range, (d,)."""
-    spans = np.ptp(rows.codes, axis=0)
-    return spans > share * spans.max()
 
 
 def _entropy(counts: np.ndarray) -> float:

@@ -26,10 +26,11 @@ class FactorScore:
 
     name: which score. parts: all its numbers, the headline first. details: the table behind them (a row per dimension, a
     column per factor, unless the function says otherwise). estimator: how it was estimated, in words. n: the rows (and
-    votes) that entered. dead: the dimensions that never move or were pruned. binned: the continuous factors, cut into
-    bins; left_out: the factors that take one value only and were not scored. perfect, noise: the parts for codes that
-    are the factors themselves and for independent Gaussian noise, under the same protocol on the same factors; None
-    where `baselines` was off. The first is what a perfect code scores, not a bound: no code must stay below it.
+    votes) that entered. dead: the dimensions that never move or were pruned; pruned: the latter alone, whose
+    spread is small beside the widest one's. binned: the continuous factors, cut into bins; left_out: the factors that take
+    one value only and were not scored. perfect, noise: the parts for codes that are the factors themselves and for
+    independent Gaussian noise, under the same protocol on the same factors; None where `baselines` was off. The first is
+    what a perfect code scores, not a bound: no code must stay below it.
     """
 
     name: str
@@ -38,6 +39,7 @@ class FactorScore:
     estimator: str
     n: dict[str, int]
     dead: list[int]
+    pruned: list[int]
     binned: list[str]
     left_out: list[str]
     perfect: dict[str, float] | None = None
@@ -93,7 +95,8 @@ class FactorScore:
 
     def _remarks(self) -> list[str]:
         said: list[tuple[str, Sequence[object]]] = [
-            ("dead dimensions", self.dead),
+            ("dead dimensions, which never move", [i for i in self.dead if i not in self.pruned]),
+            ("dead dimensions, pruned as they spread too little beside the widest (prune=0 keeps them)", self.pruned),
             ("continuous factors, in bins", self.binned),
             ("left out, as it takes one value only", self.left_out),
         ]
@@ -126,6 +129,7 @@ def scored(
         estimator=estimator,
         n=n,
         dead=found.dead,
+        pruned=[i for i in found.dead if i not in rows.dead],
         binned=rows.binned,
         left_out=rows.left_out,
         perfect=perfect,

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-from sculptlab.factor_rows import Rows
+from sculptlab.factor_rows import Rows, clipped, deviations
 
 FEWEST = 2  # rows that a value must have to be held fixed: one row alone does not vary at all
 BLOCK = 2_000_000  # numbers drawn at once
@@ -44,6 +44,12 @@ class Pools:
         start, count = self.start[at, leaders], self.count[at, leaders]
         step = 1 + (rng.random(leaders.shape) * (count - 1)).astype(np.int64)
         return self.order[at, start + (self.place[at, leaders] - start + step) % count]
+
+
+def scaled(codes: np.ndarray) -> np.ndarray:
+    """The codes (n, d) in standard deviations of the clipped ones, or plain ones where that is 0, so that no outlier counts."""
+    inner, plain = deviations(clipped(codes)), deviations(codes)
+    return (codes - np.median(codes, axis=0)) / np.where(inner > 0, inner, np.where(plain > 0, plain, 1))
 
 
 def least_varying(z: np.ndarray, rows: Rows, votes: int, batch: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -2,16 +2,21 @@
 
 Every function takes `codes` (n, d) and `factors` (n, k) as arrays, tensors or DataFrames, whose column names then name the
 factors, and returns a `FactorScore`. Rows are drawn by `seed`, never from a grid: any n rows with their factors will do.
-A whole number, or a value that recurs, is a class of its own; a continuous factor is cut into `bins` bins and named in
-`.binned` (the rule: `factor_rows.read`). A factor that takes one value only is left out and named in `.left_out`; a
-dimension that never moves counts as uninformative and is named in `.dead`. `baselines=False` saves the two further runs
-for `.ceiling` and `.floor`. Of fewer than train + test rows, two thirds train and one third tests.
+A value that recurs is a class of its own, and values closer than a millionth of the factor's range are one (whole numbers
+stay apart); a continuous factor is cut into `bins` bins and named in `.binned`. Continuous are the factors that `continuous`
+lists, by name (a DataFrame's column) or number from 0, and no others; by default (None), those with more than `bins` values
+and, of fractions, more than 100 values or fewer than five rows for each, of whole numbers, both, or fewer than two rows for
+each. Where a factor has far more classes than `bins` even perfect codes score low: see the ceiling, or list the factor. One
+that takes one value only is left out and named in `.left_out`; a dimension that never moves counts as uninformative and is
+named in `.dead`. `baselines=False` saves the two further runs for `.ceiling` and `.floor`. Of fewer than train + test rows,
+two thirds train and one third tests.
 
-All raise ValueError for wrong shapes, row counts that differ, values that are not finite, fewer varying factors than the
-score needs, and TypeError for what is not numbers.
+All raise ValueError for wrong shapes, fewer than 20 rows, row counts that differ, values that are masked or not finite,
+fewer varying factors than the score needs and unknown names in `continuous`; TypeError for what is not numbers.
 """
 
 import os
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -22,13 +27,12 @@ from sculptlab import factor_votes
 from sculptlab.factor_information import (
     entropies,
     gaps,
-    live_by_range,
     modularities,
     neighbour_information,
     plugin_information,
     shares,
 )
-from sculptlab.factor_rows import BINNINGS, Rows, read
+from sculptlab.factor_rows import BINNINGS, FEWEST_ROWS, Rows, deviations, live, read
 from sculptlab.factor_scores import FactorScore, Measured, scored, table
 from sculptlab.validation import choice, number, whole
 
@@ -40,6 +44,7 @@ def mig(
     factors: Any,
     *,
     bins: int = BINS,
+    continuous: Collection[Any] | None = None,
     binning: str = "width",
     rows: int = TRAIN,
     baselines: bool = True,
@@ -53,7 +58,9 @@ def mig(
     Perfect codes score below 1 where a factor has more values than there are bins; a rotation of perfect codes scores near 0.
     details: I / H, (d, k). Source: Chen et al. 2018, as in disentanglement_lib.
     """
-    drawn = read(codes, factors, train=whole("rows", rows, least=2), bins=bins, binning=binning, seed=seed)
+    drawn = read(
+        codes, factors, train=whole("rows", rows, least=FEWEST_ROWS), bins=bins, binning=binning, seed=seed, continuous=continuous
+    )
 
     def measure(given: Rows) -> Measured:
         shown = plugin_information(given.codes, given.classes, bins, binning) / entropies(given.classes)
@@ -71,6 +78,7 @@ def dci(
     train: int = TRAIN,
     test: int = TEST,
     bins: int = BINS,
+    continuous: Collection[Any] | None = None,
     baselines: bool = True,
     seed: int = 0,
 ) -> FactorScore:
@@ -85,7 +93,9 @@ def dci(
     Source: Eastwood and Williams 2018; the boosted trees, disentanglement_lib.
     """
     fit = predictors.PREDICTORS[choice("estimator", estimator, predictors.PREDICTORS)]
-    drawn = read(codes, factors, train=train, test=test, bins=bins, binning="width", seed=seed, fewest_factors=2)
+    drawn = read(
+        codes, factors, train=train, test=test, bins=bins, binning="width", seed=seed, fewest_factors=2, continuous=continuous
+    )
 
     def measure(given: Rows) -> Measured:
         with ThreadPoolExecutor(1 if estimator == "lasso" else os.cpu_count()) as pool:  # lasso silences warnings: one at a time
@@ -112,6 +122,7 @@ def sap(
     train: int = TRAIN,
     test: int = TEST,
     bins: int = BINS,
+    continuous: Collection[Any] | None = None,
     baselines: bool = True,
     seed: int = 0,
 ) -> FactorScore:
@@ -127,7 +138,7 @@ def sap(
     """
     choice("kind", kind, ("discrete", "continuous"))
     _flag("standardise", standardise)
-    drawn = read(codes, factors, train=train, test=test, bins=bins, binning="width", seed=seed)
+    drawn = read(codes, factors, train=train, test=test, bins=bins, binning="width", seed=seed, continuous=continuous)
 
     def measure(given: Rows) -> Measured:
         z, t = given.standardised() if standardise else given.codes, given.train
@@ -155,6 +166,7 @@ def factor_vae(
     batch: int = 64,
     prune: float = 0.05,
     bins: int = BINS,
+    continuous: Collection[Any] | None = None,
     baselines: bool = True,
     seed: int = 0,
 ) -> FactorScore:
@@ -165,23 +177,27 @@ def factor_vae(
     for the factor of most of its `train` votes; the score is the accuracy of `test` further ones. The original draws from a
     generator with every combination of factors; here the rows given are the supply, and values seen in one row only are never
     held fixed. Dimensions with a standard deviation below `prune` times the largest are left out: the original's threshold,
-    0.05, is in units of a prior N(0, I), which codes of other models do not have. details: the training votes, (d, k).
+    0.05, is in units of a prior N(0, I), which codes of other models do not have. Standard deviations are those without the
+    outermost 0.1 % of rows at either end, so that no outlier prunes the others. Dimensions in very different units (codes
+    times [1, 1, 1, 100], or in the factors' own, 0 to 399 and 0 to 2) defeat this: a small unit looks dead. Standardise
+    such codes first, or keep them all with `prune=0`. details: the training votes, (d, k).
     Blind to a rotation: it still scores about .86. Source: Kim and Mnih 2018; numbers as in disentanglement_lib.
     """
     sizes = _votes(train, test, batch)
     number("prune", prune, least=0)
-    drawn = _everything(codes, factors, bins, seed)
+    drawn = _everything(codes, factors, bins, seed, continuous)
 
     def measure(given: Rows) -> Measured:
-        spread = given.codes.std(0)
-        live = np.flatnonzero((spread > 0) & (spread >= prune * spread.max()))
+        alive = live(given.codes, prune, deviations)
+        kept = np.flatnonzero(alive)
         votes, accuracy = np.zeros((given.codes.shape[1], len(given.names)), dtype=int), 0.0
-        if len(live):
+        if len(kept):
             rng = np.random.default_rng([seed, 4])
-            fixed, winners = factor_votes.least_varying(given.standardised()[:, live], given, train + test, batch, rng)
-            votes, accuracy = factor_votes.majority(fixed, live[winners], train, *votes.shape[::-1])
-        dead = sorted(set(range(len(spread))) - set(live.tolist()))
-        return Measured({"FactorVAE": accuracy}, table(votes, given), dead)
+            fixed, winners = factor_votes.least_varying(
+                factor_votes.scaled(given.codes[:, kept]), given, train + test, batch, rng
+            )
+            votes, accuracy = factor_votes.majority(fixed, kept[winners], train, *votes.shape[::-1])
+        return Measured({"FactorVAE": accuracy}, table(votes, given), _numbers_of(~alive))
 
     words = f"majority vote, batches of {batch}"
     return scored(
@@ -198,6 +214,7 @@ def beta_vae(
     batch: int = 64,
     standardise: bool = True,
     bins: int = BINS,
+    continuous: Collection[Any] | None = None,
     baselines: bool = True,
     seed: int = 0,
 ) -> FactorScore:
@@ -212,7 +229,7 @@ def beta_vae(
     """
     sizes = _votes(train, test, batch)
     _flag("standardise", standardise)
-    drawn = _everything(codes, factors, bins, seed)
+    drawn = _everything(codes, factors, bins, seed, continuous)
 
     def measure(given: Rows) -> Measured:
         z = given.standardised() if standardise else given.codes
@@ -229,6 +246,7 @@ def modularity(
     factors: Any,
     *,
     bins: int = BINS,
+    continuous: Collection[Any] | None = None,
     binning: str = "width",
     train: int = TRAIN,
     test: int = TEST,
@@ -243,16 +261,18 @@ def modularity(
     the one-versus-rest area under the ROC curve of logistic regression, mean over values, then factors; on the test rows;
     chance is 0.5. details: I in nats, (d, k). Source: Ridgeway and Mozer 2018, as in disentanglement_lib.
     """
-    drawn = read(codes, factors, train=train, test=test, bins=bins, binning=binning, seed=seed, fewest_factors=2)
+    drawn = read(
+        codes, factors, train=train, test=test, bins=bins, binning=binning, seed=seed, fewest_factors=2, continuous=continuous
+    )
 
     def measure(given: Rows) -> Measured:
         t = given.train
         information = plugin_information(given.codes[:t], given.classes[:t], bins, binning)
         each = modularities(information)
-        live = np.delete(each, given.dead)
+        moving = np.delete(each, given.dead)
         parts = {
             "modularity": float(each.mean()),
-            "modularity of live": float(live.mean()) if len(live) else 0.0,
+            "modularity of live": float(moving.mean()) if len(moving) else 0.0,
             "explicitness": float(predictors.linear(given, penalty=1.0).auc.mean()),
         }
         return Measured(parts, table(information, given), given.dead)
@@ -269,6 +289,7 @@ def info_mec(
     train: int = TRAIN,
     test: int = TEST,
     bins: int = BINS,
+    continuous: Collection[Any] | None = None,
     baselines: bool = True,
     seed: int = 0,
 ) -> FactorScore:
@@ -280,29 +301,47 @@ def info_mec(
     look concentrated: read them beside the floor. InfoE is the mean over factors of the share of H(v_j) that an unpenalised
     logistic regression (100 steps) predicts of the test rows, at least 0; the reference scores the rows it was fitted to and
     so credits noise, and weighs classes equally, which for uneven factors differs from the entropy. Dimensions that span
-    less than `prune` of the widest are left out of InfoM and InfoC; the ceiling's spare dimensions are such.
+    less than `prune` of the widest, both without the outermost 0.1 % of rows at either end, are left out of InfoM and InfoC;
+    the ceiling's spare dimensions are such. Dimensions in very different units (codes times [1, 1, 1, 100], or in the
+    factors' own, 0 to 399 and 0 to 2) defeat this: a small unit looks dead. Standardise such codes first, or keep them all
+    with `prune=0`.
     details: N, (d, k), all dimensions. Source: Hsu et al. 2023.
     """
     number("prune", prune, least=0)
-    drawn = read(codes, factors, train=train, test=test, bins=bins, binning="width", seed=seed, fewest_factors=2)
+    drawn = read(
+        codes, factors, train=train, test=test, bins=bins, binning="width", seed=seed, fewest_factors=2, continuous=continuous
+    )
 
     def measure(given: Rows) -> Measured:
         t = given.train
         entropy = entropies(given.classes[:t])
         information = neighbour_information(given.standardised()[:t], given.classes[:t], seed)
         shown = information / np.where(entropy > 0, entropy, 1)
-        live = live_by_range(given, prune)
-        m, c = shares(shown[live])
+        alive = live(given.codes, prune, lambda inner: np.ptp(inner, axis=0))
+        m, c = shares(shown[alive])
         parts = {"InfoM": m, "InfoE": float(predictors.linear(given, penalty=0.0).information.mean()), "InfoC": c}
-        return Measured(parts, table(shown, given), [int(i) for i in np.flatnonzero(~live)])
+        return Measured(parts, table(shown, given), _numbers_of(~alive))
 
     words = "10 nearest neighbours, logistic regression"
     return scored("InfoMEC", drawn, measure, estimator=words, n=_split(drawn), baselines=baselines, seed=seed, filler="dead")
 
 
-def _everything(codes: Any, factors: Any, bins: int, seed: int) -> Rows:
+def _everything(codes: Any, factors: Any, bins: int, seed: int, continuous: Collection[Any] | None) -> Rows:
     """All rows: they are what batches are drawn from."""
-    return read(codes, factors, train=np.iinfo(np.int64).max, bins=bins, binning="width", seed=seed, fewest_factors=2)
+    return read(
+        codes,
+        factors,
+        train=np.iinfo(np.int64).max,
+        bins=bins,
+        binning="width",
+        seed=seed,
+        fewest_factors=2,
+        continuous=continuous,
+    )
+
+
+def _numbers_of(dimensions: np.ndarray) -> list[int]:
+    return [int(i) for i in np.flatnonzero(dimensions)]
 
 
 def _votes(train: int, test: int, batch: int) -> dict[str, int]:

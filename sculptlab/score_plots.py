@@ -80,7 +80,7 @@ def models(frame: pd.DataFrame, order: list[str], *, title: str | None = None) -
         ax.set_xlim(-0.03, 1.03)
         style(ax, title=f"{kind} (floor at most {floor:.3f})", x="LPS (share of variance, R²)")
     axes[0, 1].set_yticklabels([])
-    axes[0, 0].legend(fontsize=8, frameon=False, loc="best")
+    axes[0, 1].legend(fontsize=8, frameon=False, loc="center right")
     return picture
 
 
@@ -95,14 +95,32 @@ def agreement(
         for kind, colour, marker in (("model", CODES, "o"), ("made", BAD, "s")):
             rows = frame[frame["kind"] == kind]
             ax.scatter(rows["mlp"], rows[name], s=14, color=colour, marker=marker, alpha=0.35, linewidths=0)
-            for label, (x, y) in rows.groupby("codes")[["mlp", name]].mean().iterrows():
-                ax.plot(x, y, marker=marker, color=colour, markersize=6)
-                ax.annotate(str(label), (x, y), xytext=(4, 3), textcoords="offset points", fontsize=7, color=colour)
-        ax.set_xlim(-0.05, 1.25)
+            means = rows.groupby("codes", sort=False)[["mlp", name]].mean()
+            ax.plot(means["mlp"], means[name], linestyle="none", marker=marker, color=colour, markersize=6)
+            if kind == "model":
+                labels = [(f"{len(means)} kinds of trained models", tuple(means.max()))] if len(means) else []
+            else:
+                labels = _labels(means, reach=0.04 * frame[name].max())
+            for words, (x, y) in labels:
+                left = x > 0.7
+                place: dict[str, Any] = {"xytext": (-6 if left else 6, 3), "ha": "right" if left else "left"}
+                ax.annotate(words, (x, y), textcoords="offset points", fontsize=7, color=colour, **place)
+        ax.set_xlim(-0.05, 1.1)
         ax.set_xticks([0, 0.5, 1])
-        ax.set_ylim(-0.05, None)
+        ax.set_ylim(-0.05 * frame[name].max(), 1.13 * frame[name].max())
         style(ax, title=name, x="LPS (mlp): 0 = independent")
     return picture
+
+
+def _labels(means: pd.DataFrame, reach: float) -> list[tuple[str, tuple[float, float]]]:
+    """A label for each row of (x, y); rows nearer than 0.1 across and `reach` up share one, above the highest of them."""
+    groups: list[list[tuple[str, float, float]]] = []
+    for code, (x, y) in means.sort_values(list(means.columns)).iterrows():
+        near = [g for g in groups if any(abs(x - u) < 0.1 and abs(y - v) < reach for _, u, v in g)]
+        if not near:
+            groups.append([])
+        (near or groups[-1:])[0].append((str(code), float(x), float(y)))
+    return [(",\n".join(code for code, _, _ in g), max(((x, y) for _, x, y in g), key=lambda at: at[1])) for g in groups]
 
 
 def sensitivity(frame: pd.DataFrame, codes: str, *, title: str | None = None) -> Picture:

@@ -314,14 +314,73 @@ def test_kinds_of_factors():
     n = 2000
     factors = {
         "radians": rng.integers(0, 40, n) * np.pi / 40,  # 40 fractions that recur: classes
-        "angle": np.arange(n) % 360,  # whole numbers: classes
+        "angle": np.arange(n) % 360,  # whole numbers, five rows and more of each: classes
+        "year": np.arange(n) % 401,  # many, and fewer rows of each
+        "seldom": np.arange(n) % 99,  # not so many
         "size": rng.uniform(size=n),
         "row": rng.permutation(n),  # whole, but all different
         "few": rng.choice([0.1, 0.7], n),
     }
     rows = read(np.zeros((n, 1)), pd.DataFrame(factors), train=n, bins=20, binning="width", seed=0)
-    assert rows.binned == ["size", "row"]
-    assert list(rows.classes.max(0) + 1) == [40, 360, 20, 20, 2]
+    assert rows.binned == ["year", "size", "row"]
+    assert list(rows.classes.max(0) + 1) == [40, 360, 20, 99, 20, 20, 2]
+    few = read(np.zeros((300, 1)), pd.DataFrame(factors)[["angle", "seldom"]][:300], train=n, bins=20, binning="width", seed=0)
+    assert few.binned == ["angle"]  # 300 values in 300 rows; 99 whole numbers stay classes at three rows each
+
+
+@pytest.mark.parametrize("values", [1000, 900])
+def test_many_whole_numbers_are_continuous(values):
+    factors = np.random.default_rng(0).integers(0, values, (3000, 2))
+    whole, moved = (scores.mig(factors, y, baselines=False) for y in (factors, factors + 0.5 * (factors % 2)))
+    assert whole.binned == ["factor 0", "factor 1"]
+    assert whole.score == pytest.approx(moved.score, abs=0.03)
+    assert whole.score > 0.95
+    assert scores.mig(factors, factors, continuous=[], baselines=False).score < 0.3
+
+
+def test_the_factors_listed_are_continuous_and_no_others():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"angle": rng.integers(0, 360, 3000), "one": 1, "size": rng.uniform(size=3000)})
+    for listed, expected in [(None, ["size"]), (["angle"], ["angle"]), (("angle", "size"), ["angle", "size"]), ([], [])]:
+        assert scores.mig(frame, frame, continuous=listed, baselines=False).binned == expected
+    assert scores.mig(frame, frame, continuous=[2, "one"], baselines=False).binned == ["size"]
+    assert scores.mig(frame, frame.to_numpy(), continuous=np.array([0, 2]), baselines=False).binned == ["factor 0", "factor 2"]
+    shown = scores.mig(frame, frame, continuous=["angle", "size"], baselines=False)
+    assert shown.score > 0.95 > 0.7 > scores.mig(frame, frame, baselines=False).score
+    assert "continuous factors, in bins: angle, size" in repr(shown)
+    years = frame.set_axis([1, 2, 3], axis=1)  # labels that are numbers are names: 1 is the first
+    assert scores.mig(frame, years, continuous=[1], baselines=False).binned == ["1"]
+    with pytest.raises(ValueError, match=r"continuous must list factors of \['1', '2', '3'\], got 0"):
+        scores.mig(frame, years, continuous=[0])
+    for name in QUICK:
+        assert score_of(name, frame[:200], frame[:200], continuous=["angle", "size"]).binned == ["angle", "size"]
+
+
+def test_rounding_noise_splits_no_class():
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 10, (3000, 2)) / 10
+    coin = rng.random(y.shape) < 0.5
+    exact = scores.mig(y, y, baselines=False).score
+    for noisy in ((y + 0.7) - 0.7, y.astype(np.float32), y + 4e-7 * rng.random(y.shape)):
+        mixed = np.where(coin, y, noisy)
+        assert len(np.unique(mixed)) > 10
+        assert scores.mig(y, mixed, baselines=False).score == exact
+    assert scores.mig(y, y + 1e-5 * coin, baselines=False).score < exact - 0.1  # no rounding: twice as many values
+    steady = np.concatenate([y, np.where(coin[:, :1], 0.3, 0.1 + 0.2)], axis=1)
+    assert scores.mig(y, steady, baselines=False).left_out == ["factor 2"]
+
+
+def test_far_values_join_no_classes():
+    rng = np.random.default_rng(0)
+    whole = rng.integers(0, 6, (3000, 1))
+    whole[:300] = 10**9  # as one who has no NaN writes missing
+    tenths = rng.integers(0, 10, (3000, 1)) / 10
+    tenths[0] = 1e7
+    rows = read(np.zeros((3000, 1)), np.concatenate([whole, tenths], axis=1), train=3000, bins=20, binning="width", seed=0)
+    assert list(rows.classes.max(0) + 1) == [7, 11]
+    dense = 1e-7 * np.arange(3000)[:, None] * [1, 2]
+    dense[-10:] = 1  # far enough out that all others would be one chain
+    assert len(np.unique(read(dense, dense, train=3000, bins=20, binning="width", seed=0).values[:, 0])) == 2991
 
 
 def test_large_whole_numbers_stay_apart():
@@ -342,6 +401,7 @@ def test_quantile_bins_hold_equally_many():
     assert set(np.bincount(binned(column, 20, "quantile"))) == {50}
     assert list(binned(np.array([0.0, 0, 0, 1]), 20, "quantile")) == [0, 0, 0, 1]
     assert list(binned(np.array([0.0, 1, 2, 10]), 5, "width")) == [0, 0, 1, 4]
+    assert list(binned(np.array([0.0, 1, *[2] * 98]), 20, "quantile")[:4]) == [0, 0, 1, 1]  # most at the top: two bins, not one
 
 
 def test_rows_need_no_grid_and_lonely_values_are_never_fixed():
@@ -361,6 +421,52 @@ def test_pruned_dimensions_have_no_vote():
     assert found.details.loc[5].sum() == 0
     assert score_of("factor_vae", codes, factors, prune=0.0).dead == []
     assert scores.info_mec(codes, factors, baselines=False).dead == [5]
+
+
+@pytest.mark.parametrize("far", [100.0, 2000.0, 1e9])
+def test_no_outlier_row_prunes_the_other_dimensions(far):
+    factors, perfect, rng = drawn(0, 3000, FEW)
+    codes = perfect + 0.1 * rng.normal(size=perfect.shape)
+    spoilt = codes.copy()
+    spoilt[0, 0] = far
+    before, after = (scores.info_mec(z, factors, baselines=False) for z in (codes, spoilt))
+    assert after.dead == []
+    assert after.parts["InfoM"] == pytest.approx(before.parts["InfoM"], abs=0.005)
+    assert after.parts["InfoC"] == pytest.approx(before.parts["InfoC"], abs=0.005)
+    votes = {"train": 1000, "test": 500, "batch": 64}
+    before, after = (score_of("factor_vae", z, factors, **votes) for z in (codes, spoilt))
+    assert after.dead == []
+    assert before.score == 1
+    assert after.score > 0.97  # batches that hold the row itself still vote for another dimension
+
+
+def test_one_row_wakes_no_dead_dimension():
+    factors, perfect, _ = drawn(0, 3000, FEW)
+    codes = np.concatenate([perfect, np.zeros((3000, 1))], axis=1)
+    codes[7, 5] = 1000
+    for name in ("factor_vae", "info_mec"):
+        found = score_of(name, codes, factors)
+        assert found.dead == found.pruned == [5]
+        assert found.score > 0.98
+        assert score_of(name, codes, factors, prune=0.0).dead == []
+
+
+def test_small_units_are_said_to_be_pruned():
+    factors, perfect, rng = drawn(0, 900, FEW)
+    codes = np.concatenate([(perfect + 0.1 * rng.normal(size=perfect.shape)) * [1, 1, 1, 1, 100], np.ones((900, 1))], axis=1)
+    for name in ("factor_vae", "info_mec"):
+        found = score_of(name, codes, factors)
+        assert found.pruned == [0, 1, 2, 3]
+        assert found.dead == [0, 1, 2, 3, 5]
+        assert "which never move: 5" in repr(found)
+        assert "pruned as they spread too little beside the widest (prune=0 keeps them): 0, 1, 2, 3" in repr(found)
+        assert score_of(name, codes, factors, prune=0.0).dead == [5]
+        assert score_of(name, codes, factors, prune=0.0).score > 0.95
+
+
+def test_few_test_rows_are_never_none():
+    factors, perfect, _ = drawn(0, 30, (2, 3))
+    assert scores.dci(perfect, factors, estimator="forest", train=10_000, test=1, baselines=False).n == {"train": 29, "test": 1}
 
 
 def test_rows_are_drawn_by_seed():
@@ -390,7 +496,7 @@ def test_permuting_scaling_and_negating_dimensions_changes_nothing(seed, name, n
 @settings(max_examples=20, deadline=None)
 @given(st.data())
 def test_no_score_is_ever_nan(data):
-    n, d, k = (data.draw(st.integers(*span)) for span in ((6, 40), (1, 4), (2, 3)))
+    n, d, k = (data.draw(st.integers(*span)) for span in ((20, 50), (1, 4), (2, 3)))
     rng = np.random.default_rng(data.draw(st.integers(0, 10**6)))
     codes = rng.integers(0, data.draw(st.integers(1, 3)), (n, d)) * 10.0 ** data.draw(st.integers(-60, 60))
     factors = rng.integers(0, data.draw(st.integers(1, 3)), (n, k)) + 0.0
@@ -448,7 +554,7 @@ CODES = np.random.default_rng(0).normal(size=(24, 2))
     ("call", "words"),
     [
         (lambda: scores.mig(CODES[:20], FACTORS), "same number of rows, got 20 and 24"),
-        (lambda: scores.mig(CODES[:1], FACTORS[:1]), "codes must have at least 2 row"),
+        (lambda: scores.mig(CODES[:1], FACTORS[:1]), "codes must have at least 20 row"),
         (lambda: scores.mig(np.where(CODES > 1, np.nan, CODES), FACTORS), "codes has .* NaN or infinite"),
         (lambda: scores.mig(CODES, np.full((24, 2), np.inf)), "factors has 48 value"),
         (lambda: scores.mig(CODES, FACTORS[:, 0]), r"factors must have shape \(n, d\)"),
@@ -456,14 +562,26 @@ CODES = np.random.default_rng(0).normal(size=(24, 2))
         (lambda: scores.mig(CODES, FACTORS * 0), "factors must hold at least 1 that take two or more values, got 0"),
         (lambda: scores.dci(CODES, FACTORS[:, :1]), "factors must hold at least 2"),
         (lambda: scores.mig(CODES, FACTORS, bins=1), "bins must be at least 2"),
-        (lambda: scores.mig(CODES, FACTORS, rows=1), "rows must be at least 2"),
+        (lambda: scores.mig(CODES[:3], FACTORS[:3]), r"codes must have at least 20 row\(s\) and 1 column, got \(3, 2\)"),
+        (lambda: scores.mig(CODES, FACTORS, rows=19), "rows must be at least 20, got 19"),
+        (lambda: scores.dci(CODES, FACTORS, train=15, test=4), r"train \+ test must be at least 20 rows, got 15 \+ 4"),
+        (lambda: scores.mig(np.ma.masked_greater(CODES, 1), FACTORS), "codes has masked values"),
+        (lambda: scores.mig(CODES, np.ma.masked_equal(FACTORS, 2)), "factors has masked values"),
+        (
+            lambda: scores.mig(CODES, FACTORS, continuous=["size"]),
+            r"list factors of \['factor 0', 'factor 1'\] or numbers .* 'size'",
+        ),
+        (lambda: scores.mig(CODES, FACTORS, continuous=[2]), "continuous must list .* numbers from 0 to 1, got 2"),
+        (lambda: scores.mig(CODES, FACTORS, continuous=[-1]), "continuous must list .*, got -1"),
+        (lambda: scores.mig(CODES, FACTORS, continuous=[True]), "continuous must list .*, got True"),
+        (lambda: scores.mig(CODES, FACTORS, continuous=[[0]]), r"continuous must list .*, got \[0\]"),
         (lambda: scores.mig(CODES, FACTORS, binning="equal"), "binning must be one of"),
         (lambda: scores.dci(CODES, FACTORS, estimator="svm"), "estimator must be one of"),
         (lambda: scores.dci(CODES, FACTORS, test=0), "test must be at least 1"),
         (lambda: scores.sap(CODES, FACTORS, kind="both"), "kind must be one of"),
         (lambda: scores.factor_vae(CODES, FACTORS, prune=-1.0), "prune must be >= 0"),
         (lambda: scores.factor_vae(CODES, FACTORS, batch=1), "batch must be at least 2"),
-        (lambda: scores.factor_vae(CODES[:2], FACTORS[[0, 23]]), "'factor 0' has no value in two rows"),
+        (lambda: scores.factor_vae(CODES, CODES, continuous=[]), "'factor 0' has no value in two rows"),
         (lambda: scores.info_mec(CODES, FACTORS, seed=-1), "seed must be at least 0"),
     ],
 )
@@ -481,6 +599,8 @@ def test_bad_input_is_named(call, words):
         (lambda: scores.mig(CODES, FACTORS, baselines="yes"), "baselines must be True or False"),
         (lambda: scores.sap(CODES, FACTORS, standardise=1), "standardise must be True or False"),
         (lambda: scores.mig(CODES, FACTORS, bins=2.5), "bins must be a whole number"),
+        (lambda: scores.mig(CODES, FACTORS, continuous="size"), "continuous must be None or a sequence .*, got 'size'"),
+        (lambda: scores.mig(CODES, FACTORS, continuous=1), "continuous must be None or a sequence .*, got 1"),
     ],
 )
 def test_bad_types_are_named(call, words):

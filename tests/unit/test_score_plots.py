@@ -43,7 +43,7 @@ def test_agreement_names_every_code():
     rows = [("made", "aligned", 0, 0.9), ("made", "noise", 0, 0), ("model", "beta 1", 0.4, 0.1), ("model", "beta 1", 0.6, 0.3)]
     ax = score_plots.agreement(pd.DataFrame(rows, columns=["kind", "codes", "mlp", "MIG"]), ["MIG"]).axes[0]
     assert {text.get_text(): tuple(np.round(text.xy, 3)) for text in ax.texts} == {
-        "aligned": (0, 0.9), "noise": (0, 0), "beta 1": (0.5, 0.2),
+        "aligned": (0, 0.9), "noise": (0, 0), "1 kinds of trained models": (0.5, 0.2),
     }  # fmt: skip
 
 
