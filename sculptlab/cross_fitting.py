@@ -24,7 +24,7 @@ BINS = 8  # equally filled parts of a latent for the target "distribution": at m
 FOLDS = 2
 ROUNDING = 1e-6  # bits: what the logarithms of one and the same prediction differ by
 SEEDS = 2**31  # scikit-learn takes no larger seed
-SMALL = 300_000  # numbers in z below which more threads only get in each other's way
+SMALL = 5_000_000  # numbers in z below which more threads gain little, and lose much where other work shares the cores
 FEWEST_OF_A_CLASS, FEW_ROUNDS = 10, 10
 BOOSTING = {"max_iter": 300, "early_stopping": True, "validation_fraction": 0.2, "n_iter_no_change": 5, "max_leaf_nodes": 15}
 

@@ -15,7 +15,7 @@ from sculptlab.plots import line_with_spread
 from sculptlab.validation import choice
 
 REGRESSORS: dict[str, tuple[str, str]] = {"linear": (MEANS, "v"), "boosting": (GOOD, "s"), "mlp": (CODES, "o")}
-MOVED = {"n": "rows of codes n", "d": "dimensions d, of which 3 depend", "steps": "training steps of the autoencoder"}
+MOVED = {"n": "rows of codes n", "d": "dimensions d", "steps": "training steps of the autoencoder"}
 # what each bar of the slider shows, in which share of its largest possible value
 BARS: dict[str, tuple[str, float, str]] = {
     "correlation²": ("|correlation|", 0.0, PRIOR),
@@ -103,7 +103,8 @@ def agreement(
                 labels = _labels(means, reach=0.04 * frame[name].max())
             for words, (x, y) in labels:
                 left = x > 0.7
-                place: dict[str, Any] = {"xytext": (-6 if left else 6, 3), "ha": "right" if left else "left"}
+                above = 16 if kind == "model" else 3
+                place: dict[str, Any] = {"xytext": (-6 if left else 6, above), "ha": "right" if left else "left"}
                 ax.annotate(words, (x, y), textcoords="offset points", fontsize=7, color=colour, **place)
         ax.set_xlim(-0.05, 1.1)
         ax.set_xticks([0, 0.5, 1])
@@ -133,7 +134,8 @@ def sensitivity(frame: pd.DataFrame, codes: str, *, title: str | None = None) ->
         for name, (colour, marker) in REGRESSORS.items():
             chosen = rows[rows["regressor"] == name]
             line_with_spread(ax, chosen, "value", "raw", label=name, colour=colour, marker=marker, log_x=True)
-        ax.plot(rows["value"], rows["truth_of_moved"], color=TEXT, linestyle=":", linewidth=1, label="truth")
+        truth = rows.groupby("value")["truth_of_moved"].mean()
+        ax.plot(truth.index, truth, color=TEXT, linestyle=":", linewidth=1.5, label="truth")
         ax.axhline(0, color=TEXT, linewidth=0.6)
         _whole_ticks(ax, rows["value"])
         style(ax, x=MOVED[knob], y="held-out R² of those that depend")
