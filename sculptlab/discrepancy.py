@@ -12,7 +12,7 @@ WHOLE = 2**27  # pairs of rows whose matrices are held at once for a second deri
 
 
 class Discrepancy(torch.autograd.Function):
-    """The mean over v views of MMD^2 between rows x (v, n, p) and y (v, m, p); a kernel of given width; 0-d."""
+    """MMD^2 between rows x (v, n, p) and y (v, m, p) in each of v views, under a kernel of given width, as (v,)."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, y: Tensor, kernel: Kernel, unbiased: bool) -> Tensor:
@@ -31,14 +31,14 @@ class Discrepancy(torch.autograd.Function):
             inputs = [rows for rows, want in zip((x, y), wants, strict=True) if want]
             gradients = iter(torch.autograd.grad(value, inputs, upstream[0], create_graph=True))
         else:
-            gradients = (upstream[0] * pull for pull in pulls)
+            gradients = (upstream[0][:, None, None] * pull for pull in pulls)
         return *(next(gradients) if want else None for want in wants), None, None
 
 
 def _value_and_pulls(
     x: Tensor, y: Tensor, kernel: Kernel, unbiased: bool, wants: tuple[bool, bool]
 ) -> tuple[Tensor, list[Tensor | None]]:
-    views, n, m = len(x), x.shape[1], y.shape[1]
+    n, m = x.shape[1], y.shape[1]
     a, b = tiles.precise(kernel, x, y)
     shares = 1 / (n * (n - unbiased)), 1 / (m * (m - unbiased)), -2 / (n * m)
     parts = (
@@ -46,28 +46,28 @@ def _value_and_pulls(
         tiles.within(b, kernel, diagonal=not unbiased, wants=wants[1]),
         tiles.between(a, b, kernel, wants=wants),
     )
-    value = sum(share * part.total.sum() for share, part in zip(shares, parts, strict=True)) / views
+    value = shares[0] * parts[0].total + shares[1] * parts[1].total + shares[2] * parts[2].total
     pulls: list[Tensor | None] = [None, None]
     for side, rows in enumerate((x, y)):
         own, across = parts[side].gradients[0], parts[2].gradients[side]
         if own is not None and across is not None:
-            pulls[side] = ((shares[side] * own + shares[2] * across) / views).to(rows.dtype)
-    return torch.as_tensor(value, device=x.device).to(x.dtype), pulls
+            pulls[side] = (shares[side] * own + shares[2] * across).to(rows.dtype)
+    return value.to(x.dtype), pulls
 
 
 def _whole(x: Tensor, y: Tensor, kernel: Kernel, unbiased: bool) -> Tensor:
-    """The same value from whole matrices, which autograd can differentiate as often as it likes."""
+    """The same values from whole matrices, which autograd can differentiate as often as it likes."""
     pairs = len(x) * (x.shape[1] + y.shape[1]) ** 2
     if pairs > WHOLE:
         raise RuntimeError(
             f"a second derivative of mmd2 holds whole kernel matrices, of at most {WHOLE:,} pairs of rows; got {pairs:,}: "
             "take fewer rows, or views"
         )
-    value = x.new_zeros(())
+    values = []
     for rows, targets in zip(*tiles.precise(kernel, x, y), strict=True):
         own, other = (_mean_within(kernel.of(squared_distances(r, r)), unbiased) for r in (rows, targets))
-        value = value + own + other - 2 * kernel.of(squared_distances(rows, targets)).mean()
-    return (value / len(x)).to(x.dtype)
+        values.append(own + other - 2 * kernel.of(squared_distances(rows, targets)).mean())
+    return torch.stack(values).to(x.dtype)
 
 
 def _mean_within(matrix: Tensor, unbiased: bool) -> Tensor:
