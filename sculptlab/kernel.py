@@ -5,6 +5,7 @@ target only.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -12,6 +13,8 @@ import torch
 
 from sculptlab.priors import as_prior
 from sculptlab.validation import codes, number
+
+Term = tuple[float, torch.Tensor]
 
 FIT_ROWS = 10_000  # draws a kernel is scaled by when its target is a prior: 2 d sigma^2 to about 1 % at d = 1
 
@@ -40,8 +43,8 @@ class Kernel(ABC):
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
-        if "of" in vars(cls) and "add_to" not in vars(cls):  # an inherited slope would belong to another formula
-            cls.add_to = Kernel.add_to  # type: ignore[method-assign]
+        if "of" in vars(cls) and "terms" not in vars(cls):  # an inherited slope would belong to another formula
+            cls.terms = Kernel.terms
 
     @abstractmethod
     def of(self, squared: torch.Tensor) -> torch.Tensor:
@@ -60,20 +63,21 @@ class Kernel(ABC):
         """This kernel with `factor` times its width."""
         raise TypeError(f"{type(self).__name__} has no width to be scaled")
 
-    def add_to(self, squared: torch.Tensor, value: torch.Tensor, slope: torch.Tensor | None, scratch: torch.Tensor) -> None:
-        """Adds k to `value` and, unless it is None, dk/dD2 to `slope`, in place; `scratch` may be overwritten.
+    def terms(self, squared: torch.Tensor, scratch: torch.Tensor, slope: torch.Tensor | None) -> Iterator[Term]:
+        """Weights and values whose weighted sum is k; unless `slope` is None, dk/dD2 is added to it on the way.
 
-        All have the shape of `squared`. This default asks autograd; the kernels of this package know their slopes.
+        Values have the shape of `squared` and may lie in `scratch`, where the next ones replace them. This default asks
+        autograd for the slope; the kernels of this package know theirs.
         """
         if slope is None:
-            value += self.of(squared)
+            yield 1.0, self.of(squared)
             return
         with torch.enable_grad():
             at = squared.detach().requires_grad_()
             values = self.of(at)
             (slopes,) = torch.autograd.grad(values.sum(), at)
-        value += values.detach()
         slope += slopes
+        yield 1.0, values.detach()
 
     def __call__(self, x: Any, y: Any) -> torch.Tensor:
         """k(x_i, y_j) of shape (n, m); a width left open is set by `y`, the target."""
@@ -108,9 +112,9 @@ class Sum(Kernel):
     def of(self, squared: torch.Tensor) -> torch.Tensor:
         return torch.stack([kernel.of(squared) for kernel in self.kernels]).sum(0)
 
-    def add_to(self, squared: torch.Tensor, value: torch.Tensor, slope: torch.Tensor | None, scratch: torch.Tensor) -> None:
+    def terms(self, squared: torch.Tensor, scratch: torch.Tensor, slope: torch.Tensor | None) -> Iterator[Term]:
         for kernel in self.kernels:
-            kernel.add_to(squared, value, slope, scratch)
+            yield from kernel.terms(squared, scratch, slope)
 
 
 def pair_of_codes(x: Any, y: Any, rows: int = 1) -> tuple[torch.Tensor, torch.Tensor]:

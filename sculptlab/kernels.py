@@ -13,12 +13,13 @@ A mean over pairs under any of them sees little of what one dimension in many do
 duplicated dimension or a uniform marginal (`mmd2(…, views="pairs")` and `"marginal"` do).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import torch
 
-from sculptlab.kernel import Kernel, Sum, samples_of, squared_distances, width_given, width_of, width_taken
+from sculptlab.kernel import Kernel, Sum, Term, samples_of, squared_distances, width_given, width_of, width_taken
 from sculptlab.validation import number
 
 __all__ = ["IMQ", "RBF", "Energy", "Kernel", "Laplace", "RationalQuadratic", "Scales", "Sum", "squared_distances"]
@@ -67,12 +68,12 @@ class RBF(_Bandwidth):
     def of(self, squared: torch.Tensor) -> torch.Tensor:
         return torch.exp(squared / (-2 * self.width**2))
 
-    def add_to(self, squared: torch.Tensor, value: torch.Tensor, slope: torch.Tensor | None, scratch: torch.Tensor) -> None:
+    def terms(self, squared: torch.Tensor, scratch: torch.Tensor, slope: torch.Tensor | None) -> Iterator[Term]:
         rate = -0.5 / self.width**2
         torch.mul(squared, rate, out=scratch).exp_()
-        value += scratch
         if slope is not None:
             slope.add_(scratch, alpha=rate)
+        yield 1.0, scratch
 
 
 @dataclass(frozen=True)
@@ -92,13 +93,13 @@ class RationalQuadratic(_Bandwidth):
     def of(self, squared: torch.Tensor) -> torch.Tensor:
         return (1 + squared / (2 * self.alpha * self.width**2)) ** -self.alpha
 
-    def add_to(self, squared: torch.Tensor, value: torch.Tensor, slope: torch.Tensor | None, scratch: torch.Tensor) -> None:
+    def terms(self, squared: torch.Tensor, scratch: torch.Tensor, slope: torch.Tensor | None) -> Iterator[Term]:
         flat = 2 * self.alpha * self.width**2  # k = u^-alpha with u = 1 + D2 / flat
         torch.mul(squared, 1 / flat, out=scratch).add_(1)
         power = scratch.pow(-self.alpha)
-        value += power
         if slope is not None:
             slope.addcdiv_(power, scratch, value=-self.alpha / flat)
+        yield 1.0, power
 
 
 @dataclass(frozen=True)
@@ -116,12 +117,12 @@ class Laplace(_Bandwidth):
     def of(self, squared: torch.Tensor) -> torch.Tensor:
         return torch.exp(_root(squared) / -self.width)
 
-    def add_to(self, squared: torch.Tensor, value: torch.Tensor, slope: torch.Tensor | None, scratch: torch.Tensor) -> None:
+    def terms(self, squared: torch.Tensor, scratch: torch.Tensor, slope: torch.Tensor | None) -> Iterator[Term]:
         torch.sqrt(squared, out=scratch)
         values = scratch.mul(-1 / self.width).exp_()
-        value += values
         if slope is not None:
             slope.addcdiv_(values, _without_zeros(scratch), value=-0.5 / self.width)
+        yield 1.0, values
 
 
 @dataclass(frozen=True)
@@ -167,16 +168,12 @@ class IMQ(Kernel):
             total = total.addcdiv(one, squared + width, value=width)
         return total
 
-    def add_to(self, squared: torch.Tensor, value: torch.Tensor, slope: torch.Tensor | None, scratch: torch.Tensor) -> None:
-        one = squared.new_ones(())
+    def terms(self, squared: torch.Tensor, scratch: torch.Tensor, slope: torch.Tensor | None) -> Iterator[Term]:
         for width in self.widths:
-            torch.add(squared, width, out=scratch)
-            if slope is None:
-                value.addcdiv_(one, scratch, value=width)
-            else:
-                scratch.reciprocal_()
-                value.add_(scratch, alpha=width)
+            torch.add(squared, width, out=scratch).reciprocal_()
+            if slope is not None:
                 slope.addcmul_(scratch, scratch, value=-width)
+            yield width, scratch
 
 
 @dataclass(frozen=True)
@@ -190,9 +187,9 @@ class Energy(Kernel):
     def of(self, squared: torch.Tensor) -> torch.Tensor:
         return -_root(squared)
 
-    def add_to(self, squared: torch.Tensor, value: torch.Tensor, slope: torch.Tensor | None, scratch: torch.Tensor) -> None:
+    def terms(self, squared: torch.Tensor, scratch: torch.Tensor, slope: torch.Tensor | None) -> Iterator[Term]:
         torch.sqrt(squared, out=scratch)
-        value -= scratch
+        yield -1.0, scratch
         if slope is not None:
             slope.sub_(_without_zeros(scratch).reciprocal_(), alpha=0.5)
 
@@ -234,8 +231,8 @@ class Scales(Kernel):
     def of(self, squared: torch.Tensor) -> torch.Tensor:
         return self.parts.of(squared)
 
-    def add_to(self, squared: torch.Tensor, value: torch.Tensor, slope: torch.Tensor | None, scratch: torch.Tensor) -> None:
-        self.parts.add_to(squared, value, slope, scratch)
+    def terms(self, squared: torch.Tensor, scratch: torch.Tensor, slope: torch.Tensor | None) -> Iterator[Term]:
+        return self.parts.terms(squared, scratch, slope)
 
 
 def _root(squared: torch.Tensor) -> torch.Tensor:

@@ -1,7 +1,7 @@
 """Kernel matrices read tile by tile: sums over pairs of rows, and their exact gradient in the same pass.
 
 A radial kernel has d k(|x - y|^2) / dx = 2 k'(D2) (x - y); so a tile's slopes k'(D2) times the rows give its part of the
-gradient, by one matrix product, and no tile is kept. Memory is that of the rows and of four tiles. Everything is
+gradient, by one matrix product, and no tile is kept. Memory is that of the rows and of three tiles. Everything is
 batched over views: rows are (v, n, p).
 """
 
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from sculptlab.kernel import Kernel
 
-SIDE = 512  # rows and columns of a tile: four of them stay in a processor's cache
+SIDE = 512  # rows and columns of a tile: three of them stay in a processor's cache
 SIDE_ON_DEVICE = 4096  # a GPU wants work for all its cores at each step
 ROUNDING = 1e-4  # what float32 may lose of a squared distance, as a part of the finest the kernel sees
 
@@ -58,8 +58,7 @@ def between(x: Tensor, y: Tensor, kernel: Kernel, wants: tuple[bool, bool] = (Fa
     tiles = _Tiles(kernel, x, y, slopes=any(wants))
     for views, rows, columns in tiles.all():
         squared = tiles.squared(left[views, rows], right[views, columns])
-        value, slope = tiles.read(squared)
-        total[views] += value.sum(dim=(1, 2))
+        slope = tiles.read(squared, total[views])
         if pulls[0] is not None:
             pulls[0].add(views, rows, slope, y[views, columns])
         if pulls[1] is not None:
@@ -82,10 +81,7 @@ def within(x: Tensor, kernel: Kernel, diagonal: bool, wants: bool = False) -> Pa
         mirrored = columns != rows
         if not mirrored:
             squared.diagonal(dim1=1, dim2=2).zero_()
-        value, slope = tiles.read(squared)
-        if not mirrored and not diagonal:
-            value.diagonal(dim1=1, dim2=2).zero_()
-        total[views] += value.sum(dim=(1, 2)) * (2 if mirrored else 1)
+        slope = tiles.read(squared, total[views], times=2 if mirrored else 1, diagonal=mirrored or diagonal)
         if pull is not None:
             pull.add(views, rows, slope, x[views, columns])
             if mirrored:
@@ -111,7 +107,7 @@ def marked_sums(points: Tensor, kernel: Kernel, marks: Tensor) -> MarkedSums:
     row_sums = x.new_zeros(len(points), dtype=exact(x))
     tiles = _Tiles(kernel, x, x, slopes=False)
     for views, rows, columns in tiles.upper():
-        (value,), _ = tiles.read(tiles.squared(left[views, rows], right[views, columns]))
+        value = tiles.values(tiles.squared(left[views, rows], right[views, columns]))[0]
         mirrored = columns != rows
         if mirrored:
             row_sums[columns] += value.sum(dim=0)
@@ -125,11 +121,12 @@ def marked_sums(points: Tensor, kernel: Kernel, marks: Tensor) -> MarkedSums:
 class _Tiles:
     """Where the tiles lie, and the room that all of them are worked out in, one after the other."""
 
-    def __init__(self, kernel: Kernel, x: Tensor, y: Tensor, slopes: bool) -> None:
-        self.kernel, self.views, self.rows, self.columns = kernel, len(x), x.shape[1], y.shape[1]
+    def __init__(self, kernel: Kernel, x: Tensor, y: Tensor, slopes: bool = True) -> None:
+        self.kernel, self.slopes = kernel, slopes
+        self.views, self.rows, self.columns = len(x), x.shape[1], y.shape[1]
         self.side = SIDE if x.device.type == "cpu" else SIDE_ON_DEVICE
         size = min(self.side**2, self.views * self.rows * self.columns)
-        self.room = [x.new_empty(size) for _ in range(4 if slopes else 3)]
+        self.room = [x.new_empty(size) for _ in range(3)]
 
     def all(self) -> Iterator[tuple[slice, slice, slice]]:
         """Views, rows and columns of every tile."""
@@ -152,12 +149,26 @@ class _Tiles:
         out = self.room[0][: shape[0] * shape[1] * shape[2]].view(shape)
         return torch.bmm(left, right.mT, out=out).clamp_min_(0)
 
-    def read(self, squared: Tensor) -> tuple[Tensor, Tensor]:
-        """The kernel's values and slopes; without slopes, the values twice."""
-        scratch, *results = (part[: squared.numel()].view_as(squared) for part in self.room[1:])
-        value, *slope = (part.zero_() for part in results)
-        self.kernel.add_to(squared, value, slope[0] if slope else None, scratch)
-        return value, slope[0] if slope else value
+    def read(self, squared: Tensor, total: Tensor, times: int = 1, diagonal: bool = True) -> Tensor:
+        """Adds `times` the tile's values, all or without its diagonal, to `total` (v,); returns its slopes, if any."""
+        scratch, slope = self._like(squared)
+        slope.zero_()
+        for weight, values in self.kernel.terms(squared, scratch, slope if self.slopes else None):
+            if not diagonal:
+                values.diagonal(dim1=1, dim2=2).zero_()
+            total.add_(values.sum(dim=(1, 2)), alpha=weight * times)
+        return slope
+
+    def values(self, squared: Tensor) -> Tensor:
+        """The kernel's values at every pair of the tile."""
+        scratch, found = self._like(squared)
+        found.zero_()
+        for weight, values in self.kernel.terms(squared, scratch, None):
+            found.add_(values, alpha=weight)
+        return found
+
+    def _like(self, squared: Tensor) -> Iterator[Tensor]:
+        return (part[: squared.numel()].view_as(squared) for part in self.room[1:])
 
 
 class _Pull:
