@@ -44,7 +44,7 @@ class Kernel(ABC):
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
         if "of" in vars(cls) and "terms" not in vars(cls):  # an inherited slope would belong to another formula
-            cls.terms = Kernel.terms
+            cls.terms = Kernel.terms  # type: ignore[method-assign]
 
     @abstractmethod
     def of(self, squared: torch.Tensor) -> torch.Tensor:
@@ -52,8 +52,13 @@ class Kernel(ABC):
 
     @property
     def finest(self) -> float | None:
-        """The squared distance, in squared units of the codes, that makes a difference; None: the typical one of the rows."""
+        """The squared distance, in squared units of the codes, that makes a difference; None: a smaller one of the rows."""
         return None
+
+    @property
+    def cornered(self) -> bool:
+        """Whether its slope is infinite at D2 = 0, as a root's is: rounding must not move points apart that coincide."""
+        return True
 
     def fit(self, target: Any) -> Self:
         """This kernel with its width set by `target` (a prior, or its samples (m, d)); itself where the width is given."""
@@ -102,7 +107,11 @@ class Sum(Kernel):
     def finest(self) -> float | None:
         return _finest(self.kernels)
 
-    def fit(self, target: Any) -> "Sum":  # type: ignore[override]
+    @property
+    def cornered(self) -> bool:
+        return any(kernel.cornered for kernel in self.kernels)
+
+    def fit(self, target: Any) -> "Sum":
         fitted = tuple(kernel.fit(target) for kernel in self.kernels)
         return self if all(a is b for a, b in zip(fitted, self.kernels, strict=True)) else Sum(fitted)
 
@@ -167,5 +176,4 @@ def _parts(kernel: Kernel) -> tuple[Kernel, ...]:
 
 
 def _finest(kernels: tuple[Kernel, ...]) -> float | None:
-    found = [kernel.finest for kernel in kernels]
-    return None if None in found else min(value for value in found if value is not None)
+    return min((kernel.finest for kernel in kernels if kernel.finest is not None), default=None)

@@ -65,6 +65,10 @@ class RBF(_Bandwidth):
     It sees differences of about one bandwidth and is blind to much finer and much coarser ones.
     """
 
+    @property
+    def cornered(self) -> bool:
+        return False
+
     def of(self, squared: torch.Tensor) -> torch.Tensor:
         return torch.exp(squared / (-2 * self.width**2))
 
@@ -89,6 +93,10 @@ class RationalQuadratic(_Bandwidth):
     def __post_init__(self) -> None:
         super().__post_init__()
         number("alpha", self.alpha, above=0)
+
+    @property
+    def cornered(self) -> bool:
+        return False
 
     def of(self, squared: torch.Tensor) -> torch.Tensor:
         return (1 + squared / (2 * self.alpha * self.width**2)) ** -self.alpha
@@ -153,6 +161,10 @@ class IMQ(Kernel):
     @property
     def finest(self) -> float | None:
         return min(self.widths)
+
+    @property
+    def cornered(self) -> bool:
+        return False
 
     def fit(self, target: Any) -> Self:
         if self.base is not None:
@@ -220,6 +232,10 @@ class Scales(Kernel):
     @property
     def finest(self) -> float | None:
         return self.parts.finest
+
+    @property
+    def cornered(self) -> bool:
+        return self.kernel.cornered
 
     def fit(self, target: Any) -> Self:
         fitted = self.kernel.fit(target)

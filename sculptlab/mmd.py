@@ -86,11 +86,12 @@ def witness(x: Any, y: Any, points: Any, kernel: Kernel | None = None) -> Any:
         raise ValueError(f"points must be on the device of x and y, {x.device}, got {place.device}")
     at = codes("points", place, dim=x.shape[1], rows=1).to(x.dtype)
     kernel = _checked(kernel).fit(y)
-    x, y, at = precise(kernel, x, y, at)
-    values = [
-        kernel.of(squared_distances(block, x)).mean(1) - kernel.of(squared_distances(block, y)).mean(1)
-        for block in at.split(POINTS)
-    ]
+    with torch.autocast(x.device.type, enabled=False):
+        x, y, at = precise(kernel, x, y, at)
+        values = [
+            kernel.of(squared_distances(block, x)).mean(1) - kernel.of(squared_distances(block, y)).mean(1)
+            for block in at.split(POINTS)
+        ]
     found = torch.cat(values)
     if isinstance(points, torch.Tensor):
         return found.to(points.dtype) if points.is_floating_point() else found.float()
@@ -119,8 +120,9 @@ def mmd_test(x: Any, y: Any, kernel: Kernel | None = None, permutations: int = 2
     ranks = torch.rand(permutations, n + m, generator=generator).argsort(dim=1).T.to(x.device)
     truth = torch.arange(n + m, device=x.device)[:, None] < n
     marks = torch.cat([truth, ranks < n], dim=1)
-    (points,) = precise(kernel, pooled)
-    sums = marked_sums(points, kernel, marks)
+    with torch.autocast(x.device.type, enabled=False):
+        (points,) = precise(kernel, pooled)
+        sums = marked_sums(points, kernel, marks)
     within_x, across = sums.inside, sums.touching - sums.inside
     within_y = sums.total - within_x - 2 * across
     values = (within_x / (n * (n - 1)) + within_y / (m * (m - 1)) - 2 * across / (n * m)).cpu().numpy()

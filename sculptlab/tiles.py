@@ -17,6 +17,7 @@ from sculptlab.kernel import Kernel
 
 SIDE = 512  # rows and columns of a tile: three of them stay in a processor's cache
 SIDE_ON_DEVICE = 4096  # a GPU wants work for all its cores at each step
+NEAR = 16  # roundings of a squared norm: what a difference of several may have lost
 ROUNDING = 1e-4  # what float32 may lose of a squared distance, as a part of the finest the kernel sees
 
 
@@ -43,7 +44,7 @@ def precise(kernel: Kernel, *rows: Tensor) -> tuple[Tensor, ...]:
     own = [(r - r.mean(dim=-2, keepdim=True)).square().sum(-1) for r in rows]
     gaps = [(r.mean(dim=-2) - rows[-1].mean(dim=-2)).square().sum(-1).max() for r in rows]
     reach = (max(norms.max() for norms in own) + max(gaps)).item()
-    finest = min(norms.mean() for norms in own).item() if kernel.finest is None else kernel.finest
+    finest = min(_smaller_distance(r) for r in rows) if kernel.finest is None else kernel.finest
     blurred = not (isfinite(reach) and torch.finfo(torch.float32).eps * reach <= ROUNDING * finest)
     return tuple(r.double() for r in rows) if blurred or _products_are_rounded() else rows
 
@@ -54,10 +55,9 @@ def between(x: Tensor, y: Tensor, kernel: Kernel, wants: tuple[bool, bool] = (Fa
     x, y = x - centre, y - centre
     total = x.new_zeros(len(x), dtype=exact(x))
     pulls = (_Pull(x) if wants[0] else None, _Pull(y) if wants[1] else None)
-    left, right = _left(x), _right(y)
     tiles = _Tiles(kernel, x, y, slopes=any(wants))
     for views, rows, columns in tiles.all():
-        squared = tiles.squared(left[views, rows], right[views, columns])
+        squared = tiles.squared(views, rows, columns)
         slope = tiles.read(squared, total[views])
         if pulls[0] is not None:
             pulls[0].add(views, rows, slope, y[views, columns])
@@ -74,10 +74,9 @@ def within(x: Tensor, kernel: Kernel, diagonal: bool, wants: bool = False) -> Pa
     x = x - x.mean(dim=1, keepdim=True)
     total = x.new_zeros(len(x), dtype=exact(x))
     pull = _Pull(x) if wants else None
-    left, right = _left(x), _right(x)
     tiles = _Tiles(kernel, x, x, slopes=wants)
     for views, rows, columns in tiles.upper():
-        squared = tiles.squared(left[views, rows], right[views, columns])
+        squared = tiles.squared(views, rows, columns)
         mirrored = columns != rows
         if not mirrored:
             squared.diagonal(dim1=1, dim2=2).zero_()
@@ -102,19 +101,20 @@ class MarkedSums:
 def marked_sums(points: Tensor, kernel: Kernel, marks: Tensor) -> MarkedSums:
     """For `points` (n, d) and `marks` (n, P) of 0 and 1, each pair of rows read once for all columns of marks."""
     x = (points - points.mean(dim=0))[None]
-    left, right, weights = _left(x), _right(x), marks.to(x.dtype)
+    weights = marks.to(x.dtype)
     inside = x.new_zeros(marks.shape[1], dtype=exact(x))
     row_sums = x.new_zeros(len(points), dtype=exact(x))
     tiles = _Tiles(kernel, x, x, slopes=False)
     for views, rows, columns in tiles.upper():
-        value = tiles.values(tiles.squared(left[views, rows], right[views, columns]))[0]
+        value = tiles.values(tiles.squared(views, rows, columns))[0]
         mirrored = columns != rows
         if mirrored:
             row_sums[columns] += value.sum(dim=0)
         else:
             value.diagonal().zero_()
         row_sums[rows] += value.sum(dim=1)
-        inside += torch.linalg.vecdot(weights[rows], value @ weights[columns], dim=0) * (2 if mirrored else 1)
+        shares = (weights[rows] * (value @ weights[columns])).sum(dim=0, dtype=exact(x))
+        inside += shares * (2 if mirrored else 1)
     return MarkedSums(row_sums.sum(), inside, row_sums @ marks.to(row_sums.dtype))
 
 
@@ -123,6 +123,7 @@ class _Tiles:
 
     def __init__(self, kernel: Kernel, x: Tensor, y: Tensor, slopes: bool = True) -> None:
         self.kernel, self.slopes = kernel, slopes
+        self.x, self.y, self.left, self.right = x, y, _left(x), _right(y)
         self.views, self.rows, self.columns = len(x), x.shape[1], y.shape[1]
         self.side = SIDE if x.device.type == "cpu" else SIDE_ON_DEVICE
         size = min(self.side**2, self.views * self.rows * self.columns)
@@ -143,11 +144,23 @@ class _Tiles:
         for views in _slices(0, self.views, max(1, self.side**2 // area)):  # small tiles are read many views at a time
             yield views, rows, columns
 
-    def squared(self, left: Tensor, right: Tensor) -> Tensor:
+    def squared(self, views: slice, rows: slice, columns: slice) -> Tensor:
         """The squared distances of a tile, by one matrix product; rounding must not make them negative."""
+        left, right = self.left[views, rows], self.right[views, columns]
         shape = len(left), left.shape[1], right.shape[1]
         out = self.room[0][: shape[0] * shape[1] * shape[2]].view(shape)
-        return torch.bmm(left, right.mT, out=out).clamp_min_(0)
+        torch.bmm(left, right.mT, out=out).clamp_min_(0)
+        if self.kernel.cornered:
+            self._sharpen(out, views, rows, columns)
+        return out
+
+    def _sharpen(self, squared: Tensor, views: slice, rows: slice, columns: slice) -> None:
+        """Takes from the differences themselves what is within rounding of 0, where a root would magnify it."""
+        x, y = self.x[views, rows], self.y[views, columns]
+        norms = self.left[views, rows, -2].max() + self.right[views, columns, -1].max()
+        for near in (squared <= NEAR * torch.finfo(x.dtype).eps * norms).nonzero().split(SIDE**2 // x.shape[2] + 1):
+            v, i, j = near.unbind(1)
+            squared[v, i, j] = (x[v, i] - y[v, j]).square().sum(1)
 
     def read(self, squared: Tensor, total: Tensor, times: int = 1, diagonal: bool = True) -> Tensor:
         """Adds `times` the tile's values, all or without its diagonal, to `total` (v,); returns its slopes, if any."""
@@ -186,6 +199,12 @@ class _Pull:
 
     def gradient(self) -> Tensor:
         return 2 * (self.weights[:, :, None] * self.x - self.targets)
+
+
+def _smaller_distance(rows: Tensor) -> float:
+    """A squared distance that a quarter of some pairs of rows fall short of: in clusters, one within a cluster."""
+    distances = torch.pdist((rows if rows.ndim == 2 else rows[0])[:64].detach())
+    return distances.quantile(0.25).item() ** 2 if len(distances) else 0.0
 
 
 def _slices(start: int, stop: int, step: int) -> list[slice]:
