@@ -19,7 +19,7 @@ class Discrepancy(torch.autograd.Function):
         with torch.autocast(x.device.type, enabled=False):
             value, pulls = _value_and_pulls(x, y, kernel, unbiased, ctx.needs_input_grad[:2])
         ctx.kernel, ctx.unbiased = kernel, unbiased
-        ctx.save_for_backward(x, y, *(pull for pull in pulls if pull is not None))
+        ctx.save_for_backward(x, y, *pulls)
         return value
 
     @staticmethod
@@ -37,22 +37,15 @@ class Discrepancy(torch.autograd.Function):
 
 def _value_and_pulls(
     x: Tensor, y: Tensor, kernel: Kernel, unbiased: bool, wants: tuple[bool, bool]
-) -> tuple[Tensor, list[Tensor | None]]:
+) -> tuple[Tensor, list[Tensor]]:
     n, m = x.shape[1], y.shape[1]
     a, b = tiles.precise(kernel, x, y)
-    shares = 1 / (n * (n - unbiased)), 1 / (m * (m - unbiased)), -2 / (n * m)
-    parts = (
-        tiles.within(a, kernel, diagonal=not unbiased, wants=wants[0]),
-        tiles.within(b, kernel, diagonal=not unbiased, wants=wants[1]),
-        tiles.between(a, b, kernel, wants=wants),
-    )
-    value = shares[0] * parts[0].total + shares[1] * parts[1].total + shares[2] * parts[2].total
-    pulls: list[Tensor | None] = [None, None]
-    for side, rows in enumerate((x, y)):
-        own, across = parts[side].gradients[0], parts[2].gradients[side]
-        if own is not None and across is not None:
-            pulls[side] = (shares[side] * own + shares[2] * across).to(rows.dtype)
-    return value.to(x.dtype), pulls
+    room = tiles.room_for(a, b)
+    pulls = [tiles.Pull(rows) if want else None for rows, want in zip((a, b), wants, strict=True)]
+    value = tiles.within(a, kernel, not unbiased, 1 / (n * (n - unbiased)), pulls[0], room)
+    value += tiles.within(b, kernel, not unbiased, 1 / (m * (m - unbiased)), pulls[1], room)
+    value += tiles.between(a, b, kernel, -2 / (n * m), pulls, room)
+    return value.to(x.dtype), [pull.gradient(x.dtype) for pull in pulls if pull]
 
 
 def _whole(x: Tensor, y: Tensor, kernel: Kernel, unbiased: bool) -> Tensor:

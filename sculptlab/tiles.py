@@ -5,7 +5,7 @@ gradient, by one matrix product, and no tile is kept. Memory is that of the rows
 batched over views: rows are (v, n, p).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import isfinite
@@ -18,15 +18,15 @@ from sculptlab.kernel import Kernel
 SIDE = 512  # rows and columns of a tile: three of them stay in a processor's cache
 SIDE_ON_DEVICE = 4096  # a GPU wants work for all its cores at each step
 NEAR = 16  # roundings of a squared norm: what a difference of several may have lost
+Room = list[Tensor]
+
 ROUNDING = 1e-4  # what float32 may lose of a squared distance, as a part of the finest the kernel sees
 
 
-@dataclass
-class PairSum:
-    """The sum of k(x_i, y_j) over all pairs, (v,) in double precision, and its gradients in x and y, None if unwanted."""
-
-    total: Tensor
-    gradients: tuple[Tensor | None, Tensor | None]
+def room_for(x: Tensor, y: Tensor) -> Room:
+    """Memory for the distances of a tile, for its slopes and to work in; tiles take turns, so that it stays in the cache."""
+    size = min(_side(x) ** 2, len(x) * max(x.shape[1], y.shape[1]) ** 2)
+    return [x.new_empty(size) for _ in range(3)]
 
 
 def exact(like: Tensor) -> torch.dtype:
@@ -49,43 +49,73 @@ def precise(kernel: Kernel, *rows: Tensor) -> tuple[Tensor, ...]:
     return tuple(r.double() for r in rows) if blurred or _products_are_rounded() else rows
 
 
-def between(x: Tensor, y: Tensor, kernel: Kernel, wants: tuple[bool, bool] = (False, False)) -> PairSum:
-    """Of all pairs of a row of `x` (v, n, p) with one of `y` (v, m, p)."""
+class Pull:
+    """The gradient in rows x (v, n, p) of weighted sums of kernels, as it grows: 2 share sum_j k'(D2_ij) (x_i - y_j)."""
+
+    def __init__(self, x: Tensor) -> None:
+        self.targets = x.new_zeros(x.shape, dtype=exact(x))
+        self.frames: list[tuple[Tensor, Tensor]] = []
+
+    def frame(self, x: Tensor) -> Tensor:
+        """Weights (v, n) for the rows as seen from one origin: centred rows lose less when the two parts are subtracted."""
+        self.frames.append((x, x.new_zeros(x.shape[:2], dtype=exact(x))))
+        return self.frames[-1][1]
+
+    def add(self, weights: Tensor, views: slice, rows: slice, slope: Tensor, others: Tensor, share: float) -> None:
+        weights[views, rows].add_(slope.sum(dim=2), alpha=share)
+        # the product of the transposed is faster where the slopes lie transposed in memory
+        product = slope @ others if slope.is_contiguous() else (others.mT @ slope.mT).mT
+        self.targets[views, rows].add_(product, alpha=share)
+
+    def gradient(self, dtype: torch.dtype) -> Tensor:
+        found = torch.empty_like(self.targets, dtype=dtype)
+        for rows in _slices(0, found.shape[1], SIDE):  # a few rows at a time need no large memory in between
+            part = self.targets[:, rows].neg()
+            for x, weights in self.frames:
+                part.addcmul_(weights[:, rows, None], x[:, rows].to(part.dtype))
+            found[:, rows] = part.mul_(2)
+        return found
+
+
+def between(x: Tensor, y: Tensor, kernel: Kernel, share: float, pulls: Sequence[Pull | None], room: Room) -> Tensor:
+    """`share` times the sum over all pairs of a row of `x` (v, n, p) with one of `y` (v, m, p), (v,) in double precision.
+
+    The gradients in x and in y are added to the two of `pulls`, those of them that are wanted.
+    """
     centre = y.mean(dim=1, keepdim=True)
     x, y = x - centre, y - centre
     total = x.new_zeros(len(x), dtype=exact(x))
-    pulls = (_Pull(x) if wants[0] else None, _Pull(y) if wants[1] else None)
-    tiles = _Tiles(kernel, x, y, slopes=any(wants))
+    of_x, of_y = ((pull, pull.frame(rows)) if pull else None for pull, rows in zip(pulls, (x, y), strict=True))
+    tiles = _Tiles(kernel, x, y, room, slopes=any(pulls))
     for views, rows, columns in tiles.all():
-        squared = tiles.squared(views, rows, columns)
-        slope = tiles.read(squared, total[views])
-        if pulls[0] is not None:
-            pulls[0].add(views, rows, slope, y[views, columns])
-        if pulls[1] is not None:
-            pulls[1].add(views, columns, slope.mT, x[views, rows])
-    return PairSum(total, tuple(pull and pull.gradient() for pull in pulls))  # type: ignore[arg-type]
+        slope = tiles.read(tiles.squared(views, rows, columns), total[views])
+        if of_x:
+            of_x[0].add(of_x[1], views, rows, slope, y[views, columns], share)
+        if of_y:
+            of_y[0].add(of_y[1], views, columns, slope.mT, x[views, rows], share)
+    return share * total
 
 
-def within(x: Tensor, kernel: Kernel, diagonal: bool, wants: bool = False) -> PairSum:
-    """Of all pairs of rows of `x` (v, n, p), in both orders, those of a row with itself only if `diagonal`.
+def within(x: Tensor, kernel: Kernel, diagonal: bool, share: float, pull: Pull | None, room: Room) -> Tensor:
+    """The same of all pairs of rows of `x`, in both orders, those of a row with itself only if `diagonal`.
 
     Every pair is read once: tiles above the diagonal count twice. The gradient is that of x as both of the pair.
     """
     x = x - x.mean(dim=1, keepdim=True)
     total = x.new_zeros(len(x), dtype=exact(x))
-    pull = _Pull(x) if wants else None
-    tiles = _Tiles(kernel, x, x, slopes=wants)
+    weights = pull.frame(x) if pull else None
+    tiles = _Tiles(kernel, x, x, room, slopes=bool(pull))
     for views, rows, columns in tiles.upper():
         squared = tiles.squared(views, rows, columns)
         mirrored = columns != rows
         if not mirrored:
             squared.diagonal(dim1=1, dim2=2).zero_()
         slope = tiles.read(squared, total[views], times=2 if mirrored else 1, diagonal=mirrored or diagonal)
-        if pull is not None:
-            pull.add(views, rows, slope, x[views, columns])
+        if pull and weights is not None:
+            pull.add(weights, views, rows, slope, x[views, columns], 2 * share)
             if mirrored:
-                pull.add(views, columns, slope.mT, x[views, rows])
-    return PairSum(total, (None if pull is None else 2 * pull.gradient(), None))
+                pull.add(weights, views, columns, slope.mT, x[views, rows], 2 * share)
+    return share * total
 
 
 @dataclass
@@ -104,7 +134,7 @@ def marked_sums(points: Tensor, kernel: Kernel, marks: Tensor) -> MarkedSums:
     weights = marks.to(x.dtype)
     inside = x.new_zeros(marks.shape[1], dtype=exact(x))
     row_sums = x.new_zeros(len(points), dtype=exact(x))
-    tiles = _Tiles(kernel, x, x, slopes=False)
+    tiles = _Tiles(kernel, x, x, room_for(x, x), slopes=False)
     for views, rows, columns in tiles.upper():
         value = tiles.values(tiles.squared(views, rows, columns))[0]
         mirrored = columns != rows
@@ -119,15 +149,12 @@ def marked_sums(points: Tensor, kernel: Kernel, marks: Tensor) -> MarkedSums:
 
 
 class _Tiles:
-    """Where the tiles lie, and the room that all of them are worked out in, one after the other."""
+    """Where the tiles lie, and how one is read."""
 
-    def __init__(self, kernel: Kernel, x: Tensor, y: Tensor, slopes: bool = True) -> None:
-        self.kernel, self.slopes = kernel, slopes
+    def __init__(self, kernel: Kernel, x: Tensor, y: Tensor, room: Room, slopes: bool) -> None:
+        self.kernel, self.room, self.slopes = kernel, room, slopes
         self.x, self.y, self.left, self.right = x, y, _left(x), _right(y)
-        self.views, self.rows, self.columns = len(x), x.shape[1], y.shape[1]
-        self.side = SIDE if x.device.type == "cpu" else SIDE_ON_DEVICE
-        size = min(self.side**2, self.views * self.rows * self.columns)
-        self.room = [x.new_empty(size) for _ in range(3)]
+        self.views, self.rows, self.columns, self.side = len(x), x.shape[1], y.shape[1], _side(x)
 
     def all(self) -> Iterator[tuple[slice, slice, slice]]:
         """Views, rows and columns of every tile."""
@@ -165,11 +192,14 @@ class _Tiles:
     def read(self, squared: Tensor, total: Tensor, times: int = 1, diagonal: bool = True) -> Tensor:
         """Adds `times` the tile's values, all or without its diagonal, to `total` (v,); returns its slopes, if any."""
         scratch, slope = self._like(squared)
-        slope.zero_()
+        if self.slopes:
+            slope.zero_()
+        sums = squared.new_zeros(len(squared))
         for weight, values in self.kernel.terms(squared, scratch, slope if self.slopes else None):
             if not diagonal:
                 values.diagonal(dim1=1, dim2=2).zero_()
-            total.add_(values.sum(dim=(1, 2)), alpha=weight * times)
+            sums.add_(values.sum(dim=(1, 2)), alpha=weight)
+        total.add_(sums, alpha=times)
         return slope
 
     def values(self, squared: Tensor) -> Tensor:
@@ -182,23 +212,6 @@ class _Tiles:
 
     def _like(self, squared: Tensor) -> Iterator[Tensor]:
         return (part[: squared.numel()].view_as(squared) for part in self.room[1:])
-
-
-class _Pull:
-    """The gradient of a sum of kernels in the rows x, as it grows: 2 sum_j k'(D2_ij) (x_i - y_j)."""
-
-    def __init__(self, x: Tensor) -> None:
-        self.x = x
-        self.weights = x.new_zeros(x.shape[:2], dtype=exact(x))
-        self.targets = x.new_zeros(x.shape, dtype=exact(x))
-
-    def add(self, views: slice, rows: slice, slope: Tensor, others: Tensor) -> None:
-        self.weights[views, rows] += slope.sum(dim=2)
-        # the product of the transposed is faster where the slopes lie transposed in memory
-        self.targets[views, rows] += slope @ others if slope.is_contiguous() else (others.mT @ slope.mT).mT
-
-    def gradient(self) -> Tensor:
-        return 2 * (self.weights[:, :, None] * self.x - self.targets)
 
 
 def _smaller_distance(rows: Tensor) -> float:
@@ -222,15 +235,23 @@ def _triangle(start: int, stop: int, side: int) -> Iterator[tuple[slice, slice]]
     yield from _triangle(middle, stop, side)
 
 
+def _side(x: Tensor) -> int:
+    return SIDE if x.device.type == "cpu" else SIDE_ON_DEVICE
+
+
 def _left(x: Tensor) -> Tensor:
     """With `_right(y)`, the factors of D2 = -2 x y + |x|^2 + |y|^2 as one product."""
-    norms = x.square().sum(2, keepdim=True)
-    return torch.cat([-2 * x, norms, torch.ones_like(norms)], dim=2)
+    factor = x.new_ones(*x.shape[:2], x.shape[2] + 2)
+    torch.mul(x, -2, out=factor[:, :, :-2])
+    factor[:, :, -2] = torch.linalg.vecdot(x, x)
+    return factor
 
 
 def _right(y: Tensor) -> Tensor:
-    norms = y.square().sum(2, keepdim=True)
-    return torch.cat([y, torch.ones_like(norms), norms], dim=2)
+    factor = y.new_ones(*y.shape[:2], y.shape[2] + 2)
+    factor[:, :, :-2] = y
+    factor[:, :, -1] = torch.linalg.vecdot(y, y)
+    return factor
 
 
 def _products_are_rounded() -> bool:
