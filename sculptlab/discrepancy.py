@@ -15,29 +15,40 @@ class Discrepancy(torch.autograd.Function):
     """MMD^2 between rows x (v, n, p) and y (v, m, p) in each of v views, under a kernel of given width, as (v,)."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, y: Tensor, kernel: Kernel, unbiased: bool) -> Tensor:
+    def forward(
+        x: Tensor, y: Tensor, kernel: Kernel, unbiased: bool, wants: tuple[bool, bool]
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
         with torch.autocast(x.device.type, enabled=False):
-            value, pulls = _value_and_pulls(x, y, kernel, unbiased, ctx.needs_input_grad[:2])
-        ctx.kernel, ctx.unbiased = kernel, unbiased
+            return _value_and_pulls(x, y, kernel, unbiased, wants)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Any, ...]) -> None:
+        x, y, ctx.kernel, ctx.unbiased, ctx.wants = inputs
+        pulls = output[1:]
+        ctx.mark_non_differentiable(*(pull for pull in pulls if pull is not None))
         ctx.save_for_backward(x, y, *pulls)
-        return value
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
         x, y, *pulls = ctx.saved_tensors
-        wants = ctx.needs_input_grad[:2]
-        if torch.is_grad_enabled():  # a derivative of this derivative is wanted
-            value = _whole(x, y, ctx.kernel, ctx.unbiased)
-            inputs = [rows for rows, want in zip((x, y), wants, strict=True) if want]
-            gradients = iter(torch.autograd.grad(value, inputs, upstream[0], create_graph=True))
-        else:
-            gradients = (upstream[0][:, None, None] * pull for pull in pulls)
-        return *(next(gradients) if want else None for want in wants), None, None
+        if not torch.is_grad_enabled():
+            return *(None if pull is None else upstream[0][:, None, None] * pull for pull in pulls), None, None, None
+        # a derivative of this derivative is wanted
+        value = _whole(x, y, ctx.kernel, ctx.unbiased)
+        inputs = [rows for rows, want in zip((x, y), ctx.wants, strict=True) if want]
+        gradients = iter(torch.autograd.grad(value, inputs, upstream[0], create_graph=True))
+        return *(next(gradients) if want else None for want in ctx.wants), None, None, None
+
+
+def discrepancies(x: Tensor, y: Tensor, kernel: Kernel, unbiased: bool) -> Tensor:
+    """MMD^2 between rows x (v, n, p) and y (v, m, p) in each of v views, as (v,), differentiable twice."""
+    wanted = torch.is_grad_enabled()
+    return Discrepancy.apply(x, y, kernel, unbiased, (wanted and x.requires_grad, wanted and y.requires_grad))[0]
 
 
 def _value_and_pulls(
     x: Tensor, y: Tensor, kernel: Kernel, unbiased: bool, wants: tuple[bool, bool]
-) -> tuple[Tensor, list[Tensor]]:
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
     n, m = x.shape[1], y.shape[1]
     a, b = tiles.precise(kernel, x, y)
     room = tiles.room_for(a, b)
@@ -45,7 +56,8 @@ def _value_and_pulls(
     value = tiles.within(a, kernel, not unbiased, 1 / (n * (n - unbiased)), pulls[0], room)
     value += tiles.within(b, kernel, not unbiased, 1 / (m * (m - unbiased)), pulls[1], room)
     value += tiles.between(a, b, kernel, -2 / (n * m), pulls, room)
-    return value.to(x.dtype), [pull.gradient(x.dtype) for pull in pulls if pull]
+    found = [pull.gradient(x.dtype) if pull else None for pull in pulls]
+    return value.to(x.dtype), found[0], found[1]
 
 
 def _whole(x: Tensor, y: Tensor, kernel: Kernel, unbiased: bool) -> Tensor:

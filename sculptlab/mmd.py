@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sculptlab.discrepancy import Discrepancy
+from sculptlab.discrepancy import discrepancies
 from sculptlab.kernel import Kernel, pair_of_codes, squared_distances
 from sculptlab.kernels import IMQ
 from sculptlab.tiles import marked_sums, precise
@@ -63,12 +63,10 @@ def mmd2(
     unbiased = estimator == "unbiased"
     x, y = pair_of_codes(x, y, rows=2 if unbiased else 1)
     x, y, kernel = _viewed(x, y, _checked(kernel), views)
-    if not torch.is_grad_enabled():
-        x, y = x.detach(), y.detach()
     if reduction == "max" and len(x) > 1:
-        worst = Discrepancy.apply(x.detach(), y.detach(), kernel, unbiased).argmax()
+        worst = discrepancies(x.detach(), y.detach(), kernel, unbiased).argmax()
         x, y = x[worst][None], y[worst][None]
-    values = Discrepancy.apply(x, y, kernel, unbiased)
+    values = discrepancies(x, y, kernel, unbiased)
     return values if reduction == "none" and views != "joint" else values.mean()
 
 

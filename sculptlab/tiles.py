@@ -18,9 +18,9 @@ from sculptlab.kernel import Kernel
 SIDE = 512  # rows and columns of a tile: three of them stay in a processor's cache
 SIDE_ON_DEVICE = 4096  # a GPU wants work for all its cores at each step
 NEAR = 16  # roundings of a squared norm: what a difference of several may have lost
-Room = list[Tensor]
-
 ROUNDING = 1e-4  # what float32 may lose of a squared distance, as a part of the finest the kernel sees
+
+Room = list[Tensor]
 
 
 def room_for(x: Tensor, y: Tensor) -> Room:
@@ -46,7 +46,7 @@ def precise(kernel: Kernel, *rows: Tensor) -> tuple[Tensor, ...]:
     reach = (max(norms.max() for norms in own) + max(gaps)).item()
     finest = min(_smaller_distance(r) for r in rows) if kernel.finest is None else kernel.finest
     blurred = not (isfinite(reach) and torch.finfo(torch.float32).eps * reach <= ROUNDING * finest)
-    return tuple(r.double() for r in rows) if blurred or _products_are_rounded() else rows
+    return tuple(r.double() for r in rows) if blurred or _products_are_rounded(rows[0].device) else rows
 
 
 class Pull:
@@ -254,6 +254,9 @@ def _right(y: Tensor) -> Tensor:
     return factor
 
 
-def _products_are_rounded() -> bool:
+def _products_are_rounded(device: torch.device) -> bool:
     """Whether the caller lets single-precision matrix products be rounded to fewer bits (TF32, bfloat16)."""
-    return torch.get_float32_matmul_precision() != "highest"
+    backend = torch.backends.cuda if device.type == "cuda" else torch.backends.mkldnn
+    # since PyTorch 2.9 there is one answer for each backend, and the older question may be refused
+    precision = getattr(getattr(backend, "matmul", None), "fp32_precision", None)
+    return torch.get_float32_matmul_precision() != "highest" if precision is None else precision not in ("ieee", "none")

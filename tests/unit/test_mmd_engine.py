@@ -106,6 +106,17 @@ def test_a_second_derivative_of_too_many_rows_is_refused(monkeypatch):
         torch.autograd.grad(sl.mmd2(x, normal(8, 2, 1)), x, create_graph=True)
 
 
+def test_functional_transforms_find_the_same_gradient():
+    x, y = normal(9, 2, 0), normal(7, 2, 1)
+    kernel, formula = FORMULAS["imq"]
+    wanted = torch.autograd.grad(naive(a := x.clone().requires_grad_(), y, formula), a)[0]
+    assert torch.allclose(torch.func.grad(lambda x: sl.mmd2(x, y, kernel))(x), wanted, atol=1e-12)
+    curved, straight = (
+        torch.autograd.functional.hessian(f, x[:3]) for f in (lambda x: sl.mmd2(x, y, kernel), lambda x: naive(x, y, formula))
+    )
+    assert torch.allclose(curved, straight, atol=1e-12)
+
+
 def test_the_gradient_of_one_side_is_that_of_both():
     x, y = normal(9, 2, 0).requires_grad_(), normal(7, 2, 1).requires_grad_()
     both = torch.autograd.grad(sl.mmd2(x, y, IMQ(base=4.0)), (x, y))
