@@ -8,7 +8,7 @@ from torch import Tensor
 from sculptlab import tiles
 from sculptlab.kernel import Kernel, squared_distances
 
-WHOLE = 2**27  # pairs of rows whose matrices are held at once for a second derivative: some GB
+WHOLE = 2**25  # pairs of rows whose matrices are held at once for a second derivative: a few GB
 
 
 class Discrepancy(torch.autograd.Function):

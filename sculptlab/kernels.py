@@ -129,7 +129,7 @@ class Laplace(_Bandwidth):
         torch.sqrt(squared, out=scratch)
         values = scratch.mul(-1 / self.width).exp_()
         if slope is not None:
-            slope.addcdiv_(values, _without_zeros(scratch), value=-0.5 / self.width)
+            slope.addcmul_(values, _inverse(scratch), value=-0.5 / self.width)
         yield 1.0, values
 
 
@@ -203,7 +203,7 @@ class Energy(Kernel):
         torch.sqrt(squared, out=scratch)
         yield -1.0, scratch
         if slope is not None:
-            slope.sub_(_without_zeros(scratch).reciprocal_(), alpha=0.5)
+            slope.sub_(_inverse(scratch), alpha=0.5)
 
 
 @dataclass(frozen=True)
@@ -257,6 +257,6 @@ def _root(squared: torch.Tensor) -> torch.Tensor:
     return torch.where(apart, squared, 1).sqrt() * apart
 
 
-def _without_zeros(distances: torch.Tensor) -> torch.Tensor:
-    """`distances` with infinity in place of 0, in place: what is divided by it is 0, the slope of coinciding points."""
-    return distances.masked_fill_(distances == 0, torch.inf)
+def _inverse(distances: torch.Tensor) -> torch.Tensor:
+    """1 / `distances`, in place, with 0 in place of infinity: the slope of coinciding points is 0."""
+    return distances.reciprocal_().nan_to_num_(nan=torch.nan, posinf=0.0)

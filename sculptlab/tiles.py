@@ -185,7 +185,10 @@ class _Tiles:
         """Takes from the differences themselves what is within rounding of 0, where a root would magnify it."""
         x, y = self.x[views, rows], self.y[views, columns]
         norms = self.left[views, rows, -2].max() + self.right[views, columns, -1].max()
-        for near in (squared <= NEAR * torch.finfo(x.dtype).eps * norms).nonzero().split(SIDE**2 // x.shape[2] + 1):
+        close = NEAR * torch.finfo(x.dtype).eps * norms
+        if squared.amin() > close:  # several times faster than looking for them
+            return
+        for near in (squared <= close).nonzero().split(SIDE**2 // x.shape[2] + 1):
             v, i, j = near.unbind(1)
             squared[v, i, j] = (x[v, i] - y[v, j]).square().sum(1)
 

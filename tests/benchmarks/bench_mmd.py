@@ -5,7 +5,7 @@ python tests/benchmarks/bench_mmd.py memory     seconds and extra memory at n = 
 python tests/benchmarks/bench_mmd.py test       mmd_test with 200 permutations at n = m = 20,000
 python tests/benchmarks/bench_mmd.py peers      geomloss, ignite, torchmetrics and pythae, those that are installed
 
-Times are of the processor (all threads), so that other work on the machine matters less; calls take turns.
+Times are the least of several, of calls that take turns, so that other work on the machine matters less.
 """
 
 import resource
@@ -18,7 +18,7 @@ import sculptlab as sl
 from sculptlab.kernels import IMQ, RBF, Energy, Laplace, RationalQuadratic
 
 SIZES = ((2048, 64), (4096, 16))
-TURNS = 5
+TURNS = 7
 
 
 def rows(n, d, seed=0):
@@ -57,16 +57,16 @@ def floor(x, y, base):
                 room[2] @ y[:tile]
 
 
-def processor_seconds(calls, turns=TURNS):
-    """The median of each call's times, in turns."""
+def seconds_of(calls, turns=TURNS):
+    """The least of each call's times, in turns."""
     taken = {name: [] for name in calls}
     for turn in range(turns + 1):  # the first one warms up
         for name, call in calls.items():
-            started = time.process_time()
+            started = time.perf_counter()
             call()
             if turn:
-                taken[name].append(time.process_time() - started)
-    return {name: sorted(times)[len(times) // 2] for name, times in taken.items()}
+                taken[name].append(time.perf_counter() - started)
+    return {name: min(times) for name, times in taken.items()}
 
 
 def gradient(x, value):
@@ -79,7 +79,7 @@ def ratios():
         (x, y), base = rows(n, d), 2.0 * d
         kernel = IMQ(base=base)
         a, b = gradient(x, plain(x, y, base)), gradient(x, sl.mmd2(x, y, kernel))
-        seconds = processor_seconds({
+        seconds = seconds_of({
             "plain": lambda x=x, y=y, base=base: gradient(x, plain(x, y, base)),
             "tiled": lambda x=x, y=y, kernel=kernel: gradient(x, sl.mmd2(x, y, kernel)),
             "floor": lambda x=x, y=y, base=base: floor(x, y, base),
@@ -90,11 +90,11 @@ def ratios():
               f"tiled / floor {tiled / least:.2f}; gradients differ by {difference:.0e}", flush=True)  # fmt: skip
     x, y = rows(2048, 16)
     kernels = (IMQ(base=32.0), RBF(4.0), RationalQuadratic(4.0), Laplace(4.0), Energy())
-    seconds = processor_seconds({str(k): lambda k=k: gradient(x, sl.mmd2(x, y, k)) for k in kernels})
+    seconds = seconds_of({str(k): lambda k=k: gradient(x, sl.mmd2(x, y, k)) for k in kernels})
     print("n = m = 2048, d = 16: " + ", ".join(f"{name.split('(')[0]} {1e3 * s:.0f} ms" for name, s in seconds.items()))
     x, y = rows(256, 32)
     views = [(v, r) for v in ("joint", "marginal", "pairs") for r in ("mean", "max")][1:]
-    seconds = processor_seconds(
+    seconds = seconds_of(
         {f"{v} {r}": lambda v=v, r=r: gradient(x, sl.mmd2(x, y, views=v, reduction=r)) for v, r in views}, turns=3
     )
     print("n = m = 256, d = 32: " + ", ".join(f"{name} {1e3 * s:.1f} ms" for name, s in seconds.items()))
@@ -133,7 +133,7 @@ def peers(n=1024, d=16):
             calls |= peer(x, y)
         except ImportError as error:
             print(f"left out: {error}")
-    for name, seconds in processor_seconds(calls, turns=3).items():
+    for name, seconds in seconds_of(calls, turns=3).items():
         print(f"{name:32s} {1e3 * seconds:8.1f} ms")
 
 
