@@ -55,7 +55,7 @@ def mmd2(
     "biased"), TypeError for tensors of integers. Source: Gretton et al. 2012, JMLR 13.
 
     >>> round(mmd2([[0.0], [1.0]], [[3.0], [4.0]], RBF(bandwidth=1.0), "biased").item(), 4)
-    1.5417
+    1.5276
     """
     choice("estimator", estimator, ("unbiased", "biased"))
     choice("views", views, VIEWS)

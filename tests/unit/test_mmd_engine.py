@@ -1,5 +1,7 @@
 """The MMD engine: tiles against the naive expression, for every kernel, estimator and view; rounding; views; witness."""
 
+import doctest
+
 import numpy as np
 import pytest
 import torch
@@ -140,6 +142,11 @@ def test_energy_distance_of_a_line_in_closed_form():
     at = torch.cat([x, y]).flatten().sort().values
     gap = ((at[:-1, None] >= x.T).double().mean(1) - (at[:-1, None] >= y.T).double().mean(1)) ** 2
     assert sl.mmd2(x, y, Energy(), "biased").item() == pytest.approx((2 * gap * at.diff()).sum().item(), rel=1e-12)
+
+
+def test_the_example_of_the_docstring_is_true():
+    (example,) = doctest.DocTestFinder().find(sl.mmd2, "mmd2", globs={"mmd2": sl.mmd2, "RBF": RBF})
+    assert doctest.DocTestRunner().run(example) == (0, 1)
 
 
 def test_two_points_by_hand():
