@@ -28,6 +28,7 @@ _NAMES = {
     "Run": "runs",
     "mmd2": "mmd",
     "mmd_test": "mmd",
+    "witness": "mmd",
     "diagnose": "diagnostics",
     "lps": "predictability",
     "independence": "independence_table",
@@ -69,7 +70,7 @@ if TYPE_CHECKING:
     from sculptlab.datasets import load
     from sculptlab.diagnostics import diagnose
     from sculptlab.independence_table import independence
-    from sculptlab.mmd import mmd2, mmd_test
+    from sculptlab.mmd import mmd2, mmd_test, witness
     from sculptlab.predictability import lps
     from sculptlab.profiles import budget
     from sculptlab.runs import Run

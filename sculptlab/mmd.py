@@ -1,15 +1,20 @@
-"""Maximum mean discrepancy: how far two clouds of codes are apart, and whether that is more than chance."""
+"""Maximum mean discrepancy: how far two clouds of codes are apart, where, and whether that is more than chance."""
 
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from sculptlab.kernels import IMQ, Kernel, squared_distances
-from sculptlab.validation import choice, codes, whole
+from sculptlab.discrepancy import discrepancies
+from sculptlab.kernel import Kernel, pair_of_codes, squared_distances
+from sculptlab.kernels import IMQ
+from sculptlab.tiles import marked_sums, precise
+from sculptlab.validation import as_tensor, choice, codes, whole
 
-BLOCK = 128  # rows of a kernel matrix at a time: what a processor's cache holds is several times faster than the whole
+VIEWS = ("joint", "marginal", "pairs")
+POINTS = 256  # of a witness function at a time
 
 
 @dataclass(frozen=True)
@@ -21,7 +26,14 @@ class MMDTest:
     null: np.ndarray = field(repr=False)
 
 
-def mmd2(x: Any, y: Any, kernel: Kernel | None = None, estimator: str = "unbiased") -> torch.Tensor:
+def mmd2(
+    x: Any,
+    y: Any,
+    kernel: Kernel | None = None,
+    estimator: str = "unbiased",
+    views: str = "joint",
+    reduction: str = "mean",
+) -> torch.Tensor:
     """The squared maximum mean discrepancy of `x` (n, d) from the target `y` (m, d), a 0-d tensor differentiable in
     both.
 
@@ -29,45 +41,88 @@ def mmd2(x: Any, y: Any, kernel: Kernel | None = None, estimator: str = "unbiase
     is negative about half the time when the two distributions agree; "biased" keeps them and is never negative. An open
     width of `kernel` (default `IMQ()`) is set by `y` and held constant for the gradient; `kernel.fit(prior)` sets it
     once and for all.
-    Raises ValueError for shapes that differ, values that are not finite, fewer than two rows. Source: Gretton et al.
-    2012, JMLR 13.
+
+    `views` says what is compared: all dimensions at once ("joint"); each alone ("marginal"), which sees the shape of
+    every single dimension; each two ("pairs"), which sees what depends on what. With many dimensions the joint kernel
+    sees neither. `reduction` makes one number of the d single or d (d - 1) / 2 double views: their "mean"; their "max",
+    the worst view, which sees one in hundreds where the mean drowns it, and has a gradient in that view alone; "none"
+    gives them all, (v,), the pairs in the order of `itertools.combinations`. A width left open is then set for one or
+    two dimensions, each in units of its standard deviation in `y`; a width given is used as it is.
+
+    Exact, and so is the gradient, found in the same pass over tiles of the kernel matrices: memory is O((n + m) d), and
+    O((n + m) d^2) for pairs. A second derivative is computed from whole matrices, O((n + m)^2).
+    Raises ValueError for shapes or devices that differ, values that are not finite, fewer than two rows (one if
+    "biased"), TypeError for tensors of integers. Source: Gretton et al. 2012, JMLR 13.
 
     >>> round(mmd2([[0.0], [1.0]], [[3.0], [4.0]], RBF(bandwidth=1.0), "biased").item(), 4)
-    1.5417
+    1.5276
     """
     choice("estimator", estimator, ("unbiased", "biased"))
-    x, y, kernel = _prepared(x, y, kernel)
-    kernel = kernel.fit(y)
-    within_x = _mean_within(kernel.of(squared_distances(x, x)), estimator)
-    within_y = _mean_within(kernel.of(squared_distances(y, y)), estimator)
-    return within_x + within_y - 2 * kernel.of(squared_distances(x, y)).mean()
+    choice("views", views, VIEWS)
+    choice("reduction", reduction, ("mean", "max", "none"))
+    unbiased = estimator == "unbiased"
+    x, y = pair_of_codes(x, y, rows=2 if unbiased else 1)
+    x, y, kernel = _viewed(x, y, _checked(kernel), views)
+    if reduction == "max" and len(x) > 1:
+        worst = discrepancies(x.detach(), y.detach(), kernel, unbiased).argmax()
+        x, y = x[worst][None], y[worst][None]
+    values = discrepancies(x, y, kernel, unbiased)
+    return values if reduction == "none" and views != "joint" else values.mean()
+
+
+def witness(x: Any, y: Any, points: Any, kernel: Kernel | None = None) -> Any:
+    """Where `x` (n, d) and `y` (m, d) differ: f(p) = mean_i k(x_i, p) - mean_j k(y_j, p) at `points` (q, d), as (q,).
+
+    Positive where there is more of `x`, negative where there is more of `y`; of all functions of the kernel's space it
+    tells the two apart best, and mean f(x) - mean f(y) is the biased MMD^2. An open width of `kernel` (default `IMQ()`)
+    is set by `y`. A tensor of points gives a tensor, differentiable in all three; else an array.
+    Raises ValueError as `mmd2` does. Source: Gretton et al. 2012, JMLR 13, section 2.3.
+    """
+    x, y = pair_of_codes(x, y)
+    place = points if isinstance(points, torch.Tensor) else as_tensor("points", points).to(x.device)
+    if place.device != x.device:
+        raise ValueError(f"points must be on the device of x and y, {x.device}, got {place.device}")
+    at = codes("points", place, dim=x.shape[1], rows=1).to(x.dtype)
+    kernel = _checked(kernel).fit(y)
+    with torch.autocast(x.device.type, enabled=False):
+        x, y, at = precise(kernel, x, y, at)
+        values = [
+            kernel.of(squared_distances(block, x)).mean(1) - kernel.of(squared_distances(block, y)).mean(1)
+            for block in at.split(POINTS)
+        ]
+    found = torch.cat(values)
+    if isinstance(points, torch.Tensor):
+        return found.to(points.dtype) if points.is_floating_point() else found.float()
+    return found.detach().cpu().numpy()
 
 
 def mmd_test(x: Any, y: Any, kernel: Kernel | None = None, permutations: int = 200, seed: int = 0) -> MMDTest:
     """Do `x` (n, d) and `y` (m, d) come from one distribution? The unbiased MMD^2 against that of reshuffled labels.
 
     p = (1 + #{null >= statistic}) / (1 + permutations), never 0. Every permutation reads the one kernel matrix of the
-    pooled rows, all by one matrix product, a block of its rows at a time. The level is exact for a kernel of given
-    width or fitted to the prior; with the default, whose width is set by `y`, it is so up to the noise of that width.
+    pooled rows, all by one matrix product, a tile of it at a time and each pair of rows once. The level is exact for a
+    kernel of given width or fitted to the prior; with the default, whose width is set by `y`, it is so up to the noise
+    of that width.
     Raises ValueError as `mmd2` does, and for values whose squares leave the floating type.
     """
     permutations = whole("permutations", permutations)
     generator = torch.Generator().manual_seed(whole("seed", seed, least=0))
-    x, y, kernel = _prepared(x, y, kernel)
+    x, y = pair_of_codes(x, y, rows=2)
+    kernel = _checked(kernel)
     _in_reach("x", x)
     _in_reach("y", y)
     kernel = kernel.fit(y)
     n, m = len(x), len(y)
     pooled = torch.cat([x, y]).detach()
-    # column 0 marks the true x, the last one every row, those between n rows at random
+    # column 0 marks the true x, those after it n rows at random
     ranks = torch.rand(permutations, n + m, generator=generator).argsort(dim=1).T.to(x.device)
-    truth, everyone = torch.arange(n + m, device=x.device)[:, None] < n, torch.ones_like(ranks[:, :1], dtype=torch.bool)
-    marks = torch.cat([truth, ranks < n, everyone], dim=1)
-    sums = _without_diagonal(kernel, pooled, marks)
-    marks, to_x, to_all = marks[:, :-1], sums[:, :-1], sums[:, -1:]
-    within_x = (marks * to_x).sum(0)
-    across = (marks * (to_all - to_x)).sum(0)
-    within_y = to_all.sum() - within_x - 2 * across
+    truth = torch.arange(n + m, device=x.device)[:, None] < n
+    marks = torch.cat([truth, ranks < n], dim=1)
+    with torch.autocast(x.device.type, enabled=False):
+        (points,) = precise(kernel, pooled)
+        sums = marked_sums(points, kernel, marks)
+    within_x, across = sums.inside, sums.touching - sums.inside
+    within_y = sums.total - within_x - 2 * across
     values = (within_x / (n * (n - 1)) + within_y / (m * (m - 1)) - 2 * across / (n * m)).cpu().numpy()
     if not np.isfinite(values).all():
         raise ValueError(f"kernel must give finite values on x and y, got NaN or infinite ones from {kernel!r}")
@@ -77,36 +132,37 @@ def mmd_test(x: Any, y: Any, kernel: Kernel | None = None, permutations: int = 2
     return MMDTest(float(statistic), float((1 + reached.sum()) / (1 + permutations)), null)
 
 
-def _without_diagonal(kernel: Kernel, points: torch.Tensor, marks: torch.Tensor) -> torch.Tensor:
-    """K @ marks in float64 for the points' kernel matrix K with a zero diagonal, of which a few rows are held at a time."""
-    weights = marks.to(points.dtype)
-    products = []
-    for start in range(0, len(points), BLOCK):
-        block = kernel.of(squared_distances(points[start : start + BLOCK], points))
-        block.diagonal(start).fill_(0)
-        products.append((block @ weights).double())
-    return torch.cat(products)
+def _viewed(x: Tensor, y: Tensor, kernel: Kernel, views: str) -> tuple[Tensor, Tensor, Kernel]:
+    """The rows as (v, n, p), one p-dimensional cloud to a view, and the kernel with its width set for them."""
+    if views == "joint":
+        return x[None], y[None], kernel.fit(y)
+    if views == "pairs" and x.shape[1] < 2:
+        raise ValueError("views='pairs' needs x and y of at least 2 columns, got 1")
+    spread = y.detach().std(dim=0) if len(y) > 1 else torch.ones_like(y[0])
+    spread = torch.where(spread > 0, spread, 1)
+    centred = (y.detach() - y.detach().mean(dim=0)) / spread
+    fitted = kernel.fit(_columns(centred, views).transpose(0, 1).flatten(0, 1))
+    if fitted is not kernel:
+        x, y = x / spread, y / spread
+    return _columns(x, views), _columns(y, views), fitted
 
 
-def _prepared(x: Any, y: Any, kernel: Kernel | None) -> tuple[torch.Tensor, torch.Tensor, Kernel]:
-    x = codes("x", x)
-    y = codes("y", y, dim=x.shape[1])
+def _columns(rows: Tensor, views: str) -> Tensor:
+    """(v, n, p): each column of `rows` (n, d), or each two of them."""
+    if views == "marginal":
+        return rows.T[:, :, None]
+    return rows.T[torch.combinations(torch.arange(rows.shape[1], device=rows.device))].mT
+
+
+def _checked(kernel: Kernel | None) -> Kernel:
     kernel = IMQ() if kernel is None else kernel
     if not isinstance(kernel, Kernel):
         raise TypeError(f"kernel must be a Kernel such as IMQ() or RBF(1.0), got {kernel!r}")
-    dtype = torch.promote_types(x.dtype, y.dtype)
-    return x.to(dtype), y.to(x.device, dtype), kernel
+    return kernel
 
 
-def _in_reach(name: str, rows: torch.Tensor) -> None:
+def _in_reach(name: str, rows: Tensor) -> None:
     """Refuse what would leave the floating type when squared, summed over dimensions and scaled."""
     size, largest = rows.abs().max().item(), 0.01 * (torch.finfo(rows.dtype).max / rows.shape[1]) ** 0.5
     if size > largest:
         raise ValueError(f"{name} must stay within {largest:.1g} to have squared distances in {rows.dtype}, got {size:.3g}")
-
-
-def _mean_within(matrix: torch.Tensor, estimator: str) -> torch.Tensor:
-    n = len(matrix)
-    if estimator == "biased":
-        return matrix.mean()
-    return (matrix.sum() - matrix.diagonal().sum()) / (n * (n - 1))

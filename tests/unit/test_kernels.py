@@ -5,16 +5,29 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sculptlab.kernels import IMQ, RBF, Energy, squared_distances
+from sculptlab.kernels import IMQ, RBF, Energy, Laplace, RationalQuadratic, Scales, squared_distances
 from sculptlab.priors import Gaussian, Uniform
 
 X = torch.tensor([[0.0, 0.0], [3.0, 4.0]])
+EVERY = (
+    RBF(0.7),
+    RationalQuadratic(0.7, alpha=2.0),
+    Laplace(0.8),
+    IMQ(base=1.3),
+    Energy(),
+    Scales(RBF(1.0)),
+    RBF(1.0) + Energy(),
+)
 
 
 def test_the_formulas_at_distance_five():
     assert RBF(5.0)(X, X)[0, 1].item() == pytest.approx(2.718281828**-0.5)
     assert IMQ(scales=(0.5, 1.0), base=25.0)(X, X)[0, 1].item() == pytest.approx(12.5 / 37.5 + 0.5)
     assert Energy()(X, X)[0, 1].item() == pytest.approx(-5.0)
+    assert Laplace(2.5)(X, X)[0, 1].item() == pytest.approx(2.718281828**-2)
+    assert RationalQuadratic(5.0, alpha=0.5)(X, X)[0, 1].item() == pytest.approx(2**-0.5)
+    assert Scales(RBF(5.0), (1.0, 0.5))(X, X)[0, 1].item() == pytest.approx(2.718281828**-0.5 + 2.718281828**-2)
+    assert (RBF(5.0) + Energy())(X, X)[0, 1].item() == pytest.approx(2.718281828**-0.5 - 5)
 
 
 def test_a_kernel_of_coinciding_points_is_its_peak():
@@ -55,14 +68,14 @@ def test_distances_far_from_the_origin_are_right_in_float32():
     assert (squared_distances(there, there) - exact).abs().max() < 1e-4
 
 
-@pytest.mark.parametrize("kernel", [RBF(1.0), IMQ(base=1.0), Energy()])
+@pytest.mark.parametrize("kernel", EVERY)
 def test_the_gradient_is_finite_on_identical_points(kernel):
     x = torch.ones(4, 2, requires_grad=True)
     kernel(x, torch.ones(3, 2)).sum().backward()
     assert torch.isfinite(x.grad).all()
 
 
-@pytest.mark.parametrize("kernel", [RBF(0.7), IMQ(base=1.3), Energy()])
+@pytest.mark.parametrize("kernel", EVERY)
 def test_the_gradient_is_the_difference_quotient(kernel):
     g = torch.Generator().manual_seed(1)
     x, y = torch.randn(3, 2, generator=g).double().requires_grad_(), torch.randn(4, 2, generator=g).double()
@@ -75,7 +88,7 @@ def test_every_kernel_is_symmetric_and_positive_definite_on_centred_weights(seed
     g = torch.Generator().manual_seed(seed)
     x, weights = torch.randn(n, d, generator=g).double(), torch.randn(n, generator=g).double()
     weights -= weights.mean()
-    for kernel in (RBF(1.0), IMQ(base=1.0), Energy()):
+    for kernel in EVERY:
         matrix = kernel.of(squared_distances(x, x))
         assert torch.allclose(matrix, matrix.T, atol=1e-12)
         assert weights @ matrix @ weights >= -1e-9

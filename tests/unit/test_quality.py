@@ -21,10 +21,11 @@ LONGEST_CELL = 15
 # Imports only go down, lazy ones too; on one floor those at the top of the modules make no circle.
 FLOORS = {
     0: "claims folders lookout palette profiles sources threads validation",
-    1: "backdrop checksums datasets downloads figures kernels mirrors mixing plots priors readers reference_codes "
+    1: "backdrop checksums datasets downloads figures kernel kernels mirrors mixing plots priors readers reference_codes "
     "reference_truths results sprites",
-    2: "autoencoders cross_fitting dependence diagnostics divergences factor_information factor_predictors factor_rows "
-    "factor_scores factor_votes factors independence_table linear_prediction mmd network_prediction predictability",
+    2: "autoencoders cross_fitting dependence diagnostics discrepancy divergences factor_information factor_predictors "
+    "factor_rows factor_scores factor_votes factors independence_table linear_prediction mmd network_prediction predictability "
+    "tiles",
     3: "objective objectives",
     4: "checkpoints runs training",
     5: "score_plots score_studies studies study_plots",
