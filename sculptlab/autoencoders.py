@@ -93,7 +93,7 @@ def build_autoencoder(
     dim          number of latents.
     stochastic   the encoder yields a mean and a log-variance, as the KL objectives need.
     width        hidden units of "mlp" (256), channels of the first layer of "conv" (32) and "residual" (32).
-    output       "sigmoid" for images in [0, 1], "linear" for data of any range.
+    output       "sigmoid" for images in [0, 1], "linear" for data of any sign, best brought to variance 1.
     Raises ValueError for an unknown kind, or an image_shape that the kind does not take.
     """
     choice("kind", kind, KINDS)

@@ -168,7 +168,7 @@ def check_blind_spot(answer: Callable[[], Any]) -> Feedback:
         found = lps(z, regressor, permutations=0)
         if not found.score < 0.02:
             seen = f"LPS of means is {found.score:.3f} with regressor={regressor!r}"
-            return Feedback(False, f"{seen}: given one latent, the other must be as often above its mean as below")
+            return Feedback(False, f"{seen}: given one latent, the other must have the same mean everywhere")
     bits = lps(z, target="distribution", permutations=0).score
     if not bits > 0.2:
         return Feedback(
@@ -195,6 +195,8 @@ def check_puzzle(answer: Callable[[torch.Tensor], Any]) -> Feedback:
         chosen = {int(i) for i in given}
     except Exception as error:
         return Feedback(False, f"it should return two whole numbers, such as (0, 3); {type(error).__name__}: {error}")
+    if not chosen <= set(range(5)):
+        return Feedback(False, f"the five dimensions are numbered 0 to 4, you named {sorted(chosen)}")
     if len(chosen) != 2:
         return Feedback(False, f"two dimensions depend on each other, you named {sorted(chosen)}")
     if chosen != {1, 4}:

@@ -145,7 +145,9 @@ def checked(regressor: Any, target: str) -> None:
     legal = f"one of {list(REGRESSORS)} or a scikit-learn estimator"
     if isinstance(regressor, str):
         raise ValueError(f"regressor must be {legal}, got {regressor!r}")
-    if isinstance(regressor, type) or not (hasattr(regressor, "fit") and hasattr(regressor, "get_params")):
+    if isinstance(regressor, type):
+        raise TypeError(f"regressor must be {legal}, got the class {regressor.__name__}: call it, {regressor.__name__}()")
+    if not (hasattr(regressor, "fit") and hasattr(regressor, "get_params")):
         raise TypeError(f"regressor must be {legal}, got {regressor!r}")
     if target == "distribution" and not (is_classifier(regressor) and hasattr(regressor, "predict_proba")):
         raise ValueError(f"regressor must be a classifier with predict_proba for target='distribution', got {regressor!r}")

@@ -107,9 +107,9 @@ def independence(z: Any, *, regressor: str = "mlp", permutations: int = 19, max_
     """Are the dimensions of `z` (n, d) independent? Six measures, each with its floor and p-value.
 
     LPS of means, of squares and of the distribution by `regressor` ("mlp", "linear" or "boosting"), as in `lps`, on all
-    rows; the squared distance
-    correlation and the normalised HSIC of each dimension with all others jointly, averaged over the live ones, on at most
-    `max_rows` rows drawn by `seed`, for their work grows with the square; and the Gaussian total correlation.
+    rows; the squared distance correlation and the normalised HSIC of each dimension with all others jointly, averaged over
+    the live ones, on at most `max_rows` rows drawn by `seed`, for their work grows with the square; and the Gaussian total
+    correlation.
     Each is computed anew on `permutations` copies whose columns are permuted independently of each other: these are
     independent, with the same marginals. p = (1 + #{copy >= value}) / (1 + permutations) is exact for independent rows.
     Nothing cheaper is: each z_i permuted against unpermuted others spreads the average too little, and was measured to

@@ -83,7 +83,7 @@ class Predictability:
         for i in self.dead:
             ax.text(i, 0, "dead", rotation=90, ha="center", va="bottom", fontsize=8, color=TEXT)
         ax.axhline(0, color=TEXT, linewidth=0.8)
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.xaxis.set_major_locator(MaxNLocator(nbins=20, integer=True))
         ax.legend(fontsize=8, frameon=False, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.18))
         style(ax, title=self._title(), x="latent", y=self.unit)
         return ax if picture is None else picture

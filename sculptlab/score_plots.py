@@ -138,7 +138,7 @@ def sensitivity(frame: pd.DataFrame, codes: str, *, title: str | None = None) ->
         ax.plot(truth.index, truth, color=TEXT, linestyle=":", linewidth=1.5, label="truth")
         ax.axhline(0, color=TEXT, linewidth=0.6)
         _whole_ticks(ax, rows["value"])
-        style(ax, x=MOVED[knob], y="held-out R² of those that depend")
+        style(ax, x=MOVED[knob], y="held-out R²")
     axes[0, 0].legend(fontsize=8, frameon=False)
     return picture
 

@@ -1,7 +1,7 @@
 """What every public function checks at its border; each message names the argument, the legal set and what came."""
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -49,6 +49,8 @@ def as_tensor(name: str, value: Any) -> torch.Tensor:
         if value.layout != torch.strided:
             raise TypeError(f"{name} must be a dense tensor, got layout {value.layout}; use .to_dense()")
         return value
+    if isinstance(value, Mapping):
+        raise TypeError(f"{name} must be one array, got a mapping of {list(value)}: choose one of them")
     if np.ma.is_masked(value):
         raise ValueError(f"{name} has masked values: drop those rows or fill them in")
     array = np.asarray(value)
@@ -83,7 +85,8 @@ def codes(name: str, value: Any, *, dim: int | None = None, rows: int = 2) -> to
     if tensor.dtype not in (torch.float32, torch.float64):
         tensor = tensor.double() if _beyond_single(tensor) else tensor.float()
     if tensor.ndim != 2:
-        raise ValueError(f"{name} must have shape (n, d), samples first; got {tuple(tensor.shape)}")
+        one = f" (a single column is {name}[:, None])" if tensor.ndim == 1 else ""
+        raise ValueError(f"{name} must have shape (n, d), samples first; got {tuple(tensor.shape)}{one}")
     if tensor.shape[0] < rows or tensor.shape[1] < 1:
         raise ValueError(f"{name} must have at least {rows} row(s) and 1 column, got {tuple(tensor.shape)}")
     if dim is not None and tensor.shape[1] != dim:

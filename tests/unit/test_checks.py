@@ -76,6 +76,7 @@ def test_the_right_answer_passes(check, answer):
         (checks.check_puzzle, lambda z: ..., "returns nothing yet"),
         (checks.check_puzzle, lambda z: 3, "two whole numbers"),
         (checks.check_puzzle, lambda z: (0, 1, 2), "you named [0, 1, 2]"),
+        (checks.check_puzzle, lambda z: (2, 5), "numbered 0 to 4"),
         (checks.check_puzzle, lambda z: (0, 1), "which target"),
         (checks.check_same_sum, lambda: None, "returns nothing yet"),
         (checks.check_same_sum, lambda: 3, "two tensors"),

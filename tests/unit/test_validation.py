@@ -88,6 +88,8 @@ def test_a_mixed_frame_is_read():
     ("value", "error", "message"),
     [
         (np.ma.MaskedArray([[1.0, 2], [3, 4]], mask=[[0, 1], [0, 0]]), ValueError, "z has masked values"),
+        ({"means": [[1, 2]], "samples": [[1, 2]]}, TypeError, r"got a mapping of \['means', 'samples'\]: choose one"),
+        ([1.0, 2.0], ValueError, r"z\[:, None\]"),
         (torch.eye(3).to_sparse(), TypeError, "z must be a dense tensor"),
         (pd.DataFrame({"a": [1, None], "b": [2, 4]}, dtype="Int64"), ValueError, "z has 1 value"),
         (pd.DataFrame({"a": ["x", "y"]}), TypeError, "z must be real numbers"),
