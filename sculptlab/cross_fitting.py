@@ -25,7 +25,8 @@ FOLDS = 2
 ROUNDING = 1e-6  # bits: what the logarithms of one and the same prediction differ by
 SEEDS = 2**31  # scikit-learn takes no larger seed
 SMALL = 5_000_000  # numbers in z below which more threads gain little, and lose much where other work shares the cores
-FEWEST_OF_A_CLASS, FEW_ROUNDS = 10, 10
+FEWEST_OF_A_CLASS = 10  # rows; of fewer none can be spared to stop by, and the trees stop after
+FEW_ROUNDS = 10
 BOOSTING = {"max_iter": 300, "early_stopping": True, "validation_fraction": 0.2, "n_iter_no_change": 5, "max_leaf_nodes": 15}
 
 
@@ -40,7 +41,7 @@ class _Boosting(BaseEstimator):
         if len(np.unique(y)) == 1:
             return DummyClassifier().fit(x, y)
         few = counts[counts > 0].min() < FEWEST_OF_A_CLASS
-        options = {"max_iter": FEW_ROUNDS, "early_stopping": False, "max_leaf_nodes": 15} if few else BOOSTING
+        options = BOOSTING | ({"max_iter": FEW_ROUNDS, "early_stopping": False} if few else {})
         return HistGradientBoostingClassifier(**options, random_state=self.random_state).fit(x, y)
 
 

@@ -73,6 +73,14 @@ def gaussian_total_correlation(z: Any) -> float:
     return total_correlation(data[:, ~constant])
 
 
+def permuted_columns(columns: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Columns (n, d), each in an order of its own: independent of each other, with the same marginals."""
+    shuffled = columns.clone()
+    for i in range(columns.shape[1]):
+        shuffled[:, i] = columns[torch.randperm(len(columns), generator=generator).to(columns.device), i]
+    return shuffled
+
+
 def distance_correlations(data: torch.Tensor) -> torch.Tensor:
     """`distance_correlation_to_rest` of columns (n, d) that are standardised already."""
     return _to_rest(data, lambda own, rest: (own.sqrt_(), rest.sqrt_()))

@@ -228,8 +228,6 @@ def _ranks(column: np.ndarray) -> np.ndarray:
 
 def _numbers(name: str, value: Any) -> np.ndarray:
     """Checked rows in float64: single precision would merge large whole numbers."""
-    if isinstance(value, pd.DataFrame) and all(pd.api.types.is_numeric_dtype(kind) for kind in value.dtypes):
-        value = value.to_numpy(dtype=float, na_value=np.nan)
     tensor = as_tensor(name, value)
     found = checked(name, tensor if tensor.is_complex() else tensor.detach().cpu().double(), rows=FEWEST_ROWS).numpy()
     if np.abs(found).max() > LARGEST:

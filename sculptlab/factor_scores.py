@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from sculptlab.factor_rows import Rows
+from sculptlab.threads import one_thread
 
 
 class Measured(NamedTuple):
@@ -118,7 +118,7 @@ def scored(
     """`measure` of the rows and, if `baselines`, of perfect codes and of noise; `filler` and `numbers` as in `Rows.perfect`."""
     if not isinstance(baselines, bool):
         raise TypeError(f"baselines must be True or False, got {baselines!r}")
-    with threadpool_limits(limits=1):  # many small fits: a team of threads costs more than it brings
+    with one_thread():
         found = measure(rows)
         perfect = measure(rows.perfect(seed, filler, numbers=numbers)).parts if baselines else None
         noise = measure(rows.noise(seed)).parts if baselines else None

@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 
 from sculptlab.cross_fitting import REGRESSORS
-from sculptlab.dependence import distance_correlations, drawn, hsics, standardised, total_correlation
+from sculptlab.dependence import distance_correlations, drawn, hsics, permuted_columns, standardised, total_correlation
 from sculptlab.palette import BAD, GOOD, PRIOR, TEXT, Picture, panels, style
 from sculptlab.predictability import lps
 from sculptlab.threads import one_thread
@@ -144,11 +144,7 @@ def independence(z: Any, *, regressor: str = "mlp", permutations: int = 19, max_
 def _permuted(measure: Callable[[torch.Tensor], float], data: torch.Tensor, permutations: int, seed: int) -> np.ndarray:
     """The measure of copies whose columns are permuted, each by itself."""
     generator = torch.Generator().manual_seed(seed + 1)
-    values = []
-    for _ in range(permutations):
-        orders = [torch.randperm(len(data), generator=generator).to(data.device) for _ in data.T]
-        values.append(measure(torch.stack([column[order] for column, order in zip(data.T, orders, strict=True)], 1)))
-    return np.array(values)
+    return np.array([measure(permuted_columns(data, generator)) for _ in range(permutations)])
 
 
 def _p_value(value: float, null: np.ndarray) -> float:

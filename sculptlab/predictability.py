@@ -10,6 +10,7 @@ import torch
 from matplotlib.ticker import MaxNLocator
 
 from sculptlab.cross_fitting import FOLDS, TARGETS, Loss, Predictor, checked
+from sculptlab.dependence import permuted_columns
 from sculptlab.palette import CODES, PRIOR, TEXT, Picture, panels, style
 from sculptlab.validation import choice, codes, whole
 
@@ -176,7 +177,7 @@ def lps(
     _warn_of_repeats(columns)
     found = _losses(predictor, columns, seed)
     generator = torch.Generator().manual_seed(seed)
-    permuted = [_losses(predictor, _permuted(columns, generator), seed + 1 + j).raw() for j in range(permutations)]
+    permuted = [_losses(predictor, permuted_columns(columns, generator), seed + 1 + j).raw() for j in range(permutations)]
     null_raw = np.stack(permuted) if permuted else np.empty((0, len(live)))
     resampled = _resampled(found, seed)
     score, null, scores = (_score(raw) for raw in (found.raw(), null_raw, resampled))
@@ -214,13 +215,13 @@ def _standardised(z: torch.Tensor) -> tuple[torch.Tensor, list[int]]:
 
 def _warn_of_repeats(columns: torch.Tensor) -> None:
     """Warn where rows occur more than once although some column alone tells rows apart: a table repeated, not ties."""
-    n = len(columns)
+    n, dim = columns.shape
     distinct = [len(torch.unique(column)) for column in columns.T]
-    if not distinct or max(distinct) > 0.99 * n:
+    if dim < 2 or max(distinct) > 0.99 * n:  # of a column alone, ties and repeats are the same
         return
     telling = columns[:, int(np.argmax(distinct))]
     # were the ties that column's own, rows that share its value would differ elsewhere
-    together = torch.stack([telling, columns @ torch.linspace(1, 2, columns.shape[1]).to(columns)], 1)
+    together = torch.stack([telling, columns @ torch.linspace(1, 2, dim).to(columns)], 1)
     if len(torch.unique(together, dim=0)) == max(distinct) > n / 50:
         warnings.warn(
             f"z has {1 - max(distinct) / n:.0%} repeated rows: a row is then predicted by a model that saw its copy, which looks "
@@ -234,14 +235,6 @@ def _losses(predictor: Predictor, columns: torch.Tensor, seed: int) -> Loss:
         return predictor.losses(columns, seed)
     nothing = np.zeros(tuple(columns.shape))  # a column alone: its best prediction is the blank one
     return Loss(nothing, nothing, in_bits=False)
-
-
-def _permuted(columns: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Each column in an order of its own: independent columns with the same marginals."""
-    shuffled = columns.clone()
-    for i in range(columns.shape[1]):
-        shuffled[:, i] = columns[torch.randperm(len(columns), generator=generator).to(columns.device), i]
-    return shuffled
 
 
 def _resampled(found: Loss, seed: int) -> np.ndarray:

@@ -53,11 +53,11 @@ def score(z: Tensor, *, permutations: int = 4, seed: int = 0, lines: Iterable[st
         result = lps(z, regressor, target, permutations=permutations, seed=seed)
         found |= {name: result.score, f"{name}_floor": result.floor}
     live = z.std(0) >= DEAD_BELOW
-    few = not live.all() and int(live.sum()) >= 2
-    found["dead"] = int((~live).sum())
-    found["alive"] = (
-        lps(z[:, live], permutations=0, seed=seed).score if few else found.get("mlp", np.nan) if live.all() else np.nan
-    )
+    found |= {"dead": int((~live).sum()), "alive": np.nan}
+    if live.all():
+        found["alive"] = found.get("mlp", np.nan)
+    elif live.sum() >= 2:
+        found["alive"] = lps(z[:, live], permutations=0, seed=seed).score
     return found
 
 

@@ -295,6 +295,7 @@ def test_ties_are_no_repeats():
     for z in (rng.integers(0, 2, (500, 3)), rng.integers(0, 40, (500, 2)), np.maximum(rng.normal(size=(500, 3)), 0)):
         lps(z, "linear", permutations=0)
     lps(np.column_stack([rng.integers(0, 250, 500), rng.normal(size=500)]), "linear", permutations=0)
+    lps(np.column_stack([rng.integers(0, 250, 500), np.ones(500)]), "linear", permutations=0)
 
 
 @pytest.mark.parametrize("regressor", REGRESSORS)
