@@ -16,8 +16,9 @@ __version__ = "0.1.0"
 
 _MODULES = (
     "autoencoders", "checks", "claims", "datasets", "dependence", "diagnostics", "divergences", "factors", "figures", "kernels",
-    "mixing", "mmd", "objectives", "plots", "predictability", "priors", "profiles", "reference_codes", "results", "sprites",
-    "score_plots", "score_studies", "studies", "study_plots", "training", "widgets",
+    "mixing", "mmd", "mmd_plots", "objectives", "particles", "plots", "power_studies", "predictability", "principal", "priors",
+    "profiles", "reference_codes", "results", "score_plots", "score_studies", "sculpting_plots", "sculpting_studies", "sprites",
+    "studies", "study_plots", "training", "weights", "widgets",
 )  # fmt: skip
 _NAMES = {
     "load": "datasets",
@@ -33,6 +34,7 @@ _NAMES = {
     "lps": "predictability",
     "independence": "independence_table",
     "claim": "claims",
+    "find_weight": "weights",
 }
 __all__ = ["__version__", *_MODULES, *_NAMES]
 
@@ -50,19 +52,26 @@ if TYPE_CHECKING:
         kernels,
         mixing,
         mmd,
+        mmd_plots,
         objectives,
+        particles,
         plots,
+        power_studies,
         predictability,
+        principal,
         priors,
         profiles,
         reference_codes,
         results,
         score_plots,
         score_studies,
+        sculpting_plots,
+        sculpting_studies,
         sprites,
         studies,
         study_plots,
         training,
+        weights,
         widgets,
     )
     from sculptlab.autoencoders import build_autoencoder
@@ -75,6 +84,7 @@ if TYPE_CHECKING:
     from sculptlab.profiles import budget
     from sculptlab.runs import Run
     from sculptlab.training import fit, steps
+    from sculptlab.weights import find_weight
 
 
 def __getattr__(name: str) -> Any:

@@ -2,10 +2,13 @@
 
 import os
 import tempfile
+import zlib
 from pathlib import Path
 from typing import Any
 
 import torch
+
+BEFORE = {"precision": "float32", "compile": False}  # of checkpoints older than the setting
 
 
 def write_checkpoint(path: Path, content: dict[str, Any]) -> None:
@@ -36,7 +39,7 @@ def read_checkpoint(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
     """The content at `path`, if it was written under `settings`; else a ValueError that says what differs."""
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-        saved = dict(content["settings"])
+        saved = BEFORE | content["settings"]
     except Exception as error:
         raise ValueError(
             f"checkpoint {str(path)!r} cannot be read as a checkpoint of fit (damaged, or another file): name another file, "
@@ -53,6 +56,11 @@ def read_checkpoint(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
             "it was left as it is: name another file"
         )
     return content
+
+
+def fingerprint(images: torch.Tensor) -> int:
+    """A number that other images hardly share: CRC-32 of their bytes."""
+    return zlib.crc32(images.cpu().contiguous().numpy().data)
 
 
 def _brief(value: Any) -> str:

@@ -1,62 +1,17 @@
 """Checks of the exercises: each runs the reader's answer and, where it is wrong, names the likely slip."""
 
-import html
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
 from sculptlab.autoencoders import Posterior
-from sculptlab.claims import BROKEN, HOLDS
 from sculptlab.divergences import kl_to_standard_normal
+from sculptlab.feedback import Feedback, judge
+from sculptlab.mmd_checks import check_bandwidth, check_blind_kernel, check_culprits, check_mmd2, ripples, suspects  # noqa: F401
 from sculptlab.predictability import lps
-
-
-@dataclass(frozen=True)
-class Feedback:
-    """What a check says to the reader: passed or not, and why; a stub that is not filled in does not stop the page."""
-
-    passed: bool
-    message: str
-
-    def __str__(self) -> str:
-        return f"{'✓ right' if self.passed else '✗ not yet'}: {self.message}"
-
-    def __repr__(self) -> str:
-        return str(self)
-
-    def _repr_html_(self) -> str:
-        return f'<div style="color:{HOLDS if self.passed else BROKEN}"><b>{html.escape(str(self))}</b></div>'
-
-
-def _run(answer: Callable[..., Any], *arguments: Any) -> Any:
-    """The learner's value, as a float64 array, or None if there is none yet."""
-    value = answer(*arguments)
-    return None if value is None or value is Ellipsis else np.asarray(torch.as_tensor(value).detach(), dtype=float)
-
-
-def _judge(
-    answer: Callable[..., Any], arguments: tuple[Any, ...], right: np.ndarray, slips: dict[str, np.ndarray], praise: str
-) -> Feedback:
-    """Compare an answer with the right value, and where it is wrong with the values that the usual slips give."""
-    try:
-        value = _run(answer, *arguments)
-    except Exception as error:
-        return Feedback(False, f"your code raised {type(error).__name__}: {error}")
-    if value is None:
-        return Feedback(False, "the function returns nothing yet: fill in the line with the dots")
-    if value.shape != right.shape:
-        return Feedback(
-            False, f"the shape should be {right.shape}, yours is {value.shape}: over which axis do you sum or average?"
-        )
-    if np.allclose(value, right, rtol=1e-4, atol=1e-6):
-        return Feedback(True, praise)
-    for slip, wrong in slips.items():
-        if wrong.shape == value.shape and np.allclose(value, wrong, rtol=1e-4, atol=1e-6):
-            return Feedback(False, slip)
-    return Feedback(False, f"expected about {np.round(right.ravel()[:3], 4)}, got {np.round(value.ravel()[:3], 4)}")
+from sculptlab.sculpting_checks import check_game, check_mmd_objective  # noqa: F401
 
 
 def check_kl(answer: Callable[[torch.Tensor, torch.Tensor], Any]) -> Feedback:
@@ -75,7 +30,7 @@ def check_kl(answer: Callable[[torch.Tensor, torch.Tensor], Any]) -> Feedback:
         "std enters squared: the variance is std**2": (0.5 * (mean**2 + std - 2 * std.log() - 1).sum(1)).numpy().astype(float),
         "the sign is turned round: a divergence is never negative": -right,
     }
-    return _judge(answer, (mean, std), right, slips, "zero only where the mean is 0 and the std is 1, for every image")
+    return judge(answer, (mean, std), right, slips, "zero only where the mean is 0 and the std is 1, for every image")
 
 
 def check_aggregate_variance(answer: Callable[[torch.Tensor, torch.Tensor], Any]) -> Feedback:
@@ -93,7 +48,7 @@ def check_aggregate_variance(answer: Callable[[torch.Tensor, torch.Tensor], Any]
         + within,
     }
     praise = "spread of the means + mean of the variances: two very different latents can share this sum"
-    return _judge(answer, (mean, std), between + within, slips, praise)
+    return judge(answer, (mean, std), between + within, slips, praise)
 
 
 def check_same_sum(answer: Callable[[], Any]) -> Feedback:
@@ -155,7 +110,7 @@ def check_score(answer: Callable[[np.ndarray, np.ndarray], Any]) -> Feedback:
     }
     slips = {words: np.asarray(value) for words, value in slips.items()}
     praise = "free of units, 0 for what is no better than the mean, 1 for a dimension that the others give away"
-    return _judge(answer, (z, predicted), np.asarray(each.clip(0).mean()), slips, praise)
+    return judge(answer, (z, predicted), np.asarray(each.clip(0).mean()), slips, praise)
 
 
 def check_blind_spot(answer: Callable[[], Any]) -> Feedback:

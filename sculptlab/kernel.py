@@ -132,6 +132,9 @@ def pair_of_codes(x: Any, y: Any, rows: int = 1) -> tuple[torch.Tensor, torch.Te
     Arrays and lists follow the tensor they are paired with. Raises ValueError for two tensors on different devices,
     TypeError for tensors of integers, which have no gradient and are labels or indices more often than codes.
     """
+    for name, value in (("x", x), ("y", y)):
+        if isinstance(value, str | type) or (hasattr(value, "sample") and not hasattr(value, "__array__")):
+            raise TypeError(f"{name} must be rows (n, d), got {value!r}; of a prior pass draws: prior.sample(n)")
     tensors = [value for value in (x, y) if isinstance(value, torch.Tensor)]
     for name, value in (("x", x), ("y", y)):
         if isinstance(value, torch.Tensor) and not (value.is_floating_point() or value.is_complex()):

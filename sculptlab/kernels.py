@@ -19,10 +19,11 @@ from typing import Any, Self
 
 import torch
 
+from sculptlab.fusion import fuse, summed
 from sculptlab.kernel import Kernel, Sum, Term, samples_of, squared_distances, width_given, width_of, width_taken
 from sculptlab.validation import number
 
-__all__ = ["IMQ", "RBF", "Energy", "Kernel", "Laplace", "RationalQuadratic", "Scales", "Sum", "squared_distances"]
+__all__ = ["IMQ", "RBF", "Energy", "Kernel", "Laplace", "RationalQuadratic", "Scales", "Sum", "fuse", "squared_distances"]
 
 MEDIAN_ROWS = 1_000  # half a million pairs settle a median
 ROUNDING_ROOM = 0.01  # of a Laplace kernel's squared width: near 0 it bends, so that small distances matter more
@@ -181,7 +182,11 @@ class IMQ(Kernel):
         return total
 
     def terms(self, squared: torch.Tensor, scratch: torch.Tensor, slope: torch.Tensor | None) -> Iterator[Term]:
-        for width in self.widths:
+        widths = self.widths
+        if summed(squared, widths, scratch, slope):
+            yield 1.0, scratch
+            return
+        for width in widths:
             torch.add(squared, width, out=scratch).reciprocal_()
             if slope is not None:
                 slope.addcmul_(scratch, scratch, value=-width)

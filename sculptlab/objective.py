@@ -19,7 +19,7 @@ LIKELIHOODS = ("gaussian", "bernoulli")
 
 @dataclass(frozen=True)
 class Batch:
-    """What an objective sees of one step: images, their posterior (None if deterministic), codes, reconstruction."""
+    """What an objective sees of one step: images, their posterior (None if deterministic), codes; steps are counted from 0."""
 
     images: Tensor
     posterior: Posterior | None
@@ -27,6 +27,7 @@ class Batch:
     model: Any
     rows: int
     generator: torch.Generator | None
+    step: int = 0
 
 
 class Adversary(nn.Module):
@@ -34,6 +35,7 @@ class Adversary(nn.Module):
 
     learning_rate: float = 1e-3
     betas: tuple[float, float] = (0.9, 0.999)
+    rounds: int = 1  # steps of its own for each of the model's
 
     def loss(self, codes: Tensor, generator: torch.Generator | None) -> Tensor:
         """What the adversary minimises, 0-d; codes (n, dim) come without a gradient."""
@@ -83,12 +85,12 @@ class Objective:
         """The terms beside the reconstruction."""
         return ()
 
-    def batch(self, model: Any, images: Tensor, rows: int, generator: torch.Generator | None = None) -> Batch:
+    def batch(self, model: Any, images: Tensor, rows: int, generator: torch.Generator | None = None, step: int = 0) -> Batch:
         """Encode `images`, of a data set of `rows`; a stochastic encoder's codes are one draw from each posterior."""
         if not getattr(model, "stochastic", False):
-            return Batch(images, None, model.encode(images), model, rows, generator)
+            return Batch(images, None, model.encode(images), model, rows, generator, step)
         posterior = model.posterior(images)
-        return Batch(images, posterior, posterior.sample(generator), model, rows, generator)
+        return Batch(images, posterior, posterior.sample(generator), model, rows, generator, step)
 
     def terms(self, batch: Batch, adversaries: Adversaries | None = None) -> dict[str, Tensor]:
         """All terms of a step by name, 0-d: "loss" (their weighted sum), "reconstruction", then the regularisers' values."""
@@ -127,8 +129,8 @@ class Custom(Objective):
 
     function: Callable[[Any, Tensor, torch.Generator | None], Tensor | Mapping[str, Tensor]] | None = None
 
-    def batch(self, model: Any, images: Tensor, rows: int, generator: torch.Generator | None = None) -> Batch:
-        return Batch(images, None, images.new_empty(0, 0), model, rows, generator)
+    def batch(self, model: Any, images: Tensor, rows: int, generator: torch.Generator | None = None, step: int = 0) -> Batch:
+        return Batch(images, None, images.new_empty(0, 0), model, rows, generator, step)
 
     def terms(self, batch: Batch, adversaries: Adversaries | None = None) -> dict[str, Tensor]:
         assert self.function is not None

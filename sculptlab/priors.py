@@ -1,6 +1,7 @@
 """Priors: anything that can be sampled is a shape an autoencoder's codes may be given."""
 
 import inspect
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -84,7 +85,7 @@ class Samples(Prior):
         object.__setattr__(self, "dim", bank.shape[1])
 
     def __repr__(self) -> str:
-        return f"Samples(<{len(self.bank)} x {self.dim} points>)"
+        return f"Samples(<{len(self.bank)} x {self.dim} points, crc32 {zlib.crc32(self.bank.numpy().tobytes()):08x}>)"
 
     def draw(self, n: int, generator: torch.Generator | None, device: torch.device | str) -> torch.Tensor:
         rows = torch.randint(len(self.bank), (n,), generator=generator, device=device)

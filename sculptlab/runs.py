@@ -19,18 +19,6 @@ from sculptlab.validation import codes as valid_codes
 CHUNK = 4096  # rows through the network at once, when no gradient is needed
 
 
-def pick_device(device: str | torch.device) -> torch.device:
-    """The device named, or for "auto" the first GPU if there is one, else the CPU."""
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        picked = torch.device(device)
-        torch.empty(0, device=picked)
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"device must be 'auto' or a torch device of this machine, got {device!r} ({error})") from error
-    return picked
-
-
 def as_images(data: Any, model: Any = None, *, unit_range: bool = False) -> Tensor:
     """The images of a Dataset, tensor or array: uint8 or float32, checked against what `model` takes and puts out.
 

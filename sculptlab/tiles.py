@@ -8,15 +8,16 @@ batched over views: rows are (v, n, p).
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
-from math import isfinite
+from math import isfinite, isqrt
 
 import torch
 from torch import Tensor
 
 from sculptlab.kernel import Kernel
 
-SIDE = 512  # rows and columns of a tile: three of them stay in a processor's cache
+SIDE = 1024  # rows and columns of a tile: the least that several cores share without waiting, and three stay in a cache
 SIDE_ON_DEVICE = 4096  # a GPU wants work for all its cores at each step
+NARROW = 8  # columns: a product with fewer on its right takes several times as long as one with them on its left
 NEAR = 16  # roundings of a squared norm: what a difference of several may have lost
 ROUNDING = 1e-4  # what float32 may lose of a squared distance, as a part of the finest the kernel sees
 
@@ -63,9 +64,7 @@ class Pull:
 
     def add(self, weights: Tensor, views: slice, rows: slice, slope: Tensor, others: Tensor, share: float) -> None:
         weights[views, rows].add_(slope.sum(dim=2), alpha=share)
-        # the product of the transposed is faster where the slopes lie transposed in memory
-        product = slope @ others if slope.is_contiguous() else (others.mT @ slope.mT).mT
-        self.targets[views, rows].add_(product, alpha=share)
+        self.targets[views, rows].add_(_product(slope, others), alpha=share)
 
     def gradient(self, dtype: torch.dtype) -> Tensor:
         found = torch.empty_like(self.targets, dtype=dtype)
@@ -163,12 +162,14 @@ class _Tiles:
 
     def upper(self) -> Iterator[tuple[slice, slice, slice]]:
         """The same of a symmetric matrix: tiles on the diagonal, whose rows are their columns, and those above it."""
-        for rows, columns in _triangle(0, self.rows, self.side):
+        # half of a tile on the diagonal is read for nothing; the more views are read at a time, the smaller it may be
+        least = max(self.side // 16, isqrt(self.side**2 // 16 // self.views))
+        for rows, columns in _triangle(0, self.rows, self.side, least):
             yield from self._viewed(rows, columns)
 
     def _viewed(self, rows: slice, columns: slice) -> Iterator[tuple[slice, slice, slice]]:
         area = (rows.stop - rows.start) * (columns.stop - columns.start)
-        for views in _slices(0, self.views, max(1, self.side**2 // area)):  # small tiles are read many views at a time
+        for views in _slices(0, self.views, max(1, self.side**2 // 4 // area)):  # small tiles are read many views at a time
             yield views, rows, columns
 
     def squared(self, views: slice, rows: slice, columns: slice) -> Tensor:
@@ -224,18 +225,26 @@ def _smaller_distance(rows: Tensor) -> float:
 
 
 def _slices(start: int, stop: int, step: int) -> list[slice]:
-    return [slice(at, min(at + step, stop)) for at in range(start, stop, step)]
+    count = -(-(stop - start) // step)
+    return [slice(start + (stop - start) * i // count, start + (stop - start) * (i + 1) // count) for i in range(count)]
 
 
-def _triangle(start: int, stop: int, side: int) -> Iterator[tuple[slice, slice]]:
-    """Tiles that cover one triangle of a square, halving it: the smaller those on the diagonal, the less is read twice."""
-    if stop - start <= side // 2:
+def _triangle(start: int, stop: int, side: int, least: int) -> Iterator[tuple[slice, slice]]:
+    """Tiles that cover one triangle of a square, halving it down to tiles of `least` rows on the diagonal."""
+    if stop - start <= max(least, 1):
         yield slice(start, stop), slice(start, stop)
         return
     middle = (start + stop) // 2
     yield from product(_slices(start, middle, side), _slices(middle, stop, side))
-    yield from _triangle(start, middle, side)
-    yield from _triangle(middle, stop, side)
+    yield from _triangle(start, middle, side, least)
+    yield from _triangle(middle, stop, side, least)
+
+
+def _product(slope: Tensor, others: Tensor) -> Tensor:
+    """`slope` (v, n, m) times `others` (v, m, p), in the order of factors that processors are fast at."""
+    if slope.is_contiguous() and others.shape[2] >= NARROW:
+        return torch.bmm(slope, others)
+    return torch.bmm(others.mT.contiguous() if others.shape[2] < NARROW else others.mT, slope.mT).mT
 
 
 def _side(x: Tensor) -> int:

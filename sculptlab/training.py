@@ -4,7 +4,6 @@ import math
 import os
 import time
 import warnings
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
@@ -13,9 +12,10 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from sculptlab.checkpoints import read_checkpoint, writable_path, write_checkpoint
-from sculptlab.objectives import as_objective
-from sculptlab.runs import Run, as_images, as_unit_floats, latents, pick_device
+from sculptlab.checkpoints import fingerprint, read_checkpoint, writable_path, write_checkpoint
+from sculptlab.devices import Stage, in_full, pick_device, pick_precision
+from sculptlab.objective import Batch, as_objective
+from sculptlab.runs import Run, as_images, as_unit_floats, latents
 from sculptlab.validation import choice, number, whole
 
 BATCH_SIZE = 256
@@ -40,7 +40,7 @@ class Training:
 
     def __init__(
         self, model: nn.Module, data: Any, objective: Any, *, batch_size: int | None, learning_rate: float,
-        decay_over: int | None, seed: int, device: str | torch.device,
+        decay_over: int | None, seed: int, device: str | torch.device, precision: str, compile: bool,
     ) -> None:  # fmt: skip
         self.model, self.objective = model, as_objective(objective)
         self.objective.check(model)
@@ -55,7 +55,8 @@ class Training:
         self.seed = whole("seed", seed, least=0)
         self.step, self.first_loss = 0, math.nan
         self.generator = torch.Generator(self.device).manual_seed(self.seed)
-        model.to(self.device)
+        self.stage = Stage(model, self.device, pick_precision(precision, model, self.device))
+        self.compile = choice("compile", compile, (True, False))
         self.dtype = next(model.parameters()).dtype
         self.optimiser = torch.optim.Adam(model.parameters(), lr=self.learning_rate, fused=True)
         self._make_adversaries()
@@ -66,11 +67,20 @@ class Training:
         with torch.random.fork_rng(devices=[]):
             torch.random.default_generator.manual_seed(self.seed)
             made = self.objective.adversaries(latents(self.model, self.images))
-        self.adversaries = {name: adversary.to(self.device) for name, adversary in made.items()}
+        self.adversaries = {name: adversary.to(self.device, self.dtype) for name, adversary in made.items()}
         self.adversary_optimisers = {
             name: torch.optim.Adam(a.parameters(), lr=a.learning_rate, betas=a.betas, fused=True)
             for name, a in self.adversaries.items()
         }
+
+    def start(self) -> None:
+        """Make the model ready, before the first call of `advance`; if it is to be compiled, its next step is rehearsed."""
+        self.stage.enter()
+        if self.compile:
+            noise = self.generator.get_state()
+            with in_full(self.device):
+                self.stage.compile(lambda: self._terms()[1]["loss"].backward())
+            self.generator.set_state(noise)
 
     def _next_images(self) -> Tensor:
         """The next batch, each epoch in a new order that depends on (seed, epoch) alone; a last short batch is left out."""
@@ -82,27 +92,32 @@ class Training:
         rows = self._order[position * self.batch_size : (position + 1) * self.batch_size]
         return as_unit_floats(self.images[rows], self.dtype)
 
+    def _terms(self) -> tuple[Batch, dict[str, Tensor]]:
+        batch = self.objective.batch(self.stage.seen, self._next_images(), len(self.images), self.generator, self.step)
+        return batch, self.objective.terms(batch, self.adversaries)
+
     def advance(self) -> Record:
         """Take one optimiser step of the model, then one of each adversary on the same codes."""
         if self.decay_over is not None:
             share = min(self.step / self.decay_over, 1.0)
             self.optimiser.param_groups[0]["lr"] = self.learning_rate * 0.5 * (1 + math.cos(math.pi * share))
-        batch = self.objective.batch(self.model, self._next_images(), len(self.images), self.generator)
-        terms = self.objective.terms(batch, self.adversaries)
-        self._check(terms["loss"])
-        self.optimiser.zero_grad()
-        terms["loss"].backward()
-        self.optimiser.step()
-        if self.adversaries:
-            self._advance_adversaries(batch.codes.detach())
+        with in_full(self.device):
+            batch, terms = self._terms()
+            self._check(terms["loss"])
+            self.optimiser.zero_grad()
+            terms["loss"].backward()
+            self.optimiser.step()
+            if self.adversaries:
+                self._advance_adversaries(batch.codes.detach())
         self.step += 1
         return Record(self.step, {name: value.detach() for name, value in terms.items()})
 
     def _advance_adversaries(self, codes: Tensor) -> None:
         for name, adversary in self.adversaries.items():
-            self.adversary_optimisers[name].zero_grad()  # drops what the model's own step left behind
-            adversary.loss(codes, self.generator).backward()
-            self.adversary_optimisers[name].step()
+            for _ in range(adversary.rounds):
+                self.adversary_optimisers[name].zero_grad()  # drops what the model's own step left behind
+                adversary.loss(codes, self.generator).backward()
+                self.adversary_optimisers[name].step()
 
     def _check(self, loss: Tensor) -> None:
         due = self.step % CHECK_EVERY == 0
@@ -138,9 +153,10 @@ class Training:
         return {
             "model": {name: str(tuple(value.shape)) for name, value in model.state_dict().items()},
             "kind of model": f"{type(model).__name__}, output {getattr(model, 'output', None)}",
-            "objective": repr(self.objective), "data": f"{tuple(self.images.shape)}, crc32 {_fingerprint(self.images)}",
+            "objective": repr(self.objective), "data": f"{tuple(self.images.shape)}, crc32 {fingerprint(self.images)}",
             "batch_size": self.batch_size, "learning_rate": self.learning_rate, "cosine over": self.decay_over,
-            "seed": self.seed, "device": self.device.type,
+            "seed": self.seed, "device": self.device.type, "precision": self.stage.precision,
+            "compile": self.compile,
         }  # fmt: skip
 
     def state(self) -> dict[str, Any]:
@@ -172,21 +188,24 @@ def steps(
     decay_over: int | None = None,
     seed: int = 0,
     device: str | torch.device = "auto",
+    precision: str = "auto",
+    compile: bool = False,
 ) -> Iterator[Record]:
     """Train `model` without end, one step for each record taken; `fit` says what the arguments mean.
 
     decay_over   the learning rate falls to 0 along half a cosine over this many steps; None keeps it constant.
-    Arguments are checked at the call, before the first record. Stopping early leaves a usable model.
+    Arguments are checked at the call, before the first record. Stopping early leaves a usable model, whose convolutions on a
+    GPU or in bfloat16 lie channels-last in memory; `fit` turns them back.
     """
     training = Training(
         model, data, objective, batch_size=batch_size, learning_rate=learning_rate, decay_over=decay_over, seed=seed,
-        device=device,
+        device=device, precision=precision, compile=compile,
     )  # fmt: skip
     return _advance_forever(training)
 
 
 def _advance_forever(training: Training) -> Iterator[Record]:
-    training.model.train()
+    training.start()
     while True:
         yield training.advance()
 
@@ -202,6 +221,8 @@ def fit(
     schedule: str = "cosine",
     seed: int = 0,
     device: str | torch.device = "auto",
+    precision: str = "auto",
+    compile: bool = False,
     log_every: int | None = None,
     progress: bool = True,
     checkpoint: str | os.PathLike[str] | None = None,
@@ -218,6 +239,11 @@ def fit(
     seed           of batch order, noise and adversaries. The same seed and model give the same bits on the same CPU, unless a
                    layer of the model draws from torch's global generator (dropout).
     device         "auto": the GPU if there is one, else the CPU; or any torch device.
+    precision      of the model's layers: "float32" (a GPU's convolutions as PyTorch's TF32 flag says); "bfloat16", by autocast;
+                   "auto": bfloat16 on a GPU with units for it, else float32. Weights, losses, distances, adversaries and the
+                   Run itself are in float32 either way.
+    compile        whether torch.compile is to make one program of each network: seconds to minutes once, then faster steps.
+                   Where that fails, which an extra first step without an update shows, a warning says so.
     log_every      steps between rows of the history; None logs about 200 rows.
     checkpoint     a file: saved whole every minute and at the end. If it is there, training goes on from it, to the same bits;
                    if it was written under other settings it is refused (with "cosine", steps is one of them).
@@ -230,18 +256,20 @@ def fit(
     training = Training(
         model, data, objective, batch_size=batch_size, learning_rate=learning_rate,
         decay_over=total if schedule == "cosine" else None, seed=seed, device=device,
+        precision=precision, compile=compile,
     )  # fmt: skip
     path = None if checkpoint is None else writable_path(checkpoint)
     rows = _resume(training, path, total)
     stopped = None
     try:
+        if training.step < total:
+            training.start()
         _drain(training, rows, total, every, progress, path)
     except KeyboardInterrupt:
         stopped = "interrupted"
         warnings.warn(f"interrupted after {training.step} of {total} steps: the model is usable as it is", stacklevel=2)
     finally:
-        model.eval()
-        training.optimiser.zero_grad()
+        training.stage.leave()
     _save(training, rows, path)  # not after a divergence: the last good checkpoint stays
     return Run(model, training.objective, rows, seed=training.seed, steps=training.step, stopped=stopped)
 
@@ -250,7 +278,6 @@ def _drain(training: Training, rows: list[dict[str, float]], total: int, every: 
     started, saved = time.perf_counter(), time.perf_counter()
     before = rows[-1]["seconds"] if rows else 0.0
     with tqdm(total=total, initial=training.step, disable=not progress, delay=1.0, unit="step", leave=False) as bar:
-        training.model.train()
         while training.step < total:
             record = training.advance()
             if record.step % every and record.step != total and record.step != 1:
@@ -284,7 +311,3 @@ def _resume(training: Training, path: Path | None, total: int) -> list[dict[str,
         raise ValueError(f"checkpoint {str(path)!r} is {saved['state']['step']} steps along, steps asks for {total}")
     training.restore(saved["state"])
     return list(saved["rows"])
-
-
-def _fingerprint(images: Tensor) -> int:
-    return zlib.crc32(images.cpu().contiguous().numpy().data)

@@ -1,6 +1,7 @@
 """MMD: the tiled engine against the plain matrix-product expression and against its floor; time and memory when large.
 
 python tests/benchmarks/bench_mmd.py            ratios, forward + backward, seven IMQ scales; every kernel and view
+python tests/benchmarks/bench_mmd.py fused      the same ratios with the scales of IMQ in one compiled pass
 python tests/benchmarks/bench_mmd.py memory     seconds and extra memory at n = m = 65,536, d = 16
 python tests/benchmarks/bench_mmd.py test       mmd_test with 200 permutations at n = m = 20,000
 python tests/benchmarks/bench_mmd.py peers      geomloss, ignite, torchmetrics and pythae, those that are installed
@@ -15,7 +16,7 @@ import time
 import torch
 
 import sculptlab as sl
-from sculptlab.kernels import IMQ, RBF, Energy, Laplace, RationalQuadratic
+from sculptlab.kernels import IMQ, RBF, Energy, Laplace, RationalQuadratic, fuse
 
 SIZES = ((2048, 64), (4096, 16))
 TURNS = 7
@@ -46,7 +47,7 @@ def floor(x, y, base):
     Of half of (x, x), all of (x, y) and, without the slope and the way back, half of (y, y).
     """
     with torch.no_grad():
-        tile = 512
+        tile = 1024
         kernel, room = IMQ(base=base), [torch.empty(tile, tile) for _ in range(3)]
         count = len(x) // tile
         for slopes in [True] * (count * count + count * (count + 1) // 2) + [False] * (count * (count + 1) // 2):
@@ -98,6 +99,11 @@ def ratios():
         {f"{v} {r}": lambda v=v, r=r: gradient(x, sl.mmd2(x, y, views=v, reduction=r)) for v, r in views}, turns=3
     )
     print("n = m = 256, d = 32: " + ", ".join(f"{name} {1e3 * s:.1f} ms" for name, s in seconds.items()))
+
+
+def fused():
+    print(f"compiled: {fuse()}")
+    ratios()
 
 
 def peak():
@@ -171,4 +177,4 @@ def _pythae(x, y):
 
 
 if __name__ == "__main__":
-    {"memory": memory, "test": permuted, "peers": peers}.get(sys.argv[1] if len(sys.argv) > 1 else "", ratios)()
+    {"fused": fused, "memory": memory, "test": permuted, "peers": peers}.get(sys.argv[1] if len(sys.argv) > 1 else "", ratios)()

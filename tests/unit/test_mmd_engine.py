@@ -382,3 +382,9 @@ def test_a_sum_of_one_is_a_flat_sum():
 def test_bad_input_is_named(call, error, words):
     with pytest.raises(error, match=words):
         call()
+
+
+@pytest.mark.parametrize("wrong", [sl.priors.Gaussian(2), sl.priors.Gaussian, "gaussian"])
+def test_a_prior_in_place_of_rows_is_told_what_to_pass(wrong):
+    with pytest.raises(TypeError, match=r"y must be rows .* prior\.sample"):
+        sl.mmd2(torch.zeros(3, 2), wrong)

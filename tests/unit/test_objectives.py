@@ -6,6 +6,7 @@ import torch
 from sculptlab import objectives as o
 from sculptlab.autoencoders import build_autoencoder
 from sculptlab.divergences import kl_to_standard_normal
+from sculptlab.priors import Gaussian
 
 X = torch.rand(16, 1, 8, 8, generator=torch.Generator().manual_seed(0))
 
@@ -17,6 +18,9 @@ def terms(objective, model, images=X, rows=1000, seed=0):
 
 ALL = [o.KL(beta=4), o.BetaTC(beta=3), o.DIP(weight=2), o.DIP(weight=2, kind="II"), o.FactorVAE(gamma=3, width=8, depth=2),
        o.InfoVAE(alpha=0.5, lambda_=10)]  # fmt: skip
+ANY_ENCODER = [o.MMD(Gaussian(2)), o.MMD(Gaussian(2), views="pairs"), o.EnergyDistance(Gaussian(2)),
+               o.SlicedWasserstein(Gaussian(2)), o.Predictability(width=8)]  # fmt: skip
+DRAW_ANEW = (o.InfoVAE, o.MMD, o.SlicedWasserstein)  # at each call of `regularisers`
 
 
 @pytest.fixture(autouse=True)
@@ -60,11 +64,11 @@ def test_kl_at_beta_one_is_the_negative_elbo(vae):
     assert values["loss"].item() + constant == pytest.approx((kl - log_likelihood).item(), rel=1e-5)
 
 
-@pytest.mark.parametrize("objective", ALL, ids=repr)
+@pytest.mark.parametrize("objective", [*ALL, *ANY_ENCODER], ids=repr)
 def test_loss_is_the_weighted_sum_and_has_gradients(objective, vae):
     values, batch = terms(objective, vae)
     weighted = sum(t.weight * t.value for t in objective.regularisers(batch, objective.adversaries(vae.dim)))
-    if not objective.adversaries(vae.dim) and not isinstance(objective, o.InfoVAE):  # these draw anew at each call
+    if not objective.adversaries(vae.dim) and not isinstance(objective, DRAW_ANEW):
         assert values["loss"].item() == pytest.approx((values["reconstruction"] + weighted).item(), rel=1e-5)
     values["loss"].backward()
     assert all(torch.isfinite(p.grad).all() for p in vae.parameters())
@@ -75,6 +79,14 @@ def test_loss_is_the_weighted_sum_and_has_gradients(objective, vae):
 )
 def test_special_cases_agree(strong, weak, vae):
     assert terms(strong, vae)[0]["loss"].item() == pytest.approx(terms(weak, vae)[0]["loss"].item(), rel=1e-6)
+
+
+@pytest.mark.parametrize("objective", ANY_ENCODER, ids=repr)
+def test_a_deterministic_encoder_will_do(objective, plain):
+    objective.check(plain)
+    values, _ = terms(objective, plain)
+    values["loss"].backward()
+    assert all(torch.isfinite(p.grad).all() for p in plain.parameters())
 
 
 def test_dip_two_sees_the_samples_covariance(vae):

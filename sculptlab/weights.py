@@ -1,0 +1,159 @@
+"""How large a weight? A short sweep of a regulariser's weight, judged on images that were held out from the training set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import torch
+from matplotlib.axes import Axes
+from torch import nn
+from tqdm.auto import tqdm
+
+from sculptlab.mmd import mmd2
+from sculptlab.objectives import Objective, Reconstruction, as_objective
+from sculptlab.palette import CODES, PRIOR, RECONSTRUCTION, TEXT, Picture, panels, style
+from sculptlab.plots import line_with_spread
+from sculptlab.predictability import lps
+from sculptlab.runs import as_images
+from sculptlab.training import fit
+from sculptlab.validation import number, whole
+
+WEIGHTS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
+ROWS, LEAST_ROWS = 2000, 20  # held-out codes that are judged: the most, and what LPS needs
+
+
+@dataclass(frozen=True, eq=False)
+class WeightCurve:
+    """What each weight costs and gives: a row per weight and seed, the plain autoencoder's rows at weight 0.
+
+    frame      columns weight, seed, reconstruction_mse, ratio (to the plain autoencoder's mean), lps, mmd2 (NaN without prior)
+    tolerance  the largest ratio - 1 that `best` may have
+    """
+
+    frame: pd.DataFrame
+    tolerance: float
+
+    @property
+    def means(self) -> pd.DataFrame:
+        """The mean over seeds for each weight."""
+        return self.frame.groupby("weight")[["reconstruction_mse", "ratio", "lps", "mmd2"]].mean()
+
+    @property
+    def best(self) -> float | None:
+        """The weight of the least mean LPS among those whose mean ratio is at most 1 + tolerance; None if there is none.
+
+        Of weights whose LPS agrees to 0.001, it is the one nearest to the prior by MMD^2.
+        A weight without an LPS (one latent, or none that varies) is not among them.
+        """
+        rows = self.means.drop(index=0.0)
+        within = rows[(rows["ratio"] <= 1 + self.tolerance) & rows["lps"].notna()]
+        ranked = within.assign(lps=within["lps"].round(3)).sort_values(["lps", "mmd2"])
+        return None if ranked.empty else float(ranked.index[0])
+
+    def __repr__(self) -> str:
+        reach = f"within {1 + self.tolerance:.2f}x of the plain autoencoder's"
+        if self.best is not None:
+            words = f"best weight: {self.best:g} (of those whose reconstruction error is {reach}, the least LPS)"
+        elif self.means["lps"].drop(index=0.0).isna().all():
+            words = "no best weight: one latent, or none that varies, has no LPS"
+        else:
+            words = f"no weight keeps the reconstruction error {reach}: try smaller ones"
+        return f"{self.means.round(4)}\n{words}"
+
+    def plot(self) -> Picture:
+        """Two panels over the weight: the price (ratio of reconstruction errors) and the gain (LPS), means and ranges."""
+        picture, (axes,) = panels(1, 2, height=2.8)
+        rows = self.frame[self.frame["weight"] > 0]
+        plain = self.means.loc[0.0]
+        line_with_spread(axes[0], rows, "weight", "ratio", colour=RECONSTRUCTION, log_x=True)
+        axes[0].axhspan(0, 1 + self.tolerance, color=PRIOR, alpha=0.2, linewidth=0)
+        axes[0].set_ylim(min(0.9, rows["ratio"].min() - 0.02), max(1.2, rows["ratio"].max() + 0.02))
+        style(axes[0], title="the price", x="weight", y="error / plain autoencoder's")
+        line_with_spread(axes[1], rows, "weight", "lps", colour=CODES, log_x=True)
+        axes[1].axhline(plain["lps"], color=TEXT, linestyle="--", linewidth=1)
+        axes[1].annotate("plain", (0.01, plain["lps"]), xycoords=("axes fraction", "data"), va="bottom", fontsize=8, color=TEXT)
+        axes[1].set_ylim(-0.02, None)
+        style(axes[1], title="the gain", x="weight", y="LPS of held-out codes")
+        self._mark(axes)
+        return picture
+
+    def _mark(self, axes: Iterable[Axes]) -> None:
+        if self.best is None:
+            return
+        for ax in axes:
+            ax.axvline(self.best, color=TEXT, linewidth=1, linestyle=":")
+
+
+def find_weight(
+    objective: Callable[[float], Objective],
+    build: Callable[[int], nn.Module],
+    data: Any,
+    *,
+    weights: Iterable[float] = WEIGHTS,
+    tolerance: float = 0.1,
+    steps: int = 1000,
+    seeds: Iterable[int] = (0, 1, 2),
+    held_out: float = 0.2,
+    progress: bool = True,
+    **options: Any,
+) -> WeightCurve:
+    """Train a short run at every weight and seed, and the plain autoencoder beside them, and judge all on held-out rows.
+
+    By default that is 24 models: seven weights and none, three seeds each. Fewer `weights`, `seeds` or `steps` take less time.
+
+    objective  weight -> Objective, such as `lambda w: MMD(prior, weight=w) + Predictability()`
+    build      seed -> an untrained model
+    data       a Dataset or images: the *training* set; `held_out` of it (a share, the same rows throughout) is not trained on. A
+               test set has no place here.
+    weights    > 0, in any order. tolerance: how much worse the reconstruction may get, as a share of the plain one.
+    options    go to `fit` (batch_size, learning_rate, device …)
+    LPS is that of up to 2,000 held-out codes (a stochastic encoder's means), "mlp"; MMD^2 theirs to the objective's prior.
+    Raises ValueError for no weights or none above 0, no seeds, or a share that leaves fewer than 20 rows on either side.
+    """
+    if not callable(objective) or not callable(build) or isinstance(build, nn.Module):
+        raise TypeError(
+            "objective must be a function of the weight and build one of the seed that makes a new model, such as "
+            f"lambda w: MMD(prior, w) and lambda seed: build_autoencoder(..., seed=seed); got {objective!r} and {build!r}"
+        )
+    chosen = [number("weights", weight, above=0) for weight in weights]
+    if not chosen:
+        raise ValueError("weights must be one or more numbers, got none")
+    every_seed = [whole("seeds", seed, least=0) for seed in seeds]
+    if not every_seed:
+        raise ValueError("seeds must be one or more whole numbers, got none")
+    total, allowed = whole("steps", steps), number("tolerance", tolerance, least=0)
+    images, judged = _parts(data, number("held_out", held_out, above=0))
+    sought = as_objective(objective(chosen[0]))
+    sought.check(build(every_seed[0]))  # before the plain autoencoder trains for nothing
+    plain = Reconstruction(likelihood=sought.likelihood)
+    grid = [(weight, seed) for weight in (0.0, *sorted(chosen)) for seed in every_seed]
+    rows = []
+    for weight, seed in tqdm(grid, disable=not progress, unit="model"):
+        goal = plain if weight == 0 else objective(weight)
+        run = fit(build(seed), images, goal, steps=total, seed=seed, progress=False, **options)
+        rows.append({"weight": weight, "seed": seed, **_judged(run, judged, sought)})
+    frame = pd.DataFrame(rows)
+    frame["ratio"] = frame["reconstruction_mse"] / frame.loc[frame["weight"] == 0, "reconstruction_mse"].mean()
+    return WeightCurve(frame, allowed)
+
+
+def _parts(data: Any, share: float) -> tuple[torch.Tensor, torch.Tensor]:
+    images = as_images(data)
+    aside = round(share * len(images))
+    if not LEAST_ROWS <= aside <= len(images) - LEAST_ROWS:
+        raise ValueError(f"held_out must leave at least {LEAST_ROWS} of the {len(images)} rows on either side, got {share:g}")
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
+    return images[order[aside:]], images[order[:aside]]
+
+
+def _judged(run: Any, images: torch.Tensor, objective: Objective) -> dict[str, float]:
+    codes = run.encode(images[:ROWS])
+    prior = objective.prior_for(codes.shape[1])
+    far = float("nan")
+    if prior is not None:
+        far = mmd2(codes, prior.sample(len(codes), generator=torch.Generator().manual_seed(0))).item()
+    score = lps(codes, permutations=0, seed=run.seed).score if codes.shape[1] > 1 else float("nan")
+    return {"reconstruction_mse": run.reconstruction_error(images), "lps": score, "mmd2": far}
