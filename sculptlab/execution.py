@@ -21,6 +21,7 @@ INLINE = "module://matplotlib_inline.backend_inline"
 _ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 _TRACEBACK = "Traceback (most recent call last)"
 _CUT = "a traceback whose end is missing"  # a thread's output may fall apart between two cells
+_HEADS = ("Exception in thread ", "Exception ignored in")  # how another error begins, printed into this one's middle
 _LOST_TASK = re.compile(r"exception was never retrieved")
 _WIDGETS = "application/vnd.jupyter.widget-state+json"
 _LOOKOUT = "__import__('sculptlab.lookout').lookout"
@@ -66,7 +67,8 @@ def _last_lines(text: str) -> Iterator[str]:
         yield next(line.strip() for line in text.splitlines() if _LOST_TASK.search(line))
     for part in parts[1:]:
         lines = [line.rstrip() for line in part.splitlines()[1:] if line.strip()]
-        yield next((line for line in lines if not line.startswith(" ")), _CUT)
+        last = next((line for line in lines if not line.startswith(" ")), _CUT)
+        yield _CUT if last.startswith(_HEADS) else last
 
 
 def patient(get_msg: Callable[..., Awaitable[Any]], every: float = 1.0) -> Callable[..., Awaitable[Any]]:

@@ -1,4 +1,4 @@
-"""Studies of sculpted autoencoders: independence against the price in reconstruction, and what each choice contributes."""
+"""Studies of sculpted autoencoders: independence against the price in reconstruction."""
 
 from __future__ import annotations
 
@@ -6,18 +6,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
-from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 from tqdm.auto import tqdm
 
 from sculptlab.autoencoders import build_autoencoder
 from sculptlab.dependence import correlation, distance_correlation, distance_correlation_to_rest, permuted_columns
-from sculptlab.kernels import IMQ, RBF, Laplace
 from sculptlab.mmd import mmd2
-from sculptlab.objectives import KL, MMD, EnergyDistance, Objective, Predictability, Reconstruction, SlicedWasserstein
+from sculptlab.objectives import KL, MMD, Objective, Predictability, Reconstruction
 from sculptlab.predictability import lps
 from sculptlab.principal import PrincipalComponents
 from sculptlab.priors import Gaussian
@@ -26,7 +23,6 @@ from sculptlab.runs import Run
 from sculptlab.studies import train_and_test
 from sculptlab.training import fit
 from sculptlab.validation import choice
-from sculptlab.weights import find_weight
 
 COMPONENTS = 384
 WEIGHT, SHAPE, GAME = 100.0, 1.0, 1.0  # nats: of joint MMD^2, of marginal MMD^2 per latent, of the game
@@ -164,70 +160,6 @@ def frontier(
     return frame
 
 
-def intrinsic_dimension(rows: Any, most: int = 5000, seed: int = 0) -> float:
-    """The number of directions in which rows (n, p) spread locally, by the two nearest neighbours of each: n / sum ln(r2 / r1).
-
-    An underestimate where the true dimension is above ten or so; `most` rows are drawn. Rows that occur twice are left out.
-    Source: Facco et al. 2017, Scientific Reports 7.
-    """
-    x = torch.as_tensor(rows).flatten(1).numpy()
-    x = x[np.random.default_rng(seed).permutation(len(x))[:most]]
-    distances = NearestNeighbors(n_neighbors=3).fit(x).kneighbors(x)[0]
-    first, second = distances[:, 1], distances[:, 2]
-    apart = first > 0
-    return float(apart.sum() / np.log(second[apart] / first[apart]).sum())
-
-
-def ablations(dim: int) -> list[tuple[str, str, Objective, dict[str, Any]]]:
-    """(knob, value, regulariser, changes of the setting) of the ablation: each knob alone is moved away from the base."""
-    prior = Gaussian(dim)
-    kernels: dict[str, Objective] = {
-        "IMQ, one scale": MMD(prior, 7 * WEIGHT, IMQ(scales=(1.0,))),
-        "RBF": MMD(prior, 7 * WEIGHT, RBF()),
-        "Laplace": MMD(prior, 7 * WEIGHT, Laplace()),
-        "energy": EnergyDistance(prior),
-        "sliced Wasserstein": SlicedWasserstein(prior),
-    }
-    median = RBF().fit(prior).width
-    return [
-        ("base", "", MMD(prior, WEIGHT), {}),
-        *(("kernel", name, term, {}) for name, term in kernels.items()),
-        *(("bandwidth", f"{f:g}", MMD(prior, 7 * WEIGHT, RBF(f * median)), {}) for f in (0.25, 4.0)),
-        *(("weight", f"{w:g}", MMD(prior, w), {}) for w in (3.0, 30.0, 1000.0)),
-        *(("batch", str(b), MMD(prior, WEIGHT), {"batch_size": b}) for b in (64, 1024)),
-        *(("dim", str(d), MMD(Gaussian(d), WEIGHT), {"dim": d}) for d in (4, 8, 32)),
-    ]
-
-
-def ablate(
-    setting: Setting, seeds: Iterable[int], *, knobs: Sequence[str] | None = None, progress: bool = True,
-    prepared: Prepared | None = None,
-) -> pd.DataFrame:  # fmt: skip
-    """Every row of `ablations`, without and with the game; columns knob, value, arm ("MMD", "MMD + game"), and the judge's.
-
-    For the base and each dim also "no regulariser" and, for the base, "game" and "game, squared". Kernels of one term weigh seven
-    times as much as IMQ's sum of seven, so that k(x, x) agrees.
-    """
-    prepared = prepared or Prepared.of(setting)
-    grid: list[tuple[str, str, str, Objective, dict[str, Any], int]] = []
-    for knob, value, term, changes in ablations(setting.dim):
-        arms: dict[str, Objective] = {"MMD": term, "MMD + game": term + Predictability(GAME)}
-        if knob in ("base", "dim"):
-            arms["no regulariser"] = Reconstruction()
-        if knob == "base":
-            squared = Predictability(GAME, "square")
-            arms |= {"game": Predictability(GAME), "game, squared": squared, "MMD + game, squared": term + squared}
-        if knobs is None or knob in knobs:
-            grid += [(knob, value, arm, goal, changes, seed) for arm, goal in arms.items() for seed in seeds]
-    rows = []
-    for knob, value, arm, goal, changes, seed in tqdm(grid, disable=not progress, unit="model"):
-        run = prepared.train(goal, seed, **changes)
-        z = run.encode(prepared.held_out[: setting.judged])
-        rows.append({"data": setting.data, "dim": z.shape[1], "knob": knob, "value": value, "arm": arm, "seed": seed,
-                     "reconstruction_mse": prepared.error(run), **judge(z, lines=QUICK, seed=seed)})  # fmt: skip
-    return pd.DataFrame(rows)
-
-
 FRONTIERS: dict[str, Setting] = {
     "cifar10_16": Setting("cifar10", 16),
     "cifar10_64": Setting("cifar10", 64, betas=(0.003, 0.01), judged=2000),
@@ -235,10 +167,6 @@ FRONTIERS: dict[str, Setting] = {
     # stronger betas, up to the price of the others and beyond; at 64 latents 0.01 is there already
     "cifar10_16_kl": Setting("cifar10", 16, betas=(0.2, 0.4, 1.0), kl_only=True),
     "tiny_imagenet_32_kl": Setting("tiny_imagenet", 32, betas=(0.1, 0.3, 1.0), kl_only=True),
-}
-ABLATIONS: dict[str, Setting] = {
-    "cifar10": Setting("cifar10", 16, components=128, steps=700, width=128, rows=20_000, judged=2000),
-    "fashion_mnist": Setting("fashion_mnist", 16, components=128, steps=700, width=128, rows=20_000, judged=2000),
 }
 
 
@@ -262,32 +190,9 @@ def record_frontier(name: str, seeds: Sequence[int] = range(5)) -> Recorded:
     if setting.kl_only:
         goals = {name: goal for name, goal in goals.items() if name == "no regulariser" or goal.needs_posterior}
     frame = frontier(setting, goals, seeds)
-    return write(f"frontier_{name}", frame, seeds=list(seeds), settings=_settings(setting))
+    return write(f"frontier_{name}", frame, seeds=list(seeds), settings=described(setting))
 
 
-def record_ablations(name: str, seeds: Sequence[int] = range(5), knobs: Sequence[str] | None = None) -> Recorded:
-    """Run page 04's ablation on the data set `name` (of `ABLATIONS`) and record it; `knobs`: None for all."""
-    setting = ABLATIONS[choice("name", name, list(ABLATIONS))]
-    frame = ablate(setting, seeds, knobs=knobs)
-    return write(f"ablations_{name}", frame, seeds=list(seeds), settings=_settings(setting))
-
-
-def record_weights(seeds: Sequence[int] = range(3), *, dims: Sequence[int] = (16, 64), steps: int = 1000) -> Recorded:
-    """What the weight of the joint MMD does, on held-out *training* images of CIFAR-10: record the curves of `find_weight`."""
-    frames = []
-    for dim in dims:
-        prepared = Prepared.of(replace(FRONTIERS["cifar10_16"], dim=dim))
-        curve = find_weight(
-            lambda weight, dim=dim: MMD(Gaussian(dim), weight) + Predictability(GAME),  # type: ignore[misc]
-            lambda seed, dim=dim: build_autoencoder(  # type: ignore[misc]
-                "mlp", image_shape=(COMPONENTS,), dim=dim, width=256, output="linear", seed=seed
-            ),
-            prepared.training, weights=(3.0, 10.0, 30.0, 100.0, 300.0, 1000.0), steps=steps, seeds=seeds, progress=False,
-        )  # fmt: skip
-        frames.append(curve.frame.assign(dim=dim))
-    settings = {"data": "cifar10", "components": COMPONENTS, "steps": steps, "width": 256, "batch_size": 256, "game": GAME}
-    return write("weights_cifar10", pd.concat(frames), seeds=list(seeds), settings=settings)
-
-
-def _settings(setting: Setting) -> dict[str, Any]:
+def described(setting: Setting) -> dict[str, Any]:
+    """What a recorded result says of its setting."""
     return {**vars(setting), "weight": WEIGHT, "shape": SHAPE, "game": GAME}

@@ -137,6 +137,7 @@ def test_a_traceback_that_fell_apart_is_counted_once():
     whole = half + "ValueError: late\n"
     assert swallowed(notebook_with(stderr(half), stderr(whole))) == ["ValueError: late"]
     assert swallowed(notebook_with(stderr(half))) == ["a traceback whose end is missing"]
+    assert swallowed(notebook_with(stderr(half + whole.replace("thread T", "thread Thread-4")))) == ["ValueError: late"]
 
 
 def test_swallowed_leaves_the_innocent_alone():
