@@ -16,9 +16,9 @@ __version__ = "0.1.0"
 
 _MODULES = (
     "ablation_studies", "autoencoders", "checks", "claims", "datasets", "dependence", "diagnostics", "divergences", "factors",
-    "figures", "kernels", "mixing", "mmd", "mmd_plots", "objectives", "particles", "plots", "power_studies", "predictability",
-    "principal", "priors", "profiles", "reference_codes", "results", "score_plots", "score_studies", "sculpting_plots",
-    "sculpting_studies", "sprites", "studies", "study_plots", "training", "weights", "widgets",
+    "figures", "kernels", "mixing", "mmd", "mmd_plots", "objectives", "particles", "plots", "power_plots", "power_studies",
+    "predictability", "principal", "priors", "profiles", "reference_codes", "results", "score_plots", "score_studies",
+    "sculpting_plots", "sculpting_studies", "sprites", "studies", "study_plots", "training", "weights", "widgets",
 )  # fmt: skip
 _NAMES = {
     "load": "datasets",
@@ -57,6 +57,7 @@ if TYPE_CHECKING:
         objectives,
         particles,
         plots,
+        power_plots,
         power_studies,
         predictability,
         principal,

@@ -9,7 +9,6 @@ from sculptlab import mmd_plots
 from sculptlab.kernels import RBF
 from sculptlab.mmd import mmd_test, witness
 from sculptlab.palette import CODES, Picture, panels
-from sculptlab.power_studies import LENSES
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(30, 2)) + np.array([1, 0]), RNG.normal(size=(40, 2))
@@ -92,33 +91,6 @@ def test_the_sliders_picture_depends_on_its_settings_alone():
         draw({"bags": "nearer", "bandwidth": 0.5})
     with pytest.raises(ValueError, match="bandwidth must be > 0"):
         draw({"bags": "near", "bandwidth": 0.0})
-
-
-@pytest.fixture
-def frame():
-    rows = [
-        {"difference": difference, "n": 256, "d": d, "seed": seed, "lens": lens, "rate": RNG.random()}
-        for difference in ("a", "b") for d in (2, 8) for seed in (0, 1) for lens in LENSES
-    ]  # fmt: skip
-    return pd.DataFrame(rows)
-
-
-def test_power_curves_are_means_over_seeds(frame):
-    picture = mmd_plots.power_curves(frame, "d", title="t")
-    assert [ax.get_title() for ax in picture.axes] == ["a", "b"]
-    line = next(line for line in picture.axes[1].lines if line.get_label() == "pairs, worst")
-    expected = frame[(frame["difference"] == "b") & (frame["lens"] == "pairs, worst")].groupby("d")["rate"].mean()
-    assert line.get_ydata() == pytest.approx(expected.to_numpy())
-    assert {text.get_text() for text in picture.legends[0].get_texts()} == set(LENSES)
-    with pytest.raises(ValueError, match="knob must be one of"):
-        mmd_plots.power_curves(frame, "seed")
-
-
-def test_every_lens_has_a_look_of_its_own():
-    assert set(mmd_plots.LENSES) == set(LENSES)
-    assert (
-        len({colour for colour, _ in mmd_plots.LENSES.values()}) == len({m for _, m in mmd_plots.LENSES.values()}) == len(LENSES)
-    )
 
 
 def test_telling_images_are_those_of_the_ends():

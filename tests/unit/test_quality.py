@@ -28,8 +28,8 @@ FLOORS = {
     "tiles",
     3: "objective objectives predictability_game prior_objectives variational_objectives",
     4: "checkpoints devices principal runs training",
-    5: "ablation_studies mmd_plots particles power_studies score_plots score_studies sculpting_plots sculpting_studies "
-    "studies study_plots weights",
+    5: "ablation_studies mmd_plots particles power_plots power_studies score_plots score_studies sculpting_plots "
+    "sculpting_studies studies study_plots weights",
     6: "widgets",
     7: "checks cli doctor execution mmd_checks pages sculpting_checks",
 }
