@@ -7,8 +7,10 @@ batched over views: rows are (v, n, p).
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import product
+from functools import reduce
+from itertools import groupby, product
 from math import isfinite, isqrt
+from operator import itemgetter
 
 import torch
 from torch import Tensor
@@ -119,32 +121,36 @@ def within(x: Tensor, kernel: Kernel, diagonal: bool, share: float, pull: Pull |
 
 @dataclass
 class MarkedSums:
-    """Of a symmetric kernel matrix without its diagonal: the sum over all pairs, and for every column of marks (P,) those
-    over pairs of two marked rows and over pairs of a marked row with any."""
+    """Of symmetric kernel matrices without their diagonals, one a view: the sum over all pairs (v, 1), and for every column of
+    marks (v, P) those over pairs of two marked rows and over pairs of a marked row with any."""
 
     total: Tensor
     inside: Tensor
     touching: Tensor
 
 
-def marked_sums(points: Tensor, kernel: Kernel, marks: Tensor) -> MarkedSums:
-    """For `points` (n, d) and `marks` (n, P) of 0 and 1, each pair of rows read once for all columns of marks."""
-    x = (points - points.mean(dim=0))[None]
+def marked_sums(points: Tensor, kernel: Kernel, marks: Tensor, together: bool = False) -> MarkedSums:
+    """For `points` (v, n, p) and `marks` (n, P) of 0 and 1, each pair of rows read once for all columns of marks.
+
+    If `together`, of the one matrix that is the mean over views, as v = 1: sums over pairs are linear, and the product with
+    the marks costs more than the kernel.
+    """
+    x = points - points.mean(dim=1, keepdim=True)
     weights = marks.to(x.dtype)
-    inside = x.new_zeros(marks.shape[1], dtype=exact(x))
-    row_sums = x.new_zeros(len(points), dtype=exact(x))
+    count = 1 if together else len(x)
+    inside = x.new_zeros((count, marks.shape[1]), dtype=exact(x))
+    row_sums = x.new_zeros((count, x.shape[1]), dtype=exact(x))
     tiles = _Tiles(kernel, x, x, room_for(x, x), slopes=False)
-    for views, rows, columns in tiles.upper():
-        value = tiles.values(tiles.squared(views, rows, columns))[0]
+    for views, rows, columns, value in tiles.mean_values() if together else tiles.all_values():
         mirrored = columns != rows
         if mirrored:
-            row_sums[columns] += value.sum(dim=0)
+            row_sums[views, columns] += value.sum(dim=1)
         else:
-            value.diagonal().zero_()
-        row_sums[rows] += value.sum(dim=1)
-        shares = (weights[rows] * (value @ weights[columns])).sum(dim=0, dtype=exact(x))
-        inside += shares * (2 if mirrored else 1)
-    return MarkedSums(row_sums.sum(), inside, row_sums @ marks.to(row_sums.dtype))
+            value.diagonal(dim1=1, dim2=2).zero_()
+        row_sums[views, rows] += value.sum(dim=2)
+        shares = (weights[rows] * (value @ weights[columns])).sum(dim=1, dtype=exact(x))
+        inside[views] += shares * (2 if mirrored else 1)
+    return MarkedSums(row_sums.sum(dim=1, keepdim=True), inside, row_sums @ marks.to(row_sums.dtype))
 
 
 class _Tiles:
@@ -166,6 +172,17 @@ class _Tiles:
         least = max(self.side // 16, isqrt(self.side**2 // 16 // self.views))
         for rows, columns in _triangle(0, self.rows, self.side, least):
             yield from self._viewed(rows, columns)
+
+    def all_values(self) -> Iterator[tuple[slice, slice, slice, Tensor]]:
+        """Views, rows and columns of every tile of `upper`, and its values."""
+        for views, rows, columns in self.upper():
+            yield views, rows, columns, self.values(self.squared(views, rows, columns))
+
+    def mean_values(self) -> Iterator[tuple[slice, slice, slice, Tensor]]:
+        """The same of the one matrix that is the mean over views, no more of it held than a tile."""
+        for (rows, columns), tile in groupby(self.upper(), key=itemgetter(1, 2)):
+            parts = (self.values(self.squared(views, rows, columns)).sum(dim=0, keepdim=True) for views, _, _ in tile)
+            yield slice(0, 1), rows, columns, reduce(Tensor.add_, parts).div_(self.views)
 
     def _viewed(self, rows: slice, columns: slice) -> Iterator[tuple[slice, slice, slice]]:
         area = (rows.stop - rows.start) * (columns.stop - columns.start)
