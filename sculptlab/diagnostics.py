@@ -17,7 +17,7 @@ from sculptlab.kernels import IMQ, Kernel
 from sculptlab.mmd import mmd_test
 from sculptlab.priors import Prior, Samples, as_prior
 from sculptlab.threads import one_thread
-from sculptlab.validation import choice, codes, whole
+from sculptlab.validation import choice, codes, what_came, whole
 
 DEAD_BELOW = 0.05  # of the prior's standard deviation: the share below which FactorVAE's score prunes a dimension
 FEWEST_ROWS = 20  # below this no test here could tell anything
@@ -157,6 +157,10 @@ def _supply(
 
 
 def _named(z: Any) -> dict[str, torch.Tensor]:
+    if callable(z) or (hasattr(z, "sample") and not hasattr(z, "__array__")):
+        raise TypeError(
+            f"z must be codes (n, d), or a mapping from names to them, got {what_came(z)}; the order is diagnose(codes, prior)"
+        )
     given = dict(z) if isinstance(z, Mapping) else {"codes": z}
     if not given:
         raise ValueError("z must hold at least one set of codes, got an empty mapping")

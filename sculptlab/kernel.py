@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Self
 
+import numpy as np
 import torch
 
 from sculptlab.priors import as_prior
@@ -126,26 +127,33 @@ class Sum(Kernel):
             yield from kernel.terms(squared, scratch, slope)
 
 
-def pair_of_codes(x: Any, y: Any, rows: int = 1) -> tuple[torch.Tensor, torch.Tensor]:
+def pair_of_codes(x: Any, y: Any, rows: int = 1, names: tuple[str, str] = ("x", "y")) -> tuple[torch.Tensor, torch.Tensor]:
     """`x` (n, d) and `y` (m, d) as finite floating tensors of one type on one device, each of at least `rows` rows.
 
-    Arrays and lists follow the tensor they are paired with. Raises ValueError for two tensors on different devices,
-    TypeError for tensors of integers, which have no gradient and are labels or indices more often than codes.
+    Arrays and lists follow the tensor they are paired with; errors call them by their `names`. Raises ValueError for two
+    tensors on different devices, TypeError for tensors, arrays and data frames of integers, which are labels or indices
+    more often than codes. Numbers in a list may be whole: it has no type that says what they are.
     """
-    for name, value in (("x", x), ("y", y)):
+    for name, value in zip(names, (x, y), strict=True):
         if isinstance(value, str | type) or (hasattr(value, "sample") and not hasattr(value, "__array__")):
             raise TypeError(f"{name} must be rows (n, d), got {value!r}; of a prior pass draws: prior.sample(n)")
+        _refuse_integers(name, value)
     tensors = [value for value in (x, y) if isinstance(value, torch.Tensor)]
-    for name, value in (("x", x), ("y", y)):
-        if isinstance(value, torch.Tensor) and not (value.is_floating_point() or value.is_complex()):
-            raise TypeError(f"{name} must be a floating tensor, got {value.dtype}; if these are codes, pass {name}.float()")
     if len({tensor.device for tensor in tensors}) > 1:
-        raise ValueError(f"x and y must be on one device, got {x.device} and {y.device}")
-    x = codes("x", x, rows=rows)
-    y = codes("y", y, dim=x.shape[1], rows=rows)
+        raise ValueError(f"{names[0]} and {names[1]} must be on one device, got {x.device} and {y.device}")
+    x = codes(names[0], x, rows=rows)
+    y = codes(names[1], y, dim=x.shape[1], rows=rows)
     dtype = torch.promote_types(x.dtype, y.dtype)
     device = tensors[0].device if tensors else x.device
     return x.to(device, dtype), y.to(device, dtype)
+
+
+def _refuse_integers(name: str, value: Any) -> None:
+    if isinstance(value, torch.Tensor):
+        if not (value.is_floating_point() or value.is_complex()):
+            raise TypeError(f"{name} must be a floating tensor, got {value.dtype}; if these are codes, pass {name}.float()")
+    elif hasattr(value, "__array__") and (kind := np.asarray(value).dtype).kind in "biu":
+        raise TypeError(f"{name} must be a floating array, got {kind}; if these are codes, pass {name}.astype(float)")
 
 
 def samples_of(target: Any) -> torch.Tensor:

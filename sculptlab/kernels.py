@@ -21,7 +21,7 @@ import torch
 
 from sculptlab.fusion import fuse, summed
 from sculptlab.kernel import Kernel, Sum, Term, samples_of, squared_distances, width_given, width_of, width_taken
-from sculptlab.validation import number
+from sculptlab.validation import number, what_came
 
 __all__ = ["IMQ", "RBF", "Energy", "Kernel", "Laplace", "RationalQuadratic", "Scales", "Sum", "fuse", "squared_distances"]
 
@@ -224,7 +224,7 @@ class Scales(Kernel):
 
     def __post_init__(self) -> None:
         if not isinstance(self.kernel, Kernel) or isinstance(self.kernel, Energy):
-            raise TypeError(f"kernel must be a Kernel with a width, such as RBF(), got {self.kernel!r}")
+            raise TypeError(f"kernel must be a Kernel with a width, such as RBF(), got {what_came(self.kernel)}")
         if not isinstance(self.factors, tuple) or not self.factors:
             raise TypeError(f"factors must be a tuple of one or more numbers, got {self.factors!r}")
         for factor in self.factors:
@@ -254,6 +254,14 @@ class Scales(Kernel):
 
     def terms(self, squared: torch.Tensor, scratch: torch.Tensor, slope: torch.Tensor | None) -> Iterator[Term]:
         return self.parts.terms(squared, scratch, slope)
+
+
+def as_kernel(kernel: Any) -> Kernel:
+    """`kernel` itself, `IMQ()` in place of None; a TypeError for anything else."""
+    kernel = IMQ() if kernel is None else kernel
+    if not isinstance(kernel, Kernel):
+        raise TypeError(f"kernel must be a Kernel such as IMQ() or RBF(1.0), got {what_came(kernel)}")
+    return kernel
 
 
 def _root(squared: torch.Tensor) -> torch.Tensor:

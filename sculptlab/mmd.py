@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sculptlab.discrepancy import discrepancies
 from sculptlab.kernel import Kernel, pair_of_codes, squared_distances
-from sculptlab.kernels import IMQ
+from sculptlab.kernels import as_kernel
 from sculptlab.tiles import marked_sums, precise
 from sculptlab.validation import as_tensor, choice, codes, whole
 
@@ -62,7 +62,7 @@ def mmd2(
     choice("reduction", reduction, ("mean", "max", "none"))
     unbiased = estimator == "unbiased"
     x, y = pair_of_codes(x, y, rows=2 if unbiased else 1)
-    x, y, kernel = _viewed(x, y, _checked(kernel), views)
+    x, y, kernel = _viewed(x, y, as_kernel(kernel), views)
     if reduction == "max" and len(x) > 1:
         worst = discrepancies(x.detach(), y.detach(), kernel, unbiased).argmax()
         x, y = x[worst][None], y[worst][None]
@@ -83,7 +83,7 @@ def witness(x: Any, y: Any, points: Any, kernel: Kernel | None = None) -> Any:
     if place.device != x.device:
         raise ValueError(f"points must be on the device of x and y, {x.device}, got {place.device}")
     at = codes("points", place, dim=x.shape[1], rows=1).to(x.dtype)
-    kernel = _checked(kernel).fit(y)
+    kernel = _fitted(as_kernel(kernel), y, len(y))
     with torch.autocast(x.device.type, enabled=False):
         x, y, at = precise(kernel, x, y, at)
         values = [
@@ -124,7 +124,7 @@ def mmd_test(
     choice("reduction", reduction, ("mean", "max"))
     x, y = (rows.detach() for rows in pair_of_codes(x, y, rows=2))
     n, m = len(x), len(y)
-    kernel = _checked(kernel)
+    kernel = as_kernel(kernel)
     _in_reach("x", x)
     _in_reach("y", y)
     x, y, kernel = _viewed(x, y, kernel, views)
@@ -151,16 +151,25 @@ def mmd_test(
 def _viewed(x: Tensor, y: Tensor, kernel: Kernel, views: str) -> tuple[Tensor, Tensor, Kernel]:
     """The rows as (v, n, p), one p-dimensional cloud to a view, and the kernel with its width set for them."""
     if views == "joint":
-        return x[None], y[None], kernel.fit(y)
+        return x[None], y[None], _fitted(kernel, y, len(y))
     if views == "pairs" and x.shape[1] < 2:
         raise ValueError("views='pairs' needs x and y of at least 2 columns, got 1")
     spread = y.detach().std(dim=0) if len(y) > 1 else torch.ones_like(y[0])
     spread = torch.where(spread > 0, spread, 1)
     centred = (y.detach() - y.detach().mean(dim=0)) / spread
-    fitted = kernel.fit(_columns(centred, views).transpose(0, 1).flatten(0, 1))
+    fitted = _fitted(kernel, _columns(centred, views).transpose(0, 1).flatten(0, 1), len(y))
     if fitted is not kernel:
         x, y = x / spread, y / spread
     return _columns(x, views), _columns(y, views), fitted
+
+
+def _fitted(kernel: Kernel, seen: Tensor, rows: int) -> Kernel:
+    """The kernel with its width set by what is `seen` of the `rows` of y; a ValueError if it is open and they are too few."""
+    if rows < 2:
+        apart = torch.stack([torch.zeros_like(seen[0]), torch.ones_like(seen[0])])
+        if kernel.fit(apart) is not kernel:
+            raise ValueError(f"y must have at least 2 rows to set the width of {kernel!r}, got 1: give a width, or fit a prior")
+    return kernel.fit(seen)
 
 
 def _columns(rows: Tensor, views: str) -> Tensor:
@@ -168,13 +177,6 @@ def _columns(rows: Tensor, views: str) -> Tensor:
     if views == "marginal":
         return rows.T[:, :, None]
     return rows.T[torch.combinations(torch.arange(rows.shape[1], device=rows.device))].mT
-
-
-def _checked(kernel: Kernel | None) -> Kernel:
-    kernel = IMQ() if kernel is None else kernel
-    if not isinstance(kernel, Kernel):
-        raise TypeError(f"kernel must be a Kernel such as IMQ() or RBF(1.0), got {kernel!r}")
-    return kernel
 
 
 def _in_reach(name: str, rows: Tensor) -> None:

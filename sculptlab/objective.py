@@ -110,6 +110,14 @@ class Objective:
             raise ValueError(f"likelihood must be the same in a sum, got {self.likelihood!r} and {other.likelihood!r}")
         return Sum((*_parts(self), *_parts(other)), likelihood=self.likelihood)
 
+    def _not_scaled(self, other: Any) -> Any:
+        raise TypeError(
+            "an objective is not multiplied: its reconstruction counts once, and each term has its own weight, such as "
+            f"MMD(prior, weight=200.0) or KL(beta=2.0); got {self!r} and {other!r}"
+        )
+
+    __mul__ = __rmul__ = __truediv__ = _not_scaled
+
 
 def _reconstruction(likelihood: str, batch: Batch) -> Tensor:
     images, model = batch.images, batch.model

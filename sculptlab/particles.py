@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from sculptlab.kernel import Kernel, pair_of_codes
-from sculptlab.kernels import IMQ
+from sculptlab.kernels import as_kernel
 from sculptlab.mmd import mmd2, witness
 from sculptlab.palette import CODES, PRIOR, TEXT, WIDTH, Picture, panels, style
 from sculptlab.validation import codes, number, whole
@@ -36,9 +36,9 @@ def flow(
     """
     number("step", step, above=0)
     number("noise", noise, least=0)
-    x, y = (rows.detach() for rows in pair_of_codes(start, target))
+    x, y = (rows.detach() for rows in pair_of_codes(start, target, names=("start", "target")))
     generator = torch.Generator().manual_seed(whole("seed", seed, least=0))
-    fitted = (IMQ() if kernel is None else kernel).fit(y)
+    fitted = as_kernel(kernel).fit(y)
     return _steps(x.clone(), y, fitted, step, noise, generator)
 
 

@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from sculptlab.discrepancy import discrepancies
 from sculptlab.kernel import FIT_ROWS, Kernel
-from sculptlab.kernels import IMQ, Energy
+from sculptlab.kernels import Energy, as_kernel
 from sculptlab.mmd import VIEWS
 from sculptlab.objective import Adversaries, Batch, Objective, Term
 from sculptlab.priors import Prior, as_prior
@@ -141,10 +141,7 @@ class MMD(_ToPrior):
     def __post_init__(self) -> None:
         super().__post_init__()
         choice("views", self.views, VIEWS)
-        kernel = IMQ() if self.kernel is None else self.kernel
-        if not isinstance(kernel, Kernel):
-            raise TypeError(f"kernel must be a Kernel such as IMQ() or RBF(1.0), got {kernel!r}")
-        found = _Views.of(self.views, self.prior, kernel)
+        found = _Views.of(self.views, self.prior, as_kernel(self.kernel))
         if self.subset is not None and whole("subset", self.subset) > len(found.columns):
             raise ValueError(f"subset must be at most the {len(found.columns)} view(s) of {self.views!r}, got {self.subset}")
         object.__setattr__(self, "_views", found)

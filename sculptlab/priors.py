@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from sculptlab.validation import codes, finite, number, whole
+from sculptlab.validation import codes, finite, number, what_came, whole
 
 ROOT_3 = 3**0.5
 
@@ -134,7 +134,7 @@ def _draws(obj: Any) -> Callable[[int, torch.Generator | None], Any]:
     if isinstance(obj, type) or not callable(source):
         raise TypeError(
             "prior must be a Prior, an object with .sample, a torch Distribution, a callable n -> (n, d) or an (m, d) array, "
-            f"got {f'the class {obj.__name__}: call it first' if isinstance(obj, type) else repr(obj)}"
+            f"got {what_came(obj)}"
         )
     if isinstance(obj, torch.distributions.Distribution):
         scalar = not obj.batch_shape and not obj.event_shape

@@ -8,15 +8,23 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sculptlab.autoencoders import Posterior
 from sculptlab.objectives import Objective
 from sculptlab.priors import as_prior
-from sculptlab.validation import as_tensor, finite, whole
+from sculptlab.validation import as_tensor, finite, what_came, whole
 from sculptlab.validation import codes as valid_codes
 
 CHUNK = 4096  # rows through the network at once, when no gradient is needed
+
+
+def as_model(model: Any) -> nn.Module:
+    """`model` itself, if it is a module; else a TypeError that says what it is instead."""
+    if not isinstance(model, nn.Module):
+        came = f"a {type(model).__name__}" if isinstance(model, Tensor | np.ndarray) else what_came(model)
+        raise TypeError(f"model must be a torch module, such as build_autoencoder(...) makes, got {came}")
+    return model
 
 
 def as_images(data: Any, model: Any = None, *, unit_range: bool = False) -> Tensor:

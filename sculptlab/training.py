@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 from sculptlab.checkpoints import fingerprint, read_checkpoint, writable_path, write_checkpoint
 from sculptlab.devices import Stage, in_full, pick_device, pick_precision
 from sculptlab.objective import Batch, as_objective
-from sculptlab.runs import Run, as_images, as_unit_floats, latents
+from sculptlab.runs import Run, as_images, as_model, as_unit_floats, latents
 from sculptlab.validation import choice, number, whole
 
 BATCH_SIZE = 256
@@ -42,12 +42,15 @@ class Training:
         self, model: nn.Module, data: Any, objective: Any, *, batch_size: int | None, learning_rate: float,
         decay_over: int | None, seed: int, device: str | torch.device, precision: str, compile: bool,
     ) -> None:  # fmt: skip
-        self.model, self.objective = model, as_objective(objective)
+        self.model, self.objective = as_model(model), as_objective(objective)
         self.objective.check(model)
         self.device = pick_device(device)
         self.images = as_images(data, model, unit_range=self.objective.likelihood == "bernoulli").to(self.device)
+        least = self.objective.least_batch
+        if len(self.images) < least:
+            raise ValueError(f"data must have at least {least} rows for {self.objective!r}, got {len(self.images)}")
         asked = batch_size if batch_size is not None else min(BATCH_SIZE, len(self.images))
-        self.batch_size = whole("batch_size", asked, least=self.objective.least_batch)
+        self.batch_size = whole("batch_size", asked, least=least)
         if self.batch_size > len(self.images):
             raise ValueError(f"batch_size must be at most the {len(self.images)} rows of the data, got {batch_size}")
         self.learning_rate = number("learning_rate", learning_rate, above=0)

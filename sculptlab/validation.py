@@ -1,5 +1,7 @@
 """What every public function checks at its border; each message names the argument, the legal set and what came."""
 
+import functools
+import inspect
 import math
 from collections.abc import Collection, Mapping
 from contextlib import suppress
@@ -7,6 +9,15 @@ from typing import Any
 
 import numpy as np
 import torch
+
+
+def what_came(value: Any) -> str:
+    """`value` for a message; of a class or a function, that it was not called."""
+    if isinstance(value, type):
+        return f"the class {value.__name__}: call it first"
+    if inspect.isroutine(value) or isinstance(value, functools.partial):
+        return f"the function {getattr(value, '__name__', 'of functools.partial')}: call it first"
+    return repr(value)
 
 
 def choice(name: str, value: Any, legal: Collection[Any]) -> Any:
@@ -53,10 +64,15 @@ def as_tensor(name: str, value: Any) -> torch.Tensor:
         raise TypeError(f"{name} must be one array, got a mapping of {list(value)}: choose one of them")
     if np.ma.is_masked(value):
         raise ValueError(f"{name} has masked values: drop those rows or fill them in")
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except ValueError as error:  # NumPy's words for a list with rows of several lengths
+        raise ValueError(f"{name} must be an array of numbers, every row of the same length: {error}") from error
     if array.dtype.kind == "O" and hasattr(value, "to_numpy"):  # a DataFrame of nullable or of mixed columns
         with suppress(TypeError, ValueError):
             array = value.to_numpy(dtype=float, na_value=np.nan)
+    if array.dtype.kind == "O" and not array.ndim:  # no array at all
+        raise TypeError(f"{name} must be an array of real numbers, got {what_came(value)}")
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{name} must be real numbers, got an array of {array.dtype}")
     if array.dtype.kind == "f" and array.dtype.itemsize > 8:
@@ -84,10 +100,12 @@ def codes(name: str, value: Any, *, dim: int | None = None, rows: int = 2) -> to
         raise TypeError(f"{name} must be real numbers, got {tensor.dtype}")
     if tensor.dtype not in (torch.float32, torch.float64):
         tensor = tensor.double() if _beyond_single(tensor) else tensor.float()
+    if not tensor.numel():
+        raise ValueError(f"{name} must have at least {rows} row(s) and 1 column, got {tuple(tensor.shape)}: it is empty")
     if tensor.ndim != 2:
         one = f" (a single column is {name}[:, None])" if tensor.ndim == 1 else ""
         raise ValueError(f"{name} must have shape (n, d), samples first; got {tuple(tensor.shape)}{one}")
-    if tensor.shape[0] < rows or tensor.shape[1] < 1:
+    if tensor.shape[0] < rows:
         raise ValueError(f"{name} must have at least {rows} row(s) and 1 column, got {tuple(tensor.shape)}")
     if dim is not None and tensor.shape[1] != dim:
         raise ValueError(f"{name} must have {dim} column(s), got {tensor.shape[1]}")

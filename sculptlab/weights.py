@@ -143,8 +143,14 @@ def find_weight(
 def _parts(data: Any, share: float) -> tuple[torch.Tensor, torch.Tensor]:
     images = as_images(data)
     aside = round(share * len(images))
+    if len(images) < 2 * LEAST_ROWS:
+        raise ValueError(f"data must have at least {2 * LEAST_ROWS} rows, {LEAST_ROWS} of them held out, got {len(images)}")
     if not LEAST_ROWS <= aside <= len(images) - LEAST_ROWS:
-        raise ValueError(f"held_out must leave at least {LEAST_ROWS} of the {len(images)} rows on either side, got {share:g}")
+        least = LEAST_ROWS / len(images)
+        raise ValueError(
+            f"held_out must leave at least {LEAST_ROWS} of the {len(images)} rows on either side, got {share:g}: "
+            f"take a share from {least:.3g} to {1 - least:.3g}"
+        )
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
     return images[order[aside:]], images[order[:aside]]
 

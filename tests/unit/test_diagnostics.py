@@ -210,6 +210,16 @@ def test_bad_input_is_named(call, words):
         call()
 
 
+@pytest.mark.parametrize(
+    "prior",
+    [Gaussian(2), Gaussian, torch.distributions.Normal(0.0, 1.0), lambda n: torch.zeros(n, 2)],
+    ids=["prior", "class", "distribution", "function"],
+)
+def test_swapped_arguments_are_told_their_order(prior):
+    with pytest.raises(TypeError, match=r"z must be codes \(n, d\).*; the order is diagnose\(codes, prior\)"):
+        diagnose(prior, normal(30, 2))
+
+
 def test_unknown_pictures_and_names_are_refused(ill):
     assert isinstance(ill, Diagnosis)
     with pytest.raises(ValueError, match="kind must be one of"):

@@ -3,6 +3,7 @@
 import doctest
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
@@ -358,12 +359,24 @@ def test_a_sum_of_one_is_a_flat_sum():
         (lambda: sl.mmd2(torch.full((3, 2), torch.nan), torch.ones(3, 2)), ValueError, "x has 6 value"),
         (lambda: sl.mmd2(torch.ones(3, 2).long(), torch.ones(3, 2)), TypeError, "x must be a floating tensor, got torch.int64"),
         (lambda: sl.mmd_test(torch.ones(3, 2), torch.ones(3, 2).int()), TypeError, "y must be a floating tensor"),
+        (
+            lambda: sl.mmd2(np.ones((3, 2), int), np.ones((3, 2))),
+            TypeError,
+            r"x must be a floating array, got int64; .* x\.astype",
+        ),
+        (lambda: sl.mmd_test(np.ones((3, 2)), np.ones((3, 2)) > 0), TypeError, "y must be a floating array, got bool"),
+        (lambda: sl.witness(pd.DataFrame({"a": [1, 2]}), [[1.0]], [[1.0]]), TypeError, "x must be a floating array, got int64"),
         (lambda: sl.mmd2(torch.ones(3, 2), torch.ones(3, 2, device="meta")), ValueError, "one device, got cpu and meta"),
         (lambda: sl.mmd2(torch.ones(3, 2), torch.eye(2), views="all"), ValueError, "views must be one of"),
         (lambda: sl.mmd2(torch.ones(3, 2), torch.eye(2), reduction="sum"), ValueError, "reduction must be one of"),
         (lambda: sl.mmd2(torch.ones(3, 1), torch.ones(3, 1), views="pairs"), ValueError, "at least 2 columns, got 1"),
         (lambda: sl.mmd2(torch.eye(3), torch.ones(3, 3), views="marginal"), ValueError, "points coincide"),
-        (lambda: sl.mmd2(torch.eye(2), torch.eye(2), kernel=RBF), TypeError, "kernel must be a Kernel"),
+        (lambda: sl.mmd2(torch.eye(2), torch.eye(2), kernel=RBF), TypeError, "got the class RBF: call it first"),
+        (lambda: sl.mmd_test(torch.eye(2), torch.eye(2), IMQ), TypeError, "got the class IMQ: call it first"),
+        (lambda: sl.objectives.MMD(Gaussian(2), kernel=IMQ), TypeError, "got the class IMQ: call it first"),
+        (lambda: Scales(RBF), TypeError, "such as RBF.., got the class RBF: call it first"),
+        (lambda: sl.witness(torch.eye(2), torch.ones(1, 2), torch.eye(2)), ValueError, "y must have at least 2 rows to set the"),
+        (lambda: sl.mmd2(torch.eye(2), [[1.0, 2.0]], None, "biased"), ValueError, "y must have at least 2 rows to set the width"),
         (lambda: sl.witness(torch.eye(2), torch.eye(2), torch.ones(1, 3)), ValueError, "points must have 2 column"),
         (lambda: sl.witness(torch.eye(2), torch.eye(2), torch.ones(0, 2)), ValueError, "points must have at least 1 row"),
         (lambda: sl.witness(torch.eye(2), torch.eye(2), torch.ones(1, 2, device="meta")), ValueError, "points must be on"),
@@ -382,6 +395,17 @@ def test_a_sum_of_one_is_a_flat_sum():
 def test_bad_input_is_named(call, error, words):
     with pytest.raises(error, match=words):
         call()
+
+
+def test_whole_numbers_in_a_list_are_numbers():
+    value = sl.mmd2([[0.0], [1.0]], [[3.0], [4.0]], RBF(1.0)).item()
+    assert sl.mmd2([[0], [1]], [[3], [4]], RBF(1.0)).item() == pytest.approx(value, rel=1e-6)
+
+
+def test_one_row_of_the_target_will_do_where_it_sets_no_width():
+    x, y = normal(5, 2, 0), normal(1, 2, 1)
+    assert torch.allclose(sl.witness(x, y, y, RBF(1.0)), RBF(1.0)(x, y).mean() - 1)
+    assert sl.mmd2(x, y, RBF(1.0), "biased", "pairs").item() == pytest.approx(sl.mmd2(x, y, RBF(1.0), "biased").item())
 
 
 @pytest.mark.parametrize("wrong", [sl.priors.Gaussian(2), sl.priors.Gaussian, "gaussian"])

@@ -160,6 +160,13 @@ def test_functions_do_not_add_up():
         o.KL() + 1
 
 
+def test_an_objective_is_not_scaled_as_a_whole():
+    for scale in (lambda a: 2 * a, lambda a: a * 2.0, lambda a: a / 2):
+        for objective in (o.KL(), o.KL() + o.DIP(), o.as_objective(lambda model, images, generator: images.mean())):
+            with pytest.raises(TypeError, match=r"not multiplied: .* each term has its own weight, such as MMD\(prior, weight="):
+                scale(objective)
+
+
 @pytest.mark.parametrize("result", [1.0, {"kl": torch.zeros(())}, torch.zeros(3), {"loss": 1.0}])
 def test_a_function_must_return_a_loss(result, plain):
     with pytest.raises(TypeError, match="objective must return a 0-d tensor"):

@@ -98,10 +98,12 @@ def test_bad_settings_are_refused_at_once(options, message):
 
 
 def test_bad_bags_are_refused():
-    with pytest.raises(ValueError, match="y must have 1 column"):
+    with pytest.raises(ValueError, match="target must have 1 column"):
         flow(ONE, [[0.0, 1.0]], step=1.0)
-    with pytest.raises(ValueError, match="NaN"):
+    with pytest.raises(ValueError, match=r"start has 1 value.* NaN"):
         flow([[float("nan")]], ONE, step=1.0)
+    with pytest.raises(TypeError, match="got the class IMQ: call it first"):
+        flow(ONE, ONE, IMQ, step=1.0)
 
 
 def test_particles_that_leave_all_bounds_are_reported():

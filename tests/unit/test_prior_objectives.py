@@ -387,7 +387,7 @@ def test_bad_settings_of_one_are_named(make, error, words):
 def test_one_row_is_too_few(kind):
     with pytest.raises(ValueError, match="batch_size must be at least 2, got 1"):
         sl.fit(toy_model(), normal(100, 6), kind(Gaussian(2)), **QUICK | {"batch_size": 1})
-    with pytest.raises(ValueError, match="batch_size must be at least 2"):
+    with pytest.raises(ValueError, match="data must have at least 2 rows for"):
         sl.fit(toy_model(), normal(1, 6), kind(Gaussian(2)), **QUICK | {"batch_size": None})
     assert math.isfinite(value(kind(Gaussian(2)), normal(2, 2)))
 

@@ -247,6 +247,26 @@ def test_a_small_table_trains_without_naming_a_batch_size():
     assert run.steps == 5
 
 
+@pytest.mark.parametrize(
+    ("model", "came"),
+    [
+        (make, "the function make: call it first"),
+        (torch.nn.Linear, "the class Linear: call it first"),
+        (torch.zeros(3, 1, 8, 8), "a Tensor"),
+        (None, "None"),
+    ],
+)
+def test_what_is_no_model_is_named_before_anything_else(digits, model, came):
+    for train in (sl.fit, sl.steps):
+        with pytest.raises(TypeError, match=f"model must be a torch module, such as build_autoencoder.* makes, got {came}"):
+            train(model, digits, KL())
+
+
+def test_too_few_rows_are_called_rows(digits):
+    with pytest.raises(ValueError, match=r"data must have at least 2 rows for FactorVAE\(.*, got 1"):
+        sl.fit(make(), digits.images[:1], FactorVAE(), **QUICK)
+
+
 def test_missing_channels_are_pointed_out(digits):
     with pytest.raises(ValueError, match=r"data\[:, None\] adds the channel"):
         sl.fit(make(), digits.images[:, 0], KL(), **QUICK)

@@ -198,7 +198,11 @@ def test_the_picture_has_two_panels_and_marks_the_best(ratio, scores):
         ({"steps": 0}, ValueError, "steps must be at least 1"),
         ({"tolerance": -0.1}, ValueError, "tolerance must be >= 0"),
         ({"held_out": 0.0}, ValueError, "held_out must be > 0"),
-        ({"held_out": 0.05}, ValueError, "held_out must leave at least 20 of the 200 rows on either side, got 0.05"),
+        (
+            {"held_out": 0.05},
+            ValueError,
+            "held_out must leave at least 20 of the 200 rows on either side, got 0.05: take a share from 0.1 to 0.9",
+        ),
         ({"held_out": 0.95}, ValueError, "held_out must leave at least 20"),
         ({"held_out": 1.5}, ValueError, "held_out must leave at least 20"),
     ],
@@ -206,6 +210,20 @@ def test_the_picture_has_two_panels_and_marks_the_best(ratio, scores):
 def test_bad_settings_are_named_before_anything_is_trained(spied, options, error, words):
     with pytest.raises(error, match=words):
         find_weight(goal, build, ROWS, **{**QUICK, "weights": (1.0,), "seeds": (0,), **options})
+    assert not spied
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        (1, "data must have at least 40 rows, 20 of them held out, got 1"),
+        (39, "data must have at least 40 rows, 20 of them held out, got 39"),
+        (45, r"at least 20 of the 45 rows on either side, got 0\.2: take a share from 0\.444 to 0\.556"),
+    ],
+)
+def test_few_rows_are_said_to_be_few(spied, rows, words):
+    with pytest.raises(ValueError, match=words):
+        find_weight(goal, build, ROWS[:rows], **QUICK)
     assert not spied
 
 
