@@ -1,6 +1,7 @@
 """Checkpoints: written whole or not at all, and refused by any training but their own."""
 
 import os
+import re
 import tempfile
 import zlib
 from pathlib import Path
@@ -39,7 +40,7 @@ def read_checkpoint(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
     """The content at `path`, if it was written under `settings`; else a ValueError that says what differs."""
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-        saved = BEFORE | content["settings"]
+        saved = {name: _nowhere(value) for name, value in (BEFORE | content["settings"]).items()}
     except Exception as error:
         raise ValueError(
             f"checkpoint {str(path)!r} cannot be read as a checkpoint of fit (damaged, or another file): name another file, "
@@ -58,9 +59,18 @@ def read_checkpoint(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
     return content
 
 
+def by_name(thing: Any) -> str:
+    """The repr of `thing` without memory addresses, the same in every process: its functions are known by name alone."""
+    return str(_nowhere(repr(thing)))
+
+
 def fingerprint(images: torch.Tensor) -> int:
     """A number that other images hardly share: CRC-32 of their bytes."""
     return zlib.crc32(images.cpu().contiguous().numpy().data)
+
+
+def _nowhere(value: Any) -> Any:
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", value) if isinstance(value, str) else value
 
 
 def _brief(value: Any) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from IPython.display import display
 
 MIME = "application/vnd.sculptlab.claim+json"  # how `sculptlab run` finds claims among a page's outputs
+EXACT = 17  # significant digits that write a double without loss
 HOLDS, BROKEN = "#00684a", "#a33b00"  # both readable on white; the sign before the text tells them apart without colour
 
 
@@ -38,22 +39,46 @@ class Claim:
 
     @property
     def bound(self) -> str:
-        parts = [f"> {self.above:g}"] if self.above is not None else []
-        return " and ".join(parts + ([f"< {self.below:g}"] if self.below is not None else []))
+        return " and ".join(f"{sign} {_bound(limit, self._digits)}" for sign, limit in self._limits)
+
+    @property
+    def shown(self) -> str:
+        """The mean, to three digits or as many as it takes to see on which side of its bounds it lies."""
+        return f"{self.mean:.{self._digits}g}"
+
+    @property
+    def _limits(self) -> list[tuple[str, float]]:
+        return [(sign, limit) for sign, limit in ((">", self.above), ("<", self.below)) if limit is not None]
+
+    @property
+    def _digits(self) -> int:
+        def tell(digits: int) -> bool:
+            mean = float(f"{self.mean:.{digits}g}")
+            printed = [float(_bound(limit, digits)) for _, limit in self._limits]
+            return all(
+                (mean > near) == (self.mean > limit) and (mean < near) == (self.mean < limit)
+                for near, (_, limit) in zip(printed, self._limits, strict=True)
+            )
+
+        return next((digits for digits in range(3, EXACT) if tell(digits)), EXACT)
 
     def __str__(self) -> str:
         sign = "✓" if self.holds else "✗ DOES NOT HOLD"
-        numbers = f"{self.mean:.3g} ± {self.spread:.2g} over {len(self.values)} seed(s), claimed {self.bound}"
+        numbers = f"{self.shown} ± {self.spread:.2g} over {len(self.values)} seed(s), claimed {self.bound}"
         return f"{sign}  {self.statement}: {numbers}"
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
         facts = {
             "statement": self.statement, "holds": self.holds, "mean": self.mean, "spread": self.spread,
-            "n": len(self.values), "bound": self.bound,
+            "n": len(self.values), "bound": self.bound, "shown": self.shown,
         }  # fmt: skip
         colour = HOLDS if self.holds else BROKEN
         page = f'<div style="color:{colour}">{html.escape(str(self))}</div>'
         return {"text/plain": str(self), "text/html": page, MIME: facts}
+
+
+def _bound(limit: float, digits: int) -> str:
+    return f"{limit:.{max(digits, 6)}g}"
 
 
 def claim(statement: str, values: Sequence[float], *, above: float | None = None, below: float | None = None) -> None:

@@ -18,7 +18,7 @@ _PACKAGE = Path(__file__).resolve().parent
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a page showed for one of its claims: the mean over n seeds, their spread, and the bound it must keep."""
+    """What a page showed for one of its claims: the mean over n seeds, as a text too, their spread, and the bound."""
 
     statement: str
     holds: bool
@@ -26,10 +26,11 @@ class Verdict:
     spread: float
     n: int
     bound: str
+    shown: str
 
     def __str__(self) -> str:
         word = "holds" if self.holds else "FAILS"
-        return f"{word}  {self.mean:.3g} ± {self.spread:.2g} (n = {self.n}, claimed {self.bound})  {self.statement}"
+        return f"{word}  {self.shown} ± {self.spread:.2g} (n = {self.n}, claimed {self.bound})  {self.statement}"
 
 
 @dataclass(frozen=True)

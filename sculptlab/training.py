@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from sculptlab.checkpoints import fingerprint, read_checkpoint, writable_path, write_checkpoint
+from sculptlab.checkpoints import by_name, fingerprint, read_checkpoint, writable_path, write_checkpoint
 from sculptlab.devices import Stage, in_full, pick_device, pick_precision
 from sculptlab.objective import Batch, as_objective
 from sculptlab.runs import Run, as_images, as_model, as_unit_floats, latents
@@ -151,12 +151,12 @@ class Training:
         )
 
     def settings(self) -> dict[str, Any]:
-        """What must agree for a checkpoint to go on with this training. A function as objective is known by its name alone."""
+        """What must agree for a checkpoint to go on with this training. A function is known by its name alone."""
         model = self.model
         return {
             "model": {name: str(tuple(value.shape)) for name, value in model.state_dict().items()},
             "kind of model": f"{type(model).__name__}, output {getattr(model, 'output', None)}",
-            "objective": repr(self.objective), "data": f"{tuple(self.images.shape)}, crc32 {fingerprint(self.images)}",
+            "objective": by_name(self.objective), "data": f"{tuple(self.images.shape)}, crc32 {fingerprint(self.images)}",
             "batch_size": self.batch_size, "learning_rate": self.learning_rate, "cosine over": self.decay_over,
             "seed": self.seed, "device": self.device.type, "precision": self.stage.precision,
             "compile": self.compile,
@@ -249,7 +249,8 @@ def fit(
                    Where that fails, which an extra first step without an update shows, a warning says so.
     log_every      steps between rows of the history; None logs about 200 rows.
     checkpoint     a file: saved whole every minute and at the end. If it is there, training goes on from it, to the same bits;
-                   if it was written under other settings it is refused (with "cosine", steps is one of them).
+                   if it was written under other settings it is refused (with "cosine", steps is one of them). Of functions, as
+                   objective or as its schedule, the name alone is compared: all lambdas of one place count as the same.
     Raises ValueError/TypeError for unusable arguments, DivergenceError when the loss explodes. Ctrl-C ends training with a
     warning and returns the Run so far (`run.stopped` says so).
     """

@@ -1,4 +1,6 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sculptlab.claims import MIME, Claim, claim
 
@@ -29,7 +31,33 @@ def test_the_facts_travel_with_the_output():
         "spread": pytest.approx(0.7071, abs=1e-4),
         "n": 2,
         "bound": "> 0",
+        "shown": "1.5",
     }
+
+
+@pytest.mark.parametrize(
+    ("mean", "above", "below", "shown", "bound"),
+    [
+        (1 / 201, 0.00497, 0.00498, "0.004975", "> 0.00497 and < 0.00498"),
+        (0.123456, 0.1, 0.2, "0.123", "> 0.1 and < 0.2"),
+        (0.99999, None, 1.0, "0.99999", "< 1"),
+        (1.0, None, 1.0, "1", "< 1"),
+        (0.12345671, 0.1234567, None, "0.1235", "> 0.123457"),
+        (0.12345671, 0.1234567, 0.1234568, "0.12345671", "> 0.1234567 and < 0.1234568"),
+        (-2.0004, -2.0, None, "-2.0004", "> -2"),
+    ],
+)
+def test_as_many_digits_are_shown_as_tell_the_mean_from_its_bounds(mean, above, below, shown, bound):
+    made = Claim("s", (mean,), above, below)
+    assert (made.shown, made.bound) == (shown, bound)
+    assert f"{shown} ± 0 over" in str(made)
+
+
+@given(st.floats(-1e9, 1e9), st.floats(-1e-3, 1e-3), st.booleans())
+def test_what_is_shown_holds_exactly_if_the_claim_does(mean, away, above):
+    made = Claim("s", (mean,), mean - away if above else None, None if above else mean - away)
+    sign, limit = made.bound.split()
+    assert made.holds == (float(made.shown) > float(limit) if sign == ">" else float(made.shown) < float(limit))
 
 
 @pytest.mark.parametrize(

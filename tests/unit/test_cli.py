@@ -26,7 +26,7 @@ def code_of(*words):
 
 
 def report(path, **changes):
-    verdict = Verdict("x", True, 1.0, 0.0, 3, "> 0")
+    verdict = Verdict("x", True, 1.0, 0.0, 3, "> 0", "1")
     given = {"seconds": 2.0, "cells": (), "claims": (verdict,), "error": None, "swallowed": ()} | changes
     return Report(path.stem, path, path.with_suffix(".html"), **given)
 
@@ -100,7 +100,7 @@ def test_run_names_an_unknown_page_before_running_any(ran, capsys):
     [
         {"error": "ValueError: no"},
         {"swallowed": ("ValueError: late",)},
-        {"claims": (Verdict("x", False, 0.0, 0.0, 3, "> 1"),)},
+        {"claims": (Verdict("x", False, 0.0, 0.0, 3, "> 1", "0"),)},
     ],
 )
 def test_run_fails_if_a_page_does_and_runs_the_others(ran, monkeypatch, capsys, wrong):

@@ -234,7 +234,9 @@ def test_a_good_page_is_run_written_and_read(tmp_path, monkeypatch, capsys):
     )
     report = pages.execute(path, tmp_path / "out", "full", 7)
     assert report.ok
-    assert report.claims == (Verdict("it stands", True, pytest.approx(0.83), pytest.approx(0.0424, abs=1e-3), 2, "> 0.5"),)
+    assert report.claims == (
+        Verdict("it stands", True, pytest.approx(0.83), pytest.approx(0.0424, abs=1e-3), 2, "> 0.5", "0.83"),
+    )
     assert [label for label, _ in report.cells][:2] == ["Settings", "plt.plot([1, 2]); time.sleep(0.2)"]
     assert 0.2 <= report.cells[1][1] < report.seconds
     copy = nbformat.read(report.notebook, 4)
@@ -304,7 +306,7 @@ def test_ctrl_c_stops_the_kernel(tmp_path):
 def test_verdicts_are_what_claims_show():
     made = Claim("x < y", (1.0, 3.0), above=1.5, below=None)
     shown = new_output("display_data", data=made._repr_mimebundle_())
-    assert pages.verdicts(notebook_with(shown, shown)) == (Verdict("x < y", made.holds, 2.0, made.spread, 2, "> 1.5"),)
+    assert pages.verdicts(notebook_with(shown, shown)) == (Verdict("x < y", made.holds, 2.0, made.spread, 2, "> 1.5", "2"),)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import itertools
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pytest
@@ -433,6 +434,40 @@ def test_a_resumed_run_has_the_bits_of_an_uninterrupted_one(objective, tmp_path)
     resumed = sl.fit(toy_model(3, seed=9), rows, objective, **options, checkpoint=tmp_path / "a.pt")
     assert torch.equal(weights(whole.model), weights(resumed.model))
     assert resumed.history[["step", "loss"]].equals(whole.history[["step", "loss"]])
+
+
+class Late:
+    def __call__(self, step):
+        return float(step > 5)
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [lambda: lambda step: min(1.0, step / 20), lambda: partial(min, 0.5), lambda: Late().__call__, Late],
+    ids=["lambda", "partial", "method", "object"],
+)
+def test_a_run_resumes_with_a_schedule_made_anew(schedule, tmp_path):
+    first, second = schedule(), schedule()
+    assert first is not second
+    rows, options = normal(200, 6), QUICK | {"schedule": "constant", "log_every": 5, "checkpoint": tmp_path / "a.pt"}
+    whole = sl.fit(toy_model(), rows, MMD(Gaussian(2), schedule=first), **options | {"checkpoint": None})
+    sl.fit(toy_model(), rows, MMD(Gaussian(2), schedule=first), **options | {"steps": 15})
+    resumed = sl.fit(toy_model(seed=9), rows, MMD(Gaussian(2), schedule=second), **options)
+    assert torch.equal(weights(whole.model), weights(resumed.model))
+    with pytest.raises(ValueError, match=r"belongs to another training \(objective: .* there, .*<function normal>.* here\)"):
+        sl.fit(toy_model(), rows, MMD(Gaussian(2), schedule=normal), **options)
+
+
+def test_a_checkpoint_knows_no_addresses_not_even_one_that_was_written_with_them(tmp_path):
+    path, rows = tmp_path / "a.pt", normal(200, 6)
+    goal = MMD(Gaussian(2), schedule=lambda step: 1.0)
+    sl.fit(toy_model(), rows, goal, **QUICK, checkpoint=path)
+    content = torch.load(path, weights_only=True)
+    assert "schedule=<function test_a_checkpoint_" in content["settings"]["objective"]
+    assert "0x" not in content["settings"]["objective"]
+    content["settings"]["objective"] = content["settings"]["objective"].replace("<lambda>", "<lambda> at 0x7f8f5210df80")
+    torch.save(content, path)
+    assert sl.fit(toy_model(), rows, goal, **QUICK, checkpoint=path).steps == QUICK["steps"]
 
 
 @pytest.mark.parametrize("kind", ALL)
