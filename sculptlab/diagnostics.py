@@ -26,6 +26,12 @@ LEVEL = 0.05 / 3  # what a p-value must fall under before the verdict speaks of 
 LARGEST = 1e70  # fourth powers of anything larger leave float64
 SINGLE = 1e15  # squares of anything larger leave float32
 FLOOR = "prior"  # the name of the row that shows what the prior itself scores
+LEGEND = (
+    "mmd2: unbiased MMD² to the prior, about 0 where nothing differs; mmd2_95: exceeded by chance in 5 %; mmd_p: its p-value",
+    "c2st: share that a classifier gets right on held-out rows, codes against prior, 0.5 by chance; c2st_p: its p-value",
+    "holes: share of the prior's draws that lie far from every code, 0.05 by chance",
+    "prior: the same numbers for draws of the prior itself, the floor",
+)
 
 
 @dataclass(frozen=True)
@@ -74,11 +80,12 @@ class Diagnosis:
         return matrix
 
     def __repr__(self) -> str:
-        return "\n".join([*self._lines(), "", self.joint.round(4).T.to_string()])
+        return "\n".join([*self._lines(), "", self.joint.round(4).T.to_string(), "", *LEGEND])
 
     def _repr_html_(self) -> str:
         words = "".join(f"<p>{line}</p>" for line in self._lines())
-        return f"{words}{self.joint.round(4).T.to_html()}{self.per_dimension.round(3).to_html(max_rows=24)}"
+        legend = f"<p><small>{'<br>'.join(LEGEND)}</small></p>"
+        return f"{words}{self.joint.round(4).T.to_html()}{legend}{self.per_dimension.round(3).to_html(max_rows=24)}"
 
     def _lines(self) -> list[str]:
         return [f"{name}: {self.verdict(name)}" for name in self.dead]

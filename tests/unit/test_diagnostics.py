@@ -220,6 +220,16 @@ def test_swapped_arguments_are_told_their_order(prior):
         diagnose(prior, normal(30, 2))
 
 
+def test_what_is_printed_explains_its_rows_below_the_table(ill):
+    text = repr(ill)
+    table, legend = text[: text.index("mmd2: ")], text[text.index("mmd2: ") :]
+    for name in ("mmd2", "mmd2_95", "mmd_p", "c2st", "c2st_p", "holes", "prior"):
+        assert f"{name}: " in legend
+        assert f"{name} " in table
+        assert f"{name}: " in ill._repr_html_()
+    assert not any("chance" in str(name) for name in (*ill.joint.columns, *ill.joint.index))
+
+
 def test_unknown_pictures_and_names_are_refused(ill):
     assert isinstance(ill, Diagnosis)
     with pytest.raises(ValueError, match="kind must be one of"):
