@@ -112,10 +112,12 @@ def mmd_test(
     correction for their number. One dimension that is a copy of another is one pair in d (d - 1) / 2: from d = 16 the mean
     over pairs finds it no more often than the joint kernel, their max does.
 
-    Every permutation reads the kernel matrices of the pooled rows, all by one matrix product, a tile of them at a time and
-    each pair of rows once. Memory is that of the rows of all views, O((n + m) d^2) for pairs. The level is exact for a
-    kernel of given width or fitted to the prior; with the default, whose width is set by `y`, it is so up to the noise of
-    that width: at 5 %, 4 to 6 % of 400 true nulls of 50 rows and more, 6 to 8 % of 20 rows.
+    Every permutation reads the kernel matrices of the pooled rows, all by one matrix product, a tile of them at a time
+    and each pair of rows once. Memory is that of the rows of all views, O((n + m) d^2) for pairs, and for the max a
+    number for each view and permutation besides. On one CPU core the 2,016 pairs of 64 dimensions take 5 s at n = m =
+    500 and 200 permutations, their max 10 s. The level is exact for a kernel of given width or fitted to the prior;
+    with the default, whose width is set by `y`, it is so up to the noise of that width: at 5 %, 4 to 6 % of 400 true
+    nulls of 50 rows and more, 6 to 8 % of 20 rows.
     Raises ValueError as `mmd2` does, and for values whose squares leave the floating type.
     """
     permutations = whole("permutations", permutations)
