@@ -128,7 +128,12 @@ BASES = {"kernel": "IMQ", "bandwidth": "1", "weight": "100", "batch": "256"}
 
 
 def _with_base(frame: pd.DataFrame, knob: str) -> pd.DataFrame:
-    """The rows of a knob and those of the base under the value it has there, in order; with `ratio` to the plain error."""
+    """The rows of a knob and those of the base under the value it has there, in order; with `ratio` to the plain error.
+
+    Of networks, which have no base, the error is over that of the same network without regulariser.
+    """
+    if knob not in BASES:
+        return _priced(frame[frame["knob"] == knob])
     base = frame[frame["knob"] == "base"]
     if knob == "bandwidth":  # its own base is the RBF of the median distance
         base = frame[(frame["knob"] == "kernel") & (frame["value"] == "RBF")]
@@ -139,26 +144,33 @@ def _with_base(frame: pd.DataFrame, knob: str) -> pd.DataFrame:
     return rows.assign(ratio=rows["reconstruction_mse"] / plain)
 
 
-def dimensions(frames: Mapping[str, pd.DataFrame], *, title: str | None = None) -> Picture:
-    """LPS (top) and the price (bottom) over the number of latents asked for, a column for each named ablation frame.
+def _priced(rows: pd.DataFrame) -> pd.DataFrame:
+    plain = rows[rows["arm"] == "no regulariser"].groupby("value")["reconstruction_mse"].mean()
+    return rows.assign(ratio=rows["reconstruction_mse"] / rows["value"].map(plain))
 
-    frame: the rows whose knob is "dim", and the base's, whose number of latents is in the column dim.
+
+def dimensions(frames: Mapping[str, pd.DataFrame], *, title: str | None = None) -> Picture:
+    """LPS, the effective rank and the price over the number of latents asked for, a column for each named ablation frame.
+
+    frame: the rows whose knob is "dim", and the base's, whose number of latents is in the column dim; others are left out.
     """
-    picture, axes = panels(2, len(frames), height=2.3)
+    picture, axes = panels(3, len(frames), height=2.0)
     if title is not None:
         picture.suptitle(title, fontsize=12, color=TEXT)
     for column, (name, frame) in enumerate(frames.items()):
-        rows = frame.assign(value=frame["dim"].astype(str))
-        numbers = [str(dim) for dim in sorted(set(frame["dim"]))]
-        plain = rows[rows["arm"] == "no regulariser"].groupby("value")["reconstruction_mse"].mean()
-        rows = rows.assign(ratio=rows["reconstruction_mse"] / rows["value"].map(plain))
-        for ax, measured in zip(axes[:, column], ("mlp", "ratio"), strict=True):
+        rows = frame[frame["knob"].isin(("base", "dim"))]
+        numbers = [str(dim) for dim in sorted(set(rows["dim"]))]
+        rows = _priced(rows.assign(value=rows["dim"].astype(str), filled=rows["rank"] / rows["dim"]))
+        for ax, measured in zip(axes[:, column], ("mlp", "filled", "ratio"), strict=True):
             _arms(ax, rows, numbers, measured)
-        axes[0, column].set_ylim(-0.03, 1.03)
+            ax.axhline(float(measured != "mlp"), color=PRIOR, linestyle=":", linewidth=1)
+        for ax in axes[:2, column]:
+            ax.set_ylim(-0.03, 1.08)
         style(axes[0, column], title=name)
-        style(axes[1, column], x="latents asked for")
+        style(axes[2, column], x="latents asked for")
     style(axes[0, 0], y="LPS (mlp)")
-    style(axes[1, 0], y="error / plain's")
+    style(axes[1, 0], y="effective rank / latents")
+    style(axes[2, 0], y="error / plain's")
     picture.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8, frameon=False)
     return picture
 

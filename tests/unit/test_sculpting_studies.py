@@ -123,6 +123,18 @@ def test_small_multiples_put_the_base_where_it_belongs():
     assert ticks == [["3", "100", "1000"], ["IMQ", "RBF"], ["1", "4"]]
 
 
+def test_networks_are_priced_against_themselves():
+    rows = [
+        {"knob": "architecture", "value": value, "arm": arm, "seed": 0, "mlp": 0.1, "reconstruction_mse": error}
+        for value, errors in {"mlp": (2.0, 3.0), "conv": (1.0, 1.2)}.items()
+        for arm, error in zip(("no regulariser", "MMD"), errors, strict=True)
+    ]
+    picture = sculpting_plots.small_multiples(pd.DataFrame(rows), {"architecture": "network"})
+    prices = {line.get_label(): line.get_ydata() for line in picture.axes[1].lines}
+    assert list(prices["no regulariser"]) == [1, 1]
+    assert list(prices["MMD"]) == pytest.approx([1.5, 1.2])
+
+
 @pytest.mark.parametrize("dim", [1, 2, 5])
 def test_intrinsic_dimension_of_a_box_in_many_coordinates(dim):
     generator = torch.Generator().manual_seed(dim)
