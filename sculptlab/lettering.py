@@ -10,7 +10,7 @@ from matplotlib.path import Path as Outline
 from matplotlib.textpath import TextToPath
 
 PIXELS = 64  # to the font's size
-FINE = 4  # sub-rows and sub-columns of a pixel
+FINE = 8  # lines that cross a row of pixels; along each line, cover is exact
 
 
 def ink(text: str, *, bold: bool = False) -> np.ndarray:
@@ -39,15 +39,16 @@ def _covered(polygons: list[np.ndarray]) -> np.ndarray:
     start = np.concatenate([polygon[:-1] for polygon in polygons])
     end = np.concatenate([polygon[1:] for polygon in polygons])
     low = np.floor(start.min(0))
-    width, height = (np.ceil(start.max(0)) - low).astype(int)
-    fine = np.zeros((height * FINE, width * FINE))
-    middles = (np.arange(width * FINE) + 0.5) / FINE + low[0]
+    width, height = (np.ceil(end.max(0)) - low).astype(int)
+    covered = np.zeros((height * FINE, width))
     for row in range(height * FINE):
         y = low[1] + (row + 0.5) / FINE
         crossed = (start[:, 1] <= y) != (end[:, 1] <= y)
-        (x0, y0), (x1, y1) = start[crossed].T, end[crossed].T
-        at = x0 + (y - y0) / (y1 - y0) * (x1 - x0)
-        order = np.argsort(at)
-        winding = np.concatenate([[0], np.cumsum(np.where(y1 > y0, 1, -1)[order])])
-        fine[row] = winding[np.searchsorted(at[order], middles)] != 0
-    return fine.reshape(height, FINE, width, FINE).mean((1, 3))[::-1].copy()
+        if crossed.any():
+            (x0, y0), (x1, y1) = start[crossed].T, end[crossed].T
+            at = x0 + (y - y0) / (y1 - y0) * (x1 - x0)
+            order = np.argsort(at)
+            inside = np.cumsum(np.where(y1 > y0, 1, -1)[order])[:-1] != 0
+            passed = np.concatenate([[0.0], np.cumsum(np.diff(at[order]) * inside)])  # ink to the left of each crossing
+            covered[row] = np.diff(np.interp(low[0] + np.arange(width + 1), at[order], passed))
+    return covered.reshape(height, FINE, width).mean(1)[::-1].copy()

@@ -62,8 +62,7 @@ class Prior(ABC):
 
     def icdf(self, u: Any) -> Tensor | None:
         """Quantiles of a prior of one dimension at probabilities 0 < u < 1 of any shape, float64; None where not at hand."""
-        p = as_tensor("u", u)
-        p = p if p.is_floating_point() else p.double()
+        p = as_tensor("u", u).double()
         if not bool(((p > 0) & (p < 1)).all()):
             raise ValueError("u must lie strictly between 0 and 1")
         return self.quantile(p) if self.dim == 1 else None
@@ -201,6 +200,7 @@ def _of_shape(drawn: Any, n: int, dim: int) -> Tensor:
 
 
 def _no_number(other: Any) -> Any:
+    """`other`, unless it is a number: whether that should stretch or repeat the prior, nobody could tell."""
     if isinstance(other, int | float):
         raise TypeError(f"* joins the dimensions of two priors, got the number {other}; prior.scaled({other}) stretches one")
     return other

@@ -98,12 +98,12 @@ def _depth(given: Any) -> int:
 class Grid(Shape):
     """Each coordinate is one of the whole numbers 0 … levels - 1, all as likely, plus normal noise; then standardised.
 
-    For codes that will be quantised: levels^dim points. noise is the standard deviation in units of the points' spacing, 0 by
-    default; a little of it (0.05) gives the points a width that codes can reach.
+    For codes that will be quantised: levels^dim points. noise is the standard deviation in units of the points' spacing; 0 gives
+    the points alone, which continuous codes can approach but not reach.
     """
 
     levels: int = 4
-    noise: float = 0.0
+    noise: float = 0.05
 
     def __post_init__(self) -> None:
         super().__post_init__()

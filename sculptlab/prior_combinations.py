@@ -24,7 +24,7 @@ class Product(Prior):
     parts: tuple[Prior, ...]
 
     def __post_init__(self) -> None:
-        parts = _priors("parts", self.parts)
+        parts = priors_of("parts", self.parts)
         flat = tuple(one for part in parts for one in (part.parts if isinstance(part, Product) else (part,)))
         object.__setattr__(self, "parts", flat)
         object.__setattr__(self, "dim", sum(part.dim for part in flat))
@@ -62,7 +62,7 @@ class Mixture(Prior):
     weights: Vector | None = None
 
     def __post_init__(self) -> None:
-        parts = _priors("parts", self.parts)
+        parts = priors_of("parts", self.parts)
         object.__setattr__(self, "parts", parts)
         object.__setattr__(self, "dim", one_dim("parts", parts))
         object.__setattr__(self, "weights", shares("weights", self.weights, len(parts)))
@@ -107,6 +107,12 @@ class Affine(Prior):
         object.__setattr__(self, "dim", len(matrix))
         object.__setattr__(self, "matrix", nested(matrix))
         object.__setattr__(self, "offset", nested(vector("offset", self.offset, len(matrix))))
+
+    @property
+    def bank(self) -> Tensor | None:
+        """All points of a mapped bank (m, dim), so that `diagnose` need not draw any of them twice; None of other priors."""
+        bank, (matrix, offset) = getattr(self.prior, "bank", None), self._map
+        return None if bank is None else (bank.double() @ matrix.T + offset).float()
 
     @cached_property
     def _map(self) -> tuple[Tensor, Tensor]:
@@ -210,7 +216,8 @@ def _sequence(name: str, given: Any) -> tuple[Any, ...]:
     return tuple(given)
 
 
-def _priors(name: str, given: Any) -> tuple[Prior, ...]:
+def priors_of(name: str, given: Any) -> tuple[Prior, ...]:
+    """A list of one or more things that `as_prior` takes, as priors."""
     parts = tuple(as_prior(part) for part in _sequence(name, given))
     if not parts:
         raise ValueError(f"{name} must hold at least one prior, got none")

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from sculptlab.prior import Prior
-from sculptlab.prior_combinations import mixed_moments, one_dim
+from sculptlab.prior_combinations import mixed_moments, one_dim, priors_of
 from sculptlab.prior_draws import Place, chosen, normals, scattered
 from sculptlab.prior_families import Gaussian, Uniform
 from sculptlab.prior_parameters import Matrix, Vector, in_order, nested, plain, positive_definite, shares
@@ -36,7 +36,7 @@ class Copula(Prior):
     correlation: Matrix
 
     def __post_init__(self) -> None:
-        marginals = tuple(as_prior(one) for one in self.marginals)
+        marginals = priors_of("marginals", self.marginals)
         wide = [i for i, one in enumerate(marginals) if one.dim != 1]
         if wide:
             raise ValueError(f"marginals must have 1 dimension each, got {marginals[wide[0]].dim} at place {wide[0]}")
@@ -44,7 +44,7 @@ class Copula(Prior):
             raise ValueError(f"marginals must be at least 2, got {len(marginals)}")
         object.__setattr__(self, "marginals", marginals)
         object.__setattr__(self, "dim", len(marginals))
-        object.__setattr__(self, "correlation", nested(_correlation(plain(self.correlation), self.dim)))
+        object.__setattr__(self, "correlation", nested(_correlations(plain(self.correlation), self.dim)))
 
     @cached_property
     def _correlation(self) -> Tensor:
@@ -103,7 +103,7 @@ class Copula(Prior):
         return torch.stack([column for column in columns if column is not None], 1)
 
 
-def _correlation(given: Any, dim: int) -> Tensor:
+def _correlations(given: Any, dim: int) -> Tensor:
     if isinstance(given, int | float):
         low = -1 / (dim - 1)
         if not low < given < 1:
@@ -164,7 +164,7 @@ class Conditional(Prior):
 
     def given(self, labels: Any, generator: torch.Generator | None = None, device: torch.device | str | None = None) -> Tensor:
         """A draw of each label's prior, (n, dim) float32; labels (n,): a list, array or tensor. Devices as in `sample`."""
-        listed = labels.tolist() if isinstance(labels, Tensor | np.ndarray) else list(labels)
+        listed = labels.tolist() if isinstance(labels, Tensor | np.ndarray) else [plain(label) for label in labels]
         place = {label: k for k, label in enumerate(self.priors)}
         strange = [label for label in listed if isinstance(label, list) or label not in place]
         if strange:

@@ -48,7 +48,7 @@ class Drawing(Shape):
     def form(self, n: int, generator: torch.Generator | None, device: Place) -> Tensor:
         weights, corners = self._pixels
         inside = uniforms(n, 2, generator, device)
-        return corners.to(inside)[chosen(weights.to(inside), n, generator, device)] + inside
+        return corners.to(inside)[chosen(weights, n, generator, device)] + inside
 
 
 @dataclass(frozen=True)

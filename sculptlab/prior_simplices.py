@@ -69,6 +69,7 @@ def _flat(dim: int) -> Tensor:
     k = torch.arange(1.0, dim + 1, dtype=torch.float64)
     columns = torch.ones(dim + 1, dim, dtype=torch.float64).triu()
     columns[torch.arange(1, dim + 1), torch.arange(dim)] = -k
+    columns[:, -1] *= -1  # a triangle stands on its side
     return columns / (k * (k + 1)).sqrt()
 
 

@@ -90,17 +90,18 @@ class Drawn(Prior):
 
     @property
     def mean(self) -> torch.Tensor | None:
-        return _known(lambda: self.source.mean.reshape(self.dim))
+        return _known(lambda: self.source.mean.float().reshape(self.dim))
 
     @property
     def covariance(self) -> torch.Tensor | None:
-        matrix = _known(lambda: self.source.covariance_matrix)
+        matrix = _known(lambda: self.source.covariance_matrix.float())
         if matrix is not None or not _independent(self.source):
             return matrix
-        return _known(lambda: self.source.variance.reshape(self.dim).diag())
+        return _known(lambda: self.source.variance.float().reshape(self.dim).diag())
 
     def quantile(self, u: torch.Tensor) -> torch.Tensor | None:
-        return _known(lambda: self.source.icdf(u))
+        found = _known(lambda: self.source.icdf(u.cpu()).reshape(u.shape))
+        return None if found is None else found.to(u)
 
     def draw(self, n: int, generator: torch.Generator | None, device: torch.device | str) -> torch.Tensor:
         return _checked(self.draws(n, generator), n, self.dim).to(device)
@@ -124,11 +125,14 @@ def _independent(source: Any) -> bool:
 def _read(path: str) -> np.ndarray:
     """The points of a .npy or .csv file."""
     kind = choice("prior's file ending", os.path.splitext(path)[1].lower(), [".npy", ".csv"])
-    if kind == ".npy":
-        return np.load(path, allow_pickle=False)
-    with open(path, encoding="utf-8") as file:
-        names = any(not _is_number(word) for word in file.readline().split(","))
-    return np.loadtxt(path, delimiter=",", ndmin=2, skiprows=int(names))
+    try:
+        if kind == ".npy":
+            return np.load(path, allow_pickle=False)
+        with open(path, encoding="utf-8-sig") as file:
+            names = any(not _is_number(word) for word in file.readline().split(","))
+        return np.loadtxt(path, delimiter=",", ndmin=2, skiprows=int(names), encoding="utf-8-sig")
+    except (ValueError, EOFError) as error:
+        raise ValueError(f"prior's file {path!r} must hold one table of numbers: {error}") from error
 
 
 def _is_number(word: str) -> bool:
