@@ -60,7 +60,7 @@ SHAPES = {
     "Dirichlet": lambda **k: Dirichlet([0.5, 1.0, 3.0], **k),
     "Checkerboard": lambda **k: Checkerboard(**k),
     "FromImage": lambda **k: FromImage([[0.0, 0.9, 1.0], [0.5, 1.0, 0.25]], **k),
-    "FromText": [-0.15968, -0.65037],
+    "FromText": lambda **k: FromText("Ab", **k),
 }
 GIVEN = {
     "Gaussian": lambda: Gaussian(2),
