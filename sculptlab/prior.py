@@ -14,12 +14,13 @@ from torch import Tensor
 from sculptlab.validation import as_tensor, whole
 
 if TYPE_CHECKING:
-    from sculptlab.prior_combinations import Affine, Product
+    from sculptlab.prior_combinations import Product
+    from sculptlab.prior_maps import Affine
 
 
 @dataclass(frozen=True)
 class Prior(ABC):
-    """A distribution of codes with `dim` dimensions, known by its samples. Subclasses write `draw`.
+    """A distribution of codes with `dim` dimensions, known by its samples. Subclasses write `draw`, and what else they know.
 
     `a * b` is the product: b's dimensions after a's, independent. `scaled`, `shifted`, `rotated` and `affine` map its draws.
     """
@@ -83,13 +84,13 @@ class Prior(ABC):
 
     def affine(self, matrix: Any, offset: Any = 0.0) -> Affine:
         """The law of matrix z + offset; matrix (k, dim), offset (k,) or one number; mean and covariance follow exactly."""
-        from sculptlab.prior_combinations import affine
+        from sculptlab.prior_maps import affine
 
         return affine(self, matrix, offset)
 
     def scaled(self, factor: Any) -> Affine:
         """The law of factor z; factor is a number other than 0, or one for each dimension."""
-        from sculptlab.prior_combinations import scaled
+        from sculptlab.prior_maps import scaled
 
         return scaled(self, factor)
 
@@ -99,13 +100,13 @@ class Prior(ABC):
 
     def rotated(self, angle: Any, plane: tuple[int, int] = (0, 1)) -> Affine:
         """Turned by `angle` (radians, from the first axis of `plane` to the second), or by an orthogonal matrix (dim, dim)."""
-        from sculptlab.prior_combinations import rotated
+        from sculptlab.prior_maps import rotated
 
         return rotated(self, angle, plane)
 
     def standardised(self) -> Affine:
         """Moved to mean 0 and scaled, by one factor for all dimensions, to a variance of 1 on average over them."""
-        from sculptlab.prior_combinations import standardised
+        from sculptlab.prior_maps import standardised
 
         return standardised(self)
 

@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 
 from sculptlab.prior import Prior
+from sculptlab.prior_banks import Samples
 from sculptlab.prior_combinations import mixed_moments, one_dim, priors_of
 from sculptlab.prior_draws import Place, chosen, normals, scattered
 from sculptlab.prior_families import Gaussian, Uniform
 from sculptlab.prior_parameters import Matrix, Vector, in_order, nested, plain, positive_definite, shares
-from sculptlab.prior_sources import Samples, as_prior
+from sculptlab.prior_sources import as_prior
 
 STAND_INS = 100_000  # draws that stand for a marginal without a formula for its quantiles
 

@@ -6,7 +6,6 @@ from functools import cached_property
 from typing import Any
 
 import torch
-from scipy.special import stdtrit
 from torch import Tensor
 
 from sculptlab.prior import Moments, Prior, Shape
@@ -160,4 +159,6 @@ class StudentT(_Coordinates):
         return (self.df * torch.expm1(-2 / self.df * u.log())).sqrt() * (2 * math.pi * v).cos()
 
     def form_quantile(self, u: Tensor) -> Tensor:
+        from scipy.special import stdtrit  # a second to import, for this alone
+
         return torch.as_tensor(stdtrit(self.df, u.detach().cpu().double().numpy())).to(u.device)

@@ -15,14 +15,16 @@ only arrays (Samples, larger images) and what as_prior made of other people's ob
 """
 
 from sculptlab.prior import Prior, Shape
+from sculptlab.prior_banks import Empirical, Samples
 from sculptlab.prior_clusters import GaussianMixture, Grid
-from sculptlab.prior_combinations import Affine, Mixture, Product, mixture, product
+from sculptlab.prior_combinations import Mixture, Product, mixture, product
 from sculptlab.prior_dependence import Conditional, Copula
 from sculptlab.prior_drawings import Checkerboard, Drawing, FromImage, FromText
 from sculptlab.prior_families import Gaussian, Laplace, Logistic, StudentT, Uniform
+from sculptlab.prior_maps import Affine
 from sculptlab.prior_shapes import Ball, Curve, Moons, Ring, Sphere, Spirals, SwissRoll
 from sculptlab.prior_simplices import Dirichlet, Simplex
-from sculptlab.prior_sources import Drawn, Empirical, Samples, as_prior
+from sculptlab.prior_sources import Drawn, as_prior
 
 __all__ = [
     "Affine", "Ball", "Checkerboard", "Conditional", "Copula", "Curve", "Dirichlet", "Drawing", "Drawn", "Empirical", "FromImage",
