@@ -1,7 +1,7 @@
 """Priors whose parts depend on one another, or on a label: copulas and conditional priors."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -165,9 +165,11 @@ class Conditional(Prior):
 
     def given(self, labels: Any, generator: torch.Generator | None = None, device: torch.device | str | None = None) -> Tensor:
         """A draw of each label's prior, (n, dim) float32; labels (n,): a list, array or tensor. Devices as in `sample`."""
+        if not isinstance(labels, Iterable) or getattr(labels, "ndim", 1) != 1:
+            raise ValueError(f"labels must be a list of {list(self.priors)}, got {labels!r}")
         listed = labels.tolist() if isinstance(labels, Tensor | np.ndarray) else [plain(label) for label in labels]
         place = {label: k for k, label in enumerate(self.priors)}
-        strange = [label for label in listed if isinstance(label, list) or label not in place]
+        strange = [label for label in listed if label not in place]
         if strange:
             raise ValueError(f"labels must be a list of {list(place)}, got {strange[0]!r} among them")
         if not listed:

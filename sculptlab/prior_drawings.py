@@ -82,6 +82,7 @@ class FromText(Drawing):
         super().__post_init__()
         if not isinstance(self.text, str):
             raise TypeError(f"text must be a string, got {self.text!r}")
+        _true_or_false("bold", self.bold)
         if not self.darkness.any():
             raise ValueError(f"text must have ink, got {self.text!r}")
 
@@ -96,8 +97,8 @@ class FromText(Drawing):
 class FromImage(Drawing):
     """A drawing's darkness as a density: white is never drawn, black most often; then standardised.
 
-    image    (h, w) or (h, w, 3) in [0, 1], where 0 is black, or of type uint8 in 0 … 255; or an image file, of which transparent
-             parts are white
+    image    (h, w), (h, w, 3), or (1 or 3, h, w) as `load` gives them, in [0, 1] where 0 is black, or of type uint8 in 0 … 255;
+             or an image file, of which transparent parts are white
     invert   lightness is the density instead: for light on dark, such as MNIST's digits
     crc32    of the file or the pixels, as the repr gives it; a ValueError where it differs from what is there
 
@@ -111,6 +112,7 @@ class FromImage(Drawing):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        _true_or_false("invert", self.invert)
         if isinstance(self.image, str | os.PathLike):
             image: Any = os.fspath(self.image)
             found = zlib.crc32(Path(image).read_bytes())
@@ -139,6 +141,11 @@ class FromImage(Drawing):
         return f"FromImage(<{' x '.join(map(str, self.image.shape))} pixels>, {rest})"
 
 
+def _true_or_false(name: str, value: Any) -> None:
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be True or False, got {value!r}")
+
+
 def same_crc32(name: str, found: str, expected: str | None) -> str:
     """`found`, if nothing else was expected."""
     if expected not in (None, found):
@@ -160,13 +167,15 @@ def _opened(path: str) -> np.ndarray:
 def _lightness(image: Any) -> np.ndarray:
     """An array's lightness (h, w) in [0, 1], float64."""
     tensor = finite("image", as_tensor("image", image).detach().cpu())
-    if tensor.ndim not in (2, 3) or not tensor.numel() or (tensor.ndim == 3 and tensor.shape[2] != 3):
-        raise ValueError(f"image must have shape (h, w) or (h, w, 3), got {tuple(tensor.shape)}")
+    if tensor.ndim == 3 and tensor.shape[2] != 3 and tensor.shape[0] in (1, 3):
+        tensor = tensor.movedim(0, 2)
+    if tensor.ndim not in (2, 3) or not tensor.numel() or (tensor.ndim == 3 and tensor.shape[2] not in (1, 3)):
+        raise ValueError(f"image must have shape (h, w), (h, w, 3) or (1 or 3, h, w), got {tuple(tensor.shape)}")
     if tensor.dtype == torch.uint8 and tensor.max() == 1:
         raise ValueError("image is of type uint8 with no value above 1: a drawing of 0 and 1 must be of type bool or float")
     light = tensor.double() / (255 if tensor.dtype == torch.uint8 else 1)
     if light.min() < 0 or light.max() > 1:
         raise ValueError(f"image must lie in [0, 1], or be uint8; got values from {light.min():g} to {light.max():g}")
     if light.ndim == 3:
-        light = light @ light.new_tensor([0.299, 0.587, 0.114])  # luma, as pillow's mode L weighs the colours
+        light = light.expand(-1, -1, 3) @ light.new_tensor([0.299, 0.587, 0.114])  # luma, as pillow's mode L weighs the colours
     return np.ascontiguousarray(light.numpy())

@@ -88,6 +88,8 @@ def rotated(prior: Prior, angle: Any, plane: tuple[int, int]) -> Affine:
             raise ValueError("angle must be a number in radians or an orthogonal matrix; for any other matrix use affine(matrix)")
         return affine(prior, turn, 0.0)
     number("angle", angle)
+    if not isinstance(plane, tuple | list) or len(plane) != 2:
+        raise TypeError(f"plane must be two axes such as (0, 1), got {plane!r}")
     i, j = (whole("plane", axis, least=0) for axis in plane)
     if i == j or max(i, j) >= prior.dim:
         raise ValueError(f"plane must be two different axes of the prior's {prior.dim} dimension(s), got {plane}")

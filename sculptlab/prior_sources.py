@@ -13,6 +13,8 @@ from sculptlab.prior import Prior
 from sculptlab.prior_banks import Samples
 from sculptlab.validation import codes
 
+CIRCULAR = torch.distributions.VonMises  # what torch calls its mean and variance are those of a direction, not of a number
+
 
 @dataclass(frozen=True)
 class Drawn(Prior):
@@ -78,7 +80,7 @@ def as_prior(obj: Any, dim: int | None = None) -> Prior:
     else:
         draws = _draws(obj)
         probe = _checked(draws(2, torch.Generator().manual_seed(0)), 2, None)
-        source = obj if isinstance(obj, torch.distributions.Distribution) else None
+        source = obj if isinstance(obj, torch.distributions.Distribution) and not isinstance(obj, CIRCULAR) else None
         prior = Drawn(probe.shape[1], draws, getattr(obj, "__name__", type(obj).__name__), source)
     if dim is not None and prior.dim != dim:
         raise ValueError(f"prior must have {dim} dimension(s) as the codes do, got {prior.dim}: {prior!r}")

@@ -8,7 +8,23 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from torch.distributions import Cauchy, Dirichlet, Independent, MultivariateNormal, Normal
+from torch.distributions import (
+    Beta,
+    Categorical,
+    Cauchy,
+    Dirichlet,
+    Exponential,
+    Gamma,
+    Independent,
+    LowRankMultivariateNormal,
+    MixtureSameFamily,
+    MultivariateNormal,
+    Normal,
+    Poisson,
+    VonMises,
+)
+from torch.distributions import Laplace as TorchLaplace
+from torch.distributions import StudentT as TorchStudentT
 
 from sculptlab import priors
 from sculptlab.priors import (
@@ -92,6 +108,34 @@ def test_torch_distributions_say_what_torch_knows():
     assert as_prior(Cauchy(0.0, 1.0)).mean is None
     assert as_prior(lambda n: torch.zeros(n, 1)).mean is None
     assert as_prior(lambda n: torch.zeros(n, 1)).icdf([0.5]) is None
+
+
+@pytest.mark.parametrize(
+    "theirs",
+    [
+        Beta(2.0, 3.0),
+        Gamma(2.0, 0.5),
+        Poisson(3.0),
+        Exponential(torch.tensor([1.0, 3.0])),
+        TorchStudentT(6.0, 1.0, 2.0),
+        Independent(TorchLaplace(torch.zeros(2), torch.tensor([1.0, 2.0])), 1),
+        MixtureSameFamily(Categorical(torch.tensor([0.2, 0.8])), Normal(torch.tensor([0.0, 5.0]), torch.ones(2))),
+        LowRankMultivariateNormal(torch.ones(2), torch.ones(2, 1), torch.ones(2)),
+    ],
+    ids=lambda theirs: type(theirs).__name__,
+)
+def test_what_torch_knows_is_true_of_the_draws(theirs):
+    prior = as_prior(theirs)
+    rows = draws(prior)
+    spread = prior.covariance.diagonal().sqrt().numpy()
+    assert np.abs((rows.mean(0) - prior.mean.numpy()) / spread).max() < LIMIT
+    assert np.allclose(np.cov(rows.T), prior.covariance, rtol=0.1, atol=LIMIT * spread.max() ** 2)
+
+
+def test_a_direction_has_no_mean_on_the_line():
+    prior = as_prior(VonMises(3.0, 1.0))  # torch's mean is 3 and its variance that of a direction; the draws lie on both sides
+    assert prior.mean is None
+    assert prior.covariance is None
 
 
 # mixtures
@@ -267,6 +311,7 @@ def test_labels_are_drawn_by_their_weights():
         (lambda: Ring().rotated([[2, 0], [0, 2]]), ValueError, "orthogonal matrix"),
         (lambda: Ring().rotated(1.0, plane=(0, 2)), ValueError, "plane must be two different axes of the prior's 2"),
         (lambda: Gaussian(1).rotated(1.0), ValueError, "plane must be"),
+        (lambda: Ring().rotated(1.0, plane=0), TypeError, "plane must be two axes"),
         (lambda: Copula([Gaussian(1)], 0.5), ValueError, "marginals must be at least 2"),
         (lambda: Copula(Gaussian(1), 0.5), TypeError, "marginals must be a list of priors"),
         (lambda: Copula([Gaussian(1), Ring()], 0.5), ValueError, "marginals must have 1 dimension each, got 2 at place 1"),
@@ -282,6 +327,7 @@ def test_labels_are_drawn_by_their_weights():
         (lambda: Conditional({0: Ring(), 1: Moons()}, [1.0]), ValueError, "weights must have shape"),
         (lambda: Conditional({0: Ring(), 1: Moons()}, {0: 1.0}), ValueError, r"weights must have the labels \[0, 1\], got \[0\]"),
         (lambda: Conditional({0: Ring()}).given([0, 2]), ValueError, r"labels must be a list of \[0\], got 2"),
+        (lambda: Conditional({0: Ring()}).given(0), ValueError, "labels must be a list"),
         (lambda: Conditional({0: Ring()}).given([]), ValueError, "at least one label"),
         (lambda: Conditional({0: Ring()}).given(torch.zeros(2, 2)), ValueError, "labels must be a list"),
     ],
