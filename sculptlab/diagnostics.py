@@ -15,7 +15,7 @@ from sculptlab import figures
 from sculptlab.dependence import correlation, distance_correlation
 from sculptlab.kernels import IMQ, Kernel
 from sculptlab.mmd import mmd_test
-from sculptlab.priors import Prior, Samples, as_prior
+from sculptlab.priors import Prior, as_prior
 from sculptlab.threads import one_thread
 from sculptlab.validation import choice, codes, what_came, whole
 
@@ -153,12 +153,13 @@ def _supply(
     def draw(n: int) -> torch.Tensor:
         return prior.sample(n, generator).cpu().double()
 
-    if not isinstance(prior, Samples):
+    bank = getattr(prior, "bank", None)
+    if bank is None:
         return draw(REFERENCE_ROWS), draw(most), lambda n: (draw(n), draw(n)), max_rows
-    third = len(prior.bank) // 3
+    third = len(bank) // 3
     if third < FEWEST_ROWS:
-        raise ValueError(f"prior must hold at least {3 * FEWEST_ROWS} points where it is a bank of them, got {len(prior.bank)}")
-    points = prior.bank[torch.randperm(len(prior.bank), generator=generator)].double()
+        raise ValueError(f"prior must hold at least {3 * FEWEST_ROWS} points where it is a bank of them, got {len(bank)}")
+    points = bank[torch.randperm(len(bank), generator=generator)].double()
     floor, target, spare = points[: 3 * third].split(third)
     return points, floor[:most], lambda n: (target[:n], spare[:n]), min(max_rows, third)
 

@@ -10,11 +10,12 @@ from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 from scipy.stats import ks_2samp
 
 from sculptlab.palette import ACCENT, BAD, CODES, MEANS, PRIOR, RECONSTRUCTION, SAMPLES, TEXT, WIDTH, Picture, panels, style
-from sculptlab.plots import density, drawn, marginal, shades, span
+from sculptlab.plots import density, drawn, heat_map, marginal, plane, shades, span
 from sculptlab.priors import as_prior
 from sculptlab.validation import codes as checked
 
 Part = Figure | SubFigure
+PRIOR_BINS = 96  # to an axis, of a prior alone: 50,000 draws leave few holes in it
 MOST_DIMENSIONS = 8  # a corner plot of more cannot be read
 
 
@@ -98,9 +99,16 @@ def prior_picture(prior: Any, ax: Axes | None = None) -> Axes | Picture:
         marginal(rows, ax, colour=PRIOR, label="prior")
         style(ax, x="z0")
     else:
-        density(rows[:, :2], ax, rows[:, :2], colour=PRIOR)
-        style(ax, x="z0", y="z1")
+        _alone(rows[:, :2], ax)
     return ax if picture is None else picture
+
+
+def _alone(rows: np.ndarray, ax: Axes) -> None:
+    """A prior's draws (n, 2) as a fine map with one unit for both axes: letters stay readable and circles round."""
+    limits = np.array([span(column) for column in rows.T])
+    heat_map(rows, plane(ax, limits), limits, PRIOR, bins=PRIOR_BINS)
+    ax.set_aspect("equal")
+    style(ax, x="z0", y="z1")
 
 
 def most_dependent(matrix: np.ndarray, count: int) -> list[tuple[int, int]]:

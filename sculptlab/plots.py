@@ -100,10 +100,10 @@ def plane(ax: Axes, limits: np.ndarray) -> Axes:
     return ax
 
 
-def heat_map(rows: np.ndarray, ax: Axes, limits: np.ndarray, colour: str) -> AxesImage:
+def heat_map(rows: np.ndarray, ax: Axes, limits: np.ndarray, colour: str, bins: int = 48) -> AxesImage:
     """Codes (n, 2) as a map of their density; those outside the limits are counted at the edge."""
     clipped = np.clip(rows.T, limits[:, :1], limits[:, 1:])
-    counts, *_ = np.histogram2d(clipped[0], clipped[1], bins=48, range=limits.tolist())
+    counts, *_ = np.histogram2d(clipped[0], clipped[1], bins=bins, range=limits.tolist())
     # the square root keeps a spike (a dead dimension) from washing out all else
     shown = np.ma.masked_equal(np.sqrt(counts.T), 0)  # empty cells let what lies behind show through
     return ax.imshow(shown, origin="lower", extent=(*limits[0], *limits[1]), cmap=shades(colour), aspect="auto", vmin=0)

@@ -21,8 +21,9 @@ LONGEST_CELL = 15
 # Imports only go down, lazy ones too; on one floor those at the top of the modules make no circle.
 FLOORS = {
     0: "claims folders lookout palette profiles sources threads validation",
-    1: "backdrop checksums datasets downloads feedback figures fusion kernel kernels mirrors mixing plots priors readers "
-    "reference_codes reference_truths results sprites",
+    1: "backdrop checksums datasets downloads feedback figures fusion kernel kernels lettering mirrors mixing plots prior "
+    "prior_banks prior_clusters prior_combinations prior_dependence prior_drawings prior_draws prior_families prior_maps "
+    "prior_parameters prior_shapes prior_simplices prior_sources priors readers reference_codes reference_truths results sprites",
     2: "autoencoders cross_fitting dependence diagnostics discrepancy divergences factor_information factor_predictors "
     "factor_rows factor_scores factor_votes factors independence_table linear_prediction mmd network_prediction predictability "
     "tiles",
