@@ -22,7 +22,7 @@ MEASURES = {
     "mrr": "retrieval, MRR",
     "decoded_mse": "decoded by A, error",
 }
-SHOWN = {"source": "the source's codes", "before": "B before", "copy": "B after"}
+SHOWN = {"source": "the source's codes", "before": "B before, at its own scale", "copy": "B after"}
 
 
 def clouds(codes: Mapping[str, np.ndarray]) -> Picture:
@@ -90,6 +90,7 @@ def arms(frame: pd.DataFrame, measures: Mapping[str, str] | None = None, *, titl
             ax.hlines(y, of["min"], of["max"], color=colour, linewidth=1.2)
             ax.plot(of["mean"], y, linestyle="none", marker=marker, color=colour, markersize=5, label=str(name))
         ax.set_yticks(range(len(order)), order if i == 0 else [""] * len(order))
+        ax.set_ylim(-0.5, len(order) - 0.5)  # in every panel, also where some arms have no value
         style(ax, x=words)
     picture.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=8, frameon=False)
     return picture

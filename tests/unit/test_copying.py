@@ -343,6 +343,7 @@ def test_a_study_has_every_arm_and_pairs_only_where_images_are_shared():
     assert (best["place"], best["mrr"], best["decoded_mse"]) == (0, 1, pytest.approx(best["reconstruction_mse"]))
     assert frame.loc[frame["case"] == "other", "place"].isna().all()
     picture = copying_plots.arms(frame)
+    assert {ax.get_ylim() for ax in picture.axes} == {(-0.5, 7.5)}  # a line of one arm is a line of it in every panel
     assert [text.get_text() for text in picture.legends[0].get_texts()] == ["same", "other"]
 
 
