@@ -112,7 +112,7 @@ def copy_latents(
     torch.Size([1797, 2])
     """
     whole("seed", seed, least=0)
-    images = as_images(data, model)
+    images = as_images(data, model).cpu()
     if isinstance(source, Run) and source.model is model:
         raise ValueError("model must be another one than the source's, which it would train anew")
     both = isinstance(source, Run)
