@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _MODULES = (
-    "ablation_studies", "autoencoders", "checks", "claims", "datasets", "dependence", "diagnostics", "divergences", "factors",
-    "figures", "kernels", "mixing", "mmd", "mmd_plots", "objectives", "particles", "plots", "power_plots", "power_studies",
-    "predictability", "principal", "priors", "profiles", "reference_codes", "results", "score_plots", "score_studies",
-    "sculpting_plots", "sculpting_studies", "sprites", "studies", "study_plots", "training", "weights", "widgets",
+    "ablation_studies", "autoencoders", "checks", "claims", "copy_measures", "copying", "copying_plots", "copying_studies",
+    "datasets", "dependence", "diagnostics", "divergences", "factors", "figures", "kernels", "mixing", "mmd", "mmd_plots",
+    "objectives", "particles", "plots", "power_plots", "power_studies", "predictability", "principal", "priors", "profiles",
+    "reference_codes", "results", "score_plots", "score_studies", "sculpting_plots", "sculpting_studies", "sprites",
+    "studies", "study_plots", "training", "weights", "widgets",
 )  # fmt: skip
 _NAMES = {
     "load": "datasets",
@@ -35,6 +36,7 @@ _NAMES = {
     "independence": "independence_table",
     "claim": "claims",
     "find_weight": "weights",
+    "copy_latents": "copying",
 }
 __all__ = ["__version__", *_MODULES, *_NAMES]
 
@@ -44,6 +46,10 @@ if TYPE_CHECKING:
         autoencoders,
         checks,
         claims,
+        copy_measures,
+        copying,
+        copying_plots,
+        copying_studies,
         datasets,
         dependence,
         diagnostics,
@@ -78,6 +84,7 @@ if TYPE_CHECKING:
     )
     from sculptlab.autoencoders import build_autoencoder
     from sculptlab.claims import claim
+    from sculptlab.copying import copy_latents
     from sculptlab.datasets import load
     from sculptlab.diagnostics import diagnose
     from sculptlab.independence_table import independence

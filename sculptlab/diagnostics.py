@@ -127,7 +127,7 @@ def diagnose(z: Any, prior: Any, *, max_rows: int = 2000, permutations: int = 20
         for name, rows in {**named, FLOOR: second}.items():
             shown = rows[torch.randperm(len(rows), generator=generator)[:limit]]
             target, spare = fresh(len(shown))
-            tests = _jointly(shown, target, kernel, permutations, seed)
+            tests = jointly(shown, target, kernel, permutations, seed)
             joint[name] = {**tests, "holes": _holes(shown, target, spare), **_dependence(pairs[name], dimensions[name]["dead"])}
     del dimensions[FLOOR], pairs[FLOOR]
     return Diagnosis(
@@ -214,7 +214,8 @@ def _per_pair(z: torch.Tensor, seed: int) -> pd.DataFrame:
     return pd.DataFrame(both, index=pd.MultiIndex.from_arrays([first, second], names=["first", "second"]))
 
 
-def _jointly(z: torch.Tensor, target: torch.Tensor, kernel: Kernel, permutations: int, seed: int) -> dict[str, float]:
+def jointly(z: torch.Tensor, target: torch.Tensor, kernel: Kernel, permutations: int, seed: int) -> dict[str, float]:
+    """Two tests of whether rows z (n, d) and target (m, d) come from one distribution; columns as in `Diagnosis.joint`."""
     # single precision is twice as fast and all that is needed, as long as it can hold the squared distances
     dtype = torch.float32 if max(z.abs().max(), target.abs().max()) < SINGLE else torch.float64
     test = mmd_test(z.to(dtype), target.to(dtype), kernel, permutations, seed)

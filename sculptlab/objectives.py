@@ -5,6 +5,7 @@ reconstruction, likelihood "gaussian":   1/2 sum_pixels (x - x_hat)^2, the negat
 reconstruction, likelihood "bernoulli":  -sum_pixels x log x_hat + (1 - x) log(1 - x_hat), the cross-entropy
 KL and its relatives:                    nats per image
 MMD and the other distances to a prior:  weight * distance, the weight in nats per unit of it
+Copying, Anchors:                        weight * distance to another model's codes; to the places of a few of them
 Predictability:                          weight * sum_latents -1/2 ln(1 - corr^2), nats against nats
 
 Nothing is divided by pixels, dimensions or batch size, so a weight of 1 is one nat against one nat at every size, and
@@ -13,14 +14,15 @@ KL(beta=1) is the negative evidence lower bound. A Gaussian decoder of variance 
 
 from dataclasses import dataclass
 
+from sculptlab.copying_objectives import Anchors, Copying
 from sculptlab.objective import Custom, Objective, Sum, as_objective
 from sculptlab.predictability_game import Predictability
 from sculptlab.prior_objectives import MMD, EnergyDistance, Ramp, SlicedWasserstein
 from sculptlab.variational_objectives import DIP, KL, BetaTC, FactorVAE, InfoVAE
 
 __all__ = [
-    "DIP", "KL", "MMD", "BetaTC", "Custom", "EnergyDistance", "FactorVAE", "InfoVAE", "Objective", "Predictability", "Ramp",
-    "Reconstruction", "SlicedWasserstein", "Sum", "as_objective",
+    "DIP", "KL", "MMD", "Anchors", "BetaTC", "Copying", "Custom", "EnergyDistance", "FactorVAE", "InfoVAE", "Objective",
+    "Predictability", "Ramp", "Reconstruction", "SlicedWasserstein", "Sum", "as_objective",
 ]  # fmt: skip
 
 

@@ -99,7 +99,7 @@ def test_a_large_array_says_its_size_and_which_it_is():
         (lambda: FromImage(np.full((2, 2), 7.0)), ValueError, r"image must lie in \[0, 1\], or be uint8; got values from 7 to 7"),
         (lambda: FromImage(np.full((2, 2), np.nan)), ValueError, "image has 4 value"),
         (lambda: FromImage(np.eye(2, dtype=np.uint8)), ValueError, "of type bool or float"),
-        (lambda: FromImage(None), TypeError, "image must be real numbers"),
+        (lambda: FromImage(None), TypeError, "image must be an array of real numbers"),
         (lambda: FromImage(np.zeros((2, 2)), crc32="00000000"), ValueError, "image has changed"),
         (lambda: FromImage("no such file.png"), FileNotFoundError, "no such file.png"),
         (lambda: FromImage(__file__), ValueError, "image must be a file that pillow can read"),
