@@ -35,6 +35,7 @@ _NAMES = {
     "independence": "independence_table",
     "claim": "claims",
     "find_weight": "weights",
+    "SculptedAutoencoder": "estimator",
 }
 __all__ = ["__version__", *_MODULES, *_NAMES]
 
@@ -79,6 +80,7 @@ if TYPE_CHECKING:
     from sculptlab.claims import claim
     from sculptlab.datasets import load
     from sculptlab.diagnostics import diagnose
+    from sculptlab.estimator import SculptedAutoencoder
     from sculptlab.independence_table import independence
     from sculptlab.mmd import mmd2, mmd_test, witness
     from sculptlab.predictability import lps
