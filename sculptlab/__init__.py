@@ -22,6 +22,7 @@ _MODULES = (
 )  # fmt: skip
 _NAMES = {
     "load": "datasets",
+    "load_folder": "image_folders",
     "budget": "profiles",
     "build_autoencoder": "autoencoders",
     "steps": "training",
@@ -81,6 +82,7 @@ if TYPE_CHECKING:
     from sculptlab.datasets import load
     from sculptlab.diagnostics import diagnose
     from sculptlab.estimator import SculptedAutoencoder
+    from sculptlab.image_folders import load_folder
     from sculptlab.independence_table import independence
     from sculptlab.mmd import mmd2, mmd_test, witness
     from sculptlab.predictability import lps

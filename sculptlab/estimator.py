@@ -16,10 +16,9 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from sculptlab.autoencoders import Autoencoder, build_autoencoder
-from sculptlab.data_faces import Columns, Pictures, unfolded
+from sculptlab.estimator_inputs import Columns, Pictures, checked_shape, unfolded
 from sculptlab.objectives import KL, MMD, Objective, Predictability, Reconstruction, as_objective
 from sculptlab.priors import Gaussian, Prior, Uniform, as_prior
-from sculptlab.runs import Run
 from sculptlab.training import BATCH_SIZE, fit
 from sculptlab.validation import choice, whole
 
@@ -202,10 +201,9 @@ class SculptedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
     def _rows(self, X: Any, *, least: int, reset: bool) -> tuple[np.ndarray, tuple[int, ...] | None, bool]:
         """X as checked rows (n, features), the shape of its images or None, and whether they came as rows."""
-        given = tuple(self.image_shape) if reset and self.image_shape is not None else None
-        known = given if reset or isinstance(self._face, Columns) else self._face.shape
+        known = checked_shape(self.image_shape) if reset else self._face.image_shape
         rows, shape, flat = unfolded(X, known)
-        if not reset and isinstance(self._face, Columns) and shape is not None:
+        if not reset and shape != known:
             raise ValueError(f"X must be a table (n, {self.n_features_in_}), as in fit, got images of {shape}")
         types = TYPES if shape is None else (*TYPES, np.uint8)
         return validate_data(self, rows, dtype=types, ensure_min_samples=least, reset=reset), shape, flat

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -11,6 +12,7 @@ import torch
 from sklearn.preprocessing import StandardScaler
 
 from sculptlab.datasets import Dataset
+from sculptlab.validation import whole
 
 USUAL_CHANNELS = (1, 3, 4)
 
@@ -25,6 +27,7 @@ class Columns:
     mean: np.ndarray
     scale: np.ndarray
     output: ClassVar[str] = "linear"
+    image_shape: ClassVar[None] = None
 
     @classmethod
     def of(cls, rows: np.ndarray) -> Columns:
@@ -62,6 +65,10 @@ class Pictures:
     flat: bool
     output: ClassVar[str] = "sigmoid"
 
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        return self.shape
+
     def inward(self, rows: np.ndarray) -> np.ndarray:
         """What the network sees of rows (n, c * h * w): uint8 as they are, or float32 (n, c, h, w)."""
         if rows.dtype != np.uint8:
@@ -76,25 +83,36 @@ class Pictures:
         return made.reshape(len(made), -1) if self.flat else made
 
 
-def unfolded(X: Any, image_shape: tuple[int, ...] | None) -> tuple[Any, tuple[int, ...] | None, bool]:
+def checked_shape(given: Any) -> tuple[int, ...] | None:
+    """(channels, height, width) as given, or None; TypeError or ValueError for anything else."""
+    if given is None:
+        return None
+    if not isinstance(given, Sequence) or isinstance(given, str):
+        raise TypeError(f"image_shape must be (channels, height, width) or None, got {given!r}")
+    if len(given) != 3:
+        raise ValueError(f"image_shape must be (channels, height, width), got {tuple(given)}")
+    return tuple(whole(f"image_shape[{i}]", size) for i, size in enumerate(given))
+
+
+def unfolded(X: Any, expected: tuple[int, ...] | None) -> tuple[Any, tuple[int, ...] | None, bool]:
     """X as rows (n, features), the shape of its images (None: it is a table), and whether they came as flat rows.
 
-    X is a table, images (n, c, h, w), or a Dataset; a table is one of images where `image_shape` says so.
+    X is a table, images (n, c, h, w), or a Dataset; a table is one of images of the shape `expected`, if that is given.
     """
     X = X.images if isinstance(X, Dataset) else X
     X = X.detach().cpu().numpy() if isinstance(X, torch.Tensor) else X
     dims = getattr(X, "ndim", 2)
     if dims == 4:
         shape = tuple(X.shape[1:])
-        if image_shape is None and shape[0] not in USUAL_CHANNELS and shape[2] in USUAL_CHANNELS:
+        if expected is None and shape[0] not in USUAL_CHANNELS and shape[2] in USUAL_CHANNELS:
             raise ValueError(f"X must have its channels first: X.transpose(0, 3, 1, 2) of {X.shape}; or give image_shape={shape}")
-        if image_shape is not None and shape != image_shape:
-            raise ValueError(f"X must hold images of {image_shape}, got {shape}")
+        if expected is not None and shape != expected:
+            raise ValueError(f"X must hold images of {expected}, got {shape}")
         return X.reshape(len(X), -1), shape, False
     if dims == 3:
         raise ValueError(
             f"X must have shape (n, features) or (n, channels, height, width), got {tuple(X.shape)}; X[:, None] adds a channel"
         )
-    if image_shape is not None and dims == 2 and hasattr(X, "shape") and X.shape[1] != math.prod(image_shape):
-        raise ValueError(f"X must have {math.prod(image_shape)} columns for image_shape={image_shape}, got {X.shape[1]}")
-    return X, image_shape, True
+    if expected is not None and dims == 2 and hasattr(X, "shape") and X.shape[1] != math.prod(expected):
+        raise ValueError(f"X must have {math.prod(expected)} columns for image_shape={expected}, got {X.shape[1]}")
+    return X, expected, True
