@@ -43,7 +43,8 @@ class SculptedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
                    latents independent. "game": weight * the game alone; it gives no shape. "kl": a VAE, weight * KL to the
                    Gaussian, codes are its means. None: reconstruction alone. Or an `sl.objectives` object, which brings its own
                    prior and weights, or a function (model, images, generator) -> loss; then `prior` has no say.
-    weight         nats per row for a regulariser of 1; None: 100 for MMD^2, 1 for the game, 0.1 for KL.
+    weight         nats per row for a regulariser of 1; None: 100 for MMD^2, 1 for the game, 0.1 for KL. Large images need more:
+                   the squared error grows with the pixels.
     kind, width    the network, as in `sl.build_autoencoder`: "mlp" for tables and images, "conv" and "residual" for images.
     image_shape    (c, h, w) of images given as flat rows; None: X of two dimensions is a table.
     steps, learning_rate, device, progress    as in `sl.fit`.
@@ -76,9 +77,9 @@ class SculptedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         kind: str = "mlp",
         width: int | None = None,
         image_shape: Sequence[int] | None = None,
-        steps: int = 1000,
+        steps: int = 500,
         batch_size: int | None = None,
-        learning_rate: float = 1e-3,
+        learning_rate: float = 3e-3,
         device: str | torch.device = "auto",
         random_state: Any = 0,
         progress: bool = False,

@@ -176,6 +176,16 @@ def test_pickles_and_copies_are_the_same(prior):
         assert other.history_.equals(fitted.history_)
 
 
+def test_what_was_trained_on_a_gpu_is_pickled_from_the_cpu(monkeypatch):
+    fitted = quick().fit(TABLE)
+    moved = []
+    monkeypatch.setattr(sl.Run, "device", torch.device("cuda"))
+    monkeypatch.setattr(type(fitted.model_), "cpu", lambda model: moved.append(model) or model)
+    state = fitted.__getstate__()
+    assert moved == [state["run_"].model]
+    assert moved[0] is not fitted.model_  # the fitted one stays where it is
+
+
 def test_objectives_by_name():
     terms = {
         name: set(quick(objective=name, prior="gaussian").fit(TABLE).history_) - {"step", "loss", "reconstruction", "seconds"}
