@@ -37,6 +37,8 @@ _NAMES = {
     "claim": "claims",
     "find_weight": "weights",
     "copy_latents": "copying",
+    "load_folder": "image_folders",
+    "SculptedAutoencoder": "estimator",
 }
 __all__ = ["__version__", *_MODULES, *_NAMES]
 
@@ -87,6 +89,8 @@ if TYPE_CHECKING:
     from sculptlab.copying import copy_latents
     from sculptlab.datasets import load
     from sculptlab.diagnostics import diagnose
+    from sculptlab.estimator import SculptedAutoencoder
+    from sculptlab.image_folders import load_folder
     from sculptlab.independence_table import independence
     from sculptlab.mmd import mmd2, mmd_test, witness
     from sculptlab.predictability import lps

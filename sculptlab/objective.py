@@ -176,6 +176,10 @@ class Sum(Objective):
     def least_batch(self) -> int:  # type: ignore[override]  # of an instance here: the largest of the parts
         return max(part.least_batch for part in self.parts)
 
+    @property
+    def needs_posterior(self) -> bool:  # type: ignore[override]  # likewise: if one part does
+        return any(part.needs_posterior for part in self.parts)
+
     def check(self, model: Any) -> None:
         for part in self.parts:
             part.check(model)

@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -96,11 +97,8 @@ def _draws(obj: Any) -> Callable[[int, torch.Generator | None], Any]:
             f"got {what_came(obj)}"
         )
     if isinstance(obj, torch.distributions.Distribution):
-        scalar = not obj.batch_shape and not obj.event_shape
-        return _seeded(lambda n: obj.sample(torch.Size((n, 1) if scalar else (n,))))
-    if _takes_generator(source):
-        return lambda n, generator: source(n, generator=generator)
-    return _seeded(source)
+        return partial(_seeded, partial(_rows_of, obj))
+    return partial(_with_generator if _takes_generator(source) else _seeded, source)
 
 
 def _takes_generator(function: Callable[..., Any]) -> bool:
@@ -110,15 +108,24 @@ def _takes_generator(function: Callable[..., Any]) -> bool:
         return False
 
 
-def _seeded(source: Callable[[int], Any]) -> Callable[[int, torch.Generator | None], Any]:
-    def draws(n: int, generator: torch.Generator | None) -> Any:
-        if generator is None:
-            return source(n)
-        seed = torch.randint(2**31, (), generator=generator, device=generator.device).item()
-        with _global_seed(int(seed)):
-            return source(n)
+# Functions of the module, not of the call: a prior made of them can be pickled wherever its source can.
 
-    return draws
+
+def _rows_of(distribution: torch.distributions.Distribution, n: int) -> torch.Tensor:
+    scalar = not distribution.batch_shape and not distribution.event_shape
+    return distribution.sample(torch.Size((n, 1) if scalar else (n,)))
+
+
+def _with_generator(source: Callable[..., Any], n: int, generator: torch.Generator | None) -> Any:
+    return source(n, generator=generator)
+
+
+def _seeded(source: Callable[[int], Any], n: int, generator: torch.Generator | None) -> Any:
+    if generator is None:
+        return source(n)
+    seed = torch.randint(2**31, (), generator=generator, device=generator.device).item()
+    with _global_seed(int(seed)):
+        return source(n)
 
 
 @contextmanager

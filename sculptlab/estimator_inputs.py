@@ -1,0 +1,118 @@
+"""What the rows of a scikit-learn caller are to a network, and back: a table's columns or the pixels of images."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from sklearn.preprocessing import StandardScaler
+
+from sculptlab.datasets import Dataset
+from sculptlab.validation import whole
+
+USUAL_CHANNELS = (1, 3, 4)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """A table (n, p): each column in units of its standard deviation over the training rows, from its mean; mean, scale (p,).
+
+    A constant column keeps its unit, and is 0 to the network.
+    """
+
+    mean: np.ndarray
+    scale: np.ndarray
+    output: ClassVar[str] = "linear"
+    image_shape: ClassVar[None] = None
+
+    @classmethod
+    def of(cls, rows: np.ndarray) -> Columns:
+        """Fitted to rows (n, p); a ValueError for columns whose variance leaves float64."""
+        with np.errstate(all="ignore"):
+            fitted = StandardScaler().fit(rows.astype(np.float64))
+        bad = np.flatnonzero(~np.isfinite(fitted.mean_) | ~np.isfinite(fitted.scale_))
+        if len(bad):
+            raise ValueError(f"X must have columns whose variance is finite in float64, got too large values in {bad.tolist()}")
+        return cls(fitted.mean_, fitted.scale_)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.mean.shape
+
+    def inward(self, rows: np.ndarray) -> np.ndarray:
+        """What the network sees of rows (n, p): float32 (n, p)."""
+        with np.errstate(over="ignore"):
+            seen = ((rows.astype(np.float64) - self.mean) / self.scale).astype(np.float32)
+        lost = int((~np.isfinite(seen)).sum())
+        if lost:
+            raise ValueError(f"X must stay within float32 in units of the training rows' spread, {lost} value(s) do not")
+        return seen
+
+    def outward(self, made: np.ndarray) -> np.ndarray:
+        """Rows (n, p), in the caller's units, of what the network made."""
+        return made.astype(np.float64) * self.scale + self.mean
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Images of `shape` (c, h, w), given as (n, c, h, w) or, `flat`, as rows (n, c * h * w): floats in [0, 1], or uint8 / 255."""
+
+    shape: tuple[int, ...]
+    flat: bool
+    output: ClassVar[str] = "sigmoid"
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        return self.shape
+
+    def inward(self, rows: np.ndarray) -> np.ndarray:
+        """What the network sees of rows (n, c * h * w): uint8 as they are, or float32 (n, c, h, w)."""
+        if rows.dtype != np.uint8:
+            low, high = rows.min(), rows.max()
+            if low < 0 or high > 1:
+                raise ValueError(f"X must be images in [0, 1] or of uint8, got [{low:g}, {high:g}]; divide 0..255 by 255")
+            rows = rows.astype(np.float32)
+        return rows.reshape(len(rows), *self.shape)
+
+    def outward(self, made: np.ndarray) -> np.ndarray:
+        """Images as the caller gave them, flat or not."""
+        return made.reshape(len(made), -1) if self.flat else made
+
+
+def checked_shape(given: Any) -> tuple[int, ...] | None:
+    """(channels, height, width) as given, or None; TypeError or ValueError for anything else."""
+    if given is None:
+        return None
+    if not isinstance(given, Sequence) or isinstance(given, str):
+        raise TypeError(f"image_shape must be (channels, height, width) or None, got {given!r}")
+    if len(given) != 3:
+        raise ValueError(f"image_shape must be (channels, height, width), got {tuple(given)}")
+    return tuple(whole(f"image_shape[{i}]", size) for i, size in enumerate(given))
+
+
+def unfolded(X: Any, expected: tuple[int, ...] | None) -> tuple[Any, tuple[int, ...] | None, bool]:
+    """X as rows (n, features), the shape of its images (None: it is a table), and whether they came as flat rows.
+
+    X is a table, images (n, c, h, w), or a Dataset; a table is one of images of the shape `expected`, if that is given.
+    """
+    X = X.images if isinstance(X, Dataset) else X
+    X = X.detach().cpu().numpy() if isinstance(X, torch.Tensor) else X
+    dims = getattr(X, "ndim", 2)
+    if dims == 4:
+        shape = tuple(X.shape[1:])
+        if expected is None and shape[0] not in USUAL_CHANNELS and shape[2] in USUAL_CHANNELS:
+            raise ValueError(f"X must have its channels first: X.transpose(0, 3, 1, 2) of {X.shape}; or give image_shape={shape}")
+        if expected is not None and shape != expected:
+            raise ValueError(f"X must hold images of {expected}, got {shape}")
+        return X.reshape(len(X), -1), shape, False
+    if dims == 3:
+        raise ValueError(
+            f"X must have shape (n, features) or (n, channels, height, width), got {tuple(X.shape)}; X[:, None] adds a channel"
+        )
+    if expected is not None and dims == 2 and hasattr(X, "shape") and X.shape[1] != math.prod(expected):
+        raise ValueError(f"X must have {math.prod(expected)} columns for image_shape={expected}, got {X.shape[1]}")
+    return X, expected, True

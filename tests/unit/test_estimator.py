@@ -1,0 +1,320 @@
+"""The scikit-learn face: its contract, judged by scikit-learn, and what scikit-learn cannot know."""
+
+import copy
+import pickle
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.datasets import load_digits, load_wine
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+import sculptlab as sl
+from sculptlab.estimator import SculptedAutoencoder
+
+pytestmark = pytest.mark.filterwarnings("ignore:X does not have valid feature names")
+ROOT = Path(__file__).resolve().parents[2]
+WINE = load_wine(as_frame=True).data
+TABLE = WINE.to_numpy()
+DIGITS = load_digits().images[:200, None] / 16
+QUICK = {"steps": 5, "width": 16}
+
+
+def quick(**given):
+    return SculptedAutoencoder(**{**QUICK, **given})
+
+
+@parametrize_with_checks([SculptedAutoencoder(steps=5), SculptedAutoencoder("gaussian", objective="kl", steps=5)])
+def test_scikit_learns_own_judgement(estimator, check):
+    check(estimator)
+
+
+@pytest.fixture(scope="module")
+def wine():
+    """Sculpted wines: codes in a square."""
+    return SculptedAutoencoder("uniform", dim=2, steps=400, width=64).fit(WINE)
+
+
+def test_wine_fills_the_square(wine):
+    codes = wine.transform(WINE)
+    found = sl.diagnose(codes, sl.priors.Uniform(2)).joint.loc["codes"]
+    assert found["mmd_p"] > 0.05
+    assert found["dead"] == 0
+    plain = SculptedAutoencoder(objective=None, steps=400, width=64).fit(WINE).transform(WINE)
+    assert sl.diagnose(plain, sl.priors.Uniform(2)).joint.loc["codes"]["mmd_p"] < 0.01  # the test can tell
+
+
+def test_score_is_minus_the_error_in_standard_deviations(wine):
+    error = (wine.inverse_transform(wine.transform(TABLE)) - TABLE) / TABLE.std(0)
+    assert wine.score(WINE) == pytest.approx(-np.square(error).mean(), rel=1e-4)
+    assert -0.6 < wine.score(WINE) < 0  # two principal components leave 0.45
+
+
+def test_columns_are_standardised_and_their_units_do_not_matter():
+    table = TABLE * 1e6 - 3e7
+    table[:, 4] = 7.5
+    fitted = quick().fit(table)
+    kept = np.delete(np.arange(13), 4)
+    assert fitted.mean_ == pytest.approx(table.mean(0))
+    assert fitted.scale_[kept] == pytest.approx(table[:, kept].std(0))
+    assert fitted.scale_[4] == 1  # constant
+    codes, in_other_units = (quick().fit_transform(rows[:, kept]) for rows in (TABLE, table))
+    assert in_other_units == pytest.approx(codes, abs=1e-3)
+
+
+def test_every_row_constant_or_a_single_column():
+    constant = quick().fit(np.full((30, 3), 5.0))
+    assert constant.inverse_transform(constant.transform(np.full((2, 3), 5.0))) == pytest.approx(np.full((2, 3), 5.0), abs=1)
+    assert quick(dim=1).fit(TABLE[:, :1]).transform(TABLE[:, :1]).shape == (178, 1)
+
+
+def test_a_code_does_not_depend_on_the_rows_beside_it(wine):
+    whole = wine.transform(TABLE)
+    alone = np.concatenate([wine.transform(TABLE[i : i + 1]) for i in range(0, 178, 20)])
+    assert alone == pytest.approx(whole[::20], abs=1e-12)
+
+
+def test_the_same_random_state_gives_the_same_bits_and_none_differs():
+    codes = [quick(random_state=seed).fit_transform(TABLE) for seed in (3, 3, 4, None, None)]
+    assert np.array_equal(codes[0], codes[1])
+    assert not np.array_equal(codes[0], codes[2])
+    assert not np.array_equal(codes[3], codes[4])
+    by_state = [quick(random_state=np.random.RandomState(8)).fit_transform(TABLE) for _ in range(2)]
+    assert np.array_equal(*by_state)
+
+
+def test_random_state_is_the_seed_of_fit():
+    fitted = quick(random_state=3).fit(TABLE)
+    model = sl.build_autoencoder("mlp", image_shape=(13,), dim=2, width=16, output="linear", seed=3)
+    seen = StandardScaler().fit_transform(TABLE).astype(np.float32)
+    run = sl.fit(model, seen, sl.objectives.MMD(sl.priors.Uniform(2), 100.0), steps=5, batch_size=178, seed=3, progress=False)
+    assert fitted.transform(TABLE) == pytest.approx(run.encode(seen), abs=1e-5)
+
+
+def test_nothing_global_moves():
+    state, threads = np.random.get_state(), torch.get_num_threads()  # noqa: NPY002
+    for random_state in (None, 0):
+        fitted = quick(random_state=random_state, objective="mmd+game").fit(TABLE)
+        fitted.transform(TABLE), fitted.sample(3, random_state=random_state), fitted.score(TABLE)
+    assert all(np.array_equal(a, b) for a, b in zip(state, np.random.get_state(), strict=True))  # noqa: NPY002
+    assert torch.get_num_threads() == threads  # torch's generator: the fixture of conftest.py
+
+
+def test_scikit_learn_is_not_imported_before_it_is_needed():
+    code = "import sys, sculptlab; print('SculptedAutoencoder' in dir(sculptlab), 'sklearn' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "False"]
+
+
+def test_pandas_in_and_out(wine):
+    assert list(wine.feature_names_in_) == list(WINE.columns)
+    assert wine.n_features_in_ == 13
+    names = ["sculptedautoencoder0", "sculptedautoencoder1"]
+    assert list(wine.get_feature_names_out()) == names
+    frame = copy.deepcopy(wine).set_output(transform="pandas").transform(WINE)
+    assert list(frame.columns) == names
+    assert frame.index.equals(WINE.index)
+    assert wine.inverse_transform(frame) == pytest.approx(wine.inverse_transform(frame.to_numpy()))
+    with pytest.raises(ValueError, match="feature names"):
+        wine.transform(WINE[WINE.columns[::-1]])
+
+
+def test_pipelines_and_grids():
+    labels = load_wine().target
+    pipe = make_pipeline(StandardScaler(), quick(), LogisticRegression())
+    grid = GridSearchCV(pipe, {"sculptedautoencoder__dim": [1, 3], "sculptedautoencoder__weight": [1.0, 100.0]}, cv=2)
+    grid.fit(TABLE, labels)
+    assert len(grid.cv_results_["params"]) == 4
+    assert grid.best_estimator_[1].transform(TABLE).shape[1] in (1, 3)
+    alone = GridSearchCV(quick(steps=100), {"dim": [1, 4]}, cv=2).fit(TABLE)  # by the estimator's own score
+    assert alone.best_params_ == {"dim": 4}
+    assert alone.best_score_ < 0
+
+
+def test_weight_pulls():
+    square = sl.priors.Uniform(2).sample(178, torch.Generator().manual_seed(0)).double()
+    sculpted = (quick(weight=weight, steps=100, learning_rate=1e-2).fit_transform(TABLE) for weight in (0.0, 100.0))
+    far, near = (sl.mmd2(torch.from_numpy(codes), square).item() for codes in sculpted)
+    assert near < far / 5
+
+
+def test_clone_keeps_the_parameters_and_forgets_the_fit():
+    prior = sl.priors.Uniform(3, low=0.0, high=1.0)
+    again = clone(quick(prior=prior, dim=3).fit(TABLE))
+    assert again.get_params()["prior"] == prior
+    with pytest.raises(NotFittedError):
+        again.transform(TABLE)
+
+
+def ring(n):
+    angle = 6.283 * torch.rand(n)
+    return torch.stack([angle.cos(), angle.sin()], 1)
+
+
+BANK = np.random.default_rng(0).normal(size=(50, 2))
+NORMAL = torch.distributions.MultivariateNormal(torch.zeros(2), torch.eye(2))
+
+
+@pytest.mark.parametrize(
+    "prior", ["uniform", sl.priors.Uniform(2), BANK, NORMAL, ring], ids=["name", "prior", "bank", "torch", "f"]
+)
+def test_pickles_and_copies_are_the_same(prior):
+    fitted = quick(prior=prior, objective="mmd+game").fit(TABLE)
+    for other in (pickle.loads(pickle.dumps(fitted)), copy.deepcopy(fitted)):
+        assert np.array_equal(other.transform(TABLE), fitted.transform(TABLE))
+        assert np.array_equal(other.sample(5), fitted.sample(5))
+        assert other.history_.equals(fitted.history_)
+
+
+def test_what_was_trained_on_a_gpu_is_pickled_from_the_cpu(monkeypatch):
+    fitted = quick().fit(TABLE)
+    moved = []
+    monkeypatch.setattr(sl.Run, "device", torch.device("cuda"))
+    monkeypatch.setattr(type(fitted.model_), "cpu", lambda model: moved.append(model) or model)
+    state = fitted.__getstate__()
+    assert moved == [state["run_"].model]
+    assert moved[0] is not fitted.model_  # the fitted one stays where it is
+
+
+def test_objectives_by_name():
+    terms = {
+        name: set(quick(objective=name, prior="gaussian").fit(TABLE).history_) - {"step", "loss", "reconstruction", "seconds"}
+        for name in ("mmd", "mmd+game", "game", "kl", None)
+    }
+    assert terms == {
+        "mmd": {"mmd2"}, "mmd+game": {"mmd2", "predictability"}, "game": {"predictability"}, "kl": {"kl"}, None: set(),
+    }  # fmt: skip
+
+
+def test_an_objective_of_ones_own():
+    fitted = quick(objective=sl.objectives.SlicedWasserstein(sl.priors.Gaussian(3)), dim=3).fit(TABLE)
+    assert fitted.prior_ == sl.priors.Gaussian(3)
+    assert fitted.sample(4).shape == (4, 13)
+    both = sl.objectives.KL(0.1) + sl.objectives.MMD(sl.priors.Gaussian(2), 10.0)
+    assert quick(objective=both).fit(TABLE).model_.stochastic  # a sum needs a posterior if a part does
+    loss = quick(objective=lambda model, rows, generator: (model(rows) - rows).square().mean()).fit(TABLE)
+    assert loss.prior_ is None
+
+
+def test_samples_are_decoded_draws_of_the_prior(wine):
+    made = wine.sample(500)
+    assert made.shape == (500, 13)
+    assert np.array_equal(made, wine.sample(500))
+    assert not np.array_equal(made, wine.sample(500, random_state=1))
+    assert np.abs((made.mean(0) - TABLE.mean(0)) / TABLE.std(0)).max() < 0.5
+    draws = sl.priors.Uniform(2).sample(500, torch.Generator().manual_seed(0)).numpy()
+    assert made == pytest.approx(wine.inverse_transform(draws), rel=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_types_follow_the_caller(wine, dtype):
+    codes = wine.transform(TABLE.astype(dtype))
+    assert codes.dtype == dtype
+    assert wine.inverse_transform(codes).dtype == dtype
+
+
+def test_images_as_images_as_rows_and_in_bytes():
+    rows = DIGITS.reshape(200, 64)
+    folded = quick(steps=50).fit(DIGITS)
+    flat = quick(steps=50, image_shape=(1, 8, 8)).fit(rows)
+    assert np.array_equal(folded.transform(DIGITS), flat.transform(rows))
+    assert np.array_equal(folded.transform(rows), folded.transform(DIGITS))
+    assert folded.sample(3).shape == (3, 1, 8, 8)
+    assert flat.sample(3).shape == (3, 64)
+    made = folded.inverse_transform(folded.transform(DIGITS))
+    assert made.shape == DIGITS.shape
+    assert made.min() >= 0
+    assert made.max() <= 1
+    assert folded.score(DIGITS) == pytest.approx(-np.square(made - DIGITS).mean(), rel=1e-5)
+    assert (folded.mean_, folded.scale_) == (None, None)
+    assert folded.n_features_in_ == 64
+    in_bytes = np.round(DIGITS * 255).astype(np.uint8)
+    assert folded.transform(in_bytes) == pytest.approx(folded.transform(DIGITS), abs=0.05)
+    assert folded.transform(in_bytes).dtype == np.float32
+    assert folded.score(in_bytes) == pytest.approx(folded.score(DIGITS), abs=1e-3)
+
+
+def test_tensors_data_sets_and_convolutions():
+    patches = sl.load("patches", n=20)
+    fitted = SculptedAutoencoder(kind="conv", width=4, steps=3, dim=3).fit(patches)
+    assert fitted.transform(patches.images).shape == (20, 3)
+    assert np.array_equal(fitted.transform(patches), fitted.transform(patches.images.numpy()))
+    assert fitted.sample(2).shape == (2, 3, 32, 32)
+
+
+NAN = np.where(np.arange(178)[:, None] == 3, np.nan, TABLE)
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "words"),
+    [
+        (lambda: quick(prior="cauchy").fit(TABLE), ValueError, r"prior must be one of \['gaussian', 'uniform'\], got 'cauchy'"),
+        (lambda: quick(prior=sl.priors.Uniform(3)).fit(TABLE), ValueError, "prior must have 2 dimension"),
+        (lambda: quick(prior=sl.priors.Uniform).fit(TABLE), TypeError, "call it first"),
+        (lambda: quick(prior=lambda n: torch.full((n, 2), torch.nan)).fit(TABLE), ValueError, "NaN or infinite"),
+        (lambda: quick(objective="wae").fit(TABLE), ValueError, "objective must be one of"),
+        (lambda: quick(objective="kl").fit(TABLE), ValueError, "prior must be 'gaussian' for objective='kl', got 'uniform'"),
+        (lambda: quick(objective=sl.objectives.KL(), weight=2.0).fit(TABLE), ValueError, "weight must be None"),
+        (lambda: quick(objective=3).fit(TABLE), TypeError, "objective must be an Objective"),
+        (lambda: quick(objective="mmd+game", dim=1).fit(TABLE), ValueError, "at least 2 latents"),
+        (lambda: quick(weight=-1.0).fit(TABLE), ValueError, "weight must be >= 0"),
+        (lambda: quick(dim=0).fit(TABLE), ValueError, "dim must be at least 1"),
+        (lambda: quick(dim=2.0).fit(TABLE), TypeError, "dim must be a whole number"),
+        (lambda: quick(kind="cnn").fit(TABLE), ValueError, "kind must be one of"),
+        (lambda: quick(kind="conv").fit(TABLE), ValueError, r"image_shape must be \(channels, s, s\)"),
+        (lambda: quick(steps=0).fit(TABLE), ValueError, "steps must be at least 1"),
+        (lambda: quick(batch_size=1).fit(TABLE), ValueError, "batch_size must be at least 2"),
+        (lambda: quick(learning_rate=0.0).fit(TABLE), ValueError, "learning_rate must be > 0"),
+        (lambda: quick(random_state=-1).fit(TABLE), ValueError, "random_state must be at least 0"),
+        (lambda: quick(random_state="a").fit(TABLE), ValueError, "'a' cannot be used to seed"),
+        (lambda: quick().fit(TABLE[:1]), ValueError, r"1 sample\(s\).*minimum of 2"),
+        (lambda: quick(objective="mmd+game").fit(TABLE[:2]), ValueError, r"2 sample\(s\).*minimum of 3"),
+        (lambda: quick().fit(NAN), ValueError, "contains NaN"),
+        (lambda: quick().fit(np.where(np.isnan(NAN), np.inf, NAN)), ValueError, "contains infinity"),
+        (lambda: quick().fit(TABLE * 1e300), ValueError, "X must have columns whose variance is finite"),
+        (lambda: quick().fit(TABLE).transform(TABLE * 1e100), ValueError, "X must stay within float32"),
+        (lambda: quick().fit(TABLE).transform(TABLE[:, :5]), ValueError, "5 features, but SculptedAutoencoder is expecting 13"),
+        (lambda: quick().fit(TABLE).transform(DIGITS), ValueError, r"X must be a table \(n, 13\)"),
+        (lambda: quick().fit(TABLE).inverse_transform(TABLE), ValueError, "Z must have the 2 column"),
+        (lambda: quick().fit(TABLE).inverse_transform(NAN[:, :2]), ValueError, "Input Z contains NaN"),
+        (lambda: quick().fit(TABLE).sample(0), ValueError, "n must be at least 1"),
+        (lambda: quick(objective="game").fit(TABLE).sample(2), ValueError, "pull the codes towards a prior"),
+        (lambda: quick(objective=None).fit(TABLE).sample(2), ValueError, "pull the codes towards a prior"),
+        (lambda: quick().fit(DIGITS * 255), ValueError, r"in \[0, 1\] or of uint8, got \[0, 255\]; divide"),
+        (lambda: quick().fit(DIGITS[:, 0]), ValueError, r"X\[:, None\] adds a channel"),
+        (lambda: quick().fit(np.zeros((9, 28, 28, 3))), ValueError, "channels first"),
+        (lambda: quick(image_shape=(1, 8, 8)).fit(TABLE), ValueError, "64 columns"),
+        (lambda: quick(image_shape=(1, 4, 16)).fit(DIGITS), ValueError, r"images of \(1, 4, 16\), got \(1, 8, 8\)"),
+        (lambda: quick(image_shape=64).fit(DIGITS), TypeError, "image_shape must be .* or None, got 64"),
+        (lambda: quick(image_shape=(8, 8)).fit(DIGITS), ValueError, r"image_shape must be .*, got \(8, 8\)"),
+        (lambda: quick(image_shape=(1, 8, 0)).fit(DIGITS), ValueError, r"image_shape\[2\] must be at least 1"),
+        (lambda: quick().fit(DIGITS).transform(DIGITS[:, :, :4]), ValueError, r"images of \(1, 8, 8\), got \(1, 4, 8\)"),
+    ],
+)
+def test_bad_input_is_named(make, error, words):
+    with pytest.raises(error, match=words):
+        make()
+
+
+def test_the_examples_of_the_readme_run(tmp_path, monkeypatch):
+    from PIL import Image
+
+    (tmp_path / "photos").mkdir()
+    for number, pixels in enumerate(sl.load("patches", n=8, dtype="uint8").images):
+        Image.fromarray(pixels.permute(1, 2, 0).numpy()).save(tmp_path / "photos" / f"{number}.png")
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    ours = [block for block in blocks if "SculptedAutoencoder" in block]
+    assert ours
+    for block in ours:
+        exec(block.replace("dim=2", "dim=2, steps=5"), {})
