@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _MODULES = (
-    "ablation_studies", "autoencoders", "checks", "claims", "datasets", "dependence", "diagnostics", "divergences", "factors",
-    "figures", "kernels", "mixing", "mmd", "mmd_plots", "objectives", "particles", "plots", "power_studies", "predictability",
-    "principal", "priors", "profiles", "reference_codes", "results", "score_plots", "score_studies", "sculpting_plots",
-    "sculpting_studies", "sprites", "studies", "study_plots", "training", "weights", "widgets",
+    "ablation_studies", "autoencoders", "checks", "claims", "compression", "compression_plots", "compression_studies",
+    "datasets", "dependence", "diagnostics", "divergences", "factors", "figures", "kernels", "mixing", "mmd", "mmd_plots",
+    "objectives", "particles", "plots", "power_studies", "predictability", "principal", "priors", "profiles",
+    "reference_codes", "results", "score_plots", "score_studies", "sculpting_plots", "sculpting_studies", "sprites",
+    "studies", "study_plots", "training", "weights", "widgets",
 )  # fmt: skip
 _NAMES = {
     "load": "datasets",
@@ -44,6 +45,9 @@ if TYPE_CHECKING:
         autoencoders,
         checks,
         claims,
+        compression,
+        compression_plots,
+        compression_studies,
         datasets,
         dependence,
         diagnostics,
