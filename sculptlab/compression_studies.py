@@ -106,16 +106,15 @@ def at_rates(frame: pd.DataFrame, rates: Iterable[float] = RATES, *, rate: str =
     rate: the column of rates. Fixed lengths ("nominal") leave "step" out, whose many levels are meant for a coder.
     """
     choice("rate", rate, ("nominal", "coded", "stream", "entropy"))
+    wanted = list(rates)
     used = frame[frame["levels"] != "step"] if rate == "nominal" else frame
     rows = []
     for (name, levels, seed), curve in used.groupby(["arm", "levels", "seed"], sort=False):
         ordered = curve.sort_values(rate)
         x, y = ordered[rate].to_numpy(), np.log(ordered["mse"].to_numpy())
-        rows += [
-            {"arm": family(str(name)), "seed": seed, "rate": r, "mse": float(np.exp(np.interp(r, x, y))), "curve": f"{name}, {levels}"}
-            for r in rates if x[0] <= r <= x[-1]
-        ]  # fmt: skip
-    found = pd.DataFrame(rows, columns=["arm", "seed", "rate", "mse", "curve"])
+        common = {"arm": family(str(name)), "seed": seed, "curve": f"{name}, {levels}"}
+        rows += [{**common, "rate": r, "mse": float(np.exp(np.interp(r, x, y)))} for r in wanted if x[0] <= r <= x[-1]]
+    found = pd.DataFrame(rows, columns=["arm", "seed", "curve", "rate", "mse"])
     return found.loc[found.groupby(["arm", "seed", "rate"], sort=False)["mse"].idxmin()].reset_index(drop=True)
 
 

@@ -80,8 +80,7 @@ class Quantiser:
         if levels == "range":
             step = (high - low).clamp_min(1e-12) / _size(bits)
             return cls.grid((low + step / 2).float(), step.float(), _size(bits))
-        ordered = z.sort(0).values
-        edges, centres = _quantiles(ordered, _size(bits)) if levels == "quantile" else _lloyd(ordered, _size(bits))
+        edges, centres = (_quantiles if levels == "quantile" else _lloyd)(_Columns.of(z), _size(bits))
         origin, unit = low.float(), ((high - low).clamp_min(1e-12) / FINE).float()
         numbers = ((centres - origin[:, None]) / unit[:, None]).round().clamp(0, FINE).long()
         return cls(origin, unit, numbers, edges.float(), low.float(), high.float())
@@ -150,40 +149,53 @@ def levels_of(levels: Tensor, symbols: Tensor) -> Tensor:
     return levels.gather(1, symbols.long().T).T.contiguous()
 
 
-def _quantiles(ordered: Tensor, size: int) -> tuple[Tensor, Tensor]:
+def _quantiles(columns: _Columns, size: int) -> tuple[Tensor, Tensor]:
     """Edges (d, size - 1) between as many codes each, and the intervals' means (d, size)."""
-    edges = ordered[torch.arange(1, size) * len(ordered) // size].T.contiguous()
-    return edges, _centres(ordered, edges)
+    n = columns.ordered.shape[1]
+    edges = columns.ordered[:, torch.arange(1, size) * n // size].contiguous()
+    return edges, columns.centres(edges)
 
 
-def _lloyd(ordered: Tensor, size: int) -> tuple[Tensor, Tensor]:
+def _lloyd(columns: _Columns, size: int) -> tuple[Tensor, Tensor]:
     """Edges and centres of least squared error: each centre the mean of its interval, each edge midway between centres.
 
     Started where levels are as dense as density^(1/3), the optimum of many levels (Panter and Dite 1951): on fine quantiles of
     width w the density is as 1 / w, so each holds a share of the levels as w^(2/3).
     """
-    dim = ordered.shape[1]
-    marks = ordered[torch.linspace(0, len(ordered) - 1, 1 + min(FINE_QUANTILES, len(ordered) - 1)).long()].T
+    dim, n = columns.ordered.shape
+    marks = columns.ordered[:, torch.linspace(0, n - 1, 1 + min(FINE_QUANTILES, n - 1)).long()]
     share = torch.cat([torch.zeros(dim, 1), (marks.diff() + 1e-12).pow(2 / 3).cumsum(1)], 1)
     wanted = np.arange(1, size) / size
     edges = torch.stack(
         [torch.from_numpy(np.interp(wanted, s / s[-1], m)) for s, m in zip(share.numpy(), marks.numpy(), strict=True)]
     )
     for _ in range(ROUNDS):
-        centres = _centres(ordered, edges)
+        centres = columns.centres(edges)
         edges = (centres[:, 1:] + centres[:, :-1]) / 2
-    return edges, _centres(ordered, edges)
+    return edges, columns.centres(edges)
 
 
-def _centres(ordered: Tensor, edges: Tensor) -> Tensor:
-    """The mean of each interval's codes (d, m), the middle of its borders where it has none; columns of ordered (n, d) rise."""
-    n, dim = ordered.shape
-    ends = torch.searchsorted(ordered.T.contiguous(), edges.contiguous())
-    ends = torch.cat([torch.zeros(dim, 1, dtype=ends.dtype), ends, torch.full((dim, 1), n)], 1)
-    sums = torch.cat([torch.zeros(1, dim, dtype=ordered.dtype), ordered.cumsum(0)]).T.gather(1, ends).diff()
-    counts = ends.diff()
-    borders = torch.cat([ordered[:1].T, edges, ordered[-1:].T], 1)
-    return torch.where(counts > 0, sums / counts.clamp_min(1), (borders[:, 1:] + borders[:, :-1]) / 2)
+@dataclass(frozen=True)
+class _Columns:
+    """Codes as columns that rise, `ordered` (d, n), and the running sums of each, `sums` (d, n + 1)."""
+
+    ordered: Tensor
+    sums: Tensor
+
+    @classmethod
+    def of(cls, codes: Tensor) -> _Columns:
+        ordered = codes.T.sort(1).values.contiguous()
+        return cls(ordered, torch.cat([torch.zeros(len(ordered), 1, dtype=ordered.dtype), ordered.cumsum(1)], 1))
+
+    def centres(self, edges: Tensor) -> Tensor:
+        """The mean of each interval's codes (d, m), or the middle of its borders where it has none; edges (d, m - 1)."""
+        dim, n = self.ordered.shape
+        ends = torch.searchsorted(self.ordered, edges)
+        ends = torch.cat([torch.zeros(dim, 1, dtype=ends.dtype), ends, torch.full((dim, 1), n)], 1)
+        counts = ends.diff()
+        borders = torch.cat([self.ordered[:, :1], edges, self.ordered[:, -1:]], 1)
+        means = self.sums.gather(1, ends).diff() / counts.clamp_min(1)
+        return torch.where(counts > 0, means, (borders[:, 1:] + borders[:, :-1]) / 2)
 
 
 def _stepped(codes: Tensor, size: int) -> Quantiser:
