@@ -13,6 +13,7 @@ from sculptlab.palette import ACCENT, BAD, CODES, GOOD, MEANS, PRIOR, TEXT, Pict
 ARMS: dict[str, tuple[str, str, str]] = {  # colour, marker, line
     "none": (PRIOR, "X", "-"),
     "KL": (MEANS, "D", "-"),
+    "independent": (TEXT, "P", "-"),
     "gaussian": (GOOD, "^", "-"),
     "uniform": (CODES, "o", "-"),
     "none, aware": (ACCENT, "v", "--"),

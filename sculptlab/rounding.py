@@ -12,10 +12,11 @@ from sculptlab.validation import number, whole
 class RoundedCodes(nn.Module):
     """`model` with a decoder that first rounds codes to 2^bits equal steps over [low, high]; its encoder is left as it is.
 
-    The rounding's own slope is zero nearly everywhere: the gradient is that of codes unrounded (Bengio et al. 2013, arXiv
-    1308.3432). Objectives see the codes before they are rounded, so a distance to a prior shapes them as ever. Deterministic
-    encoders only: the noise of a stochastic one is its own quantisation-aware training. To be read with `levels="box"` of the
-    same bits. Raises ValueError for a stochastic model, bits below 1, low >= high.
+    The rounding's own slope is zero nearly everywhere: within the box the gradient is that of codes unrounded (Bengio et al.
+    2013, arXiv 1308.3432), outside it is 0, or nothing would keep codes of an unshaped model from leaving the box. Objectives see
+    the codes before they are rounded, so a distance to a prior shapes them as ever. Deterministic encoders only: the noise of a
+    stochastic one is its own quantisation-aware training. To be read with `levels="box"` of the same bits. Raises ValueError for
+    a stochastic model, bits below 1, low >= high.
     """
 
     stochastic = False
@@ -32,10 +33,11 @@ class RoundedCodes(nn.Module):
         self.low, self.high = number("low", low), number("high", high, above=number("low", low))
 
     def rounded(self, codes: Tensor) -> Tensor:
-        """The levels nearest to codes (n, d), with the gradient of codes."""
+        """The levels nearest to codes (n, d), with the gradient of codes clamped to the box."""
         step = (self.high - self.low) / self.size
         symbols = ((codes.detach() - self.low) / step).floor().clamp(0, self.size - 1)
-        return codes + (self.low + step * (symbols + 0.5) - codes).detach()
+        within = codes.clamp(self.low, self.high)
+        return within + (self.low + step * (symbols + 0.5) - within).detach()
 
     def encode(self, images: Tensor) -> Tensor:
         return self.model.encode(images)

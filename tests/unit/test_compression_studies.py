@@ -25,10 +25,12 @@ def curve(arm, levels, rates, errors, seed=0):
 
 def test_every_arm_is_read_with_all_levels_and_only_the_uniform_one_with_its_box(frame):
     plain = frame[~frame["arm"].str.contains("aware")]
-    assert set(plain["arm"]) == set(arms(3, (0.01, 0.1))) == {"uniform", "gaussian", "beta 0.01", "beta 0.1", "none"}
+    assert (
+        set(plain["arm"]) == set(arms(3, (0.01, 0.1))) == {"uniform", "gaussian", "beta 0.01", "beta 0.1", "independent", "none"}
+    )
     for arm, rows in plain.groupby("arm"):
         assert set(rows["levels"]) == set(LEVELS if arm == "uniform" else LEVELS[1:])
-    assert len(plain) == 2 * 3 * (5 + 4 * 4)
+    assert len(plain) == 2 * 3 * (5 + 4 * 5)
     aware = frame[frame["arm"].str.contains("aware")]
     assert set(aware["levels"]) == {"box"}
     assert len(aware) == 2 * 2 * 2
@@ -102,7 +104,7 @@ def test_a_recording_names_its_setting(monkeypatch, tmp_path):
     monkeypatch.setattr(compression_studies, "compress", lambda setting, seeds: curve("none", "range", [1], [1.0]))
     recorded = compression_studies.record_compression("tiny", [0])
     assert recorded.provenance["settings"]["dim"] == 3
-    assert recorded.provenance["settings"]["aware"] == [1, 2, 3, 4]
+    assert recorded.provenance["settings"]["aware"] == [1, 2, 3]
     assert len(recorded.frame) == 1
     with pytest.raises(ValueError, match="name must be one of"):
         compression_studies.record_compression("cifar10")
