@@ -28,6 +28,7 @@ __all__ = [
     "LEVELS", "Codec", "Quantised", "Quantiser", "RoundedCodes", "compressed_size", "decompress", "quantise", "rate_distortion",
 ]  # fmt: skip
 _HEAD = struct.Struct("<IHH?I")  # rows, latents, levels, whether they are equally spaced, bytes of the description
+_CHECK = struct.Struct("<I")
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,29 +51,25 @@ class Codec:
         return zlib.compress(scale + numbers + (self.code.frequencies - 1).astype("<u2").tobytes(), 9)
 
     def compress(self, codes: Any) -> bytes:
-        """The file of codes (n, d): a head of 13 bytes, the description, the symbols."""
+        """The file of codes (n, d): a head of 13 bytes, the description, the symbols, and 4 bytes that tell of damage (crc32)."""
         symbols = self.quantiser.quantise(codes).symbols
-        return self._head(len(symbols)) + self.description() + self.code.encode(symbols)
-
-    def _head(self, n: int) -> bytes:
-        return _HEAD.pack(n, self.code.dim, self.quantiser.size, self.quantiser.even, len(self.description()))
+        description = self.description()
+        head = _HEAD.pack(len(symbols), self.code.dim, self.quantiser.size, self.quantiser.even, len(description))
+        file = head + description + self.code.encode(symbols)
+        return file + _CHECK.pack(zlib.crc32(file))
 
 
 def decompress(file: bytes) -> Tensor:
     """The dequantised codes (n, d) of a file that `Codec.compress` made; a ValueError where it is cut short or damaged."""
-    if len(file) < _HEAD.size:
-        raise ValueError(f"file must have a head of {_HEAD.size} bytes, got {len(file)} bytes in all")
-    n, dim, size, even, length = _HEAD.unpack_from(file)
-    try:
-        described = zlib.decompress(file[_HEAD.size : _HEAD.size + length])
-    except zlib.error as error:
-        raise ValueError("file must hold the description that its head speaks of: it is cut short or damaged") from error
-    if len(described) != 8 * dim + (2 if even else 4) * dim * size:
-        raise ValueError(f"file must describe {size} levels of {dim} latents, got {len(described)} bytes: damaged?")
+    body, check = file[: -_CHECK.size], file[-_CHECK.size :]
+    if len(body) < _HEAD.size or check != _CHECK.pack(zlib.crc32(body)):
+        raise ValueError(f"file must be whole, as Codec.compress made it: these {len(file)} bytes are cut short or damaged")
+    n, dim, size, even, length = _HEAD.unpack_from(body)
+    described = zlib.decompress(body[_HEAD.size : _HEAD.size + length])
     origin, unit = torch.from_numpy(np.frombuffer(described, "<f4", 2 * dim).astype(np.float32).reshape(2, dim))
     tables = torch.from_numpy(np.frombuffer(described, "<u2", offset=8 * dim).astype(np.int64).reshape(-1, dim, size))
     numbers = torch.arange(size).expand(dim, size) if even else tables[0]
-    symbols = torch.from_numpy(FrequencyCode(1 + tables[-1].numpy()).decode(file[_HEAD.size + length :], n))
+    symbols = torch.from_numpy(FrequencyCode(1 + tables[-1].numpy()).decode(body[_HEAD.size + length :], n))
     return levels_of(origin[:, None] + unit[:, None] * numbers, symbols)
 
 

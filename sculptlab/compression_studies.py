@@ -26,7 +26,7 @@ COMPRESSIONS: dict[str, Setting] = {
     "fashion_mnist": Setting("fashion_mnist", 10, components=128, betas=(0.01, 0.03, 0.1)),
     "digits": Setting("digits", 4, components=40, width=128, betas=(0.01, 0.03, 0.1)),
 }
-RATES = (10, 20, 30, 40, 50, 60)  # bits per image
+RATES = (12, 20, 30, 40, 50, 60)  # bits per image
 
 
 def shaped(prior: Prior) -> Objective:

@@ -32,7 +32,7 @@ class Quantised:
 
 @dataclass(frozen=True, eq=False)
 class Quantiser:
-    """Code i becomes the number of the interval it lies in, and that number the level of the interval, origin + unit * numbers.
+    """A latent becomes the number of the interval it lies in, and that number the interval's level, origin + unit * numbers.
 
     origin, unit (d,); numbers (d, m) whole, rising; edges (d, m - 1), the borders between intervals; low, high (d,): what lies
     outside counts as clamped and gets the first or last level. `box`, `grid` and `fit` make one.
@@ -65,8 +65,8 @@ class Quantiser:
 
         levels     "range": 2^bits equal steps from the least to the greatest code of each latent.
                    "quantile": 2^bits intervals with as many codes in each, the level their mean: symbols as uniform as can be.
-                   "lloyd": the 2^bits levels of least squared error for each latent (Lloyd 1982): the
-                   best for symbols of fixed length.
+                   "lloyd": the 2^bits levels of least squared error for each latent (Lloyd 1982): the best for symbols of fixed
+                   length.
                    "step": one step for all latents, sqrt(12) * their root mean square standard deviation / 2^bits, levels at
                    the mean and on both sides as far as codes reach: the best, at high rate, for symbols that are entropy-coded,
                    where a latent of small spread then costs little or nothing.

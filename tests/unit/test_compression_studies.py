@@ -87,14 +87,14 @@ def test_against_compares_within_a_seed():
 
 
 def test_the_picture_has_a_line_for_each_arm(frame):
-    picture = compression_plots.rate_distortion_lines(frame, most=15, title="a finding")
+    picture = compression_plots.rate_distortion_lines(frame, rates=(2, 15), title="a finding")
     left, right = picture.axes
     words = [text.get_text() for text in picture.legends[0].get_texts()]
     assert words == list(compression_plots.ARMS)
     assert left.get_ylim() == right.get_ylim()
     assert left.get_xlabel() == "rate (bits per image)"
     drawn = {line.get_label(): line.get_xdata() for line in left.lines[:-1]}
-    assert min(drawn["none"]) == 3  # the least fixed length: a bit for each of 3 latents
+    assert min(drawn["none"]) == pytest.approx(3, abs=0.25)  # the least fixed length: a bit for each of 3 latents
     assert max(drawn["uniform, aware"]) <= 6
 
 
