@@ -21,17 +21,18 @@ LONGEST_CELL = 15
 # Imports only go down, lazy ones too; on one floor those at the top of the modules make no circle.
 FLOORS = {
     0: "claims folders lookout palette profiles sources threads validation",
-    1: "backdrop checksums datasets downloads feedback figures fusion image_folders kernel kernels lettering mirrors mixing "
-    "plots prior prior_banks prior_clusters prior_combinations prior_dependence prior_drawings prior_draws prior_families "
-    "prior_maps prior_parameters prior_shapes prior_simplices prior_sources priors readers reference_codes reference_truths "
-    "results sprites",
+    1: "backdrop checksums datasets downloads entropy_coding feedback figures fusion image_folders kernel kernels lettering "
+    "mirrors mixing plots prior prior_banks prior_clusters prior_combinations prior_dependence prior_drawings prior_draws "
+    "prior_families prior_maps prior_parameters prior_shapes prior_simplices prior_sources priors quantisers readers "
+    "reference_codes reference_truths results sprites",
     2: "autoencoders copy_measures cross_fitting dependence diagnostics discrepancy divergences factor_information "
     "factor_predictors factor_rows factor_scores factor_votes factors independence_table latent_units linear_prediction mmd "
-    "network_prediction predictability tiles",
+    "network_prediction predictability rounding tiles",
     3: "copying_objectives objective objectives predictability_game prior_objectives variational_objectives",
-    4: "checkpoints devices principal runs training",
-    5: "ablation_studies copying copying_plots copying_studies estimator estimator_inputs mmd_plots particles power_plots "
-    "power_studies score_plots score_studies sculpting_plots sculpting_studies studies study_plots weights",
+    4: "checkpoints compression devices principal runs training",
+    5: "ablation_studies compression_plots compression_studies copying copying_plots copying_studies estimator "
+    "estimator_inputs mmd_plots particles power_plots power_studies score_plots score_studies sculpting_plots "
+    "sculpting_studies studies study_plots weights",
     6: "widgets",
     7: "checks cli doctor execution mmd_checks pages sculpting_checks",
 }
