@@ -76,8 +76,8 @@ def ablations(dim: int) -> list[tuple[str, str, Objective, dict[str, Any]]]:
 
 
 def ablate(
-    setting: Setting, seeds: Iterable[int], *, knobs: Sequence[str] | None = None, progress: bool = True,
-    prepared: Prepared | None = None,
+    setting: Setting, seeds: Iterable[int], *, knobs: Sequence[str] | None = None, arms: Sequence[str] | None = None,
+    progress: bool = True, prepared: Prepared | None = None,
 ) -> pd.DataFrame:  # fmt: skip
     """Every row of `ablations`, without and with the game; columns knob, value, arm ("MMD", "MMD + game"), and the judge's.
 
@@ -87,14 +87,15 @@ def ablate(
     prepared = prepared or Prepared.of(setting)
     grid: list[tuple[str, str, str, Objective, dict[str, Any], int]] = []
     for knob, value, term, changes in ablations(setting.dim):
-        arms: dict[str, Objective] = {"MMD": term, "MMD + game": term + Predictability(GAME)}
+        goals: dict[str, Objective] = {"MMD": term, "MMD + game": term + Predictability(GAME)}
         if knob in ("base", "dim"):
-            arms["no regulariser"] = Reconstruction()
+            goals["no regulariser"] = Reconstruction()
         if knob == "base":
             squared = Predictability(GAME, "square")
-            arms |= {"game": Predictability(GAME), "game, squared": squared, "MMD + game, squared": term + squared}
+            goals |= {"game": Predictability(GAME), "game, squared": squared, "MMD + game, squared": term + squared}
         if knobs is None or knob in knobs:
-            grid += [(knob, value, arm, goal, changes, seed) for arm, goal in arms.items() for seed in seeds]
+            asked = {arm: goal for arm, goal in goals.items() if arms is None or arm in arms}
+            grid += [(knob, value, arm, goal, changes, seed) for arm, goal in asked.items() for seed in seeds]
     rows = []
     for knob, value, arm, goal, changes, seed in tqdm(grid, disable=not progress, unit="model"):
         run = prepared.train(goal, seed, **changes)
@@ -139,6 +140,14 @@ def record_ablations(name: str, seeds: Sequence[int] = range(5), knobs: Sequence
     setting = ABLATIONS[choice("name", name, list(ABLATIONS))]
     frame = ablate(setting, seeds, knobs=knobs)
     return write(f"ablations_{name}", frame, seeds=list(seeds), settings=described(setting))
+
+
+def record_longer(seeds: Sequence[int] = range(5), *, steps: int = 4000, dims: Sequence[int] = (8, 16)) -> Recorded:
+    """Is what the game leaves on Fashion-MNIST a matter of time? The base of its ablation, `steps` long: record it."""
+    setting = replace(ABLATIONS["fashion_mnist"], steps=steps)
+    asked: dict[str, Any] = {"knobs": ("base",), "arms": ("no regulariser", "MMD + game")}
+    frame = pd.concat(ablate(replace(setting, dim=dim), seeds, **asked) for dim in dims)
+    return write("ablations_fashion_mnist_long", frame, seeds=list(seeds), settings={**described(setting), "dim": list(dims)})
 
 
 def record_architectures(name: str = "architecture", seeds: Sequence[int] = range(5)) -> Recorded:

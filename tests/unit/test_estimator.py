@@ -97,7 +97,8 @@ def test_random_state_is_the_seed_of_fit():
     fitted = quick(random_state=3).fit(TABLE)
     model = sl.build_autoencoder("mlp", image_shape=(13,), dim=2, width=16, output="linear", seed=3)
     seen = StandardScaler().fit_transform(TABLE).astype(np.float32)
-    run = sl.fit(model, seen, sl.objectives.MMD(sl.priors.Uniform(2), 100.0), steps=5, batch_size=178, seed=3, progress=False)
+    goal, options = sl.objectives.MMD(sl.priors.Uniform(2), 100.0), {"batch_size": 178, "learning_rate": fitted.learning_rate}
+    run = sl.fit(model, seen, goal, steps=5, seed=3, progress=False, **options)
     assert fitted.transform(TABLE) == pytest.approx(run.encode(seen), abs=1e-5)
 
 
