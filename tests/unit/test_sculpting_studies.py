@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
+import sculptlab as sl
 from sculptlab import ablation_studies, sculpting_plots, sculpting_studies
 from sculptlab.ablation_studies import ablations, effective_rank, intrinsic_dimension
 from sculptlab.objectives import MMD, Predictability, Reconstruction
@@ -90,11 +91,12 @@ def test_effective_rank_counts_what_is_no_repeat():
     assert effective_rank(z[:, :1].expand(-1, 6)) == pytest.approx(1)
 
 
-@pytest.mark.real_data
-def test_architectures_are_compared_on_the_images_themselves():
-    setting = Setting("cifar10", 3, steps=2, width=8, batch_size=16, rows=64, judged=200)
-    frame = ablation_studies.architectures(setting, [0], kinds=("mlp", "conv"), progress=False)
-    assert list(frame.groupby(["value", "arm"]).size()) == [1] * 6
+def test_architectures_are_compared_on_the_images_themselves(monkeypatch):
+    halves = sl.load("patches").subset(range(264)).split(test=200 / 264, seed=0)
+    monkeypatch.setattr(ablation_studies, "train_and_test", lambda name: halves)
+    setting = Setting("patches", 3, steps=2, width=8, batch_size=16, judged=200)
+    frame = ablation_studies.architectures(setting, [0], kinds=("mlp", "conv"), arms=("no regulariser", "MMD"), progress=False)
+    assert list(frame.groupby(["value", "arm"]).size()) == [1] * 4
     assert np.isfinite(frame[["mlp", "rank", "reconstruction_mse"]]).all(axis=None)
 
 
