@@ -17,7 +17,7 @@ __version__ = "0.1.0"
 _MODULES = (
     "ablation_studies", "autoencoders", "checks", "claims", "compression", "compression_plots", "compression_studies",
     "copy_measures", "copying", "copying_plots", "copying_studies", "datasets", "dependence", "diagnostics", "divergences",
-    "factors", "figures", "kernels", "mixing", "mmd", "mmd_plots", "objectives", "particles", "plots", "power_plots",
+    "factors", "figures", "isometry", "kernels", "mixing", "mmd", "mmd_plots", "objectives", "particles", "plots", "power_plots",
     "power_studies", "predictability", "principal", "priors", "profiles", "reference_codes", "results", "score_plots",
     "score_studies", "sculpting_plots", "sculpting_studies", "sprites", "studies", "study_plots", "training", "weights",
     "widgets",
@@ -62,6 +62,7 @@ if TYPE_CHECKING:
         divergences,
         factors,
         figures,
+        isometry,
         kernels,
         mixing,
         mmd,

@@ -6,6 +6,7 @@ reconstruction, likelihood "bernoulli":  -sum_pixels x log x_hat + (1 - x) log(1
 KL and its relatives:                    nats per image
 MMD and the other distances to a prior:  weight * distance, the weight in nats per unit of it
 Copying, Anchors:                        weight * distance to another model's codes; to the places of a few of them
+Isometry:                                weight * relative variance of the decoder's stretch
 Predictability:                          weight * sum_latents -1/2 ln(1 - corr^2), nats against nats
 
 Nothing is divided by pixels, dimensions or batch size, so a weight of 1 is one nat against one nat at every size, and
@@ -15,14 +16,15 @@ KL(beta=1) is the negative evidence lower bound. A Gaussian decoder of variance 
 from dataclasses import dataclass
 
 from sculptlab.copying_objectives import Anchors, Copying
+from sculptlab.isometry import Isometry
 from sculptlab.objective import Custom, Objective, Sum, as_objective
 from sculptlab.predictability_game import Predictability
 from sculptlab.prior_objectives import MMD, EnergyDistance, Ramp, SlicedWasserstein
 from sculptlab.variational_objectives import DIP, KL, BetaTC, FactorVAE, InfoVAE
 
 __all__ = [
-    "DIP", "KL", "MMD", "Anchors", "BetaTC", "Copying", "Custom", "EnergyDistance", "FactorVAE", "InfoVAE", "Objective",
-    "Predictability", "Ramp", "Reconstruction", "SlicedWasserstein", "Sum", "as_objective",
+    "DIP", "KL", "MMD", "Anchors", "BetaTC", "Copying", "Custom", "EnergyDistance", "FactorVAE", "InfoVAE", "Isometry",
+    "Objective", "Predictability", "Ramp", "Reconstruction", "SlicedWasserstein", "Sum", "as_objective",
 ]  # fmt: skip
 
 

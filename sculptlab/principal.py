@@ -10,7 +10,10 @@ from sklearn.decomposition import PCA
 from torch import Tensor
 
 from sculptlab.runs import as_images, as_unit_floats
-from sculptlab.validation import whole
+from sculptlab.training import fit
+from sculptlab.validation import codes, whole
+
+PULL = 10.0  # nats of a picture for a nat of a place: pictures have more of them
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +67,34 @@ class PrincipalComponents:
         if rows.shape[1] != self.pixels:
             raise ValueError(f"images must have {self.pixels} pixels as those of the basis, got {rows.shape[1]}")
         return rows - self.mean
+
+
+def warm_start(
+    model: Any, images: Any, *, turn: Any = None, steps: int = 200, learning_rate: float = 1e-3, seed: int = 0
+) -> PrincipalComponents:
+    """Bring `model` near a linear autoencoder: its d codes to the d leading components of `images`, each of variance 1.
+
+    A network that starts at random may fold a cloud of images in two before it has seen that the halves belong side by side, and
+    no regulariser unfolds it; the leading components are a map without folds, if not a good one. `model` is trained in place, the
+    encoder towards the components and the decoder to draw from them, both in nats; train it with `fit` afterwards.
+    turn       (d, d), orthogonal: applied to the components, so that a restart begins at another angle; None: as they are.
+    Returns the components. Raises ValueError for a turn of another shape or not orthogonal, or fewer rows or pixels than latents.
+    """
+    components = PrincipalComponents.fit(images, model.dim, seed=seed)
+    turn = torch.eye(model.dim) if turn is None else codes("turn", turn, dim=model.dim).float()
+    if turn.shape != (model.dim, model.dim) or not torch.allclose(turn @ turn.T, torch.eye(model.dim), atol=1e-4):
+        raise ValueError(f"turn must be an orthogonal matrix ({model.dim}, {model.dim}), got {turn.tolist()}")
+    spread = components.project(images).std(0)
+    basis = (components.basis.T / torch.where(spread > 0, spread, 1)) @ turn  # of a dead component: zeros
+
+    def near_components(model: Any, batch: Tensor, generator: torch.Generator | None) -> dict[str, Tensor]:
+        places = (batch.flatten(1) - components.mean.to(batch)) @ basis.to(batch)
+        placed = 0.5 * (model.encode(batch) - places).square().sum() / len(batch)
+        drawn = 0.5 * (model.decode(places) - batch).square().sum() / len(batch)
+        return {"loss": PULL * placed + drawn, "places": placed, "drawn": drawn}
+
+    fit(model, images, near_components, steps=steps, learning_rate=learning_rate, seed=seed, progress=False)
+    return components
 
 
 def _rows(images: Any) -> Tensor:
