@@ -3,12 +3,15 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from sculptlab.autoencoders import build_autoencoder
-from sculptlab.feedback import Feedback, judge
+from sculptlab.feedback import Feedback, answered, judge
 from sculptlab.mmd import mmd2
+
+DEAD_END = "the value is right, but its gradient is not: keep tensors all the way, without .item(), .detach() or NumPy"
 
 
 def check_mmd_objective(answer: Callable[[Any, Tensor, Tensor], Any]) -> Feedback:
@@ -33,7 +36,29 @@ def check_mmd_objective(answer: Callable[[Any, Tensor, Tensor], Any]) -> Feedbac
     }
     praise = "one sum over the batch's images, one over its codes as a cloud: no posterior, no density of the prior"
     right = (error + 100 * far).double().numpy()
-    return judge(answer, (model, images, y), right, {slip: value.double().numpy() for slip, value in slips.items()}, praise)
+    found = judge(answer, (model, images, y), right, {slip: value.double().numpy() for slip, value in slips.items()}, praise)
+    near = z.flip(0)  # draws that agree with the codes: the estimate is negative
+    if found.passed and not np.allclose(answered(answer, model, images, near), (error + 100 * mmd2(z, near)).item(), rtol=1e-4):
+        return Feedback(False, "where codes and draws agree the estimate is negative: leave it so, a clamped one pulls on noise")
+    if found.passed and not _same_slopes(answer(model, images, y), _objective(model, images, y), list(model.parameters())):
+        return Feedback(False, DEAD_END)
+    return found
+
+
+def _objective(model: Any, images: Tensor, y: Tensor) -> Tensor:
+    z = model.encode(images)
+    return 0.5 * (model.decode(z) - images).square().sum() / len(images) + 100 * mmd2(z, y)
+
+
+def _same_slopes(given: Any, right: Tensor, weights: list[Tensor]) -> bool:
+    """Whether the two losses pull alike on every one of `weights`."""
+    if not isinstance(given, Tensor) or not given.requires_grad:
+        return False
+    theirs, ours = (torch.autograd.grad(loss, weights, allow_unused=True) for loss in (given, right))
+    return all(
+        own is None or (other is not None and torch.allclose(other, own, rtol=1e-3, atol=1e-6))
+        for other, own in zip(theirs, ours, strict=True)
+    )
 
 
 def check_game(answer: Callable[[Tensor, Tensor], Any]) -> Feedback:
@@ -53,7 +78,12 @@ def check_game(answer: Callable[[Tensor, Tensor], Any]) -> Feedback:
     }
     praise = "no unit of z or g matters, and copies (r = 1) would cost without bound"
     right = -0.5 * (1 - r**2).log().sum()
-    return judge(answer, (z, g), right.numpy(), {slip: value.numpy() for slip, value in slips.items()}, praise)
+    found = judge(answer, (z, g), right.numpy(), {slip: value.numpy() for slip, value in slips.items()}, praise)
+    played = z.clone().requires_grad_()
+    price = -0.5 * (1 - _correlations(played, g) ** 2).log().sum()
+    if found.passed and not _same_slopes(answer(played, g), price, [played]):
+        return Feedback(False, DEAD_END)
+    return found
 
 
 def _correlations(z: Tensor, g: Tensor) -> Tensor:

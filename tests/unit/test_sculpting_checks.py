@@ -13,6 +13,10 @@ def right_objective(model, images, y):
     return 0.5 * (model.decode(z) - images).square().sum() / len(images) + 100 * mmd2(z, y)
 
 
+def plain_error(model, images):
+    return 0.5 * (model.decode(model.encode(images)) - images).square().sum() / len(images)
+
+
 def averaged_over_pixels(model, images, y):
     z = model.encode(images)
     return 0.5 * (model.decode(z) - images).square().mean() + 100 * mmd2(z, y)
@@ -33,6 +37,10 @@ def test_the_right_objective_passes():
         (averaged_over_pixels, "averaged over both"),
         (biased, "unbiased"),
         (lambda m, x, y: 2 * right_objective(m, x, y), "expected"),
+        (lambda m, x, y: right_objective(m, x, y).item(), "gradient"),
+        (lambda m, x, y: right_objective(m, x, y).detach(), "gradient"),
+        (lambda m, x, y: plain_error(m, x) + 100 * mmd2(m.encode(x).detach(), y), "gradient"),
+        (lambda m, x, y: plain_error(m, x) + 100 * mmd2(m.encode(x), y).clamp_min(0), "negative"),
     ],
 )
 def test_a_slip_in_the_objective_is_named(answer, words):
@@ -56,6 +64,7 @@ def squared_correlations(z, g):
         (lambda z, g: -0.5 * (1 - squared_correlations(z, g)).log(), "shape"),
         (lambda z, g: -0.5 * (1 - (z * g).sum(0) ** 2 / ((z**2).sum(0) * (g**2).sum(0))).log().sum(), "centre"),
         (lambda z, g: ..., "returns nothing yet"),
+        (lambda z, g: (-0.5 * (1 - squared_correlations(z.detach(), g)).log().sum()).numpy(), "gradient"),
     ],
 )
 def test_the_penalty_of_the_game(answer, words):
