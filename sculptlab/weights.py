@@ -22,6 +22,7 @@ from sculptlab.training import fit
 from sculptlab.validation import number, whole
 
 WEIGHTS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
+ENTANGLED, UNFINISHED = 0.1, 0.95  # an LPS that is said aloud; a ratio that a finished plain autoencoder hardly leaves room for
 ROWS, LEAST_ROWS = 2000, 20  # held-out codes that are judged: the most, and what LPS needs
 
 
@@ -57,11 +58,23 @@ class WeightCurve:
         reach = f"within {1 + self.tolerance:.2f}x of the plain autoencoder's"
         if self.best is not None:
             words = f"best weight: {self.best:g} (of those whose reconstruction error is {reach}, the least LPS)"
+            words += self._caveats(self.best)
         elif self.means["lps"].drop(index=0.0).isna().all():
             words = "no best weight: one latent, or none that varies, has no LPS"
         else:
             words = f"no weight keeps the reconstruction error {reach}: try smaller ones"
         return f"{self.means.round(4)}\n{words}"
+
+    def _caveats(self, best: float) -> str:
+        """What the best weight does not say of itself."""
+        weights, row = self.means.index[1:], self.means.loc[best]
+        edge = {weights.min(): "smaller", weights.max(): "larger"}.get(best) if len(weights) > 1 else None
+        found = [f"it is at the edge of the sweep: try {edge} ones too"] if edge else []
+        if row["lps"] > ENTANGLED:
+            found.append(f"its latents are still entangled (LPS {row['lps']:.2f}): more steps, fewer latents or Predictability()")
+        if row["ratio"] < UNFINISHED:
+            found.append(f"the plain autoencoder is worse ({row['ratio']:.2f}x): more steps will change the ratios")
+        return "".join(f"\n- {words}" for words in found)
 
     def plot(self) -> Picture:
         """Two panels over the weight: the price (ratio of reconstruction errors) and the gain (LPS), means and ranges."""

@@ -53,6 +53,21 @@ def test_the_best_weight_is_the_least_lps_within_the_tolerance(ratios, scores, t
     assert words in repr(found)
 
 
+@pytest.mark.parametrize(
+    ("ratios", "scores", "said", "unsaid"),
+    [
+        ([1.0, 1.0, 1.0], [0.3, 0.01, 0.3], (), ("edge", "entangled", "worse")),
+        ([1.0, 1.0, 1.0], [0.01, 0.2, 0.3], ("try smaller",), ("entangled", "worse")),
+        ([1.0, 1.0, 0.76], [0.5, 0.4, 0.34], ("try larger", "LPS 0.34", "worse (0.76x)"), ()),
+        ([1.0], [0.01], (), ("edge",)),
+    ],
+)
+def test_a_best_weight_says_what_it_does_not_show(ratios, scores, said, unsaid):
+    shown = repr(curve(ratios, scores, 0.1))
+    assert all(words in shown for words in said)
+    assert not any(words in shown for words in unsaid)
+
+
 def test_means_are_over_seeds():
     one, two = curve([1.0], [0.2]).frame, curve([1.16], [0.4]).frame.assign(seed=1)
     found = WeightCurve(pd.concat([one, two]), 0.1)
