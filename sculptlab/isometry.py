@@ -33,7 +33,7 @@ def distortion(model: Any, points: Any, *, reach: float = 0.1, seed: int = 0) ->
 
 @dataclass(frozen=True)
 class Isometry(Objective):
-    """Reconstruction + weight * Var(s) / E(s)^2 of the decoder's stretch at the batch's codes: no place is blown up, none folded.
+    """Reconstruction + weight * Var(s) / E(s)^2 of the decoder's stretch at the batch's codes, so that no place is blown up.
 
     weight     nats per image for a relative variance of 1.
     reach      in standard deviations of each latent over the batch: the length over which the stretch is measured.

@@ -75,8 +75,9 @@ def warm_start(
     """Bring `model` near a linear autoencoder: its d codes to the d leading components of `images`, each of variance 1.
 
     A network that starts at random may fold a cloud of images in two before it has seen that the halves belong side by side, and
-    no regulariser unfolds it; the leading components are a map without folds, if not a good one. `model` is trained in place, the
-    encoder towards the components and the decoder to draw from them, both in nats; train it with `fit` afterwards.
+    no regulariser unfolds it. The leading components are a smooth map to begin with, of a moving object one without folds.
+    `model` is trained in place, the encoder towards the components and the decoder to draw from them, both in nats; train it
+    with `fit` afterwards.
     turn       (d, d), orthogonal: applied to the components, so that a restart begins at another angle; None: as they are.
     Returns the components. Raises ValueError for a turn of another shape or not orthogonal, or fewer rows or pixels than latents.
     """
