@@ -16,11 +16,11 @@ __version__ = "0.1.0"
 
 _MODULES = (
     "ablation_studies", "autoencoders", "checks", "claims", "compression", "compression_plots", "compression_studies",
-    "copy_measures", "copying", "copying_plots", "copying_studies", "datasets", "dependence", "diagnostics", "divergences",
-    "factors", "figures", "isometry", "kernels", "mixing", "mmd", "mmd_plots", "objectives", "particles", "plots", "power_plots",
-    "power_studies", "predictability", "principal", "priors", "profiles", "reference_codes", "results", "score_plots",
-    "score_studies", "sculpting_plots", "sculpting_studies", "sprites", "studies", "study_plots", "training", "weights",
-    "widgets",
+    "copy_measures", "copying", "copying_plots", "copying_studies", "curve_plots", "curve_studies", "datasets",
+    "dependence", "diagnostics", "divergences", "factors", "figures", "isometry", "kernels", "mixing", "mmd", "mmd_plots",
+    "objectives", "particles", "plots", "power_plots", "power_studies", "predictability", "principal", "priors", "profiles",
+    "reference_codes", "results", "score_plots", "score_studies", "sculpting_plots", "sculpting_studies", "sprites",
+    "studies", "study_plots", "training", "weights", "widgets",
 )  # fmt: skip
 _NAMES = {
     "load": "datasets",
@@ -34,6 +34,7 @@ _NAMES = {
     "witness": "mmd",
     "diagnose": "diagnostics",
     "lps": "predictability",
+    "lps_curve": "predictability_curve",
     "independence": "independence_table",
     "claim": "claims",
     "find_weight": "weights",
@@ -56,6 +57,8 @@ if TYPE_CHECKING:
         copying,
         copying_plots,
         copying_studies,
+        curve_plots,
+        curve_studies,
         datasets,
         dependence,
         diagnostics,
@@ -99,6 +102,7 @@ if TYPE_CHECKING:
     from sculptlab.independence_table import independence
     from sculptlab.mmd import mmd2, mmd_test, witness
     from sculptlab.predictability import lps
+    from sculptlab.predictability_curve import lps_curve
     from sculptlab.profiles import budget
     from sculptlab.runs import Run
     from sculptlab.training import fit, steps

@@ -1,7 +1,7 @@
 """Every latent predicted from all the others, each row by models that have not seen it: what was lost, row by row."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +27,7 @@ SEEDS = 2**31  # scikit-learn takes no larger seed
 SMALL = 5_000_000  # numbers in z below which more threads gain little, and lose much where other work shares the cores
 FEWEST_OF_A_CLASS = 10  # rows; of fewer none can be spared to stop by, and the trees stop after
 FEW_ROUNDS = 10
+Part = tuple[int, Tensor, Tensor]  # a seed, the numbers of the rows to fit to, and of those to test on
 BOOSTING = {"max_iter": 300, "early_stopping": True, "validation_fraction": 0.2, "n_iter_no_change": 5, "max_leaf_nodes": 15}
 
 
@@ -92,42 +93,63 @@ class Predictor:
 
     def losses(self, z: Tensor, seed: int) -> Loss:
         """What predicting the columns of z (n, d), of mean 0 and variance 1, from each other loses."""
+        if not self.leaves_one_out:
+            return self._losses(z, _folds(z, self.folds or FOLDS, seed), None)
+        y = self._targets(z)
+        return Loss(_array(y - linear_prediction.leave_one_out(z, y)) ** 2, _array(y - y.mean(0)) ** 2, in_bits=False)
+
+    def transfer(self, z: Tensor, fitted: int, seed: int, only: Sequence[int] | None = None) -> Loss:
+        """What predicting the later rows of z (n, d), columns of about unit size, loses after a fit to the first `fitted`.
+
+        only: the columns that are predicted, from all others; None: all.
+        """
+        rows = torch.arange(len(z), device=z.device)
+        return self._losses(z, [(seed % SEEDS, rows[:fitted], rows[fitted:])], only)
+
+    def _losses(self, z: Tensor, parts: list[Part], only: Sequence[int] | None) -> Loss:
+        """Of the rows that any of `parts` tests, in the order of z, and of the columns `only`."""
+        chosen = list(range(z.shape[1]) if only is None else only)
+        tested = torch.cat([test for _, _, test in parts]).sort().values
         with one_thread() if z.numel() < SMALL else nullcontext():
-            return self._bits(z, seed) if self.target == "distribution" else self._squares(z, seed)
+            if self.target == "distribution":
+                loss, blank = self._bits(z, parts, chosen)
+                return Loss(_array(loss[tested]) / math.log(2), _array(blank[tested]) / math.log(2), in_bits=True)
+            y = self._targets(z)
+            predicted = torch.zeros_like(y[:, chosen])
+            for part, train, test in parts:
+                predicted[test] = self._values(z[train], y[train], z[test], part, chosen).to(z)
+        y = y[tested][:, chosen]
+        return Loss(_array(y - predicted[tested]) ** 2, _array(y - y.mean(0)) ** 2, in_bits=False)
 
-    def _squares(self, z: Tensor, seed: int) -> Loss:
-        y = _standard(z.square()) if self.target == "square" else z
-        if self.leaves_one_out:
-            predicted = linear_prediction.leave_one_out(z, y)
-        else:
-            predicted = torch.zeros_like(z)
-            for part, train, test in _folds(z, self.folds or FOLDS, seed):
-                predicted[test] = self._values(z[train], y[train], z[test], part).to(z)
-        return Loss(_array(y - predicted) ** 2, _array(y - y.mean(0)) ** 2, in_bits=False)
+    def _targets(self, z: Tensor) -> Tensor:
+        return _standard(z.square()) if self.target == "square" else z
 
-    def _values(self, x: Tensor, y: Tensor, new: Tensor, seed: int) -> Tensor:
+    def _values(self, x: Tensor, y: Tensor, new: Tensor, seed: int, chosen: list[int]) -> Tensor:
         if self.regressor == "mlp":
-            return network_prediction.predict(x.float(), y.float(), new.float(), hidden=HIDDEN, seed=seed)
+            return network_prediction.predict(x.float(), y.float(), new.float(), hidden=HIDDEN, seed=seed)[:, chosen]
         if self.regressor == "linear":
-            return linear_prediction.predict(x, y, new)
+            return linear_prediction.predict(x, y, new)[:, chosen]
         model = HistGradientBoostingRegressor(**BOOSTING) if self.regressor == "boosting" else self.regressor
-        return _each(x, y, new, model, seed, lambda fitted, rows: np.asarray(fitted.predict(rows)).reshape(len(rows)))
+        return _each(x, y, new, model, seed, chosen, lambda fitted, rows: np.asarray(fitted.predict(rows)).reshape(len(rows)))
 
-    def _bits(self, z: Tensor, seed: int) -> Loss:
-        loss, blank = torch.zeros_like(z), torch.zeros_like(z)
+    def _bits(self, z: Tensor, parts: list[Part], chosen: list[int]) -> tuple[Tensor, Tensor]:
+        """Log-losses in nats, of predictions and of blank ones, (n, columns chosen); zero in rows that no part tests."""
+        loss, blank = torch.zeros_like(z[:, chosen]), torch.zeros_like(z[:, chosen])
         inner = torch.arange(1, BINS, device=z.device, dtype=z.dtype) / BINS
-        for part, train, test in _folds(z, self.folds or FOLDS, seed):
+        for part, train, test in parts:
             edges = _edges(z[train], inner)
             labels = torch.searchsorted(edges, z.T.contiguous(), right=True).T
-            predicted = self._log_shares(z[train], labels[train], z[test], part).to(z)
-            loss[test] = -predicted.gather(2, labels[test][:, :, None])[:, :, 0]
-            blank[test] = -log_shares(labels[train], BINS).to(z).T.gather(0, labels[test])
-        return Loss(_array(loss) / math.log(2), _array(blank) / math.log(2), in_bits=True)
+            predicted = self._log_shares(z[train], labels[train], z[test], part, chosen).to(z)
+            actual = labels[test][:, chosen]
+            loss[test] = -predicted.gather(2, actual[:, :, None])[:, :, 0]
+            blank[test] = -log_shares(labels[train][:, chosen], BINS).to(z).T.gather(0, actual)
+        return loss, blank
 
-    def _log_shares(self, x: Tensor, labels: Tensor, new: Tensor, seed: int) -> Tensor:
+    def _log_shares(self, x: Tensor, labels: Tensor, new: Tensor, seed: int, chosen: list[int]) -> Tensor:
         if self.regressor in ("mlp", "linear"):
             hidden = HIDDEN if self.regressor == "mlp" else ()
-            return network_prediction.predict(x.float(), labels, new.float(), hidden=hidden, classes=BINS, seed=seed)
+            found = network_prediction.predict(x.float(), labels, new.float(), hidden=hidden, classes=BINS, seed=seed)
+            return found[:, chosen]
         boosting = self.regressor == "boosting"
         floor = 0.5 / len(x)  # nothing is less likely than what half a row in so many would show
 
@@ -136,7 +158,7 @@ class Predictor:
             shares[:, np.asarray(fitted.classes_, dtype=int)] = fitted.predict_proba(rows).clip(floor)
             return np.log(shares / shares.sum(1, keepdims=True))
 
-        return _each(x, labels, new, _Boosting() if boosting else self.regressor, seed, read)
+        return _each(x, labels, new, _Boosting() if boosting else self.regressor, seed, chosen, read)
 
 
 def checked(regressor: Any, target: str) -> None:
@@ -156,18 +178,20 @@ def checked(regressor: Any, target: str) -> None:
         raise ValueError(f"regressor must be a regressor for target={target!r}, got {regressor!r}")
 
 
-def _folds(z: Tensor, folds: int, seed: int) -> list[tuple[int, Tensor, Tensor]]:
+def _folds(z: Tensor, folds: int, seed: int) -> list[Part]:
     """For each fold a seed, and the row numbers to train and to test on."""
     order = torch.randperm(len(z), generator=torch.Generator().manual_seed(seed)).to(z.device)
     parts = [order[fold::folds].sort().values for fold in range(folds)]
     return [((folds * seed + i) % SEEDS, torch.cat(parts[:i] + parts[i + 1 :]), parts[i]) for i in range(folds)]
 
 
-def _each(x: Tensor, y: Tensor, new: Tensor, model: Any, seed: int, read: Callable[[Any, np.ndarray], np.ndarray]) -> Tensor:
-    """A copy of `model` fitted to each column in turn; what `read` makes of it, columns second."""
+def _each(
+    x: Tensor, y: Tensor, new: Tensor, model: Any, seed: int, chosen: list[int], read: Callable[[Any, np.ndarray], np.ndarray]
+) -> Tensor:
+    """A copy of `model` fitted to each of the `chosen` columns in turn; what `read` makes of it, columns second."""
     rows, targets, fresh = x.cpu().numpy(), y.cpu().numpy(), new.cpu().numpy()
     found = []
-    for i in range(rows.shape[1]):
+    for i in chosen:
         copied = clone(model)
         # those of a pipeline's steps too: what is left open would draw from NumPy's global generator
         unset = [name for name, value in copied.get_params().items() if name.split("__")[-1] == "random_state" and value is None]

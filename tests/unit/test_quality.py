@@ -27,11 +27,11 @@ FLOORS = {
     "reference_codes reference_truths results sprites",
     2: "autoencoders copy_measures cross_fitting dependence diagnostics discrepancy divergences factor_information "
     "factor_predictors factor_rows factor_scores factor_votes factors independence_table latent_units linear_prediction mmd "
-    "network_prediction predictability rounding tiles",
+    "network_prediction predictability predictability_curve rounding tiles",
     3: "copying_objectives isometry objective objectives predictability_game prior_objectives variational_objectives",
     4: "checkpoints compression devices principal runs training",
-    5: "ablation_studies compression_plots compression_studies copying copying_plots copying_studies estimator "
-    "estimator_inputs mmd_plots particles power_plots power_studies score_plots score_studies sculpting_plots "
+    5: "ablation_studies compression_plots compression_studies copying copying_plots copying_studies curve_plots curve_studies "
+    "estimator estimator_inputs mmd_plots particles power_plots power_studies score_plots score_studies sculpting_plots "
     "sculpting_studies studies study_plots weights",
     6: "widgets",
     7: "checks cli doctor execution mmd_checks pages sculpting_checks",

@@ -1,0 +1,48 @@
+"""Pictures of LPS against the number of codes that its judge learned from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+from matplotlib.ticker import FuncFormatter
+
+from sculptlab.palette import ACCENT, BAD, CODES, GOOD, MEANS, PRIOR, TEXT, Picture, panels, style
+from sculptlab.plots import line_with_spread
+from sculptlab.sculpting_plots import INDEPENDENT, kind
+
+KINDS: dict[str, tuple[str, str]] = {
+    "no regulariser": (PRIOR, "X"),
+    "KL": (MEANS, "D"),
+    "MMD": (ACCENT, "v"),
+    "MMD + game": (CODES, "o"),
+    "marginal MMD + game": (BAD, "s"),
+    "marginal MMD + strong game": (GOOD, "^"),
+}
+REGRESSORS = {"mlp": "networks", "boosting": "trees"}
+
+
+def rising(frames: Mapping[str, pd.DataFrame], *, title: str | None = None) -> Picture:
+    """LPS over the number of codes fitted to, a column for each named table of `curve_studies.curves`, a row per regressor.
+
+    Lines are means over seeds, bands the range; dotted: LPS = 0.05; dashed: the largest floor of any objective.
+    """
+    picture, axes = panels(len(REGRESSORS), len(frames), height=2.5)
+    if title is not None:
+        picture.suptitle(title, fontsize=12, color=TEXT)
+    for column, (name, frame) in enumerate(frames.items()):
+        for row, (regressor, words) in enumerate(REGRESSORS.items()):
+            ax, rows = axes[row, column], frame[frame["regressor"] == regressor].assign(kind=lambda f: f["objective"].map(kind))
+            for objective, (colour, marker) in KINDS.items():
+                of = rows[rows["kind"] == objective]
+                if len(of):
+                    line_with_spread(ax, of, "n", "score", label=objective, colour=colour, marker=marker, log_x=True)
+            ax.plot(*zip(*rows.groupby("n")["floor"].max().items(), strict=True), color=TEXT, linestyle="--", linewidth=0.8)
+            ax.axhline(INDEPENDENT, color=TEXT, linestyle=":", linewidth=0.8)
+            ax.set_ylim(-0.02, 1.0)
+            ax.xaxis.set_major_formatter(FuncFormatter(lambda n, _: f"{n / 1000:g}k"))
+            style(
+                ax, title=name if row == 0 else "", x="codes learned from" if row else "", y="" if column else f"LPS by {words}"
+            )
+    picture.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8, frameon=False)
+    return picture
