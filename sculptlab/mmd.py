@@ -46,8 +46,9 @@ def mmd2(
     every single dimension; each two ("pairs"), which sees what depends on what. With many dimensions the joint kernel
     sees neither. `reduction` makes one number of the d single or d (d - 1) / 2 double views: their "mean"; their "max",
     the worst view, which sees one in hundreds where the mean drowns it, and has a gradient in that view alone; "none"
-    gives them all, (v,), the pairs in the order of `itertools.combinations`. A width left open is then set for one or
-    two dimensions, each in units of its standard deviation in `y`; a width given is used as it is.
+    gives them all, (v,), the pairs in the order of `itertools.combinations` (the joint view is one: 0-d). A width left open
+    is then set for one or two dimensions, each in units of its standard deviation in `y`; a width given is used as it is,
+    in units of `x` and `y` (`objectives.MMD` takes it in the prior's standard deviations).
 
     Exact, and so is the gradient, found in the same pass over tiles of the kernel matrices: memory is O((n + m) d), and
     O((n + m) d^2) for pairs. A second derivative is computed from whole matrices, O((n + m)^2).

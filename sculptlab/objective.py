@@ -110,6 +110,10 @@ class Objective:
             raise ValueError(f"likelihood must be the same in a sum, got {self.likelihood!r} and {other.likelihood!r}")
         return Sum((*_parts(self), *_parts(other)), likelihood=self.likelihood)
 
+    def __radd__(self, other: Any) -> Objective:
+        """`self` for the 0 that `sum` starts with."""
+        return self if other == 0 and isinstance(other, int) else self + other
+
     def _not_scaled(self, other: Any) -> Any:
         raise TypeError(
             "an objective is not multiplied: its reconstruction counts once, and each term has its own weight, such as "

@@ -37,7 +37,7 @@ def as_images(data: Any, model: Any = None, *, unit_range: bool = False) -> Tens
     if images.is_floating_point():
         images = images.float()
     elif images.dtype != torch.uint8:
-        raise TypeError(f"data must be uint8 or floats, got {images.dtype}")
+        raise TypeError(f"data must be uint8 or floats, got {images.dtype}: convert a table of whole numbers to floats")
     if images.ndim < 2 or images.numel() == 0:
         raise ValueError(f"data must have shape (n, ...) with at least one row, got {tuple(images.shape)}")
     shape = getattr(model, "image_shape", None)
@@ -72,7 +72,7 @@ def latents(model: Any, images: Tensor) -> int:
         return model.encode(as_unit_floats(images[:2], next(model.parameters()).dtype)).shape[1]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Run:
     """What `fit` returns.
 
@@ -94,6 +94,15 @@ class Run:
         """A row per logged step: step, loss, reconstruction and the regularisers (nats per image), seconds."""
         frame = pd.DataFrame(self.rows) if self.rows else pd.DataFrame(columns=["step", "loss", "seconds"])
         return frame.astype({"step": int})
+
+    def __repr__(self) -> str:
+        weights = sum(parameter.numel() for parameter in self.model.parameters())
+        latents = f", {self.model.dim} latent(s)" if hasattr(self.model, "dim") else ""
+        loss = f", loss {self.rows[-1]['loss']:.4g}" if self.rows else ""
+        return (
+            f"Run of {self.objective!r}\n{type(self.model).__name__}{latents}, {weights:,} weights, on {self.device}\n"
+            f"{self.steps:,} steps, seed {self.seed}{loss}" + (f"; {self.stopped}" if self.stopped else "")
+        )
 
     @property
     def device(self) -> torch.device:

@@ -21,6 +21,7 @@ from sculptlab.validation import choice, number, whole
 BATCH_SIZE = 256
 CHECKPOINT_SECONDS = 60.0
 EXPLODED = 1e3  # a loss this many times its first value is past recovery
+WIDE = 20.0  # a standard deviation at which one value weighs 200 nats
 CHECK_EVERY = 50  # steps between looks at the weights, and on a GPU, where reading makes the device wait, at the loss
 
 
@@ -35,6 +36,16 @@ class DivergenceError(RuntimeError):
     """The loss or the weights became NaN, infinite or absurdly large; the model was put back to its last good weights."""
 
 
+def _warn_of_units(images: Tensor) -> None:
+    """Warn of columns so wide that their reconstruction, in nats of unit noise, drowns every other term."""
+    if images.is_floating_point() and len(images) > 1 and (widest := float(images.std(0).max())) > WIDE:
+        warnings.warn(
+            f"data has values with a standard deviation of up to {widest:.3g}, and half its square is the nats that they weigh: "
+            "bring each column to mean 0 and standard deviation 1 first",
+            stacklevel=4,
+        )
+
+
 class Training:
     """All the state of a run in progress: what a checkpoint saves and `advance` moves on by one step."""
 
@@ -46,6 +57,7 @@ class Training:
         self.objective.check(model)
         self.device = pick_device(device)
         self.images = as_images(data, model, unit_range=self.objective.likelihood == "bernoulli").to(self.device)
+        _warn_of_units(self.images)
         least = self.objective.least_batch
         if len(self.images) < least:
             raise ValueError(f"data must have at least {least} rows for {self.objective!r}, got {len(self.images)}")

@@ -158,6 +158,12 @@ def test_functions_do_not_add_up():
             pair[0] + pair[1]
     with pytest.raises(TypeError, match="add up with objectives"):
         o.KL() + 1
+    with pytest.raises(TypeError, match="add up with objectives"):
+        1 + o.KL()
+
+
+def test_sum_adds_objectives_up():
+    assert sum([o.KL(), o.DIP()]) == o.KL() + o.DIP()
 
 
 def test_an_objective_is_not_scaled_as_a_whole():

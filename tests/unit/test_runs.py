@@ -75,3 +75,11 @@ def test_a_plain_autoencoder_has_no_prior_to_sample(plain, digits):
 def test_bad_input_is_named(run, call, words):
     with pytest.raises(ValueError, match=words):
         call(run)
+
+
+def test_a_run_says_what_it_is_in_three_lines(run):
+    lines = repr(run).splitlines()
+    assert len(lines) == 3
+    assert lines[0].startswith("Run of KL(")
+    assert "latent(s)" in lines[1]
+    assert f"seed {run.seed}, loss " in lines[2]

@@ -317,3 +317,10 @@ def test_no_warning_is_raised_on_the_way(digits):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         sl.fit(make(), digits, KL(), **QUICK | {"progress": True})
+
+
+def test_columns_in_thousands_are_warned_of():
+    rows = 1000 * torch.randn(64, 3, generator=torch.Generator().manual_seed(0))
+    model = sl.build_autoencoder("mlp", image_shape=(3,), dim=2, width=4, output="linear")
+    with pytest.warns(UserWarning, match="bring each column to mean 0 and standard deviation 1"):
+        sl.fit(model, rows, sl.objectives.Reconstruction(), steps=1, progress=False)
