@@ -30,6 +30,7 @@ def rising(frames: Mapping[str, pd.DataFrame], *, title: str | None = None) -> P
     picture, axes = panels(len(REGRESSORS), len(frames), height=2.5)
     if title is not None:
         picture.suptitle(title, fontsize=12, color=TEXT)
+    top = 1.1 * max(frame["score"].max() for frame in frames.values())
     for column, (name, frame) in enumerate(frames.items()):
         for row, (regressor, words) in enumerate(REGRESSORS.items()):
             ax, rows = axes[row, column], frame[frame["regressor"] == regressor].assign(kind=lambda f: f["objective"].map(kind))
@@ -39,7 +40,7 @@ def rising(frames: Mapping[str, pd.DataFrame], *, title: str | None = None) -> P
                     line_with_spread(ax, of, "n", "score", label=objective, colour=colour, marker=marker, log_x=True)
             ax.plot(*zip(*rows.groupby("n")["floor"].max().items(), strict=True), color=TEXT, linestyle="--", linewidth=0.8)
             ax.axhline(INDEPENDENT, color=TEXT, linestyle=":", linewidth=0.8)
-            ax.set_ylim(-0.02, 1.0)
+            ax.set_ylim(-0.03 * top, top)
             ax.xaxis.set_major_formatter(FuncFormatter(lambda n, _: f"{n / 1000:g}k"))
             style(
                 ax, title=name if row == 0 else "", x="codes learned from" if row else "", y="" if column else f"LPS by {words}"
