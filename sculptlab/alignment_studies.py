@@ -1,0 +1,266 @@
+"""Studies of semantic alignment: do latents follow the factors of sprites under a prior that mirrors them, or with labels?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy.stats import ortho_group
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from sculptlab import factors
+from sculptlab.alignment_cases import CASES, HELD_OUT, REACH, TIE, TRAINING, Case, Sprites, anchored, tied
+from sculptlab.autoencoders import build_autoencoder
+from sculptlab.isometry import distortion
+from sculptlab.mmd import mmd2
+from sculptlab.objectives import MMD, Isometry, Objective
+from sculptlab.principal import warm_start
+from sculptlab.priors import Prior
+from sculptlab.results import Recorded, write
+from sculptlab.runs import Run
+from sculptlab.training import fit
+
+WIDTH, WEIGHT, EVEN = 128, 30.0, 3.0  # units of a layer; nats of MMD^2; nats of the decoder's unevenness
+STEPS, FINISH, RATE = 500, 500, 2e-3  # steps with Isometry and without it; learning rate of the first, half of it for the second
+LONG = 1000  # steps where no restarts are compared
+TURNS = 4  # restarts, at turns an eighth of a right angle's double apart
+LABELS = (10, 50, 200)
+PULLS = (1.0, 10.0, 100.0)  # nats of the labelled MMD^2, or of the rival's squared distance, to choose from
+TUNED_ON, TUNED_WITH = 100, 50  # a seed and a number of labels that no result is reported on
+SHOWN = 1000  # codes kept for pictures
+JUDGED = 2000  # training codes by which a restart is judged, without labels
+
+
+def network(sprites: Sprites, seed: int) -> Any:
+    """A small mlp on the components, with the case's number of latents."""
+    return build_autoencoder(
+        "mlp", image_shape=(sprites.case.components,), dim=sprites.case.dim, width=WIDTH, output="linear", seed=seed
+    )  # fmt: skip
+
+
+def started(sprites: Sprites, seed: int, turn: float | None = None, *, warm: bool = True) -> Any:
+    """A `network`, warm-started at its leading components: two of them turned by `turn` (radians), or all at random by `seed`.
+
+    Unturned, the components of a moving object may happen to be its axes, and every prior would seem to find them.
+    """
+    model = network(sprites, seed)
+    if warm:
+        if turn is None:
+            matrix = torch.from_numpy(ortho_group.rvs(model.dim, random_state=seed))
+        else:
+            matrix = torch.tensor([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]])
+        warm_start(model, sprites.training, turn=matrix, steps=200, seed=seed)
+    return model
+
+
+def train(sprites: Sprites, model: Any, objective: Objective, steps: int, seed: int, rate: float = RATE) -> Run:
+    """`model` trained on the case's components."""
+    return fit(model, sprites.training, objective, steps=steps, seed=seed, learning_rate=rate, progress=False)
+
+
+def unlabelled(sprites: Sprites, run: Run, prior: Prior) -> dict[str, float]:
+    """What tells restarts apart without labels, on training images: distortion, reconstruction error, MMD^2 to the prior."""
+    rows = sprites.training[:JUDGED]
+    z = run.encode(rows)
+    return {
+        "distortion": distortion(run.model, z),
+        "training error": run.reconstruction_error(rows) / rows.var(0, correction=0).mean().item(),
+        "training mmd2": mmd2(z, prior.sample(len(z), torch.Generator().manual_seed(1))).item(),
+    }
+
+
+def restarts(
+    sprites: Sprites, prior: Prior, seed: int, *, even: float = EVEN, warm: bool = True, turns: int = TURNS, steps: int = STEPS
+) -> tuple[list[Run], pd.DataFrame]:
+    """Train from several starts: the leading components at turns spread over a right angle from a random one on, or at random.
+
+    Returns the runs and a row for each: the turn in degrees, what `unlabelled` says, and the alignment, which chooses nothing.
+    """
+    first = np.random.default_rng(seed).uniform(0, math.pi / 2)
+    runs, rows = [], []
+    for k in range(turns):
+        turn = (first + k * math.pi / 2 / turns) % (math.pi / 2)
+        model = started(sprites, 1000 * seed + k, turn, warm=warm)
+        goal = MMD(prior, WEIGHT) + Isometry(even) if even else MMD(prior, WEIGHT)
+        runs.append(train(sprites, model, goal, steps, seed))
+        found = sprites.aligned(runs[-1].encode(sprites.held_out))
+        rows.append({"restart": k, "turn": math.degrees(turn), **unlabelled(sprites, runs[-1], prior),
+                     "aligned": float(np.mean(list(found.values())))})  # fmt: skip
+    return runs, pd.DataFrame(rows)
+
+
+def judged(sprites: Sprites, run: Run, prior: Prior, *, seed: int = 0) -> dict[str, float]:
+    """Everything about a trained model on held-out images: alignment, scores beside their floors, error, folds, MMD^2."""
+    z = run.encode(sprites.held_out)
+    return {
+        "error": sprites.error(run),
+        "folded": sprites.folds(run),
+        "mmd2": mmd2(z, prior.sample(len(z), torch.Generator().manual_seed(2))).item(),
+        "distortion": distortion(run.model, z[:JUDGED]),
+        **scores(sprites, z, seed),
+    }
+
+
+def scores(sprites: Sprites, z: Tensor, seed: int = 0) -> dict[str, float]:
+    """Alignment by factor and on average, and MIG, DCI disentanglement (forest) and SAP (linear SVM), each with its floor."""
+    found = sprites.aligned(z)
+    known = sprites.case.of(sprites.values)
+    table = {"aligned": float(np.mean(list(found.values()))), **{f"aligned {name}": value for name, value in found.items()}}
+    measured = {
+        "mig": factors.mig(z, known, seed=seed),
+        "dci": factors.dci(z, known, estimator="forest", seed=seed),
+        "sap": factors.sap(z, known, seed=seed),
+    }
+    for name, score in measured.items():
+        table |= {name: score.score, f"{name} floor": score.floor or 0.0}
+    return table
+
+
+def align_positions(sprites: Sprites, seed: int) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, np.ndarray]]:
+    """Case "position" at one seed: (a row for each model, a row for each restart, codes of the chosen by arm).
+
+    Arms: each prior with the whole recipe (warm start, restarts, Isometry, the least distortion, then trained on without
+    Isometry); the uniform box with one start, without Isometry, and from random starts (the least reconstruction error).
+    """
+    priors = sprites.case.priors
+    arms: dict[str, dict[str, Any]] = {
+        **{name: {"prior": name} for name in priors},
+        "uniform, no isometry": {"prior": "uniform", "even": 0.0},
+        "uniform, random start": {"prior": "uniform", "warm": False},
+    }
+    rows, tried, kept = [], [], {}
+    for arm, options in arms.items():
+        prior = priors[options.pop("prior")]
+        runs, table = restarts(sprites, prior, seed, **options)
+        by = "training error" if options.get("warm") is False else "distortion"
+        chosen = int(table[by].idxmin())
+        tried.append(table.assign(arm=arm, seed=seed, chosen=table.index == chosen))
+        picks = {arm: chosen} if arm != "uniform" else {arm: chosen, "uniform, one start": 0}
+        for name, k in picks.items():
+            if name != arm and k == chosen:
+                rows.append({**rows[-1], "arm": name})
+                continue
+            run = train(sprites, runs[k].model, MMD(prior, WEIGHT), FINISH, seed, RATE / 2)
+            rows.append({"arm": name, "seed": seed, **judged(sprites, run, prior, seed=seed)})
+            kept[name] = run.encode(sprites.held_out[:SHOWN]).numpy()
+    return pd.DataFrame(rows), pd.concat(tried, ignore_index=True), kept
+
+
+def align_more(sprites: Sprites, seed: int) -> tuple[pd.DataFrame, dict[str, Run]]:
+    """A case of more factors at one seed: its priors, warm-started and trained once; and the ideal codes of the mirror."""
+    rows, runs = [], {}
+    for arm, prior in sprites.case.priors.items():
+        runs[arm] = train(sprites, started(sprites, seed), MMD(prior, WEIGHT), LONG, seed)
+        rows.append({"arm": arm, "seed": seed, **judged(sprites, runs[arm], prior, seed=seed)})
+    rows.append({"arm": "ideal", "seed": seed, **scores(sprites, sprites.case.ideal(sprites.values), seed)})
+    return pd.DataFrame(rows), runs
+
+
+TIES: dict[str, Callable[[Case, Tensor, Tensor, float], Objective]] = {"prior": tied, "distance": anchored}
+
+
+def train_tied(sprites: Sprites, arm: str, n: int, pull: float, seed: int) -> Run:
+    """The mirror prior with `n` labels, tied by `arm` of TIES with a weight of `pull`."""
+    goal = MMD(sprites.case.mirror, WEIGHT) + TIES[arm](sprites.case, *sprites.labelled(n, seed), pull)
+    return train(sprites, started(sprites, seed), goal, LONG, seed)
+
+
+def tune(sprites: Sprites, seed: int = TUNED_ON) -> pd.DataFrame:
+    """Alignment and error of each tie and weight with 50 labels, at a seed that is not reported: a row for each."""
+    rows = []
+    for arm in TIES:
+        for pull in PULLS:
+            run = train_tied(sprites, arm, TUNED_WITH, pull, seed)
+            found = sprites.aligned(run.encode(sprites.held_out))
+            rows.append({"arm": arm, "pull": pull, "seed": seed, "labels": TUNED_WITH, "error": sprites.error(run),
+                         "aligned": float(np.mean(list(found.values())))})  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def with_labels(
+    sprites: Sprites, pulls: Mapping[str, float], seed: int, labels: Sequence[int] = LABELS
+) -> tuple[pd.DataFrame, dict[str, Run]]:
+    """The mirror prior with a few labels, at one seed; `pulls`: the weight of each tie.
+
+    Arms: "prior" (MMD + LabelledMMD), "distance" (MMD + Anchors), "regression" (the encoder alone, fitted to labelled images).
+    """
+    rows, runs = [], {}
+    for n in labels:
+        for arm in TIES:
+            run = runs[f"{arm} {n}"] = train_tied(sprites, arm, n, pulls[arm], seed)
+            rows.append({"arm": arm, "labels": n, "seed": seed, **judged(sprites, run, sprites.case.mirror, seed=seed)})
+        images, values = sprites.labelled(n, seed)
+        z = regressed(sprites, images, sprites.case.ideal(values), seed)
+        rows.append({"arm": "regression", "labels": n, "seed": seed, **scores(sprites, z, seed)})
+    return pd.DataFrame(rows), runs
+
+
+def regressed(sprites: Sprites, images: Tensor, places: Tensor, seed: int) -> Tensor:
+    """Codes of the held-out images by the same encoder, trained on labelled images and their places alone."""
+    model = network(sprites, seed)
+
+    def off(model: Any, batch: Tensor, generator: torch.Generator | None) -> Tensor:
+        images, wanted = batch[:, : -places.shape[1]], batch[:, -places.shape[1] :]
+        return 0.5 * (model.encode(images) - wanted).square().sum(1).mean()
+
+    model.image_shape = (sprites.case.components + places.shape[1],)  # the batch carries the places beside the components
+    run = fit(model, torch.cat([images, places], 1), off, steps=STEPS, seed=seed, progress=False)
+    with torch.no_grad():
+        return run.model.encode(sprites.held_out)
+
+
+def traversals(sprites: Sprites, run: Run, steps: int = 7, reach: float = 1.5) -> np.ndarray:
+    """Images (dim, steps, size, size): each latent from -reach to +reach standard deviations, the others at 0."""
+    dim = sprites.case.dim
+    z = torch.zeros(dim, steps, dim)
+    z[torch.arange(dim), :, torch.arange(dim)] = torch.linspace(-reach, reach, steps)
+    flat = sprites.basis.restore(run.decode(z.reshape(-1, dim))).clamp(0, 1)
+    return flat.reshape(dim, steps, sprites.case.size, sprites.case.size).numpy()
+
+
+def record_alignment(seeds: Sequence[int] = range(5), *, progress: bool = True) -> Recorded:
+    """Run all three cases, the ablation and the labels, and record them: five seeds; codes and traversals of the first.
+
+    The weights of the ties are those with the best alignment in `tune`, which is recorded too (kind "search").
+    """
+    prepared = {name: Sprites.of(case) for name, case in CASES.items()}
+    tuned = tune(prepared["ellipse"])
+    pulls = tuned.loc[tuned.groupby("arm")["aligned"].idxmax()].set_index("arm")["pull"].to_dict()
+    frames, arrays = [tuned.assign(case="ellipse", kind="search")], {}
+    for seed in tqdm(list(seeds), disable=not progress, unit="seed"):
+        for name, sprites in prepared.items():
+            runs: dict[str, Run] = {}
+            if name == "position":
+                table, tried, kept = align_positions(sprites, seed)
+                frames.append(tried.assign(case=name, kind="restart"))
+                if seed == seeds[0]:
+                    arrays |= {f"codes {arm}": z.astype(np.float16) for arm, z in kept.items()}
+                    arrays["positions"] = sprites.case.of(sprites.values[:SHOWN]).to_numpy(np.float16)
+            else:
+                table, runs = align_more(sprites, seed)
+            if name == "ellipse":
+                labelled, more = with_labels(sprites, pulls, seed)
+                table, runs = pd.concat([table.assign(labels=0), labelled]), runs | more
+            frames.append(table.assign(case=name, kind="model"))
+            if seed == seeds[0]:
+                arrays |= {f"{name} {arm}": _bytes(traversals(sprites, run)) for arm, run in runs.items()}
+    settings = {
+        "width": WIDTH, "weight": WEIGHT, "even": EVEN, "steps": STEPS, "finish": FINISH, "long": LONG, "rate": RATE,
+        "turns": TURNS, "labels": LABELS, "pulls": pulls, "tie": TIE, "reach": REACH, "training": TRAINING, "held_out": HELD_OUT,
+    }  # fmt: skip
+    return write("alignment", pd.concat(frames, ignore_index=True), seeds=list(seeds), settings=settings, arrays=arrays)
+
+
+def _bytes(images: np.ndarray) -> np.ndarray:
+    return (255 * images).round().astype(np.uint8)
+
+
+def chosen_of(frame: pd.DataFrame, case: str, arms: Iterable[str] | None = None) -> pd.DataFrame:
+    """The models of a recorded case, one row for each arm and seed."""
+    found = frame[(frame["case"] == case) & (frame["kind"] == "model")]
+    return found if arms is None else found[found["arm"].isin(list(arms))]
