@@ -108,7 +108,7 @@ class LabelledMMD(Objective):
         return (alike * (own + other - 2 * across)).sum() / alike.sum().clamp_min(torch.finfo(alike.dtype).tiny)
 
     def _targets(self, rows: Tensor, generator: torch.Generator | None) -> Tensor:
-        drawn = codes("prior's draws", self._given(self.labels[rows.numpy()], generator))
+        drawn = codes("prior's draws", self._given(self.labels[rows.numpy()], generator), rows=1)
         if len(drawn) != len(rows):
             raise ValueError(f"prior must return {len(rows)} rows for as many labels, got {len(drawn)}")
         return drawn
