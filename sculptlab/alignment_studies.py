@@ -43,14 +43,16 @@ def network(sprites: Sprites, seed: int) -> Any:
     )  # fmt: skip
 
 
-def started(sprites: Sprites, seed: int, turn: float | None = None, *, warm: bool = True) -> Any:
+def started(sprites: Sprites, seed: int, turn: float | None = None, *, warm: bool = True, turned: bool = True) -> Any:
     """A `network`, warm-started at its leading components: two of them turned by `turn` (radians), or all at random by `seed`.
 
-    Unturned, the components of a moving object may happen to be its axes, and every prior would seem to find them.
+    Not `turned`, the components of a moving object may happen to be its axes, and every prior would seem to find them.
     """
     model = network(sprites, seed)
     if warm:
-        if turn is None:
+        if not turned:
+            matrix = torch.eye(model.dim)
+        elif turn is None:
             matrix = torch.from_numpy(ortho_group.rvs(model.dim, random_state=seed))
         else:
             matrix = torch.tensor([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]])
@@ -152,10 +154,16 @@ def align_positions(sprites: Sprites, seed: int) -> tuple[pd.DataFrame, pd.DataF
 
 
 def align_more(sprites: Sprites, seed: int) -> tuple[pd.DataFrame, dict[str, Run]]:
-    """A case of more factors at one seed: its priors, warm-started and trained once; and the ideal codes of the mirror."""
+    """A case of more factors at one seed: its priors, each trained once from turned components and once from them as they are.
+
+    The last row, "ideal", has the scores of the factors themselves, written as the mirror would.
+    """
     rows, runs = [], {}
-    for arm, prior in sprites.case.priors.items():
-        runs[arm] = train(sprites, started(sprites, seed), MMD(prior, WEIGHT), LONG, seed)
+    priors = sprites.case.priors
+    starts = {name: (prior, True) for name, prior in priors.items()}
+    starts |= {f"{name}, not turned": (priors[name], False) for name in ("gaussian", "mirror")}
+    for arm, (prior, turned) in starts.items():
+        runs[arm] = train(sprites, started(sprites, seed, turned=turned), MMD(prior, WEIGHT), LONG, seed)
         rows.append({"arm": arm, "seed": seed, **judged(sprites, runs[arm], prior, seed=seed)})
     rows.append({"arm": "ideal", "seed": seed, **scores(sprites, sprites.case.ideal(sprites.values), seed)})
     return pd.DataFrame(rows), runs
