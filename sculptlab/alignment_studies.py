@@ -26,7 +26,12 @@ from sculptlab.runs import Run
 from sculptlab.training import fit
 
 WIDTH, WEIGHT, EVEN = 128, 30.0, 3.0  # units of a layer; nats of MMD^2; nats of the decoder's unevenness
-STEPS, FINISH, RATE = 500, 500, 2e-3  # steps with Isometry and without it; learning rate of the first, half of it for the second
+WARM, STEPS, FINISH, RATE = (
+    200,
+    500,
+    500,
+    2e-3,
+)  # steps of the warm start, with Isometry, without it; learning rate of the first, half of it for the second
 LONG = 1000  # steps where no restarts are compared
 TURNS = 4  # restarts, at turns an eighth of a right angle's double apart
 LABELS = (10, 50, 200)
@@ -56,7 +61,7 @@ def started(sprites: Sprites, seed: int, turn: float | None = None, *, warm: boo
             matrix = torch.from_numpy(ortho_group.rvs(model.dim, random_state=seed))
         else:
             matrix = torch.tensor([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]])
-        warm_start(model, sprites.training, turn=matrix, steps=200, seed=seed)
+        warm_start(model, sprites.training, turn=matrix, steps=WARM, seed=seed)
     return model
 
 
@@ -77,7 +82,14 @@ def unlabelled(sprites: Sprites, run: Run, prior: Prior) -> dict[str, float]:
 
 
 def restarts(
-    sprites: Sprites, prior: Prior, seed: int, *, even: float = EVEN, warm: bool = True, turns: int = TURNS, steps: int = STEPS
+    sprites: Sprites,
+    prior: Prior,
+    seed: int,
+    *,
+    even: float = EVEN,
+    warm: bool = True,
+    turns: int = TURNS,
+    steps: int | None = None,
 ) -> tuple[list[Run], pd.DataFrame]:
     """Train from several starts: the leading components at turns spread over a right angle from a random one on, or at random.
 
@@ -89,7 +101,7 @@ def restarts(
         turn = (first + k * math.pi / 2 / turns) % (math.pi / 2)
         model = started(sprites, 1000 * seed + k, turn, warm=warm)
         goal = MMD(prior, WEIGHT) + Isometry(even) if even else MMD(prior, WEIGHT)
-        runs.append(train(sprites, model, goal, steps, seed))
+        runs.append(train(sprites, model, goal, steps or STEPS, seed))
         found = sprites.aligned(runs[-1].encode(sprites.held_out))
         rows.append({"restart": k, "turn": math.degrees(turn), **unlabelled(sprites, runs[-1], prior),
                      "aligned": float(np.mean(list(found.values())))})  # fmt: skip
@@ -191,14 +203,14 @@ def tune(sprites: Sprites, seed: int = TUNED_ON) -> pd.DataFrame:
 
 
 def with_labels(
-    sprites: Sprites, pulls: Mapping[str, float], seed: int, labels: Sequence[int] = LABELS
+    sprites: Sprites, pulls: Mapping[str, float], seed: int, labels: Sequence[int] | None = None
 ) -> tuple[pd.DataFrame, dict[str, Run]]:
     """The mirror prior with a few labels, at one seed; `pulls`: the weight of each tie.
 
     Arms: "prior" (MMD + LabelledMMD), "distance" (MMD + Anchors), "regression" (the encoder alone, fitted to labelled images).
     """
     rows, runs = [], {}
-    for n in labels:
+    for n in LABELS if labels is None else labels:
         for arm in TIES:
             run = runs[f"{arm} {n}"] = train_tied(sprites, arm, n, pulls[arm], seed)
             rows.append({"arm": arm, "labels": n, "seed": seed, **judged(sprites, run, sprites.case.mirror, seed=seed)})
