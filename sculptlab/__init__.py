@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _MODULES = (
-    "ablation_studies", "alignment", "alignment_cases", "alignment_plots", "alignment_studies", "autoencoders", "checks",
-    "claims", "compression", "compression_plots", "compression_studies", "copy_measures", "copying", "copying_plots",
-    "copying_studies", "datasets", "dependence", "diagnostics", "divergences", "factors", "figures", "isometry", "kernels",
-    "mixing", "mmd", "mmd_plots", "objectives", "particles", "plots", "power_plots", "power_studies", "predictability",
-    "principal", "priors", "profiles", "reference_codes", "results", "score_plots", "score_studies", "sculpting_plots",
-    "sculpting_studies", "sprites", "studies", "study_plots", "training", "weights", "widgets",
+    "ablation_studies", "alignment", "alignment_cases", "alignment_plots", "alignment_recipe", "alignment_studies",
+    "autoencoders", "checks", "claims", "compression", "compression_plots", "compression_studies", "copy_measures", "copying",
+    "copying_plots", "copying_studies", "datasets", "dependence", "diagnostics", "divergences", "factors", "figures", "isometry",
+    "kernels", "mixing", "mmd", "mmd_plots", "objectives", "particles", "plots", "power_plots", "power_studies",
+    "predictability", "principal", "priors", "profiles", "reference_codes", "results", "score_plots", "score_studies",
+    "sculpting_plots", "sculpting_studies", "sprites", "studies", "study_plots", "training", "weights", "widgets",
 )  # fmt: skip
 _NAMES = {
     "load": "datasets",
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
         alignment,
         alignment_cases,
         alignment_plots,
+        alignment_recipe,
         alignment_studies,
         autoencoders,
         checks,

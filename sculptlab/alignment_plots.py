@@ -48,7 +48,8 @@ def scores_by_prior(
 ) -> Picture:
     """A panel for each score, a row for each arm {name in the frame: words}: each seed a dot, the mean a bar across.
 
-    Grey ticks are the mean floor (the score of noise); a dotted line what the true factors score, where the frame has "ideal".
+    Where the frame has them, a dotted line is what the true factors score ("ideal") and a grey area what codes without any
+    knowledge of them reach ("noise").
     """
     picture, (axes,) = panels(1, len(scores), height=0.34 * len(arms) + 1.5)
     if title is not None:
@@ -57,12 +58,14 @@ def scores_by_prior(
         ax = axes[k]
         for i, arm in enumerate(arms):
             _seeds(ax, frame[frame["arm"] == arm], column, -i, COLOURS[i % len(COLOURS)])
-        ideal = frame.loc[frame["arm"] == "ideal", column]
+        ideal, noise = (frame.loc[frame["arm"] == name, column] for name in ("ideal", "noise"))
         if len(ideal):
             ax.axvline(ideal.mean(), color=TEXT, linestyle=":", linewidth=1)
+        if len(noise):
+            ax.axvspan(0, noise.mean(), color=PRIOR, alpha=0.3, linewidth=0)
         ax.set_yticks([-i for i in range(len(arms))], list(arms.values()) if k == 0 else [""] * len(arms))
         ax.set_ylim(-len(arms) + 0.4, 0.6)
-        ax.set_xlim(left=min(0.0, ax.get_xlim()[0]))
+        ax.set_xlim(left=0)
         style(ax, x=words)
     return picture
 
@@ -70,8 +73,6 @@ def scores_by_prior(
 def _seeds(ax: Axes, of: pd.DataFrame, column: str, height: float, colour: str) -> None:
     ax.plot(of[column], [height] * len(of), "o", color=colour, alpha=0.6, markersize=5, markeredgewidth=0)
     ax.plot([of[column].mean()] * 2, [height - 0.28, height + 0.28], color=colour, linewidth=2)
-    if f"{column} floor" in of:
-        ax.plot([of[f"{column} floor"].mean()] * 2, [height - 0.2, height + 0.2], color=PRIOR, linewidth=1)
 
 
 def labels_lines(frame: pd.DataFrame, columns: Mapping[str, str], *, title: str | None = None) -> Picture:

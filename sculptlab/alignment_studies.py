@@ -2,142 +2,28 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from scipy.stats import ortho_group
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from sculptlab import factors
+from sculptlab import alignment_recipe as recipe
 from sculptlab.alignment_cases import CASES, HELD_OUT, REACH, TIE, TRAINING, Case, Sprites, anchored, tied
-from sculptlab.autoencoders import build_autoencoder
-from sculptlab.isometry import distortion
-from sculptlab.mmd import mmd2
-from sculptlab.objectives import MMD, Isometry, Objective
-from sculptlab.principal import warm_start
-from sculptlab.priors import Prior
+from sculptlab.alignment_recipe import judged, limits, restarts, scores, started, train, traversals
+from sculptlab.objectives import MMD, Objective
 from sculptlab.results import Recorded, write
 from sculptlab.runs import Run
 from sculptlab.training import fit
 
-WIDTH, WEIGHT, EVEN = 128, 30.0, 3.0  # units of a layer; nats of MMD^2; nats of the decoder's unevenness
-WARM, STEPS, FINISH, RATE = (
-    200,
-    500,
-    500,
-    2e-3,
-)  # steps of the warm start, with Isometry, without it; learning rate of the first, half of it for the second
-LONG = 800  # steps where no restarts are compared
-TURNS = 3  # restarts, spread over a right angle
+FINISH, LONG = 500, 800  # steps without Isometry after the restarts; steps where no restarts are compared
 LABELS = (10, 50, 200)
 PULLS = (3.0, 30.0)  # nats of the labelled MMD^2, or of the rival's squared distance, to choose from
 TUNED_ON, TUNED_WITH = 100, 50  # a seed and a number of labels that no result is reported on
 SHOWN = 1000  # codes kept for pictures
-JUDGED = 2000  # training codes by which a restart is judged, without labels
-
-
-def network(sprites: Sprites, seed: int) -> Any:
-    """A small mlp on the components, with the case's number of latents."""
-    return build_autoencoder(
-        "mlp", image_shape=(sprites.case.components,), dim=sprites.case.dim, width=WIDTH, output="linear", seed=seed
-    )  # fmt: skip
-
-
-def started(sprites: Sprites, seed: int, turn: float | None = None, *, warm: bool = True, turned: bool = True) -> Any:
-    """A `network`, warm-started at its leading components: two of them turned by `turn` (radians), or all at random by `seed`.
-
-    Not `turned`, the components of a moving object may happen to be its axes, and every prior would seem to find them.
-    """
-    model = network(sprites, seed)
-    if warm:
-        if not turned:
-            matrix = torch.eye(model.dim)
-        elif turn is None:
-            matrix = torch.from_numpy(ortho_group.rvs(model.dim, random_state=seed))
-        else:
-            matrix = torch.tensor([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]])
-        warm_start(model, sprites.training, turn=matrix, steps=WARM, seed=seed)
-    return model
-
-
-def train(sprites: Sprites, model: Any, objective: Objective, steps: int, seed: int, rate: float = RATE) -> Run:
-    """`model` trained on the case's components."""
-    return fit(model, sprites.training, objective, steps=steps, seed=seed, learning_rate=rate, progress=False)
-
-
-def unlabelled(sprites: Sprites, run: Run, prior: Prior) -> dict[str, float]:
-    """What tells restarts apart without labels, on training images: distortion, reconstruction error, MMD^2 to the prior."""
-    rows = sprites.training[:JUDGED]
-    z = run.encode(rows)
-    return {
-        "distortion": distortion(run.model, z),
-        "training error": run.reconstruction_error(rows) / rows.var(0, correction=0).mean().item(),
-        "training mmd2": mmd2(z, prior.sample(len(z), torch.Generator().manual_seed(1))).item(),
-    }
-
-
-def restarts(
-    sprites: Sprites,
-    prior: Prior,
-    seed: int,
-    *,
-    even: float = EVEN,
-    warm: bool = True,
-    turns: int = TURNS,
-    steps: int | None = None,
-) -> tuple[list[Run], pd.DataFrame]:
-    """Train from several starts: the leading components at turns spread over a right angle from a random one on, or at random.
-
-    Returns the runs and a row for each: the turn in degrees, what `unlabelled` says, and the alignment, which chooses nothing.
-    """
-    first = np.random.default_rng(seed).uniform(0, math.pi / 2)
-    runs, rows = [], []
-    for k in range(turns):
-        turn = (first + k * math.pi / 2 / turns) % (math.pi / 2)
-        model = started(sprites, 1000 * seed + k, turn, warm=warm)
-        goal = MMD(prior, WEIGHT) + Isometry(even) if even else MMD(prior, WEIGHT)
-        runs.append(train(sprites, model, goal, steps or STEPS, seed))
-        found = sprites.aligned(runs[-1].encode(sprites.held_out))
-        rows.append({"restart": k, "turn": math.degrees(turn), **unlabelled(sprites, runs[-1], prior),
-                     "aligned": float(np.mean(list(found.values())))})  # fmt: skip
-    return runs, pd.DataFrame(rows)
-
-
-def judged(sprites: Sprites, run: Run, prior: Prior, *, seed: int = 0) -> dict[str, float]:
-    """Everything about a trained model on held-out images: alignment and scores, error, folds, MMD^2 to the prior."""
-    z = run.encode(sprites.held_out)
-    return {
-        "error": sprites.error(run),
-        "folded": sprites.folds(run),
-        "mmd2": mmd2(z, prior.sample(len(z), torch.Generator().manual_seed(2))).item(),
-        "distortion": distortion(run.model, z[:JUDGED]),
-        **scores(sprites, z, seed),
-    }
-
-
-def scores(sprites: Sprites, z: Tensor, seed: int = 0) -> dict[str, float]:
-    """Alignment by factor and on average, and MIG, DCI disentanglement (forest) and SAP (linear SVM)."""
-    found = sprites.aligned(z)
-    known = sprites.case.of(sprites.values)
-    table = {"aligned": float(np.mean(list(found.values()))), **{f"aligned {name}": value for name, value in found.items()}}
-    once: dict[str, Any] = {"baselines": False, "seed": seed}  # floor and ceiling are rows of their own: see `limits`
-    return table | {
-        "mig": factors.mig(z, known, **once).score,
-        "dci": factors.dci(z, known, estimator="forest", **once).score,
-        "sap": factors.sap(z, known, **once).score,
-    }
-
-
-def limits(sprites: Sprites, seed: int) -> pd.DataFrame:
-    """The scores of the factors themselves, written as the mirror would ("ideal"), and of noise that knows nothing ("noise")."""
-    noise = torch.randn(len(sprites.values), sprites.case.dim, generator=torch.Generator().manual_seed(seed))
-    codes = {"ideal": sprites.case.ideal(sprites.values), "noise": noise}
-    return pd.DataFrame([{"arm": arm, "seed": seed, **scores(sprites, z, seed)} for arm, z in codes.items()])
 
 
 def align_positions(sprites: Sprites, seed: int) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, np.ndarray]]:
@@ -164,7 +50,7 @@ def align_positions(sprites: Sprites, seed: int) -> tuple[pd.DataFrame, pd.DataF
             if name != arm and k == chosen:
                 rows.append({**rows[-1], "arm": name})
                 continue
-            run = train(sprites, runs[k].model, MMD(prior, WEIGHT), FINISH, seed, RATE / 2)
+            run = train(sprites, runs[k].model, MMD(prior, recipe.WEIGHT), FINISH, seed, recipe.RATE / 2)
             rows.append({"arm": name, "seed": seed, **judged(sprites, run, prior, seed=seed)})
             kept[name] = run.encode(sprites.held_out[:SHOWN]).numpy()
     return pd.DataFrame(rows), pd.concat(tried, ignore_index=True), kept
@@ -180,7 +66,7 @@ def align_more(sprites: Sprites, seed: int) -> tuple[pd.DataFrame, dict[str, Run
     starts = {name: (prior, True) for name, prior in priors.items()}
     starts |= {f"{name}, not turned": (priors[name], False) for name in ("gaussian", "mirror") if sprites.case.middle < 1}
     for arm, (prior, turned) in starts.items():
-        runs[arm] = train(sprites, started(sprites, seed, turned=turned), MMD(prior, WEIGHT), LONG, seed)
+        runs[arm] = train(sprites, started(sprites, seed, turned=turned), MMD(prior, recipe.WEIGHT), LONG, seed)
         rows.append({"arm": arm, "seed": seed, **judged(sprites, runs[arm], prior, seed=seed)})
     return pd.DataFrame(rows), runs
 
@@ -190,7 +76,7 @@ TIES: dict[str, Callable[[Case, Tensor, Tensor, float], Objective]] = {"prior": 
 
 def train_tied(sprites: Sprites, arm: str, n: int, pull: float, seed: int) -> Run:
     """The mirror prior with `n` labels, tied by `arm` of TIES with a weight of `pull`."""
-    goal = MMD(sprites.case.mirror, WEIGHT) + TIES[arm](sprites.case, *sprites.labelled(n, seed), pull)
+    goal = MMD(sprites.case.mirror, recipe.WEIGHT) + TIES[arm](sprites.case, *sprites.labelled(n, seed), pull)
     return train(sprites, started(sprites, seed), goal, LONG, seed)
 
 
@@ -226,25 +112,16 @@ def with_labels(
 
 def regressed(sprites: Sprites, images: Tensor, places: Tensor, seed: int) -> Tensor:
     """Codes of the held-out images by the same encoder, trained on labelled images and their places alone."""
-    model = network(sprites, seed)
+    model = recipe.network(sprites, seed)
 
     def off(model: Any, batch: Tensor, generator: torch.Generator | None) -> Tensor:
         images, wanted = batch[:, : -places.shape[1]], batch[:, -places.shape[1] :]
         return 0.5 * (model.encode(images) - wanted).square().sum(1).mean()
 
     model.image_shape = (sprites.case.components + places.shape[1],)  # the batch carries the places beside the components
-    run = fit(model, torch.cat([images, places], 1), off, steps=STEPS, seed=seed, progress=False)
+    run = fit(model, torch.cat([images, places], 1), off, steps=recipe.STEPS, seed=seed, progress=False)
     with torch.no_grad():
         return run.model.encode(sprites.held_out)
-
-
-def traversals(sprites: Sprites, run: Run, steps: int = 7, reach: float = 1.5) -> np.ndarray:
-    """Images (dim, steps, size, size): each latent from -reach to +reach standard deviations, the others at 0."""
-    dim = sprites.case.dim
-    z = torch.zeros(dim, steps, dim)
-    z[torch.arange(dim), :, torch.arange(dim)] = torch.linspace(-reach, reach, steps)
-    flat = sprites.basis.restore(run.decode(z.reshape(-1, dim))).clamp(0, 1)
-    return flat.reshape(dim, steps, sprites.case.size, sprites.case.size).numpy()
 
 
 def record_alignment(seeds: Sequence[int] = range(5), *, progress: bool = True) -> Recorded:
@@ -257,8 +134,9 @@ def record_alignment(seeds: Sequence[int] = range(5), *, progress: bool = True) 
     tuned = tune(prepared["ellipse"])
     pulls = tuned.loc[tuned.groupby("arm")["aligned"].idxmax()].set_index("arm")["pull"].to_dict()
     settings = {
-        "width": WIDTH, "weight": WEIGHT, "even": EVEN, "steps": STEPS, "finish": FINISH, "long": LONG, "rate": RATE,
-        "turns": TURNS, "labels": LABELS, "pulls": pulls, "tie": TIE, "reach": REACH, "training": TRAINING, "held_out": HELD_OUT,
+        "width": recipe.WIDTH, "weight": recipe.WEIGHT, "even": recipe.EVEN, "warm": recipe.WARM, "steps": recipe.STEPS,
+        "finish": FINISH, "long": LONG, "rate": recipe.RATE, "turns": recipe.TURNS,
+        "labels": LABELS, "pulls": pulls, "tie": TIE, "reach": REACH, "training": TRAINING, "held_out": HELD_OUT,
     }  # fmt: skip
     frames, arrays = [tuned.assign(case="ellipse", kind="search")], {}
     for seed in tqdm(list(seeds), disable=not progress, unit="seed"):

@@ -31,9 +31,9 @@ FLOORS = {
     3: "copying_objectives isometry labelled_objectives objective objectives predictability_game prior_objectives "
     "variational_objectives",
     4: "checkpoints compression devices principal runs training",
-    5: "ablation_studies alignment_cases alignment_plots alignment_studies compression_plots compression_studies "
-    "copying copying_plots copying_studies estimator estimator_inputs mmd_plots particles power_plots power_studies score_plots "
-    "score_studies sculpting_plots sculpting_studies studies study_plots weights",
+    5: "ablation_studies alignment_cases alignment_plots alignment_recipe alignment_studies compression_plots "
+    "compression_studies copying copying_plots copying_studies estimator estimator_inputs mmd_plots particles power_plots "
+    "power_studies score_plots score_studies sculpting_plots sculpting_studies studies study_plots weights",
     6: "widgets",
     7: "checks cli doctor execution mmd_checks pages sculpting_checks",
 }
