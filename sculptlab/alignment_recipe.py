@@ -81,7 +81,8 @@ def restarts(
 ) -> tuple[list[Run], pd.DataFrame]:
     """Train from several starts: the leading components at turns spread over a right angle from a random one on, or at random.
 
-    steps: of each, with Isometry of weight `even`; None: STEPS. Returns the runs and a row for each: the turn in degrees, what `unlabelled` says, and the alignment, which chooses nothing.
+    steps: of each, with Isometry of weight `even`; None: STEPS. Returns the runs and a row for each: the turn in degrees, what
+    `unlabelled` says, and the alignment, which chooses nothing.
     """
     first = np.random.default_rng(seed).uniform(0, math.pi / 2)
     runs, rows = [], []
