@@ -122,7 +122,7 @@ def test_every_arm_is_trained_and_judged(positions):
     assert best.loc[best["chosen"], "distortion"].item() == best["distortion"].min()
     cold = tried[tried["arm"] == "uniform, random start"]
     assert cold.loc[cold["chosen"], "training error"].item() == cold["training error"].min()
-    assert table[["aligned", "mig", "dci", "sap", "folded", "error"]].notna().all(None)
+    assert table[["aligned", "mig", "dci", "sap", "folded", "error"]].notna().all(axis=None)
 
 
 def test_more_factors_and_labels(ellipses):
