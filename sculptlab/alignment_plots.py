@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from sculptlab.palette import ACCENT, BAD, CODES, GOOD, MEANS, PRIOR, TEXT, Picture, panels, style
 from sculptlab.plots import image_grid, line_with_spread, plane, span
@@ -66,6 +67,7 @@ def scores_by_prior(
         ax.set_yticks([-i for i in range(len(arms))], list(arms.values()) if k == 0 else [""] * len(arms))
         ax.set_ylim(-len(arms) + 0.4, 0.6)
         ax.set_xlim(left=0)
+        ax.xaxis.set_major_locator(MaxNLocator(3))
         style(ax, x=words)
     return picture
 
@@ -105,7 +107,7 @@ def _spaced(labels: float) -> float:
 
 def traversal_rows(images: Mapping[str, Any], latents: Sequence[str], *, title: str | None = None) -> Picture:
     """Traversals (dim, steps, size, size) of several models side by side: a row of images for each latent, named on the left."""
-    picture, (axes,) = panels(1, len(images), height=0.55 * len(latents) + 0.9)
+    picture, (axes,) = panels(1, len(images), height=0.4 * len(latents) + 0.7)
     if title is not None:
         picture.suptitle(title, fontsize=12, color=TEXT)
     for k, (words, rows) in enumerate(images.items()):
