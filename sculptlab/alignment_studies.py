@@ -38,7 +38,8 @@ def align_positions(sprites: Sprites, seed: int) -> tuple[pd.DataFrame, pd.DataF
         "uniform, no isometry": {"prior": "uniform", "even": 0.0},
         "uniform, random start": {"prior": "uniform", "warm": False},
     }
-    rows, tried, kept = [], [], {}
+    rows: list[dict[str, Any]] = []
+    tried, kept = [], {}
     for arm, options in arms.items():
         prior = priors[options.pop("prior")]
         runs, table = restarts(sprites, prior, seed, **options)
@@ -138,7 +139,8 @@ def record_alignment(seeds: Sequence[int] = range(5), *, progress: bool = True) 
         "finish": FINISH, "long": LONG, "rate": recipe.RATE, "turns": recipe.TURNS,
         "labels": LABELS, "pulls": pulls, "tie": TIE, "reach": REACH, "training": TRAINING, "held_out": HELD_OUT,
     }  # fmt: skip
-    frames, arrays = [tuned.assign(case="ellipse", kind="search")], {}
+    frames = [tuned.assign(case="ellipse", kind="search")]
+    arrays: dict[str, np.ndarray] = {}
     for seed in tqdm(list(seeds), disable=not progress, unit="seed"):
         for name, sprites in prepared.items():
             runs: dict[str, Run] = {}
