@@ -65,7 +65,7 @@ def gallery() -> dict[str, Prior]:
         "product": Uniform(1) * Laplace(1),
         "mixture": mixture([Gaussian(2).scaled(0.3), Ring()], weights=[0.3, 0.7]),
         "rotated": Uniform(2).rotated(math.pi / 4),
-        "Copula": Copula([Uniform(1), Laplace(1)], correlation=[[1.0, 0.7], [0.7, 1.0]]),
+        "Copula": Copula((Uniform(1), Laplace(1)), correlation=((1.0, 0.7), (0.7, 1.0))),
         "torch": as_prior(torch.distributions.Gumbel(torch.zeros(2), 0.8)),
         "function": as_prior(banana),
         "islands": islands(),
@@ -107,6 +107,6 @@ def banana(n: int) -> Tensor:
     return torch.stack([a, 0.4 * b + 0.7 * (a**2 - 1)], 1)
 
 
-def _pentagon() -> list[tuple[float, float]]:
+def _pentagon() -> tuple[tuple[float, float], ...]:
     angles = [2 * math.pi * k / 5 + math.pi / 2 for k in range(5)]
-    return [(1.3 * math.cos(angle), 1.3 * math.sin(angle)) for angle in angles]
+    return tuple((1.3 * math.cos(angle), 1.3 * math.sin(angle)) for angle in angles)

@@ -126,12 +126,12 @@ def test_a_study_is_recorded_with_its_codes(tmp_path, monkeypatch):
     monkeypatch.setattr(results, "folder", lambda: tmp_path)
     monkeypatch.setitem(prior_studies.SETTINGS, "digits", TINY)
     monkeypatch.setattr(prior_studies, "gallery", lambda: {"ring": Ring()})
-    monkeypatch.setattr(prior_studies, "WEIGHTS", (1.0, 10.0))
+    monkeypatch.setattr(prior_studies, "OVER", (0.1, 1.0))
     monkeypatch.setattr(prior_studies, "SHARES", (0.5,))
     found = prior_studies.record_priors("digits", seeds=[1])
     assert found.frame["prior"].tolist() == ["ring"]
     assert found.arrays["ring"].dtype == np.float16
-    assert found.provenance["settings"]["weight"] == prior_studies.WEIGHT
+    assert found.provenance["settings"]["weight"] == prior_studies.WEIGHT["digits"]
     over = prior_studies.record_topology("digits", seeds=[1]).frame
     assert over.groupby("weight")["prior"].apply(list).tolist() == 2 * [list(prior_studies.TARGETS)]
     hands = prior_studies.record_hands("digits")
@@ -141,7 +141,7 @@ def test_a_study_is_recorded_with_its_codes(tmp_path, monkeypatch):
 
 
 def test_the_functions_of_the_gallery_are_what_they_say():
-    z = prior_gallery.banana(50_000)
+    z = draw(gallery()["function"], 50_000)
     assert z.mean(0).abs().max() < 0.03
     drawing = prior_gallery.heart(32)
     assert set(np.unique(drawing)) == {0.0, 1.0}
