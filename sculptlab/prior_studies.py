@@ -170,9 +170,8 @@ def record_hands(name: str = "fashion_mnist", seed: int = 0) -> Recorded:
 
 
 def live_setting(name: str) -> Setting:
-    """The setting of `name` for a page that trains while it is read: on a part of the training images."""
-    setting = SETTINGS[choice("name", name, list(SETTINGS))]
-    return setting if name == "digits" else replace(setting, rows=20_000)
+    """The setting of `name` for a page that trains while it is read: 20,000 training images at most, half the batch."""
+    return replace(SETTINGS[choice("name", name, list(SETTINGS))], rows=20_000, batch_size=256)
 
 
 def _settings(setting: Setting) -> dict[str, Any]:
