@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -178,10 +178,3 @@ def _faint(images: np.ndarray, prior: Prior) -> np.ndarray:
     none = strays(places, prior).numpy()
     shown: np.ndarray = np.where(none[:, None, None], 1 - FAINT * (1 - images), images)
     return shown
-
-
-def best(frame: pd.DataFrame, within: float) -> Sequence[str]:
-    """The priors whose mean C2ST is at most `within` above that of a second sample of them, best first."""
-    means = frame.groupby("prior")[["c2st", "floor_c2st"]].mean()
-    gap = (means["c2st"] - means["floor_c2st"]).sort_values()
-    return list(gap[gap <= within].index)
