@@ -153,7 +153,7 @@ class HandPanel:
         """The picture at a recorded share and turn (degrees), with scores and their floors as its title."""
         key = f"{share:g}|{turn:g}"
         prior, row = ring_with_hand(share, np.deg2rad(turn)), self.rows.loc[key]
-        picture, (axes,) = panels(1, 3, height=3.3)
+        picture, (axes,) = panels(1, 3, height=3.9)
         picture.suptitle(
             f"told apart {row['c2st']:.0%} (floor {row['floor_c2st']:.0%}), strays {row['stray']:.1%} "
             f"(floor {row['floor_stray']:.1%}), error {row['ratio']:.2f} times the plain one",
