@@ -88,7 +88,7 @@ def scoreboard(frame: pd.DataFrame, *, title: str | None = None) -> Picture:
 
 def over_weight(frame: pd.DataFrame, *, title: str | None = None) -> Picture:
     """`record_topology`'s targets over the weight: strays, C2ST and the price; means over seeds, bands the range."""
-    picture, (axes,) = panels(1, 3, height=3.1)
+    picture, (axes,) = panels(1, 3, height=3.4)
     if title is not None:
         picture.suptitle(title, fontsize=12, color=TEXT)
     words = {"stray": "codes where the prior has no mass", "c2st": "told apart (50 %: cannot)", "ratio": "error / plain error"}
@@ -100,7 +100,7 @@ def over_weight(frame: pd.DataFrame, *, title: str | None = None) -> Picture:
         if column != "ratio":
             floor = frame.groupby("weight")[f"floor_{column}"].mean()
             ax.plot(floor.index, floor, color=TEXT, linestyle=":", label="a second sample of the prior")
-            ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+            ax.yaxis.set_major_formatter(PercentFormatter(1))
         ax.set_xscale("log")
         ax.set_xticks(sorted(frame["weight"].unique()))
         ax.set_xticks([], minor=True)
