@@ -19,9 +19,9 @@ _MODULES = (
     "autoencoders", "checks", "claims", "compression", "compression_plots", "compression_studies", "copy_measures",
     "copying", "copying_plots", "copying_studies", "curve_plots", "curve_studies", "datasets", "dependence", "diagnostics",
     "divergences", "factors", "figures", "isometry", "kernels", "mixing", "mmd", "mmd_plots", "objectives", "particles",
-    "plots", "power_plots", "power_studies", "predictability", "principal", "priors", "profiles", "reference_codes",
-    "results", "score_plots", "score_studies", "sculpting_plots", "sculpting_studies", "sprites", "studies", "study_plots",
-    "training", "weights", "widgets",
+    "plots", "power_plots", "power_studies", "predictability", "principal", "prior_gallery", "prior_plots", "prior_studies",
+    "priors", "profiles", "reference_codes", "results", "score_plots", "score_studies", "sculpting_plots",
+    "sculpting_studies", "sprites", "studies", "study_plots", "training", "weights", "widgets",
 )  # fmt: skip
 _NAMES = {
     "load": "datasets",
@@ -83,6 +83,9 @@ if TYPE_CHECKING:
         power_studies,
         predictability,
         principal,
+        prior_gallery,
+        prior_plots,
+        prior_studies,
         priors,
         profiles,
         reference_codes,

@@ -23,8 +23,8 @@ FLOORS = {
     0: "claims folders lookout palette profiles sources threads validation",
     1: "backdrop checksums datasets downloads entropy_coding feedback figures fusion image_folders kernel kernels lettering "
     "mirrors mixing plots prior prior_banks prior_clusters prior_combinations prior_dependence prior_drawings prior_draws "
-    "prior_families prior_labels prior_maps prior_parameters prior_shapes prior_simplices prior_sources priors quantisers "
-    "readers reference_codes reference_truths results sprites",
+    "prior_families prior_gallery prior_labels prior_maps prior_parameters prior_shapes prior_simplices prior_sources "
+    "priors quantisers readers reference_codes reference_truths results sprites",
     2: "alignment autoencoders copy_measures cross_fitting dependence diagnostics discrepancy divergences factor_information "
     "factor_predictors factor_rows factor_scores factor_votes factors independence_table latent_units linear_prediction mmd "
     "network_prediction predictability predictability_curve rounding tiles",
@@ -33,10 +33,10 @@ FLOORS = {
     4: "checkpoints compression devices principal runs training",
     5: "ablation_studies alignment_cases alignment_plots alignment_recipe alignment_studies compression_plots "
     "compression_studies copying copying_plots copying_studies curve_plots curve_studies estimator estimator_inputs "
-    "mmd_plots particles power_plots power_studies score_plots score_studies sculpting_plots sculpting_studies studies "
-    "study_plots weights",
+    "mmd_plots particles power_plots power_studies prior_plots prior_studies score_plots score_studies sculpting_plots "
+    "sculpting_studies studies study_plots weights",
     6: "widgets",
-    7: "checks cli doctor execution mmd_checks pages sculpting_checks",
+    7: "checks cli doctor execution mmd_checks pages prior_checks sculpting_checks",
 }
 FLOOR = {module: floor for floor, modules in FLOORS.items() for module in modules.split()}
 
