@@ -355,4 +355,4 @@ def test_a_recorded_study_says_what_was_done(monkeypatch):
     assert (kept["name"], kept["seeds"]) == ("copies", [0, 1])
     assert list(kept["frame"]["case"]) == list(copying_studies.COPIES)
     assert kept["settings"]["another seed"]["dim"] == 4
-    assert copying_studies.live("digits", 5)["another seed, a Gaussian source"].shaped
+    assert copying_studies.live("digits", 5)["another seed"].steps == 5

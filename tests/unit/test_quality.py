@@ -34,7 +34,7 @@ FLOORS = {
     "estimator_inputs mmd_plots particles power_plots power_studies score_plots score_studies sculpting_plots "
     "sculpting_studies studies study_plots weights",
     6: "widgets",
-    7: "checks cli doctor execution mmd_checks pages sculpting_checks",
+    7: "checks cli copying_checks doctor execution mmd_checks pages sculpting_checks",
 }
 FLOOR = {module: floor for floor, modules in FLOORS.items() for module in modules.split()}
 
