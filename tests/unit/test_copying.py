@@ -326,6 +326,21 @@ def test_pictures_show_source_before_and_after(dim):
         assert len(copying_plots.correlations(found).axes) == 8
 
 
+def test_pictures_of_places_and_turns():
+    images = torch.rand(5, 1, 8, 8, generator=torch.Generator().manual_seed(1))
+    picture = copying_plots.exchanged({"shown": images, "decoded": images}, title="said")
+    assert [ax.get_title(loc="left") for ax in picture.axes] == ["shown", "decoded"]
+    z = normal(300, 2)
+    picture = copying_plots.classes({"A": z, "B": -z}, torch.arange(300) % 3, z, title="said")
+    assert [ax.get_title() for ax in picture.axes] == ["A", "B"]
+    assert picture.axes[0].get_xlim() == picture.axes[1].get_xlim()  # that of the outline
+    curves = {"round": [0.0, 0.1, 0.0], "other": [0.0, 2.0, 0.0]}
+    left, right = copying_plots.turned(-z, z, curves, (0, 180, 360), 180, title="said").axes
+    assert left.get_title() == "turned by 180°"
+    assert [line.get_label() for line in right.lines][:2] == list(curves)
+    assert right.lines[2].get_xdata()[0] == 180  # where we are
+
+
 def test_affine_map_through_anchors_is_exact():
     z, turn = normal(40, 3), normal(3, 2, 1)
     assert copying_studies.affine(z[:6], z[:6] @ turn + 4, z) == pytest.approx(z @ turn + 4, abs=1e-4)
