@@ -15,7 +15,7 @@ from sculptlab.copy_measures import compare, neighbour_overlap, places, relative
 from sculptlab.latent_units import Units
 from sculptlab.objectives import Anchors, Copying, Objective, Ramp
 from sculptlab.palette import Picture
-from sculptlab.runs import Run, as_images, as_unit_floats, latents
+from sculptlab.runs import Run, as_images, as_model, as_unit_floats, latents
 from sculptlab.training import BATCH_SIZE, fit
 from sculptlab.validation import choice, number, whole
 from sculptlab.validation import codes as valid_codes
@@ -145,16 +145,15 @@ class _Parts:
         cls, source: Any, model: nn.Module, data: Any, anchors: Any, held_out: float, seed: int, batch_size: int | None
     ) -> _Parts:
         whole("seed", seed, least=0)
-        images = as_images(data, model).cpu()
+        images = as_images(data, as_model(model)).cpu()
         both = isinstance(source, Run)
-        bank = valid_codes("source", source.encode(images) if both else source, dim=latents(model, images) or None)
-        bank = bank.detach().cpu().float()
+        bank = valid_codes("source", _codes_of(source, images), dim=latents(model, images) or None).detach().cpu().float()
         if number("held_out", held_out, above=0) >= 1:
             raise ValueError(f"held_out must be a share below 1, got {held_out:g}")
         train, judged = _split(len(images), held_out, seed)
         kept, spare = _split(len(bank), held_out, seed)
         if anchors is not None:
-            known = as_unit_floats(as_images(_checked(anchors)[0], model))
+            known = as_unit_floats(as_images(_checked(anchors)[0], model, name="anchors' images"))
             judged = judged[~_among(as_unit_floats(images[judged]), known)]
             spare = judged if both else spare
         batch = BATCH_SIZE if batch_size is None else whole("batch_size", batch_size)
@@ -181,6 +180,24 @@ def goal(
     shape = Copying(bank, weight, schedule=Ramp(max(1, steps // 2)))
     places_of = valid_codes("anchors' codes", places_of, dim=shape.source.dim, rows=1)
     return shape + Anchors(images, places_of, anchor_weight, unit=shape.units.std)
+
+
+def _codes_of(source: Any, images: Tensor) -> Any:
+    """The codes that `source` stands for: itself, or a Run's of `images`."""
+    if isinstance(source, Run):
+        shape = getattr(source.model, "image_shape", images.shape[1:])
+        if tuple(shape) != tuple(images.shape[1:]):
+            raise ValueError(
+                f"source, a Run on images {tuple(shape)}, cannot encode data of shape {tuple(images.shape[1:])}: "
+                "give its codes of its own images, source.encode(…)"
+            )
+        return source.encode(images)
+    if isinstance(source, nn.Module) or (hasattr(source, "sample") and not hasattr(source, "shape")):
+        raise TypeError(
+            f"source must be codes (n, d) or a Run, got {type(source).__name__}: a model's codes are run.encode(images); "
+            "for any other target train with objectives.MMD(prior)"
+        )
+    return source
 
 
 def _checked(anchors: Any) -> tuple[Any, Any]:

@@ -308,6 +308,15 @@ def test_copy_latents_refuses(source, options, words):
 def test_copy_latents_refuses_what_is_no_pair_and_its_own_model(first):
     with pytest.raises(TypeError, match="anchors must be a pair"):
         sl.copy_latents(normal(500, 2), model(), ROWS, anchors=ROWS[:3], **QUICK)
+    for wrong in (model(), sl.priors.Gaussian(2)):
+        with pytest.raises(TypeError, match=r"source must be codes .* or a Run, got"):
+            sl.copy_latents(wrong, model(), ROWS, **QUICK)
+    with pytest.raises(TypeError, match="model must be a torch module"):
+        sl.copy_latents(normal(500, 2), "mlp", ROWS, **QUICK)
+    with pytest.raises(TypeError, match="anchors' images must be uint8 or floats"):
+        sl.copy_latents(normal(500, 2), model(), ROWS, anchors=([1, 2, 3], normal(3, 2)), **QUICK)
+    with pytest.raises(ValueError, match=r"a Run on images .*cannot encode data of shape"):
+        sl.copy_latents(first, model(), ROWS, **QUICK)
     with pytest.raises(ValueError, match="another one than the source's"):
         sl.copy_latents(first, first.model, sl.load("digits"), **QUICK)
 
