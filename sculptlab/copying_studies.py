@@ -178,7 +178,7 @@ COPIES: dict[str, Copy] = {
 }
 
 
-def live(data: str, steps: int, dim: int = 2) -> dict[str, Copy]:
+def live(data: str, steps: int, dim: int = 4) -> dict[str, Copy]:
     """What a page trains while it is read: two seeds on up to 6,000 images."""
     return {"another seed": Copy(data, data, dim=dim, steps=steps, rows=6000)}
 
