@@ -36,7 +36,7 @@ FLOORS = {
     "mmd_plots particles power_plots power_studies prior_plots prior_studies score_plots score_studies sculpting_plots "
     "sculpting_studies studies study_plots weights",
     6: "widgets",
-    7: "checks cli doctor execution mmd_checks pages prior_checks sculpting_checks",
+    7: "checks cli copying_checks doctor execution mmd_checks pages prior_checks sculpting_checks",
 }
 FLOOR = {module: floor for floor, modules in FLOORS.items() for module in modules.split()}
 
