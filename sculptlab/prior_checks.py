@@ -12,7 +12,7 @@ from sculptlab.mmd import mmd_test
 from sculptlab.priors import Gaussian, Prior, Ring, Uniform, mixture
 
 ROWS = 4000  # draws that an answer is judged by
-DARKNESS = np.array([[0.0, 1.0, 3.0, 0.0], [0.0, 0.0, 1.0, 0.0], [4.0, 0.0, 0.0, 0.0]])
+DARKNESS = np.array([[0.0, 1.0, 3.0, 0.0], [0.0, 0.0, 0.0, 2.0], [4.0, 0.0, 0.0, 0.0]])  # another one when turned or swapped
 EMPTY = "the function returns nothing yet: fill in the line with the dots"
 
 
@@ -48,7 +48,7 @@ def _first(u: torch.Tensor) -> str | None:
     low, high = u.min().item(), u.max().item()
     if -1 <= low < -0.98 and 0.98 < high <= 1 and abs(u.var().item() - 1 / 3) < 0.03:
         return None
-    if high > 1.5:
+    if 1.7 < high <= 3**0.5 + 1e-6:
         return f"the first latent reaches {high:.2f}: Uniform(1) has unit variance unless low and high are given"
     return f"the first latent should be uniform on [-1, 1]; yours goes from {low:.2f} to {high:.2f}"
 
