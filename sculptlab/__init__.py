@@ -40,6 +40,7 @@ _NAMES = {
     "find_weight": "weights",
     "copy_latents": "copying",
     "load_folder": "image_folders",
+    "Sculptor": "sculptor",
     "SculptedAutoencoder": "estimator",
 }
 __all__ = ["__version__", *_MODULES, *_NAMES]
@@ -105,6 +106,7 @@ if TYPE_CHECKING:
     from sculptlab.predictability_curve import lps_curve
     from sculptlab.profiles import budget
     from sculptlab.runs import Run
+    from sculptlab.sculptor import Sculptor
     from sculptlab.training import fit, steps
     from sculptlab.weights import find_weight
 

@@ -1,5 +1,6 @@
 """Encoders and decoders: mlp, conv (28, 32, 64 px) and residual; deterministic or stochastic."""
 
+import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -111,6 +112,28 @@ def build_autoencoder(
             _check_pixels(kind, shape)
             encoder, decoder = (_conv if kind == "conv" else _residual)(shape, dim, heads, width)
     return Autoencoder(encoder, decoder, image_shape=shape, dim=dim, stochastic=stochastic, output=output)
+
+
+def with_variances(model: Autoencoder) -> Autoencoder:
+    """The stochastic twin of a deterministic model: the same means and the same decoder, and a variance of 1 for every code.
+
+    It has copies of the weights; log-variances start as a last layer of zeros. Raises ValueError for a stochastic model,
+    TypeError for an encoder that does not end with a linear layer.
+    """
+    if model.stochastic:
+        raise ValueError("model must be deterministic: this one has variances")
+    twin = copy.deepcopy(model)
+    head = twin.encoder[-1] if isinstance(twin.encoder, nn.Sequential) else None
+    if not isinstance(head, nn.Linear):
+        raise TypeError(f"model must have an encoder that ends with a linear layer, got {type(model.encoder).__name__}")
+    wider = torch.nn.utils.skip_init(nn.Linear, head.in_features, 2 * head.out_features)
+    with torch.no_grad():
+        for name in ("weight", "bias"):
+            old = getattr(head, name)
+            getattr(wider, name).copy_(torch.cat([old, torch.zeros_like(old)]))
+    twin.encoder[-1] = wider
+    twin.stochastic = True
+    return twin
 
 
 def _check_pixels(kind: str, shape: tuple[int, ...]) -> None:

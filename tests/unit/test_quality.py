@@ -32,8 +32,10 @@ FLOORS = {
     4: "checkpoints compression devices principal runs training",
     5: "ablation_studies compression_plots compression_studies copying copying_plots copying_studies curve_plots curve_studies "
     "estimator estimator_inputs mmd_plots particles power_plots power_studies score_plots score_studies sculpting_plots "
+    "sculptor_code sculptor_data sculptor_engine sculptor_frames sculptor_measures sculptor_priors sculptor_state sculptor_still "
+    "sculptor_worker "
     "sculpting_studies studies study_plots weights",
-    6: "widgets",
+    6: "sculptor widgets",
     7: "checks cli doctor execution mmd_checks pages sculpting_checks",
 }
 FLOOR = {module: floor for floor, modules in FLOORS.items() for module in modules.split()}
