@@ -128,9 +128,8 @@ def with_variances(model: Autoencoder) -> Autoencoder:
         raise TypeError(f"model must have an encoder that ends with a linear layer, got {type(model.encoder).__name__}")
     wider = torch.nn.utils.skip_init(nn.Linear, head.in_features, 2 * head.out_features)
     with torch.no_grad():
-        for name in ("weight", "bias"):
-            old = getattr(head, name)
-            getattr(wider, name).copy_(torch.cat([old, torch.zeros_like(old)]))
+        wider.weight.copy_(torch.cat([head.weight, torch.zeros_like(head.weight)]))
+        wider.bias.copy_(torch.cat([head.bias, torch.zeros_like(head.bias)]))
     twin.encoder[-1] = wider
     twin.stochastic = True
     return twin

@@ -28,7 +28,7 @@ from sculptlab.validation import whole
 
 FRONT = Path(__file__).parent / "front"
 COUNTERS = ("revision", "plays", "steps", "resets", "reseeds", "views", "seen", "codes")  # they only grow
-NOTHING = {**dict.fromkeys(COUNTERS, 0), "changes": {}, "on": False, "slow": False, "pointer": None}
+NOTHING: dict[str, Any] = {**dict.fromkeys(COUNTERS, 0), "changes": {}, "on": False, "slow": False, "pointer": None}
 
 
 class Sculptor(anywidget.AnyWidget):
@@ -126,7 +126,7 @@ class Sculptor(anywidget.AnyWidget):
             return engine.history
 
     def run(self, steps: int) -> pd.DataFrame:
-        """Pause, take `steps` steps in the calling thread, and return the history. Raises what broke training, if something did."""
+        """Pause, take `steps` steps in the calling thread, and return the history. Raises what broke training."""
         self._worker.stop()
         with self._visit() as engine, one_thread():
             found = engine.run(whole("steps", steps))
@@ -171,7 +171,8 @@ class Sculptor(anywidget.AnyWidget):
 
     def close(self) -> None:
         """Stop for good: the thread ends, the models are let go, the picture stays."""
-        self._worker.close()
+        if (worker := getattr(self, "_worker", None)) is not None:  # of one whose making failed there is none
+            worker.close()
         self._engine = None
         super().close()
 

@@ -20,7 +20,7 @@ from sculptlab.sculptor_state import AFRESH, Settings, checked_changes
 from sculptlab.training import DivergenceError, Training
 
 WIDTH = 128  # hidden units: 100 steps a second on one slow core
-LPS_EVERY = 250  # steps
+LPS_EVERY = 100  # steps
 ROWS = 600  # of the history, at most: then every second one goes
 MEASURES = ("reconstruction", "mmd2", "lps")
 
@@ -108,7 +108,7 @@ class Engine:
         return next(iter(self._trainings.values())).step
 
     def change(self, **changes: Any) -> None:
-        """Other settings, from the next step on; a new run where data, objective, compare or seed change. ValueError on bad ones."""
+        """Other settings, from the next step on; a new run where data, objective, compare or seed change. Raises ValueError."""
         before, settings = self.settings, self.settings.changed(**checked_changes(changes))
         if settings == before:
             return

@@ -17,6 +17,7 @@ from sculptlab.sculptor_priors import LEVELS, PAINTED, PAPER, PRESETS, REACH, YO
 from sculptlab.sculptor_state import BATCHES, DIALS, KERNELS, OBJECTIVES, SCHEME, Settings
 
 Message = tuple[dict[str, Any], list[bytes]]
+SHRINK = 0.62  # it narrows when that, with the room, is a smaller share of it
 ROOM = 1.15  # the plane shown is so much wider than where 98 of 100 codes lie
 
 
@@ -114,7 +115,7 @@ def _pointed(engine: Engine, seen: Mapping[str, LanePicture], pointer: Mapping[s
 def _span(clouds: list[np.ndarray], before: float) -> float:
     """Half the width of the plane shown: REACH times a power of the root of 2, changed only when it must be."""
     reach = max(map(_reach, clouds))
-    if reach * ROOM <= before and (before <= REACH or reach * ROOM > before / 2):
+    if reach * ROOM <= before and (before <= REACH or reach * ROOM > SHRINK * before):
         return before
     return REACH * 2 ** (max(0, math.ceil(2 * math.log2(max(reach * ROOM, 1e-9) / REACH))) / 2)
 

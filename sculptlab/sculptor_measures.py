@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -43,7 +44,8 @@ class Target:
     def of(cls, prior: Prior, rows: int) -> Target:
         """Raises what the prior raises."""
         many = valid_codes("prior's draws", prior.sample(DRAWS, torch.Generator().manual_seed(0)).cpu(), dim=2)
-        counts, *_ = np.histogram2d(*many.T.numpy(), bins=PAPER, range=[[-REACH, REACH]] * 2)
+        plane = [(-REACH, REACH), (-REACH, REACH)]
+        counts, *_ = np.histogram2d(many[:, 0].numpy(), many[:, 1].numpy(), bins=PAPER, range=plane)
         grey = np.sqrt(counts.T[::-1] / max(counts.max(), 1))
         box = float(many.abs().quantile(0.99))
         draws, others = many[:rows].contiguous(), many[rows : 2 * rows].contiguous()
@@ -73,7 +75,7 @@ class LanePicture:
     lps: float
 
 
-def shown_codes(model: Autoencoder, images: Tensor) -> Tensor:
+def shown_codes(model: Any, images: Tensor) -> Tensor:
     """The codes that the decoder sees; of a stochastic encoder one draw each, with the same noise at every look."""
     if not model.stochastic:
         return model.encode(images)
@@ -81,7 +83,7 @@ def shown_codes(model: Autoencoder, images: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def look(model: Autoencoder, pictures: Pictures, target: Target, *, lps: bool) -> LanePicture:
+def look(model: Any, pictures: Pictures, target: Target, *, lps: bool) -> LanePicture:
     """What a model shows now."""
     codes = shown_codes(model, pictures.held_out)
     error = (model.decode(codes) - pictures.held_out).square().mean().item()

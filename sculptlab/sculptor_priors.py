@@ -57,7 +57,7 @@ def _gaussian(at: dict[str, float]) -> Prior:
 
 def _clusters(at: dict[str, float]) -> Prior:
     angles = [2 * math.pi * k / at["count"] for k in range(int(at["count"]))]
-    means = [[at["radius"] * math.cos(a), at["radius"] * math.sin(a)] for a in angles]
+    means = tuple((at["radius"] * math.cos(a), at["radius"] * math.sin(a)) for a in angles)
     return _moved(priors.GaussianMixture(means, at["spread"] ** 2), at)
 
 
@@ -105,7 +105,7 @@ PRESETS = {
     ),
     "triangle": Preset(
         (Slider("concentration", 0.3, 4, 0.1, 1, "below 1: in the corners, above: in the middle"), SIZE, TURN),
-        lambda at: _moved(priors.Dirichlet(2, at["concentration"]), at),
+        lambda at: _moved(priors.Simplex(2, at["concentration"]), at),
     ),
 }
 PAINTED, YOURS = "painted", "yours"
@@ -114,7 +114,8 @@ NAMES = (*PRESETS, PAINTED, YOURS)
 
 def sliders(prior: str) -> tuple[Slider, ...]:
     """The sliders of a prior by its name; a painting, and a prior from Python, have none."""
-    return PRESETS[choice("prior", prior, NAMES)].sliders if prior in PRESETS else ()
+    choice("prior", prior, NAMES)
+    return PRESETS[prior].sliders if prior in PRESETS else ()
 
 
 def preset(name: str, values: Sequence[float]) -> Prior:

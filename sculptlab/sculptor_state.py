@@ -24,7 +24,7 @@ DIALS = {
         Slider("weight", 0.0, 1e5, 0.1, 100.0, "nats per image for an MMD² of 1: the prior's say against the reconstruction's"),
         Slider("beta", 0.0, 1e3, 0.1, 0.1, "the weight of the KL term; 1: a VAE"),
         Slider("bandwidth", 0.05, 20.0, 0.05, 1.0, "the kernel's width, as a multiple of the one that the prior sets"),
-        Slider("rate", 1e-5, 1.0, 1e-5, 2e-3, "Adam's learning rate"),
+        Slider("rate", 1e-5, 1.0, 1e-5, 5e-3, "Adam's learning rate"),
     )
 }
 AFRESH = ("data", "objective", "compare", "seed")  # a change of one of these begins again at step 0
@@ -43,7 +43,7 @@ class Settings:
     """
 
     data: str = "digits"
-    prior: str = "ring"
+    prior: str = "square"
     values: tuple[float, ...] | None = None
     painted: str = ""
     objective: str = "mmd"

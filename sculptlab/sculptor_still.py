@@ -18,13 +18,14 @@ def still(engine: Engine) -> Picture:
     for row, lane in zip(axes, lanes, strict=True):
         codes, labels = engine.codes(lane).numpy(), engine.pictures.labels
         density(codes, row[0], engine.target.prior, None if labels is None else labels.numpy())
-        style(row[0], title=f"{lane.upper()}, step {engine.step:,}: held-out codes, target outlined", x="latent 1", y="latent 2")
+        row[0].set_aspect("equal")
+        style(row[0], title=f"{lane.upper()}, step {engine.step:,}: codes, target outlined", x="latent 1", y="latent 2")
         box = engine.target.box
         decoded = sheet(engine.model(lane), box)
-        row[1].imshow(decoded.squeeze(), extent=(-box, box, -box, box), cmap="gray", vmin=0, vmax=255)
+        row[1].imshow(decoded.squeeze(), extent=(-box, box, -box, box), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
         style(row[1], title="decoded over the plane", x="latent 1", y="latent 2")
         if len(history):
             row[2].plot(history["step"], history[f"{lane} mmd2"], color=LINES[lane], linewidth=1.6)
         row[2].axhspan(-engine.target.band, engine.target.band, color=PRIOR, alpha=0.4, linewidth=0)
-        style(row[2], title="MMD² from the target (grey: chance)", x="step", y="MMD²")
+        style(row[2], title="MMD² (grey: chance)", x="step", y="MMD²")
     return picture

@@ -14,7 +14,8 @@ from sculptlab import threads
 from sculptlab.sculptor_engine import Engine
 from sculptlab.sculptor_frames import wished
 
-FRAME = 1 / 16  # seconds between two frames, at least
+FRAME = 1 / 16  # seconds between two frames, at least; twice what a frame costs, on a machine that is busy otherwise …
+SLOWEST = 0.25  # … but not more than this
 SLOW = 0.4  # seconds a step takes in slow motion
 SETTLED = 0.25  # seconds after the last change at which the slow numbers are measured again
 LINGER = 1.0  # seconds a thread waits for work before it ends
@@ -112,6 +113,8 @@ class Worker:
     def close(self) -> None:
         """Stop for good, and let the engine go."""
         with self._wake:
+            if self._closed:
+                return
             self._closed = True
         self.stop()
         del self._engine
@@ -128,7 +131,7 @@ class Worker:
                     self._thread, self.playing = None, False
 
     def _loop(self, run_id: int) -> None:
-        self._due = self._changed = self._shown = 0.0
+        self._due = self._changed = self._shown = self._cost = 0.0
         dirty = unsettled = False
         while True:
             with self._wake:
@@ -152,6 +155,7 @@ class Worker:
                     self._shown, dirty = now, False
                     unsettled = unsettled and not settled
                     self._show(self._engine, settled)
+                    self._cost = time.monotonic() - now
 
     def _pause_for(self, run_id: int, dirty: bool, unsettled: bool) -> bool:
         """Wait, under the lock, until there is something to do; False if the thread is no longer needed."""
@@ -171,9 +175,9 @@ class Worker:
     def _may_show(self, now: float, asked: bool) -> bool:
         """Whether a frame is due: at once for what a hand did, else on a clock, and not faster than the page takes them."""
         waiting = self._sent - self._seen
-        if waiting >= AHEAD:
+        if waiting >= (2 * AHEAD if asked else AHEAD):
             return now - self._shown >= UNSEEN
-        return asked or now - self._shown >= FRAME
+        return asked or now - self._shown >= max(FRAME, min(2 * self._cost, SLOWEST))
 
     def _abandoned(self, now: float) -> bool:
         if now - self._sign < ALONE:

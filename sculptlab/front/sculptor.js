@@ -460,7 +460,7 @@ class View {
     at.imageSmoothingEnabled = !mine;
     at.drawImage(image(bytes, size, size, 1, this.shade(0.85)), 0, 0, width, width);
     this.axes(at, width, this.spec.reach);
-    if (document.activeElement === this.paper) {
+    if (this.paper.matches(":focus-visible")) {
       at.strokeStyle = this.colours.mmd;
       at.strokeRect((this.brush.cursor[0] - 1.5) * width / size, (this.brush.cursor[1] - 1.5) * width / size, 3 * width / size, 3 * width / size);
     }
@@ -479,7 +479,7 @@ class View {
       at.stroke();
       if (tick % (2 * stride) === 0 && x > 12 && x < width - 12) {
         at.fillText(tick, x, width - 7);
-        if (tick) at.fillText(-tick, 13, x + 3);
+        if (tick && x < width - 24) at.fillText(-tick, 13, x + 3);
       }
     }
   }
@@ -551,6 +551,14 @@ class View {
     const [height, across, channels] = this.frame.sheet;
     at.imageSmoothingEnabled = false;
     at.drawImage(image(lane.sheet, height, across, channels), 0, 0, width, width);
+    at.strokeStyle = this.colours.panel;
+    at.lineWidth = 2;
+    at.beginPath();
+    for (let k = 1; k < this.spec.side; k++) {
+      const edge = k * width / this.spec.side;
+      at.moveTo(edge, 0); at.lineTo(edge, width); at.moveTo(0, edge); at.lineTo(width, edge);
+    }
+    at.stroke();
     const { pointer, box } = this.frame;
     if (!pointer || pointer.lane !== lane.name) return;
     const [x, y] = [(pointer.at[0] / box + 1) * width / 2, (1 - pointer.at[1] / box) * width / 2];
