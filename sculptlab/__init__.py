@@ -41,6 +41,7 @@ _NAMES = {
     "copy_latents": "copying",
     "load_folder": "image_folders",
     "Sculptor": "sculptor",
+    "Explorer": "explorer",
     "SculptedAutoencoder": "estimator",
 }
 __all__ = ["__version__", *_MODULES, *_NAMES]
@@ -99,6 +100,7 @@ if TYPE_CHECKING:
     from sculptlab.datasets import load
     from sculptlab.diagnostics import diagnose
     from sculptlab.estimator import SculptedAutoencoder
+    from sculptlab.explorer import Explorer
     from sculptlab.image_folders import load_folder
     from sculptlab.independence_table import independence
     from sculptlab.mmd import mmd2, mmd_test, witness

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import anywidget
 import pandas as pd
 import traitlets
 
+from sculptlab.fronts import script, style
 from sculptlab.runs import Run
 from sculptlab.sculptor_code import code
 from sculptlab.sculptor_engine import Engine
@@ -26,7 +26,6 @@ from sculptlab.sculptor_worker import Worker
 from sculptlab.threads import one_thread
 from sculptlab.validation import whole
 
-FRONT = Path(__file__).parent / "front"
 COUNTERS = ("revision", "plays", "steps", "resets", "reseeds", "views", "seen", "codes")  # they only grow
 NOTHING: dict[str, Any] = {**dict.fromkeys(COUNTERS, 0), "changes": {}, "on": False, "slow": False, "pointer": None}
 
@@ -48,8 +47,8 @@ class Sculptor(anywidget.AnyWidget):
     on the widget.
     """
 
-    _esm = FRONT / "sculptor.js"
-    _css = FRONT / "sculptor.css"
+    _esm = script("sculptor")
+    _css = style()
     asked = traitlets.Dict(default_value=NOTHING).tag(sync=True, echo_update=False)
     controls = traitlets.Dict().tag(sync=True)
     picture = traitlets.Unicode().tag(sync=True)
@@ -170,7 +169,7 @@ class Sculptor(anywidget.AnyWidget):
             return replace(run, model=copy.deepcopy(run.model))
 
     def close(self) -> None:
-        """Stop for good: the thread ends, the models are let go, the picture stays."""
+        """Stop for good: the thread ends, the models are let go."""
         if (worker := getattr(self, "_worker", None)) is not None:  # of one whose making failed there is none
             worker.close()
         self._engine = None

@@ -1,7 +1,5 @@
 // The Sculptor's page: it draws what the kernel sends and tells the kernel what a hand does. All that is known is in the kernel.
 
-const CLASSES = ["#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#BFA900", "#000000", "#882255", "#999999"];
-const ON_DARK = { "#0072B2": "#4CA8E0", "#000000": "#FFFFFF", "#882255": "#D4699C" };
 const SILENCE = 6; // seconds without an answer, after which the kernel is doubted
 const MEASURES = [
   ["reconstruction", "Reconstruction error", "mean squared error per pixel, held out"],
@@ -10,23 +8,6 @@ const MEASURES = [
 ];
 const KEYS = "Space: play or pause · S: one step · M: slow motion · R: reset · N: new seed";
 let made = 0;
-
-const html = (tag, props = {}, ...children) => {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(props)) {
-    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
-    else if (name in node && name !== "list") node[name] = value;
-    else node.setAttribute(name, value);
-  }
-  node.append(...children);
-  return node;
-};
-
-const short = (x) => {
-  if (x === null || x === undefined) return "–";
-  const size = Math.abs(x);
-  return size !== 0 && (size < 0.001 || size >= 1e5) ? x.toExponential(1) : String(+x.toPrecision(3));
-};
 
 // What the kernel is asked for: counters and whole values, as the browser may leave out any message but the last.
 class Asker {
@@ -62,40 +43,6 @@ class Asker {
   }
   arrived(revision) { this.pending = this.pending.filter((one) => one.revision > revision); }
 }
-
-// A canvas drawn at the screen's own resolution.
-class Sheet {
-  constructor(canvas) {
-    this.canvas = canvas;
-    this.at = canvas.getContext("2d");
-  }
-  begin() {
-    const ratio = window.devicePixelRatio || 1;
-    const [width, height] = [this.canvas.clientWidth, this.canvas.clientHeight];
-    if (!width || !height) return false;
-    const [w, h] = [Math.round(width * ratio), Math.round(height * ratio)];
-    if (this.canvas.width !== w || this.canvas.height !== h) Object.assign(this.canvas, { width: w, height: h });
-    this.at.setTransform(ratio, 0, 0, ratio, 0, 0);
-    this.at.clearRect(0, 0, width, height);
-    [this.width, this.height] = [width, height];
-    return true;
-  }
-}
-
-// Bytes of grey or colour as a small canvas, to be stretched with drawImage.
-const image = (bytes, height, width, channels, paint) => {
-  const made = new OffscreenCanvas(width, height);
-  const data = new ImageData(width, height);
-  for (let i = 0; i < width * height; i++) {
-    if (paint) paint(bytes[i], data.data, 4 * i);
-    else {
-      for (let c = 0; c < 3; c++) data.data[4 * i + c] = bytes[channels === 1 ? i : 3 * i + c];
-      data.data[4 * i + 3] = 255;
-    }
-  }
-  made.getContext("2d").putImageData(data, 0, 0);
-  return made;
-};
 
 class View {
   constructor(model, el) {
@@ -377,7 +324,13 @@ class View {
     this.still.hidden = true;
     this.body.hidden = false;
     this.show();
-    if (!this.drawing) this.drawing = requestAnimationFrame(() => { this.drawing = 0; this.draw(); });
+    if (!this.drawing) {
+      this.drawing = requestAnimationFrame(() => {
+        this.drawing = 0;
+        this.draw();
+        this.root.dataset.drawn = +(this.root.dataset.drawn || 0) + 1;
+      });
+    }
   }
   doubtKernel() {
     const waited = this.asked_at ? (performance.now() - this.asked_at) / 1000 : 0;
@@ -427,28 +380,11 @@ class View {
 
   // ---- drawing
   draw() {
-    this.paint_theme();
+    this.colours = coloursOf(this.root);
     if (!this.frame || this.body.hidden) return;
     this.drawPaper();
     this.frame.lanes.forEach((lane) => this.drawLane(lane, this.lanes[lane.name]));
     this.lines.forEach((line, i) => this.drawLine(line, i));
-  }
-  paint_theme() {
-    let node = this.root.parentElement;
-    let colour = null;
-    for (; node; node = node.parentElement) {
-      const found = getComputedStyle(node).backgroundColor.match(/[\d.]+/g);
-      if (found && (found.length < 4 || +found[3] > 0.5)) { colour = found.slice(0, 3).map(Number); break; }
-    }
-    const dark = colour ? 0.3 * colour[0] + 0.59 * colour[1] + 0.11 * colour[2] < 128 : matchMedia("(prefers-color-scheme: dark)").matches;
-    this.dark = dark;
-    this.root.dataset.theme = dark ? "dark" : "light";
-    const style = getComputedStyle(this.root);
-    this.colours = Object.fromEntries(["ink", "quiet", "line", "mmd", "kl", "paper", "panel"].map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
-  }
-  shade(strength) {
-    const ink = this.dark ? 235 : 40;
-    return (value, data, i) => { data[i] = data[i + 1] = data[i + 2] = ink; data[i + 3] = value * strength; };
   }
   drawPaper(own = false) {
     this.paperSheet ||= new Sheet(this.paper);
@@ -458,7 +394,7 @@ class View {
     const mine = own || this.brush.down || (this.frame && this.frame.settings.prior === "painted");
     const bytes = mine ? Uint8Array.from(this.painting, (v) => 255 * v) : this.frame.density;
     at.imageSmoothingEnabled = !mine;
-    at.drawImage(image(bytes, size, size, 1, this.shade(0.85)), 0, 0, width, width);
+    at.drawImage(image(bytes, size, size, 1, shade(0.85, this.colours.dark)), 0, 0, width, width);
     this.axes(at, width, this.spec.reach);
     if (this.paper.matches(":focus-visible")) {
       at.strokeStyle = this.colours.mmd;
@@ -498,11 +434,11 @@ class View {
     const place = (v) => (v / frame.span + 1) * width / 2;
     const side = place(spec.reach) - place(-spec.reach);
     at.imageSmoothingEnabled = true;
-    at.drawImage(image(frame.density, spec.paper, spec.paper, 1, this.shade(0.38)), place(-spec.reach), place(-spec.reach), side, side);
+    at.drawImage(image(frame.density, spec.paper, spec.paper, 1, shade(0.38, this.colours.dark)), place(-spec.reach), place(-spec.reach), side, side);
     this.axes(at, width, frame.span);
     const names = frame.labels ? [...new Set(frame.labels)].sort((a, b) => a - b) : [0];
     for (const name of names) {
-      at.fillStyle = this.colour(frame.labels ? name : 0);
+      at.fillStyle = classColour(frame.labels ? name : 0, this.colours.dark);
       at.beginPath();
       for (let i = 0; i < frame.count; i++) {
         if (frame.labels && frame.labels[i] !== name) continue;
@@ -517,10 +453,6 @@ class View {
     if (frame.labels && names.length <= 12) for (const name of names) this.drawName(at, lane, name, place);
     if (frame.pointer && frame.pointer.lane === lane.name) this.drawPointer(at, lane, place);
   }
-  colour(name) {
-    const base = CLASSES[name % CLASSES.length];
-    return (this.dark && ON_DARK[base]) || base;
-  }
   drawName(at, lane, name, place) { // the number too: ten colours are more than a colour-blind reader can tell apart
     const rows = [...this.frame.labels.keys()].filter((i) => this.frame.labels[i] === name);
     const median = (axis) => rows.map((i) => lane.codes[2 * i + axis]).sort((a, b) => a - b)[rows.length >> 1];
@@ -530,7 +462,7 @@ class View {
     at.lineWidth = 3.5;
     at.strokeStyle = this.colours.panel;
     at.strokeText(text, place(median(0)), place(-median(1)) + 4);
-    at.fillStyle = this.colour(name);
+    at.fillStyle = classColour(name, this.colours.dark);
     at.fillText(text, place(median(0)), place(-median(1)) + 4);
   }
   drawPointer(at, lane, place) {

@@ -20,7 +20,7 @@ LONGEST_CELL = 15
 
 # Imports only go down, lazy ones too; on one floor those at the top of the modules make no circle.
 FLOORS = {
-    0: "claims folders lookout palette profiles sources threads validation",
+    0: "claims folders fronts lookout palette profiles sources threads validation",
     1: "backdrop checksums datasets downloads entropy_coding feedback figures fusion image_folders kernel kernels lettering "
     "mirrors mixing plots prior prior_banks prior_clusters prior_combinations prior_dependence prior_drawings prior_draws "
     "prior_families prior_maps prior_parameters prior_shapes prior_simplices prior_sources priors quantisers readers "
@@ -31,11 +31,11 @@ FLOORS = {
     3: "copying_objectives isometry objective objectives predictability_game prior_objectives variational_objectives",
     4: "checkpoints compression devices principal runs training",
     5: "ablation_studies compression_plots compression_studies copying copying_plots copying_studies curve_plots curve_studies "
-    "estimator estimator_inputs mmd_plots particles power_plots power_studies score_plots score_studies sculpting_plots "
+    "estimator estimator_inputs explorer_state mmd_plots particles power_plots power_studies score_plots score_studies sculpting_plots "
     "sculptor_code sculptor_data sculptor_engine sculptor_frames sculptor_measures sculptor_priors sculptor_state sculptor_still "
     "sculptor_worker "
     "sculpting_studies studies study_plots weights",
-    6: "sculptor widgets",
+    6: "explorer sculptor widgets",
     7: "checks cli doctor execution mmd_checks pages sculpting_checks",
 }
 FLOOR = {module: floor for floor, modules in FLOORS.items() for module in modules.split()}
