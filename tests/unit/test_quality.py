@@ -31,10 +31,9 @@ FLOORS = {
     3: "copying_objectives isometry objective objectives predictability_game prior_objectives variational_objectives",
     4: "checkpoints compression devices principal runs training",
     5: "ablation_studies compression_plots compression_studies copying copying_plots copying_studies curve_plots curve_studies "
-    "estimator estimator_inputs explorer_state mmd_plots particles power_plots power_studies score_plots score_studies sculpting_plots "
-    "sculptor_code sculptor_data sculptor_engine sculptor_frames sculptor_measures sculptor_priors sculptor_state sculptor_still "
-    "sculptor_worker "
-    "sculpting_studies studies study_plots weights",
+    "estimator estimator_inputs explorer_state mmd_plots particles power_plots power_studies score_plots score_studies "
+    "sculpting_plots sculpting_studies sculptor_code sculptor_data sculptor_engine sculptor_frames sculptor_measures "
+    "sculptor_priors sculptor_state sculptor_still sculptor_worker studies study_plots weights",
     6: "explorer sculptor widgets",
     7: "checks cli doctor execution mmd_checks pages sculpting_checks",
 }
