@@ -126,7 +126,7 @@ def with_variances(model: Autoencoder) -> Autoencoder:
     head = twin.encoder[-1] if isinstance(twin.encoder, nn.Sequential) else None
     if not isinstance(head, nn.Linear):
         raise TypeError(f"model must have an encoder that ends with a linear layer, got {type(model.encoder).__name__}")
-    wider = torch.nn.utils.skip_init(nn.Linear, head.in_features, 2 * head.out_features)
+    wider = nn.Linear(head.in_features, 2 * head.out_features, device="meta").to_empty(device=head.weight.device)  # draws nothing
     with torch.no_grad():
         wider.weight.copy_(torch.cat([head.weight, torch.zeros_like(head.weight)]))
         wider.bias.copy_(torch.cat([head.bias, torch.zeros_like(head.bias)]))

@@ -12,6 +12,13 @@ while (names := [t.name for t in threading.enumerate() if t.name == "sculptor"])
     time.sleep(0.1)
 print("threads left:", len(names), "settings:", a.settings, a.history.shape[1])"""
 
+EXPLORER = """import sculptlab as sl
+data = sl.load("digits")
+model = sl.build_autoencoder("mlp", image_shape=data.image_shape, dim=5, width=64)
+run = sl.fit(model, data, sl.objectives.MMD(sl.priors.Uniform(5)), steps=150, batch_size=64, progress=False)
+e = sl.Explorer(run, data)
+e"""
+
 
 class Shown:
     """One Sculptor on the screen."""
@@ -61,7 +68,7 @@ class Shown:
 def test_the_sculptor_by_hand(page, notebook, keep):
     said = []
     page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
-    run = notebook([FIRST, SECOND, LEFT])
+    run = notebook([FIRST, SECOND, LEFT, EXPLORER])
     run(0)
     one = Shown(page, 0)
     one.wait("d.step === '0' && d.frames > 0")
@@ -122,6 +129,7 @@ def test_the_sculptor_by_hand(page, notebook, keep):
     two.wait("+d.step > 15")
     assert one.data("step") == "1"
     assert two.root.locator("canvas.plane").count() == 2
+    page.set_viewport_size({"width": 1280, "height": 1500})
     keep("both", two.root)
     two.press("Pause")
     two.wait("d.playing === 'false'")
@@ -131,7 +139,7 @@ def test_the_sculptor_by_hand(page, notebook, keep):
     page.evaluate("() => window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})")
     two.wait("d.theme === 'dark'")
     keep("dark", one.root)
-    page.set_viewport_size({"width": 620, "height": 1000})
+    page.set_viewport_size({"width": 620, "height": 2600})
     keep("narrow", one.root)
     assert one.root.evaluate("e => e.scrollWidth <= e.clientWidth + 1")
     page.set_viewport_size({"width": 1280, "height": 1000})
@@ -145,5 +153,29 @@ def test_the_sculptor_by_hand(page, notebook, keep):
     again.wait("+d.step > 5")
     again.press("Pause")
     again.wait("d.playing === 'false'")
+    explore(page, run, keep)
     assert not page.errors
     assert not [text for text in said if "sculptor" in text.lower() or "widget" in text.lower()], said
+
+
+def explore(page, run, keep):
+    """The Explorer: a slider, a pair, a click."""
+    run(3)
+    root = page.locator(".explorer")
+    expect(root).to_have_attribute("data-revision", "0")
+    strip, both, plot = (root.locator(f"canvas{which}") for which in (".strip >> nth=0", " >> nth=-1", ".plane"))
+    before = [canvas.evaluate("c => c.toDataURL()") for canvas in (strip, both, plot)]
+    assert root.locator("input[type=range]").count() == 5
+    root.get_by_label("z1", exact=True).press("ArrowRight")
+    root.get_by_label("z1", exact=True).press("End")
+    page.wait_for_function("() => +document.querySelector('.explorer').dataset.revision >= 1")
+    page.wait_for_function("url => document.querySelector('.explorer canvas.strip').toDataURL() !== url", arg=before[0])
+    matrix = root.locator("canvas.matrix")
+    box = matrix.bounding_box()
+    matrix.click(position={"x": 0.5 * box["width"], "y": 0.9 * box["height"]})  # column 2, row 4 of 5
+    expect(root.get_by_text("z2 across, z4 up")).to_be_visible()
+    root.get_by_role("button", name="Code B").click()
+    root.locator("canvas.plane").click(position={"x": 60, "y": 60})
+    page.wait_for_function("url => document.querySelectorAll('.explorer canvas')[7].toDataURL() !== url", arg=before[1])
+    expect(root.locator(".notice")).to_be_empty()
+    keep("explorer", root)
