@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.ndimage import gaussian_filter
 from sklearn.tree import DecisionTreeRegressor
 from torch import Tensor
 
@@ -24,6 +25,7 @@ from sculptlab.validation import codes as valid_codes
 SIDE = 10  # decoded images to a side of the plane
 NEIGHBOURS = 6
 DRAWS = 10_000  # that stand for a prior in its picture
+BLUR = 0.7  # pixels of the density's picture: less than its noise
 PERMUTATIONS = 100  # of the null band
 CHANCE = 0.95  # of the null lies under the band's upper edge
 TREE = DecisionTreeRegressor(min_samples_leaf=20, random_state=0)  # finds bends, and is fitted in a millisecond
@@ -46,7 +48,8 @@ class Target:
         many = valid_codes("prior's draws", prior.sample(DRAWS, torch.Generator().manual_seed(0)).cpu(), dim=2)
         plane = [(-REACH, REACH), (-REACH, REACH)]
         counts, *_ = np.histogram2d(many[:, 0].numpy(), many[:, 1].numpy(), bins=PAPER, range=plane)
-        grey = np.sqrt(counts.T[::-1] / max(counts.max(), 1))
+        smooth = gaussian_filter(counts, BLUR)
+        grey = np.sqrt(smooth.T[::-1] / smooth.max()) if smooth.any() else smooth
         box = float(many.abs().quantile(0.99))
         draws, others = many[:rows].contiguous(), many[rows : 2 * rows].contiguous()
         return cls(prior, draws, others, IMQ().fit(prior), max(box, 0.1), (255 * grey).astype(np.uint8))

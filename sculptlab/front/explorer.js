@@ -41,7 +41,7 @@ class Explorer {
     this.notice = html("div", { className: "notice", role: "status" });
     this.rows = Array.from({ length: this.spec.dim }, (_, i) => this.row(i));
     this.matrix = html("canvas", { className: "square matrix", role: "img", tabIndex: 0 });
-    this.matrix.setAttribute("aria-label", "Every pair of latents, darker where more correlated; click one, or arrow keys, to plot it");
+    this.matrix.setAttribute("aria-label", "Every pair of latents, in stronger colour where more correlated; click one, or arrow keys, to plot it");
     this.plot = html("canvas", { className: "square plane", role: "img" });
     this.plot.setAttribute("aria-label", "Codes in the plane of two latents; click to take the nearest image's code");
     this.pairName = html("h4");
@@ -54,7 +54,7 @@ class Explorer {
       html("div", { className: "stage" }, html("div", { className: "latents" }, html("h4", {}, "Latents ",
         html("small", {}, "slider, LPS, traversal")), ...this.rows.map((row) => row.node)),
       html("div", {}, this.pairName, this.plot),
-      html("div", {}, html("h4", {}, "Pairs ", html("small", {}, "darker: more correlated; click one")), this.matrix,
+      html("div", {}, html("h4", {}, "Pairs ", html("small", {}, "stronger colour: more correlated; click one")), this.matrix,
         html("div", { className: "under" }, this.apart, this.both))));
     this.listen();
   }
