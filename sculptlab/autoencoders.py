@@ -123,14 +123,14 @@ def with_variances(model: Autoencoder) -> Autoencoder:
     if model.stochastic:
         raise ValueError("model must be deterministic: this one has variances")
     twin = copy.deepcopy(model)
-    head = twin.encoder[-1] if isinstance(twin.encoder, nn.Sequential) else None
-    if not isinstance(head, nn.Linear):
+    layers = twin.encoder
+    if not isinstance(layers, nn.Sequential) or not isinstance(head := layers[-1], nn.Linear):
         raise TypeError(f"model must have an encoder that ends with a linear layer, got {type(model.encoder).__name__}")
     wider = nn.Linear(head.in_features, 2 * head.out_features, device="meta").to_empty(device=head.weight.device)  # draws nothing
     with torch.no_grad():
         wider.weight.copy_(torch.cat([head.weight, torch.zeros_like(head.weight)]))
         wider.bias.copy_(torch.cat([head.bias, torch.zeros_like(head.bias)]))
-    twin.encoder[-1] = wider
+    layers[-1] = wider
     twin.stochastic = True
     return twin
 

@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 
 from sculptlab.checkpoints import by_name, fingerprint, read_checkpoint, writable_path, write_checkpoint
 from sculptlab.devices import Stage, in_full, pick_device, pick_precision
-from sculptlab.objective import Batch, as_objective
+from sculptlab.objective import Batch, Objective, Sum, as_objective
 from sculptlab.runs import Run, as_images, as_model, as_unit_floats, latents
 from sculptlab.validation import choice, number, whole
 
@@ -154,7 +154,8 @@ class Training:
         """
         goal = self.objective if objective is None else as_objective(objective)
         goal.check(self.model)
-        if self.adversaries or goal.adversaries(0 if objective is None else latents(self.model, self.images)):
+        parts = goal.parts if isinstance(goal, Sum) else (goal,)
+        if self.adversaries or any(type(part).adversaries is not Objective.adversaries for part in parts):
             raise ValueError(f"objective must be without adversaries to be changed during training, got {goal!r}")
         rows = self.batch_size if batch_size is None else whole("batch_size", batch_size, least=goal.least_batch)
         if rows > len(self.images):
