@@ -186,7 +186,7 @@ def test_a_cloud_of_the_prior_itself_lies_in_the_null_band():
 
 def test_a_divergence_is_said_and_mended_by_a_reset():
     engine = Engine(images(), Settings(rate=1.0, weight=1e5, batch=16))
-    for _ in range(3000):
+    for _ in range(300):
         if not engine.advance():
             break
     if not engine.broken:  # Adam's steps are bounded: make it certain
