@@ -154,12 +154,12 @@ def test_the_sculptor_by_hand(page, notebook, keep):
     again.press("Pause")
     again.wait("d.playing === 'false'")
     explore(page, run, keep)
+    assert not page.errors
+    assert not [text for text in said if "sculptor" in text.lower() or "widget" in text.lower()], said
 
     page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
     again.press("Step")
     expect(again.root.locator(".notice")).to_contain_text("No answer from the kernel")
-    assert not page.errors
-    assert not [text for text in said if "sculptor" in text.lower() or "widget" in text.lower()], said
 
 
 def explore(page, run, keep):
