@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _MODULES = (
-    "ablation_studies", "autoencoders", "checks", "claims", "compression", "compression_plots", "compression_studies",
-    "copy_measures", "copying", "copying_plots", "copying_studies", "curve_plots", "curve_studies", "datasets",
-    "dependence", "diagnostics", "divergences", "factors", "figures", "isometry", "kernels", "mixing", "mmd", "mmd_plots",
-    "objectives", "particles", "plots", "power_plots", "power_studies", "predictability", "principal", "priors", "profiles",
-    "reference_codes", "results", "score_plots", "score_studies", "sculpting_plots", "sculpting_studies", "sprites",
-    "studies", "study_plots", "training", "weights", "widgets",
+    "ablation_studies", "alignment", "alignment_cases", "alignment_plots", "alignment_recipe", "alignment_studies",
+    "autoencoders", "checks", "claims", "compression", "compression_plots", "compression_studies", "copy_measures",
+    "copying", "copying_plots", "copying_studies", "curve_plots", "curve_studies", "datasets", "dependence", "diagnostics",
+    "divergences", "factors", "figures", "isometry", "kernels", "mixing", "mmd", "mmd_plots", "objectives", "particles",
+    "plots", "power_plots", "power_studies", "predictability", "principal", "prior_gallery", "prior_plots", "prior_studies",
+    "priors", "profiles", "reference_codes", "results", "score_plots", "score_studies", "sculpting_plots",
+    "sculpting_studies", "sprites", "studies", "study_plots", "training", "weights", "widgets",
 )  # fmt: skip
 _NAMES = {
     "load": "datasets",
@@ -49,6 +50,11 @@ __all__ = ["__version__", *_MODULES, *_NAMES]
 if TYPE_CHECKING:
     from sculptlab import (
         ablation_studies,
+        alignment,
+        alignment_cases,
+        alignment_plots,
+        alignment_recipe,
+        alignment_studies,
         autoencoders,
         checks,
         claims,
@@ -79,6 +85,9 @@ if TYPE_CHECKING:
         power_studies,
         predictability,
         principal,
+        prior_gallery,
+        prior_plots,
+        prior_studies,
         priors,
         profiles,
         reference_codes,

@@ -7,10 +7,12 @@ import numpy as np
 import torch
 
 from sculptlab.autoencoders import Posterior
+from sculptlab.copying_checks import check_moved, check_relative, check_same_marginals  # noqa: F401
 from sculptlab.divergences import kl_to_standard_normal
 from sculptlab.feedback import Feedback, judge
 from sculptlab.mmd_checks import check_bandwidth, check_blind_kernel, check_culprits, check_mmd2, ripples, suspects  # noqa: F401
 from sculptlab.predictability import lps
+from sculptlab.prior_checks import check_drawing, check_quantisation, check_three_latents  # noqa: F401
 from sculptlab.sculpting_checks import check_game, check_mmd_objective  # noqa: F401
 
 

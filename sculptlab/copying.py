@@ -15,7 +15,7 @@ from sculptlab.copy_measures import compare, neighbour_overlap, places, relative
 from sculptlab.latent_units import Units
 from sculptlab.objectives import Anchors, Copying, Objective, Ramp
 from sculptlab.palette import Picture
-from sculptlab.runs import Run, as_images, as_unit_floats, latents
+from sculptlab.runs import Run, as_images, as_model, as_unit_floats, latents
 from sculptlab.training import BATCH_SIZE, fit
 from sculptlab.validation import choice, number, whole
 from sculptlab.validation import codes as valid_codes
@@ -111,41 +111,57 @@ def copy_latents(
     >>> copied.run.encode(data).shape
     torch.Size([1797, 2])
     """
-    whole("seed", seed, least=0)
-    images = as_images(data, model).cpu()
     if isinstance(source, Run) and source.model is model:
         raise ValueError("model must be another one than the source's, which it would train anew")
-    both = isinstance(source, Run)
-    bank = valid_codes("source", source.encode(images) if both else source, dim=latents(model, images) or None)
-    bank = bank.detach().cpu().float()
-    if number("held_out", held_out, above=0) >= 1:
-        raise ValueError(f"held_out must be a share below 1, got {held_out:g}")
-    train, judged = _split(len(images), held_out, seed)
-    kept, spare = _split(len(bank), held_out, seed)
-    if anchors is not None:
-        known = as_unit_floats(as_images(_checked(anchors)[0], model))
-        judged = judged[~_among(as_unit_floats(images[judged]), known)]
-        spare = judged if both else spare
-    batch = options.get("batch_size")
-    _enough(bank, len(kept), min(BATCH_SIZE if batch is None else whole("batch_size", batch), len(train)), held_out)
-    _enough_to_judge(len(spare) // 2, len(judged), held_out)
-    full = goal(bank[kept], anchors, weight=weight, anchor_weight=anchor_weight, steps=steps)
-    units = Units.of(bank[kept])
+    parts = _Parts.of(source, model, data, anchors, held_out, seed, options.get("batch_size"))
+    full = goal(parts.bank, anchors, weight=weight, anchor_weight=anchor_weight, steps=steps)
+    units = Units.of(parts.bank)
     wrapped = units.wrap(model).eval()
-    before = _codes(Run(wrapped, full, [], seed=seed, steps=0), images[judged])
+    before = _codes(Run(wrapped, full, [], seed=seed, steps=0), parts.judged)
     full = full if objective is None else full + objective
-    run = fit(wrapped, images[train], full, steps=steps, seed=seed, **{"learning_rate": LEARNING_RATE, **options})
-    after = _codes(run, images[judged])
-    half = len(spare) // 2
-    n = min(half, len(judged))  # of a Run, whose codes are of the same images, no image is on both sides
-    found = {"source": bank[spare[half:]], "second half": bank[spare[:half]], "before": before, "copy": after}
-    codes = {name: rows[:n].numpy() for name, rows in found.items()}
+    run = fit(wrapped, parts.images, full, steps=steps, seed=seed, **{"learning_rate": LEARNING_RATE, **options})
+    pairs = {"second half": parts.second, "before": before, "copy": _codes(run, parts.judged)}
+    codes = {name: rows[: len(parts.target)].numpy() for name, rows in {"source": parts.target, **pairs}.items()}
     report = pd.DataFrame({name: compare(codes[name], codes["source"], seed=seed) for name in ROWS}).T
-    if both:
-        pairs = {"second half": bank[judged], "before": before, "copy": after}
-        report = report.join(_on_pairs(pairs, source, images[judged]))
+    if isinstance(source, Run):
+        pairs["second half"] = source.encode(parts.judged)
+        report = report.join(_on_pairs(pairs, source, parts.judged))
     table = pd.DataFrame({"mean": units.mean, "std": units.std}).rename_axis("latent")
     return Copied(run, report.rename_axis("codes"), table, codes)
+
+
+@dataclass(frozen=True, eq=False)
+class _Parts:
+    """What training sees (images, bank) and what the report is made of: judged images, two sets of the source's codes."""
+
+    images: Tensor
+    judged: Tensor
+    bank: Tensor
+    second: Tensor
+    target: Tensor  # as many rows as are compared; of a Run, none of an image whose code it is compared with
+
+    @classmethod
+    def of(
+        cls, source: Any, model: nn.Module, data: Any, anchors: Any, held_out: float, seed: int, batch_size: int | None
+    ) -> _Parts:
+        whole("seed", seed, least=0)
+        images = as_images(data, as_model(model)).cpu()
+        both = isinstance(source, Run)
+        bank = valid_codes("source", _codes_of(source, images), dim=latents(model, images) or None).detach().cpu().float()
+        if number("held_out", held_out, above=0) >= 1:
+            raise ValueError(f"held_out must be a share below 1, got {held_out:g}")
+        train, judged = _split(len(images), held_out, seed)
+        kept, spare = _split(len(bank), held_out, seed)
+        if anchors is not None:
+            known = as_unit_floats(as_images(_checked(anchors)[0], model, name="anchors' images"))
+            judged = judged[~_among(as_unit_floats(images[judged]), known)]
+            spare = judged if both else spare
+        batch = BATCH_SIZE if batch_size is None else whole("batch_size", batch_size)
+        _enough(bank, len(kept), min(batch, len(train)), held_out)
+        half = len(spare) // 2
+        _enough_to_judge(half, len(judged), held_out)
+        target = spare[half:][: min(half, len(judged))]
+        return cls(images[train], images[judged], bank[kept], bank[spare[:half]], bank[target])
 
 
 def goal(
@@ -164,6 +180,24 @@ def goal(
     shape = Copying(bank, weight, schedule=Ramp(max(1, steps // 2)))
     places_of = valid_codes("anchors' codes", places_of, dim=shape.source.dim, rows=1)
     return shape + Anchors(images, places_of, anchor_weight, unit=shape.units.std)
+
+
+def _codes_of(source: Any, images: Tensor) -> Any:
+    """The codes that `source` stands for: itself, or a Run's of `images`."""
+    if isinstance(source, Run):
+        shape = getattr(source.model, "image_shape", images.shape[1:])
+        if tuple(shape) != tuple(images.shape[1:]):
+            raise ValueError(
+                f"source, a Run on images {tuple(shape)}, cannot encode data of shape {tuple(images.shape[1:])}: "
+                "give its codes of its own images, source.encode(…)"
+            )
+        return source.encode(images)
+    if isinstance(source, nn.Module) or (hasattr(source, "sample") and not hasattr(source, "shape")):
+        raise TypeError(
+            f"source must be codes (n, d) or a Run, got {type(source).__name__}: a model's codes are run.encode(images); "
+            "for any other target train with objectives.MMD(prior)"
+        )
+    return source
 
 
 def _checked(anchors: Any) -> tuple[Any, Any]:

@@ -13,7 +13,7 @@ from matplotlib.image import AxesImage
 from sculptlab.dependence import correlation, distance_correlation
 from sculptlab.figures import most_dependent
 from sculptlab.palette import ACCENT, BAD, CODES, GOOD, MEANS, PRIOR, TEXT, Picture, panels, style
-from sculptlab.plots import density, heat_map, marginal, plane, shades, span
+from sculptlab.plots import density, heat_map, image_grid, marginal, plane, shades, span
 
 CASES = ((CODES, "o"), (MEANS, "D"), (GOOD, "^"), (ACCENT, "v"), (BAD, "s"))
 MEASURES = {
@@ -93,4 +93,46 @@ def arms(frame: pd.DataFrame, measures: Mapping[str, str] | None = None, *, titl
         ax.set_ylim(-0.5, len(order) - 0.5)  # in every panel, also where some arms have no value
         style(ax, x=words)
     picture.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=8, frameon=False)
+    return picture
+
+
+def exchanged(rows: Mapping[str, Any], *, title: str | None = None) -> Picture:
+    """Images (n, c, h, w) of each name as a row under it, the same image in the same column."""
+    picture, axes = panels(len(rows), 1, height=1.05)
+    if title is not None:
+        picture.suptitle(title, fontsize=12, color=TEXT)
+    for ax, (name, images) in zip(axes[:, 0], rows.items(), strict=True):
+        image_grid(images, ax, columns=len(images))
+        ax.set_title(name, fontsize=9, color=TEXT, loc="left", pad=3)
+    return picture
+
+
+def classes(clouds: Mapping[str, Any], labels: Any, outline: Any, *, title: str | None = None) -> Picture:
+    """Codes (n, 2) of each name in a panel, numbered and coloured by their labels, over the outlines of one cloud (m, 2)."""
+    picture, (axes,) = panels(1, len(clouds), height=3.2)
+    if title is not None:
+        picture.suptitle(title, fontsize=12, color=TEXT)
+    for i, (ax, (name, z)) in enumerate(zip(axes, clouds.items(), strict=True)):
+        density(z, ax, outline, labels, title=name)
+        style(ax, x="z0", y="z1" if i == 0 else None)
+    return picture
+
+
+def turned(cloud: Any, outline: Any, curves: Mapping[str, Any], angles: Any, at: float, *, title: str | None = None) -> Picture:
+    """A cloud (n, 2) turned by `at` degrees over the outlines of the one it was, and MMD^2 to that over all angles.
+
+    curves: name -> MMD^2 at each of `angles`, of this cloud and of others; `at` is marked.
+    """
+    picture, ((left, right),) = panels(1, 2, height=3.0, width=8.0)
+    if title is not None:
+        picture.suptitle(title, fontsize=12, color=TEXT)
+    density(cloud, left, outline, title=f"turned by {at:g}°")
+    style(left, x="z0", y="z1")
+    for (name, values), (colour, marker) in zip(curves.items(), CASES, strict=False):
+        right.plot(angles, values, color=colour, marker=marker, markersize=3, linewidth=1.4, label=name)
+    right.axvline(at, color=TEXT, linewidth=1, linestyle=":")
+    right.axhline(0, color=TEXT, linewidth=0.8)
+    right.set_xticks(range(0, 361, 90))
+    right.legend(fontsize=8, frameon=False)
+    style(right, x="turned by (degrees)", y="MMD² to the cloud as it was")
     return picture

@@ -6,6 +6,7 @@ reconstruction, likelihood "bernoulli":  -sum_pixels x log x_hat + (1 - x) log(1
 KL and its relatives:                    nats per image
 MMD and the other distances to a prior:  weight * distance, the weight in nats per unit of it
 Copying, Anchors:                        weight * distance to another model's codes; to the places of a few of them
+LabelledMMD:                             weight * distance of labelled images' codes to the prior given their labels
 Isometry:                                weight * relative variance of the decoder's stretch
 Predictability:                          weight * sum_latents -1/2 ln(1 - corr^2), nats against nats
 
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 
 from sculptlab.copying_objectives import Anchors, Copying
 from sculptlab.isometry import Isometry
+from sculptlab.labelled_objectives import LabelledMMD
 from sculptlab.objective import Custom, Objective, Sum, as_objective
 from sculptlab.predictability_game import Predictability
 from sculptlab.prior_objectives import MMD, EnergyDistance, Ramp, SlicedWasserstein
@@ -24,7 +26,7 @@ from sculptlab.variational_objectives import DIP, KL, BetaTC, FactorVAE, InfoVAE
 
 __all__ = [
     "DIP", "KL", "MMD", "Anchors", "BetaTC", "Copying", "Custom", "EnergyDistance", "FactorVAE", "InfoVAE", "Isometry",
-    "Objective", "Predictability", "Ramp", "Reconstruction", "SlicedWasserstein", "Sum", "as_objective",
+    "LabelledMMD", "Objective", "Predictability", "Ramp", "Reconstruction", "SlicedWasserstein", "Sum", "as_objective",
 ]  # fmt: skip
 
 

@@ -83,7 +83,7 @@ class Curve(Shape):
 
 @dataclass(frozen=True)
 class Ring(Curve):
-    """The unit circle with noise: one hole, which no continuous map of a connected, simply connected space can make."""
+    """The unit circle with noise: it has a hole, so that no continuous map of a disc onto it is one-to-one."""
 
     def at(self, u: Tensor, branch: Tensor) -> Tensor:
         return _polar(torch.ones_like(u[:, 0]), 2 * math.pi * u[:, 0])

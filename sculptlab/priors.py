@@ -6,7 +6,8 @@ of a textbook       Laplace, Logistic, StudentT; Ball, Sphere, Ring, Moons, Spir
                     (`.scale`; `.centre` is what was subtracted before), a variance of 1 on average over them; `standardise=False`
                     gives the textbook's form
 combined            a * b or product(a, b): side by side; mixture([a, b], weights); a.scaled, a.shifted, a.rotated, a.affine,
-                    a.standardised(); Copula(marginals, correlation); Conditional({label: prior}).given(labels)
+                    a.standardised(); Copula(marginals, correlation); Conditional({label: prior}).given(labels);
+                    Tied(marginal, low, high).given(numbers): one latent that follows a label
 from elsewhere      as_prior(torch distribution, array, function or object with sample)
 
 Each has `dim`, `sample(n, generator, device)`, `mean` and `covariance` (None where no formula is at hand), `icdf` (in one
@@ -21,6 +22,7 @@ from sculptlab.prior_combinations import Mixture, Product, mixture, product
 from sculptlab.prior_dependence import Conditional, Copula
 from sculptlab.prior_drawings import Checkerboard, Drawing, FromImage, FromText
 from sculptlab.prior_families import Gaussian, Laplace, Logistic, StudentT, Uniform
+from sculptlab.prior_labels import Tied
 from sculptlab.prior_maps import Affine
 from sculptlab.prior_shapes import Ball, Curve, Moons, Ring, Sphere, Spirals, SwissRoll
 from sculptlab.prior_simplices import Dirichlet, Simplex
@@ -29,5 +31,6 @@ from sculptlab.prior_sources import Drawn, as_prior
 __all__ = [
     "Affine", "Ball", "Checkerboard", "Conditional", "Copula", "Curve", "Dirichlet", "Drawing", "Drawn", "Empirical", "FromImage",
     "FromText", "Gaussian", "GaussianMixture", "Grid", "Laplace", "Logistic", "Mixture", "Moons", "Prior", "Product", "Ring",
-    "Samples", "Shape", "Simplex", "Sphere", "Spirals", "StudentT", "SwissRoll", "Uniform", "as_prior", "mixture", "product",
+    "Samples", "Shape", "Simplex", "Sphere", "Spirals", "StudentT", "SwissRoll", "Tied", "Uniform", "as_prior", "mixture",
+    "product",
 ]  # fmt: skip

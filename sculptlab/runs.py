@@ -27,31 +27,31 @@ def as_model(model: Any) -> nn.Module:
     return model
 
 
-def as_images(data: Any, model: Any = None, *, unit_range: bool = False) -> Tensor:
+def as_images(data: Any, model: Any = None, *, unit_range: bool = False, name: str = "data") -> Tensor:
     """The images of a Dataset, tensor or array: uint8 or float32, checked against what `model` takes and puts out.
 
-    unit_range: whether floats must lie in [0, 1] even if the model does not say that its output does.
+    unit_range: whether floats must lie in [0, 1] even if the model does not say that its output does. name: in messages.
     """
     images = data.images if hasattr(data, "images") else data
-    images = as_tensor("data", images)
+    images = as_tensor(name, images)
     if images.is_floating_point():
         images = images.float()
     elif images.dtype != torch.uint8:
-        raise TypeError(f"data must be uint8 or floats, got {images.dtype}: convert a table of whole numbers to floats")
+        raise TypeError(f"{name} must be uint8 or floats, got {images.dtype}: convert a table of whole numbers to floats")
     if images.ndim < 2 or images.numel() == 0:
-        raise ValueError(f"data must have shape (n, ...) with at least one row, got {tuple(images.shape)}")
+        raise ValueError(f"{name} must have shape (n, ...) with at least one row, got {tuple(images.shape)}")
     shape = getattr(model, "image_shape", None)
     if shape is not None and tuple(images.shape[1:]) != tuple(shape):
-        hint = "; data[:, None] adds the channel" if tuple(images.shape[1:]) == tuple(shape[1:]) and shape[0] == 1 else ""
+        hint = f"; {name}[:, None] adds the channel" if tuple(images.shape[1:]) == tuple(shape[1:]) and shape[0] == 1 else ""
         raise ValueError(
-            f"data must have shape (n, {', '.join(map(str, shape))}) for this model, got {tuple(images.shape)}{hint}"
+            f"{name} must have shape (n, {', '.join(map(str, shape))}) for this model, got {tuple(images.shape)}{hint}"
         )
-    finite("data", images)
+    finite(name, images)
     if (unit_range or getattr(model, "output", None) == "sigmoid") and images.is_floating_point():
         low, high = images.min().item(), images.max().item()
         if low < 0 or high > 1:
             raise ValueError(
-                f"data must lie in [0, 1] for output='sigmoid' or likelihood='bernoulli', got [{low:g}, {high:g}]: "
+                f"{name} must lie in [0, 1] for output='sigmoid' or likelihood='bernoulli', got [{low:g}, {high:g}]: "
                 "rescale it, or take a model with output='linear' and likelihood='gaussian'"
             )
     return images

@@ -51,6 +51,7 @@ class Setting:
     betas: tuple[float, ...] = (0.01, 0.03, 0.1)  # of the KL methods: from about the plain reconstruction to 1.1 times it
     judged: int = 4000  # held-out codes that are judged
     kl_only: bool = False  # the plain autoencoder and the betas alone
+    learning_rate: float = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +78,10 @@ class Prepared:
             "mlp", image_shape=(at.components,), dim=at.dim, width=at.width, output="linear", seed=seed,
             stochastic=objective.needs_posterior,
         )  # fmt: skip
-        return fit(model, self.training, objective, steps=at.steps, batch_size=at.batch_size, seed=seed, progress=False)
+        return fit(
+            model, self.training, objective, steps=at.steps, batch_size=at.batch_size, learning_rate=at.learning_rate, seed=seed,
+            progress=False,
+        )  # fmt: skip
 
     def error(self, run: Run) -> float:
         """The mean squared error per pixel of held-out images, what the components lose included."""

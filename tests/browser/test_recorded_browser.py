@@ -1,4 +1,4 @@
-"""The sliders of pages 01 and 02 in a real JupyterLab: the page's own cell, moved by keyboard, looked at on the screen."""
+"""The sliders of pages 01, 02 and 05 in a real JupyterLab: the page's own cell, moved by keyboard, looked at on the screen."""
 
 import ast
 from pathlib import Path
@@ -84,6 +84,23 @@ def test_the_sliders_of_page_02(tmp_path, lab, page, keep):
     expect(status(page, "angle = 36, bend = 0.2")).to_be_visible()
     page.get_by_role("button", name="gaussian").click()
     expect(status(page, "source = gaussian, angle = 36, bend = 0.2")).to_be_visible()
+    keep("moved")
+    assert page.locator(".widget-image").bounding_box()["width"] > 600
+    assert not page.errors
+
+
+def test_the_sliders_of_page_05(tmp_path, lab, page, keep):
+    opened(page, lab, tmp_path, widget_cell("05_programmable_priors", ["HANDS ="]))
+    expect(status(page, "share = 0.5, turn = 45")).to_be_visible()
+    first = shown(page)
+    share, turn = page.locator(".noUi-handle").all()
+    share.focus()
+    page.keyboard.press("ArrowRight")
+    expect(status(page, "share = 0.75, turn = 45")).to_be_visible()
+    expect(page.locator(".widget-image")).not_to_have_attribute("src", first)
+    turn.focus()
+    page.keyboard.press("ArrowRight")
+    expect(status(page, "share = 0.75, turn = 90")).to_be_visible()
     keep("moved")
     assert page.locator(".widget-image").bounding_box()["width"] > 600
     assert not page.errors

@@ -308,6 +308,15 @@ def test_copy_latents_refuses(source, options, words):
 def test_copy_latents_refuses_what_is_no_pair_and_its_own_model(first):
     with pytest.raises(TypeError, match="anchors must be a pair"):
         sl.copy_latents(normal(500, 2), model(), ROWS, anchors=ROWS[:3], **QUICK)
+    for wrong in (model(), sl.priors.Gaussian(2)):
+        with pytest.raises(TypeError, match=r"source must be codes .* or a Run, got"):
+            sl.copy_latents(wrong, model(), ROWS, **QUICK)
+    with pytest.raises(TypeError, match="model must be a torch module"):
+        sl.copy_latents(normal(500, 2), "mlp", ROWS, **QUICK)
+    with pytest.raises(TypeError, match="anchors' images must be uint8 or floats"):
+        sl.copy_latents(normal(500, 2), model(), ROWS, anchors=([1, 2, 3], normal(3, 2)), **QUICK)
+    with pytest.raises(ValueError, match=r"a Run on images .*cannot encode data of shape"):
+        sl.copy_latents(first, model(), ROWS, **QUICK)
     with pytest.raises(ValueError, match="another one than the source's"):
         sl.copy_latents(first, first.model, sl.load("digits"), **QUICK)
 
@@ -324,6 +333,21 @@ def test_pictures_show_source_before_and_after(dim):
             copying_plots.correlations(found)
     else:
         assert len(copying_plots.correlations(found).axes) == 8
+
+
+def test_pictures_of_places_and_turns():
+    images = torch.rand(5, 1, 8, 8, generator=torch.Generator().manual_seed(1))
+    picture = copying_plots.exchanged({"shown": images, "decoded": images}, title="said")
+    assert [ax.get_title(loc="left") for ax in picture.axes] == ["shown", "decoded"]
+    z = normal(300, 2)
+    picture = copying_plots.classes({"A": z, "B": -z}, torch.arange(300) % 3, z, title="said")
+    assert [ax.get_title() for ax in picture.axes] == ["A", "B"]
+    assert picture.axes[0].get_xlim() == picture.axes[1].get_xlim()  # that of the outline
+    curves = {"round": [0.0, 0.1, 0.0], "other": [0.0, 2.0, 0.0]}
+    left, right = copying_plots.turned(-z, z, curves, (0, 180, 360), 180, title="said").axes
+    assert left.get_title() == "turned by 180°"
+    assert [line.get_label() for line in right.lines][:2] == list(curves)
+    assert right.lines[2].get_xdata()[0] == 180  # where we are
 
 
 def test_affine_map_through_anchors_is_exact():
@@ -355,4 +379,4 @@ def test_a_recorded_study_says_what_was_done(monkeypatch):
     assert (kept["name"], kept["seeds"]) == ("copies", [0, 1])
     assert list(kept["frame"]["case"]) == list(copying_studies.COPIES)
     assert kept["settings"]["another seed"]["dim"] == 4
-    assert copying_studies.live("digits", 5)["another seed, a Gaussian source"].shaped
+    assert copying_studies.live("digits", 5)["another seed"].steps == 5

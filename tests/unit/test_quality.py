@@ -23,19 +23,21 @@ FLOORS = {
     0: "claims folders fronts lookout palette profiles sources threads validation",
     1: "backdrop checksums datasets downloads entropy_coding feedback figures fusion image_folders kernel kernels lettering "
     "mirrors mixing plots prior prior_banks prior_clusters prior_combinations prior_dependence prior_drawings prior_draws "
-    "prior_families prior_maps prior_parameters prior_shapes prior_simplices prior_sources priors quantisers readers "
-    "reference_codes reference_truths results sprites",
-    2: "autoencoders copy_measures cross_fitting dependence diagnostics discrepancy divergences factor_information "
+    "prior_families prior_gallery prior_labels prior_maps prior_parameters prior_shapes prior_simplices prior_sources "
+    "priors quantisers readers reference_codes reference_truths results sprites",
+    2: "alignment autoencoders copy_measures cross_fitting dependence diagnostics discrepancy divergences factor_information "
     "factor_predictors factor_rows factor_scores factor_votes factors independence_table latent_units linear_prediction mmd "
     "network_prediction predictability predictability_curve rounding tiles",
-    3: "copying_objectives isometry objective objectives predictability_game prior_objectives variational_objectives",
+    3: "copying_objectives isometry labelled_objectives objective objectives predictability_game prior_objectives "
+    "variational_objectives",
     4: "checkpoints compression devices principal runs training",
-    5: "ablation_studies compression_plots compression_studies copying copying_plots copying_studies curve_plots curve_studies "
-    "estimator estimator_inputs explorer_state mmd_plots particles power_plots power_studies score_plots score_studies "
+    5: "ablation_studies alignment_cases alignment_plots alignment_recipe alignment_studies compression_plots "
+    "compression_studies copying copying_plots copying_studies curve_plots curve_studies estimator estimator_inputs "
+    "explorer_state mmd_plots particles power_plots power_studies prior_plots prior_studies score_plots score_studies "
     "sculpting_plots sculpting_studies sculptor_code sculptor_data sculptor_engine sculptor_frames sculptor_measures "
     "sculptor_priors sculptor_state sculptor_still sculptor_worker studies study_plots weights",
     6: "explorer sculptor widgets",
-    7: "checks cli doctor execution mmd_checks pages sculpting_checks",
+    7: "checks cli copying_checks doctor execution mmd_checks pages prior_checks sculpting_checks",
 }
 FLOOR = {module: floor for floor, modules in FLOORS.items() for module in modules.split()}
 
