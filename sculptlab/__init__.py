@@ -41,6 +41,8 @@ _NAMES = {
     "find_weight": "weights",
     "copy_latents": "copying",
     "load_folder": "image_folders",
+    "Sculptor": "sculptor",
+    "Explorer": "explorer",
     "SculptedAutoencoder": "estimator",
 }
 __all__ = ["__version__", *_MODULES, *_NAMES]
@@ -107,6 +109,7 @@ if TYPE_CHECKING:
     from sculptlab.datasets import load
     from sculptlab.diagnostics import diagnose
     from sculptlab.estimator import SculptedAutoencoder
+    from sculptlab.explorer import Explorer
     from sculptlab.image_folders import load_folder
     from sculptlab.independence_table import independence
     from sculptlab.mmd import mmd2, mmd_test, witness
@@ -114,6 +117,7 @@ if TYPE_CHECKING:
     from sculptlab.predictability_curve import lps_curve
     from sculptlab.profiles import budget
     from sculptlab.runs import Run
+    from sculptlab.sculptor import Sculptor
     from sculptlab.training import fit, steps
     from sculptlab.weights import find_weight
 

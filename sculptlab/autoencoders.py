@@ -1,5 +1,6 @@
 """Encoders and decoders: mlp, conv (28, 32, 64 px) and residual; deterministic or stochastic."""
 
+import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -111,6 +112,27 @@ def build_autoencoder(
             _check_pixels(kind, shape)
             encoder, decoder = (_conv if kind == "conv" else _residual)(shape, dim, heads, width)
     return Autoencoder(encoder, decoder, image_shape=shape, dim=dim, stochastic=stochastic, output=output)
+
+
+def with_variances(model: Autoencoder) -> Autoencoder:
+    """The stochastic twin of a deterministic model: the same means and the same decoder, and a variance of 1 for every code.
+
+    It has copies of the weights; log-variances start as a last layer of zeros. Raises ValueError for a stochastic model,
+    TypeError for an encoder that does not end with a linear layer.
+    """
+    if model.stochastic:
+        raise ValueError("model must be deterministic: this one has variances")
+    twin = copy.deepcopy(model)
+    layers = twin.encoder
+    if not isinstance(layers, nn.Sequential) or not isinstance(head := layers[-1], nn.Linear):
+        raise TypeError(f"model must have an encoder that ends with a linear layer, got {type(model.encoder).__name__}")
+    wider = nn.Linear(head.in_features, 2 * head.out_features, device="meta").to_empty(device=head.weight.device)  # draws nothing
+    with torch.no_grad():
+        wider.weight.copy_(torch.cat([head.weight, torch.zeros_like(head.weight)]))
+        wider.bias.copy_(torch.cat([head.bias, torch.zeros_like(head.bias)]))
+    layers[-1] = wider
+    twin.stochastic = True
+    return twin
 
 
 def _check_pixels(kind: str, shape: tuple[int, ...]) -> None:

@@ -1,16 +1,18 @@
-"""The command line: `sculptlab lab | run | doctor | fetch`."""
+"""The command line: `sculptlab lab | app | run | doctor | fetch`."""
 
 import argparse
 import os
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
-from sculptlab import __version__, folders, pages
+from sculptlab import __version__, folders, fronts, pages
 from sculptlab.profiles import PROFILES
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 LENT = Path("sculptlab-notebooks")
+APP = fronts.FOLDER / "app.ipynb"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -20,8 +22,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     asked = parser.parse_args(words[:cut])
     asked.extra = words[cut + 1 :]
-    if asked.extra and asked.command is not lab:
-        parser.error("only `sculptlab lab` passes words after -- on")
+    if asked.extra and asked.command not in (lab, app):
+        parser.error("only `sculptlab lab` and `sculptlab app` pass words after -- on")
     try:
         code = int(asked.command(asked))
         sys.stdout.flush()
@@ -48,6 +50,10 @@ def _parser() -> argparse.ArgumentParser:
     text = "open the notebooks in JupyterLab"
     one = commands.add_parser("lab", help=text, description=f"{text}; words after -- go to `jupyter lab`.")
     one.set_defaults(command=lab)
+
+    text = "show the Sculptor alone, without code, in a browser"
+    one = commands.add_parser("app", help=text, description=f"{text}; words after -- go to `voila`, such as --port=8870.")
+    one.set_defaults(command=app)
 
     text = "run pages without a browser: an executed copy, an HTML file, the claims with their values"
     one = commands.add_parser("run", help=text, description=text)
@@ -97,6 +103,19 @@ def lab_command(place: Path, extra: Sequence[str] = (), root: bool | None = None
     command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={place}"]
     command += [f"--LabApp.default_url=/lab/tree/{pages.START}"] if (place / pages.START).is_file() else []
     return command + (["--allow-root"] if as_root else []) + list(extra)
+
+
+def app(asked: argparse.Namespace) -> int:
+    """Become a Voilà server that shows the Sculptor; ImportError where there is none."""
+    if find_spec("voila") is None:
+        raise ImportError(f"the app needs Voilà: {sys.executable} -m pip install voila")
+    command = app_command(asked.extra)
+    os.execve(command[0], command, os.environ | {"JUPYTER_PREFER_ENV_PATH": "1"})
+
+
+def app_command(extra: Sequence[str] = ()) -> list[str]:
+    """The command that serves the page with the Sculptor to this machine's own browsers."""
+    return [sys.executable, "-m", "voila", str(APP), "--Voila.ip=127.0.0.1", "--strip_sources=True", *extra]
 
 
 def run(asked: argparse.Namespace) -> int:

@@ -1,5 +1,6 @@
 """How many threads numerical work may use."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -17,3 +18,12 @@ def one_thread() -> Iterator[None]:
             yield
     finally:
         torch.set_num_threads(before)
+
+
+def alone() -> None:
+    """Let torch work with one thread in the calling thread, and with as many as before in all others, future ones too."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    keeper = threading.Thread(target=torch.set_num_threads, args=(before,))  # new threads start with what was set last
+    keeper.start()
+    keeper.join()

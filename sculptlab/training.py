@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 
 from sculptlab.checkpoints import by_name, fingerprint, read_checkpoint, writable_path, write_checkpoint
 from sculptlab.devices import Stage, in_full, pick_device, pick_precision
-from sculptlab.objective import Batch, as_objective
+from sculptlab.objective import Batch, Objective, Sum, as_objective
 from sculptlab.runs import Run, as_images, as_model, as_unit_floats, latents
 from sculptlab.validation import choice, number, whole
 
@@ -145,6 +145,26 @@ class Training:
             self.first_loss = value
         if not math.isfinite(value) or abs(value) > EXPLODED * max(abs(self.first_loss), 1.0):
             self._give_up(f"the loss was {value:.4g} at step {self.step + 1} (first: {self.first_loss:.4g})")
+
+    def change(self, *, objective: Any = None, batch_size: int | None = None, learning_rate: float | None = None) -> None:
+        """Go on with another objective, batch size or learning rate from the next step; weights, Adam's averages and noise stay.
+
+        None leaves one as it is. An objective that brings adversaries needs a training of its own. Raises as `fit` does, and
+        then changes nothing.
+        """
+        goal = self.objective if objective is None else as_objective(objective)
+        goal.check(self.model)
+        parts = goal.parts if isinstance(goal, Sum) else (goal,)
+        if self.adversaries or any(type(part).adversaries is not Objective.adversaries for part in parts):
+            raise ValueError(f"objective must be without adversaries to be changed during training, got {goal!r}")
+        rows = self.batch_size if batch_size is None else whole("batch_size", batch_size, least=goal.least_batch)
+        if rows > len(self.images):
+            raise ValueError(f"batch_size must be at most the {len(self.images)} rows of the data, got {batch_size}")
+        rate = self.learning_rate if learning_rate is None else number("learning_rate", learning_rate, above=0)
+        if rows != self.batch_size:
+            self._order = torch.empty(0)  # where an epoch begins depends on the batch size
+        self.objective, self.batch_size, self.learning_rate = goal, rows, rate
+        self.optimiser.param_groups[0]["lr"] = rate
 
     def keep_if_good(self) -> None:
         """Remember the weights, to be put back if training diverges; give up if they are not finite."""

@@ -7,8 +7,10 @@ import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import contextmanager
 from pathlib import Path
 
+import nbformat
 import pytest
 from playwright import sync_api
 
@@ -29,17 +31,27 @@ def chromium():
 
 @pytest.fixture
 def lab(tmp_path, chromium):
-    """The address of a JupyterLab without token, news or user settings, rooted at `tmp_path`."""
+    """The address of a JupyterLab of its own, rooted at `tmp_path`."""
+    with jupyterlab(tmp_path) as (url, _):
+        yield url
+
+
+@contextmanager
+def jupyterlab(tmp_path):
+    """The address and the process of a JupyterLab without token, news or user settings, rooted at a folder."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     names = ("_CONFIG_DIR", "_DATA_DIR", "LAB_SETTINGS_DIR", "LAB_WORKSPACES_DIR")
     home = {f"JUPYTER{name}": str(tmp_path / name.strip("_").lower()) for name in names}
+    quiet = tmp_path / "lab_settings_dir" / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
+    quiet.parent.mkdir(parents=True)
+    quiet.write_text('{"fetchNews": "false"}')  # else a question about news lies over the page
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}", "--IdentityProvider.token=",
                "--LabApp.expose_app_in_browser=True", "--LabApp.news_url=None", f"--ServerApp.root_dir={tmp_path}"]  # fmt: skip
     server = subprocess.Popen(command, env=os.environ | home, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)
     try:
-        yield _wait_for(server, f"http://127.0.0.1:{port}")
+        yield _wait_for(server, f"http://127.0.0.1:{port}"), server
     finally:
         server.terminate()
         server.wait(30)
@@ -71,8 +83,34 @@ def page(chromium):
         browser.close()
 
 
+IDLE = "() => window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
+
+
+@pytest.fixture
+def notebook(page, lab, tmp_path):
+    """notebook(sources): open a notebook with these cells in JupyterLab; it gives a function that runs the cell of a number."""
+
+    return lambda sources: open_notebook(page, lab, tmp_path, sources)
+
+
+def open_notebook(page, url, folder, sources):
+    """Write a notebook with these cells to the folder and open it; a function that runs the cell of a number."""
+    made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in sources])
+    made.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
+    nbformat.write(made, folder / "n.ipynb")
+    page.goto(f"{url}/doc/tree/n.ipynb")
+    page.wait_for_function(IDLE)
+    return lambda index: page.evaluate(
+        """index => {
+            window.jupyterapp.shell.currentWidget.content.activeCellIndex = index;
+            window.jupyterapp.commands.execute('notebook:run-cell');
+        }""",
+        index,
+    )
+
+
 @pytest.fixture
 def keep(page, request):
-    """keep(name): save what the screen shows now."""
+    """keep(name): save what the screen shows now; keep(name, locator): of one thing on it."""
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    return lambda name: page.screenshot(path=SCREENSHOTS / f"{request.node.name}-{name}.png")
+    return lambda name, what=page: what.screenshot(path=SCREENSHOTS / f"{request.node.name}-{name}.png")

@@ -3,6 +3,7 @@ import math
 import pytest
 import torch
 
+import sculptlab as sl
 from sculptlab.autoencoders import Posterior, build_autoencoder
 
 SHAPES = [
@@ -90,3 +91,27 @@ def test_a_deterministic_model_has_no_posterior():
 def test_an_image_shape_must_be_a_sequence(shape):
     with pytest.raises(TypeError, match="image_shape must be"):
         build_autoencoder("mlp", image_shape=shape, dim=2)
+
+
+def test_the_stochastic_twin_begins_with_the_same_codes_and_decoder():
+    model = sl.build_autoencoder("mlp", image_shape=(1, 8, 8), dim=3, width=16)
+    twin = sl.autoencoders.with_variances(model)
+    images = torch.rand(5, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    posterior = twin.posterior(images)
+    assert torch.allclose(posterior.mean, model.encode(images), atol=1e-6)
+    assert torch.equal(posterior.log_variance, torch.zeros(5, 3))
+    assert torch.equal(twin.decode(posterior.mean), model.decode(posterior.mean))
+    with torch.no_grad():
+        twin.encoder[-1].weight.zero_()
+    assert model.encoder[-1].weight.abs().sum() > 0  # copies, not the same weights
+    run = sl.fit(twin, images, sl.objectives.KL(), steps=2, progress=False)
+    assert run.steps == 2
+
+
+def test_a_twin_needs_a_deterministic_model_with_a_linear_head():
+    model = sl.build_autoencoder("mlp", image_shape=(1, 8, 8), dim=3, width=16)
+    with pytest.raises(ValueError, match="must be deterministic"):
+        sl.autoencoders.with_variances(sl.autoencoders.with_variances(model))
+    model.encoder.append(torch.nn.Tanh())
+    with pytest.raises(TypeError, match="ends with a linear layer"):
+        sl.autoencoders.with_variances(model)

@@ -60,7 +60,7 @@ def test_version_and_help(capsys):
         (["run", "--profile", "quick"], "invalid choice: 'quick'"),
         (["run", "--seed", "-1"], "must be a whole number >= 0, got '-1'"),
         (["run", "--seed", "x"], "must be a whole number >= 0, got 'x'"),
-        (["doctor", "--", "--port=1"], "only `sculptlab lab` passes words after -- on"),
+        (["doctor", "--", "--port=1"], "only `sculptlab lab` and `sculptlab app` pass words after -- on"),
         (["fetch", "mnist", "--split", "all"], "invalid choice: 'all'"),
         (["fetch", "mnist", "cifar10"], "unrecognized arguments: cifar10"),
     ],

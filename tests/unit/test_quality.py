@@ -20,7 +20,7 @@ LONGEST_CELL = 15
 
 # Imports only go down, lazy ones too; on one floor those at the top of the modules make no circle.
 FLOORS = {
-    0: "claims folders lookout palette profiles sources threads validation",
+    0: "claims folders fronts lookout palette profiles sources threads validation",
     1: "backdrop checksums datasets downloads entropy_coding feedback figures fusion image_folders kernel kernels lettering "
     "mirrors mixing plots prior prior_banks prior_clusters prior_combinations prior_dependence prior_drawings prior_draws "
     "prior_families prior_gallery prior_labels prior_maps prior_parameters prior_shapes prior_simplices prior_sources "
@@ -33,9 +33,10 @@ FLOORS = {
     4: "checkpoints compression devices principal runs training",
     5: "ablation_studies alignment_cases alignment_plots alignment_recipe alignment_studies compression_plots "
     "compression_studies copying copying_plots copying_studies curve_plots curve_studies estimator estimator_inputs "
-    "mmd_plots particles power_plots power_studies prior_plots prior_studies score_plots score_studies sculpting_plots "
-    "sculpting_studies studies study_plots weights",
-    6: "widgets",
+    "explorer_state mmd_plots particles power_plots power_studies prior_plots prior_studies score_plots score_studies "
+    "sculpting_plots sculpting_studies sculptor_code sculptor_data sculptor_engine sculptor_frames sculptor_measures "
+    "sculptor_priors sculptor_state sculptor_still sculptor_worker studies study_plots weights",
+    6: "explorer sculptor widgets",
     7: "checks cli copying_checks doctor execution mmd_checks pages prior_checks sculpting_checks",
 }
 FLOOR = {module: floor for floor, modules in FLOORS.items() for module in modules.split()}

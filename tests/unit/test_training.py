@@ -324,3 +324,50 @@ def test_columns_in_thousands_are_warned_of():
     model = sl.build_autoencoder("mlp", image_shape=(3,), dim=2, width=4, output="linear")
     with pytest.warns(UserWarning, match="bring each column to mean 0 and standard deviation 1"):
         sl.fit(model, rows, sl.objectives.Reconstruction(), steps=1, progress=False)
+
+
+def started(model, images, **options):
+    settings = {"batch_size": 32, "learning_rate": 1e-3, "decay_over": None, "seed": 0, "device": "cpu", "precision": "float32"}
+    training = sl.training.Training(model, images, sl.objectives.Reconstruction(), compile=False, **settings | options)
+    training.start()
+    return training
+
+
+def test_a_change_to_what_it_is_changes_nothing(digits):
+    runs = []
+    for change in (False, True):
+        training = started(sl.build_autoencoder("mlp", image_shape=(1, 8, 8), dim=2, width=16), digits.images[:100])
+        for step in range(6):
+            if change and step == 3:
+                training.change(objective=sl.objectives.Reconstruction(), batch_size=32, learning_rate=1e-3)
+            training.advance()
+        runs.append(weights(training.model))
+    assert torch.equal(*runs)
+
+
+def test_a_change_takes_effect_at_the_next_step(digits, plain):
+    training = started(plain, digits.images[:100])
+    training.advance()
+    training.change(objective=sl.objectives.MMD(sl.priors.Uniform(2)), batch_size=16, learning_rate=1e-8)
+    before = weights(training.model)
+    record = training.advance()
+    assert {"mmd2", "reconstruction"} <= set(record.terms)
+    assert (weights(training.model) - before).abs().max() < 1e-6  # Adam's step is about the learning rate
+    assert training.batch_size == 16
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"batch_size": 101}, "at most the 100 rows"),
+        ({"learning_rate": 0.0}, "learning_rate"),
+        ({"objective": sl.objectives.KL()}, "stochastic"),
+        ({"objective": sl.objectives.Predictability()}, "without adversaries"),
+    ],
+)
+def test_a_change_that_cannot_be_is_refused_and_changes_nothing(digits, plain, change, words):
+    training = started(plain, digits.images[:100])
+    before = training.objective, training.batch_size, training.learning_rate
+    with pytest.raises(ValueError, match=words):
+        training.change(**{"learning_rate": 0.5} | change)
+    assert (training.objective, training.batch_size, training.learning_rate) == before

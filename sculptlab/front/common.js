@@ -1,0 +1,82 @@
+// What the package's pages share: small tools for elements, canvases and colours. It stands before each page's own script.
+
+const CLASSES = ["#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#BFA900", "#000000", "#882255", "#999999"];
+const ON_DARK = { "#0072B2": "#4CA8E0", "#000000": "#FFFFFF", "#882255": "#D4699C" };
+
+const html = (tag, props = {}, ...children) => {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(props)) {
+    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else if (name in node && name !== "list") node[name] = value;
+    else node.setAttribute(name, value);
+  }
+  node.append(...children);
+  return node;
+};
+
+const short = (x) => {
+  if (x === null || x === undefined) return "–";
+  const size = Math.abs(x);
+  return size !== 0 && (size < 0.001 || size >= 1e5) ? x.toExponential(1) : String(+x.toPrecision(3));
+};
+
+// A canvas drawn at the screen's own resolution.
+class Sheet {
+  constructor(canvas) {
+    this.canvas = canvas;
+    this.at = canvas.getContext("2d");
+  }
+  begin() {
+    const ratio = window.devicePixelRatio || 1;
+    const [width, height] = [this.canvas.clientWidth, this.canvas.clientHeight];
+    if (!width || !height) return false;
+    const [w, h] = [Math.round(width * ratio), Math.round(height * ratio)];
+    if (this.canvas.width !== w || this.canvas.height !== h) Object.assign(this.canvas, { width: w, height: h });
+    this.at.setTransform(ratio, 0, 0, ratio, 0, 0);
+    this.at.clearRect(0, 0, width, height);
+    [this.width, this.height] = [width, height];
+    return true;
+  }
+}
+
+// Bytes of grey or colour as a small canvas, to be stretched with drawImage.
+const image = (bytes, height, width, channels, paint) => {
+  const made = new OffscreenCanvas(width, height);
+  const data = new ImageData(width, height);
+  for (let i = 0; i < width * height; i++) {
+    if (paint) paint(bytes[i], data.data, 4 * i);
+    else {
+      for (let c = 0; c < 3; c++) data.data[4 * i + c] = bytes[channels === 1 ? i : 3 * i + c];
+      data.data[4 * i + 3] = 255;
+    }
+  }
+  made.getContext("2d").putImageData(data, 0, 0);
+  return made;
+};
+
+// The colours of a widget by name, after it was told whether it lies on light or dark.
+const coloursOf = (root) => {
+  let back = null;
+  for (let node = root.parentElement; node && !back; node = node.parentElement) {
+    const found = getComputedStyle(node).backgroundColor.match(/[\d.]+/g);
+    if (found && (found.length < 4 || +found[3] > 0.5)) back = found.slice(0, 3).map(Number);
+  }
+  const dark = back ? 0.3 * back[0] + 0.59 * back[1] + 0.11 * back[2] < 128 : matchMedia("(prefers-color-scheme: dark)").matches;
+  root.dataset.theme = dark ? "dark" : "light";
+  const style = getComputedStyle(root);
+  const names = ["ink", "quiet", "line", "mmd", "kl", "paper", "panel"];
+  return { dark, ...Object.fromEntries(names.map((name) => [name, style.getPropertyValue(`--${name}`).trim()])) };
+};
+
+// The colour of a class, by its number.
+const classColour = (name, dark) => {
+  const base = CLASSES[name % CLASSES.length];
+  return (dark && ON_DARK[base]) || base;
+};
+
+// How strong a density's grey is, for `image`.
+const shade = (strength, dark) => (value, data, i) => {
+  data[i] = data[i + 1] = data[i + 2] = dark ? 235 : 40;
+  data[i + 3] = value * strength;
+};
+

@@ -1,0 +1,185 @@
+"""The Sculptor in a real JupyterLab: played, dragged, painted, paused, reset, pasted into; twice at a time; after a restart."""
+
+import re
+
+from playwright.sync_api import expect
+
+FIRST = "import sculptlab as sl\na = sl.Sculptor(prior='ring')\na"
+SECOND = 'b = sl.Sculptor(prior="moons", compare=True, weight=200)\nb'
+LEFT = """import threading, time
+until = time.monotonic() + 60
+while (names := [t.name for t in threading.enumerate() if t.name == "sculptor"]) and time.monotonic() < until:
+    time.sleep(0.1)
+print("threads left:", len(names), "settings:", a.settings, a.history.shape[1])"""
+
+EXPLORER = """import sculptlab as sl
+data = sl.load("digits")
+model = sl.build_autoencoder("mlp", image_shape=data.image_shape, dim=5, width=64)
+run = sl.fit(model, data, sl.objectives.MMD(sl.priors.Uniform(5)), steps=150, batch_size=64, progress=False)
+e = sl.Explorer(run, data)
+e"""
+
+
+class Shown:
+    """One Sculptor on the screen."""
+
+    def __init__(self, page, number):
+        self.page, self.number = page, number
+        self.root = page.locator(".sculptor").nth(number)
+        expect(self.root.locator("canvas.plane").first).to_be_visible()
+
+    def data(self, name):
+        return self.root.get_attribute(f"data-{name}")
+
+    def wait(self, condition):
+        """Until a JavaScript condition on `d`, the widget's data, holds."""
+        self.page.wait_for_function(
+            f"n => {{ const d = document.querySelectorAll('.sculptor')[n]?.dataset; return d && ({condition}); }}",
+            arg=self.number,
+        )
+
+    def press(self, name):
+        self.root.get_by_role("button", name=re.compile(name)).first.click()
+
+    def pixels(self, kind):
+        """What a canvas shows, and how many colours there are in it."""
+        return self.root.locator(f"canvas.{kind}").first.evaluate(
+            """c => { const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
+                      const colours = new Set();
+                      for (let i = 0; i < d.length; i += 4) colours.add((d[i] << 16) + (d[i+1] << 8) + d[i+2]);
+                      return {url: c.toDataURL(), colours: colours.size}; }"""
+        )
+
+    def settings(self, pattern):
+        expect(self.root.locator("input[type=text]")).to_have_value(re.compile(pattern))
+
+    def drag(self, locator, *path):
+        """Press at the first place of `path` (shares of the element's size), move through the others, let go."""
+        locator.scroll_into_view_if_needed()
+        box = locator.bounding_box()
+        places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in path]
+        self.page.mouse.move(*places[0])
+        self.page.mouse.down()
+        for place in places[1:]:
+            self.page.mouse.move(*place, steps=4)
+        self.page.mouse.up()
+
+
+def test_the_sculptor_by_hand(page, notebook, keep):
+    said = []
+    page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+    run = notebook([FIRST, SECOND, LEFT, EXPLORER])
+    run(0)
+    one = Shown(page, 0)
+    one.wait("d.step === '0' && d.frames > 0")
+    first = one.pixels("plane")
+    assert first["colours"] > 20
+    keep("start")
+
+    one.press("Play")
+    one.wait("+d.step > 60 && d.playing === 'true'")
+    assert one.pixels("plane")["url"] != first["url"]
+    assert one.pixels("grid")["colours"] > 20
+    numbers = [float(text) for text in re.findall(r"\d+\.\d+(?:e-\d+)?", one.root.locator(".charts p").first.inner_text())]
+    assert 0.01 < numbers[0] < 0.3
+    keep("playing")
+
+    one.drag(one.root.get_by_label("noise"), (0.2, 0.5), (0.8, 0.5))
+    one.settings(r"noise=0\.[34]")
+    paper = one.root.locator("canvas.paper")
+    before = one.pixels("paper")["url"]
+    one.drag(paper, (0.2, 0.2), (0.8, 0.2), (0.8, 0.8))
+    one.settings("prior=painted")
+    assert one.pixels("paper")["url"] != before
+    expect(one.root.locator(".notice")).to_be_empty()
+    plane = one.root.locator("canvas.plane").bounding_box()
+    page.mouse.move(plane["x"] + plane["width"] / 2, plane["y"] + plane["height"] / 2)
+    expect(one.root.locator(".under p")).to_have_text(re.compile(r"At \("))
+    keep("painted")
+    page.mouse.move(5, 5)
+
+    one.press("Pause")
+    one.wait("d.playing === 'false'")
+    step = one.data("step")
+    page.wait_for_timeout(700)  # long enough for a step that must not come
+    assert one.data("step") == step
+    one.root.get_by_text("Share:").click()
+    field = one.root.locator("input[type=text]")
+    field.fill("sculptor?weigth=3")
+    field.press("Enter")
+    expect(one.root.locator(".notice")).to_contain_text("settings must be one of")
+    field.fill("sculptor?prior=ring")
+    field.press("Enter")
+    one.settings(r"^sculptor\?prior=ring$")
+    one.press("Reset")
+    one.wait("d.step === '0'")
+    expect(one.root.locator(".notice")).to_be_empty()
+    page.wait_for_function(
+        "url => document.querySelector('.sculptor canvas.plane').toDataURL() === url", arg=first["url"]
+    )  # the same first picture
+    one.root.locator("canvas.plane").press("s")
+    one.wait("d.step === '1'")
+    one.press("Python")
+    expect(one.root.locator("textarea")).to_have_value(re.compile(r"sl\.fit\(model"))
+
+    run(1)
+    two = Shown(page, 1)
+    two.wait("d.step === '0'")
+    two.press("Play")
+    two.wait("+d.step > 15")
+    assert one.data("step") == "1"
+    assert two.root.locator("canvas.plane").count() == 2
+    page.set_viewport_size({"width": 1280, "height": 1500})
+    keep("both", two.root)
+    two.press("Pause")
+    two.wait("d.playing === 'false'")
+    run(2)
+    expect(page.get_by_text("threads left: 0")).to_be_visible()
+
+    page.evaluate("() => window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})")
+    two.wait("d.theme === 'dark'")
+    keep("dark", one.root)
+    page.set_viewport_size({"width": 620, "height": 2600})
+    keep("narrow", one.root)
+    assert one.root.evaluate("e => e.scrollWidth <= e.clientWidth + 1")
+    page.set_viewport_size({"width": 1280, "height": 1000})
+
+    page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.restartKernel()")
+    page.wait_for_function("() => window.jupyterapp.shell.currentWidget.sessionContext.session?.kernel?.status === 'idle'")
+    run(0)
+    page.wait_for_function("() => document.querySelector('.sculptor')?.dataset.frames < 5")
+    again = Shown(page, 0)
+    again.press("Play")
+    again.wait("+d.step > 5")
+    again.press("Pause")
+    again.wait("d.playing === 'false'")
+    explore(page, run, keep)
+    assert not page.errors
+    assert not [text for text in said if "sculptor" in text.lower() or "widget" in text.lower()], said
+
+    page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
+    again.press("Step")
+    expect(again.root.locator(".notice")).to_contain_text("No answer from the kernel")
+
+
+def explore(page, run, keep):
+    """The Explorer: a slider, a pair, a click."""
+    run(3)
+    root = page.locator(".explorer")
+    expect(root).to_have_attribute("data-revision", "0")
+    strip, both, plot = (root.locator(f"canvas{which}") for which in (".strip >> nth=0", " >> nth=-1", ".plane"))
+    before = [canvas.evaluate("c => c.toDataURL()") for canvas in (strip, both, plot)]
+    assert root.locator("input[type=range]").count() == 5
+    root.get_by_label("z1", exact=True).press("ArrowRight")
+    root.get_by_label("z1", exact=True).press("End")
+    page.wait_for_function("() => +document.querySelector('.explorer').dataset.revision >= 1")
+    page.wait_for_function("url => document.querySelector('.explorer canvas.strip').toDataURL() !== url", arg=before[0])
+    matrix = root.locator("canvas.matrix")
+    box = matrix.bounding_box()
+    matrix.click(position={"x": 0.5 * box["width"], "y": 0.9 * box["height"]})  # column 2, row 4 of 5
+    expect(root.get_by_text("z2 across, z4 up")).to_be_visible()
+    root.get_by_role("button", name="Code B").click()
+    root.locator("canvas.plane").click(position={"x": 60, "y": 60})
+    page.wait_for_function("url => document.querySelectorAll('.explorer canvas')[7].toDataURL() !== url", arg=before[1])
+    expect(root.locator(".notice")).to_be_empty()
+    keep("explorer", root)

@@ -1,0 +1,149 @@
+"""The Explorer: its state without a display, and what it answers to a page."""
+
+import base64
+import io
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.image import imread
+
+import sculptlab as sl
+from sculptlab.explorer_state import STOPS, Exploration
+
+
+class Linear(torch.nn.Module):
+    """Codes are the first `dim` of 6 pixels; decoding puts them back."""
+
+    dim, stochastic, output, image_shape = 3, False, "sigmoid", (1, 2, 3)
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.eye(6)[:, :3])
+
+    def encode(self, images):
+        return images.flatten(1) @ self.weight
+
+    def decode(self, codes):
+        return (codes @ self.weight.T).reshape(-1, 1, 2, 3)
+
+
+@pytest.fixture
+def images():
+    made = torch.rand(300, 1, 2, 3, generator=torch.Generator().manual_seed(0))
+    made[:, 0, 0, 1] = made[:, 0, 0, 0]  # latent 1 is latent 0 again
+    return made
+
+
+@pytest.fixture
+def run():
+    return sl.Run(Linear(), sl.objectives.Reconstruction(), [], seed=0, steps=0)
+
+
+def test_codes_ranges_and_scores(run, images):
+    state = Exploration(run, images)
+    assert state.codes.shape == (300, 3)
+    assert np.allclose(state.low, 0.01, atol=0.03)
+    assert np.allclose(state.high, 0.99, atol=0.03)
+    assert state.lps[0] > 0.8
+    assert state.lps[1] > 0.8
+    assert state.lps[2] < 0.1
+    assert state.correlation()[0, 1] == pytest.approx(1, abs=1e-6)
+
+
+def test_a_traversal_moves_one_latent_and_no_other(run, images):
+    state = Exploration(run, images)
+    paths = state.traversals([0.5, 0.25, 0.75])
+    assert paths.shape == (3, STOPS, 3)
+    for i in range(3):
+        others = [j for j in range(3) if j != i]
+        assert np.allclose(paths[i][:, others], np.array([0.5, 0.25, 0.75])[others])
+        assert np.allclose(paths[i, [0, -1], i], [state.low[i], state.high[i]])
+    decoded = state.decode(paths[2])
+    assert decoded.shape == (STOPS, 2, 3, 1)
+    assert (np.diff(decoded[:, 0, 2, 0].astype(int)) > 0).all()
+    assert (decoded[:, 0, 0, 0] == 128).all()
+
+
+def test_the_way_between_two_codes_is_straight(run, images):
+    way = Exploration(run, images).way([0, 0, 0], [1, 2, 4])
+    assert np.allclose(way[0], 0)
+    assert np.allclose(way[-1], [1, 2, 4])
+    assert np.allclose(np.diff(way, axis=0), np.array([1, 2, 4]) / (STOPS - 1))
+
+
+def test_the_nearest_in_a_plane(run, images):
+    state = Exploration(run, images)
+    row = state.nearest((0, 2), tuple(state.codes[7, [0, 2]]))
+    assert row == 7
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [(torch.rand(10, 1, 2, 3), "at least 20 images"), (torch.rand(50, 1, 2, 4), "data must have shape")],
+)
+def test_unusable_data_is_refused(run, data, words):
+    with pytest.raises(ValueError, match=words):
+        Exploration(run, data)
+
+
+class Heard(list):
+    def __call__(self, content, buffers=None):
+        self.append((content, buffers))
+
+
+@pytest.fixture
+def explorer(run, images):
+    made = sl.Explorer(run, images)
+    made.heard = Heard()
+    made.send = made.heard
+    return made
+
+
+def tell(explorer, **patch):
+    explorer.asked = {**explorer.asked, **patch}
+    return explorer.heard[-1]
+
+
+def test_a_page_that_opens_gets_everything(explorer):
+    content, buffers = tell(explorer, views=1)
+    count = 2 + STOPS + 3 * STOPS
+    assert content["shape"] == (count, 2, 3, 1)
+    assert list(map(len, buffers)) == [300 * 8, 300, count * 6]
+
+
+def test_sliders_clicks_and_pairs(explorer):
+    content, buffers = tell(explorer, views=1, revision=1, a=[0.1, 0.2, 0.3], b=[0.9, 0.8, 0.7], pair=[2, 0], active="a")
+    assert content["pair"] == (2, 0)
+    images = np.frombuffer(buffers[2], np.uint8).reshape(content["shape"])
+    assert images[0, 0, :, 0].tolist() == [26, 51, 76]
+    assert content["apart"] == pytest.approx((0.8**2 + 0.6**2 + 0.4**2) / 6, abs=0.01)
+    points = np.frombuffer(buffers[0], np.float32).reshape(-1, 2)
+    content, _ = tell(explorer, revision=2, pick=points[11].tolist(), active="b", a=content["a"], b=content["b"])
+    assert content["b"] == explorer.state.codes[11].astype(float).tolist()
+    assert content["a"] == [0.1, 0.2, 0.3]
+
+
+@pytest.mark.parametrize("bad", [{"a": [1, 2]}, {"a": [0, 0, None]}, {"pair": [0, 9]}, {"pair": [0]}, {"b": "x"}])
+def test_what_cannot_be_is_said_and_changes_nothing(explorer, bad):
+    before = explorer.a.tolist(), explorer.b.tolist()
+    content, _ = tell(explorer, views=1, revision=1, **bad)
+    assert content["notice"]
+    assert (explorer.a.tolist(), explorer.b.tolist()) == before
+
+
+def test_late_messages_do_nothing(explorer):
+    tell(explorer, views=1, revision=2, a=[0.1, 0.1, 0.1])
+    count = len(explorer.heard)
+    explorer.asked = {"views": 1, "revision": 1, "a": [0.9, 0.9, 0.9]}
+    assert len(explorer.heard) == count
+    assert explorer.a.tolist() == [0.1, 0.1, 0.1]
+
+
+def test_from_python_and_as_a_picture(explorer):
+    explorer.compare([0, 0, 0], [1, 1, 1])
+    assert explorer.heard[-1][0]["b"] == [1, 1, 1]
+    with pytest.raises(ValueError, match=r"3 finite number"):
+        explorer.compare([0, 0], [1, 1, 1])
+    data, _ = explorer._repr_mimebundle_()
+    assert imread(io.BytesIO(base64.b64decode(data["image/png"]))).std() > 0.05

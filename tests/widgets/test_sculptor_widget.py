@@ -1,0 +1,304 @@
+"""The Sculptor's widget and its thread, without a browser: what a page would send is set by hand."""
+
+import base64
+import gc
+import io
+import re
+import subprocess
+import threading
+import time
+import weakref
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.image import imread
+
+import sculptlab as sl
+from sculptlab.sculptor import NOTHING
+from sculptlab.sculptor_engine import Engine
+from sculptlab.sculptor_worker import Turns, Worker
+
+
+def images(n=64):
+    return torch.rand(n, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+
+
+class Page:
+    """Stands for the page: sends what a hand does, keeps what the kernel answers, and says that it has seen it."""
+
+    def __init__(self, sculptor):
+        self.sculptor, self.messages = sculptor, []
+        sculptor.send = self.take
+        self.tell(views=1)
+
+    def tell(self, **patch):
+        self.sculptor.asked = {**self.sculptor.asked, **patch}
+
+    def take(self, content, buffers=None):
+        self.messages.append((content, buffers))
+        if content["kind"] == "frame":
+            self.sculptor._worker.seen(content["number"])
+
+    @property
+    def last(self):
+        return next((content for content, _ in reversed(self.messages) if content["kind"] == "frame"), {})
+
+    def wait(self, condition, seconds=60):
+        until = time.monotonic() + seconds
+        while not (self.last and condition(self.last)):
+            assert time.monotonic() < until, self.last.get("notice", "no frame")
+            time.sleep(0.005)
+        return self.last
+
+
+@pytest.fixture
+def sculptor():
+    made = sl.Sculptor(images(), batch=16)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def page(sculptor):
+    return Page(sculptor)
+
+
+def wait_for_no_thread(seconds=30):
+    until = time.monotonic() + seconds
+    while any(thread.name == "sculptor" for thread in threading.enumerate()):
+        assert time.monotonic() < until, "a thread is left"
+        time.sleep(0.02)
+
+
+def test_it_plays_and_pauses_and_leaves_no_thread(page):
+    page.wait(lambda frame: frame["step"] == 0)
+    page.tell(plays=1, on=True)
+    page.wait(lambda frame: frame["step"] > 20 and frame["playing"])
+    page.tell(plays=2, on=False)
+    step = page.wait(lambda frame: not frame["playing"])["step"]
+    wait_for_no_thread()
+    assert page.last["step"] == step
+    page.tell(plays=3, on=True)  # and a new thread goes on
+    page.wait(lambda frame: frame["step"] > step + 5)
+
+
+def test_single_steps_are_counted_even_if_the_browser_leaves_some_out(page):
+    page.tell(steps=1)
+    page.wait(lambda frame: frame["step"] == 1)
+    page.tell(steps=4)
+    page.wait(lambda frame: frame["step"] == 4)
+
+
+def test_old_messages_that_come_late_do_nothing(page, sculptor):
+    page.tell(steps=3)
+    page.wait(lambda frame: frame["step"] == 3)
+    sculptor.asked = {**NOTHING, "views": 1, "steps": 1}
+    sculptor.asked = {**NOTHING, "views": 1, "steps": 4}
+    page.wait(lambda frame: frame["step"] == 4)
+
+
+def test_changes_reset_and_new_seed(page):
+    page.tell(revision=1, changes={"prior": "ring", "sliders": {"noise": 0.3}, "batch": 32.0})
+    frame = page.wait(lambda frame: frame["revision"] == 1)
+    assert frame["settings"]["sliders"]["noise"] == 0.3
+    assert frame["settings"]["batch"] == 32
+    page.tell(steps=2)
+    page.wait(lambda frame: frame["step"] == 2)
+    page.tell(resets=1)
+    page.wait(lambda frame: frame["step"] == 0)
+    page.tell(reseeds=1)
+    page.wait(lambda frame: frame["settings"]["seed"] == 1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"text": "nonsense"}, "must be a string that begins"),
+        ({"painting": base64.b64encode(bytes(512)).decode()}, "nothing is painted"),
+        ({"painting": "not base64!"}, ""),
+        ({"weight": -3}, "weight must lie between"),
+        ({"data": "no_such_set"}, "no_such_set"),
+        ({"sliders": {"noise": 0.2}}, "settings must be one of"),
+    ],
+)
+def test_bad_input_is_said_on_the_widget_and_changes_nothing(page, sculptor, changes, words):
+    before = sculptor.settings
+    page.tell(revision=1, changes=changes)
+    frame = page.wait(lambda frame: frame["revision"] == 1)
+    assert words in frame["notice"]
+    assert frame["notice"]
+    assert sculptor.settings == before
+    page.tell(resets=1)
+    page.wait(lambda frame: not frame["notice"])
+
+
+def test_a_settings_string_of_one_is_taken_by_another(page, sculptor):
+    other = sl.Sculptor(images(), prior="spirals", arms=3, weight=12, kernel="laplace", bandwidth=2, batch=32)
+    text = other.settings
+    page.tell(revision=1, changes={"text": text})
+    page.wait(lambda frame: frame["text"] == text)
+    assert sl.Sculptor(images(), settings=text).settings == text
+    other.close()
+
+
+def test_slow_motion_takes_its_time(page):
+    page.tell(plays=1, on=True, slow=True)
+    page.wait(lambda frame: frame["step"] == 2)
+    began = time.monotonic()
+    page.wait(lambda frame: frame["step"] == 4)
+    assert time.monotonic() - began > 0.5  # 2 steps of 0.4 s
+
+
+def test_a_divergence_stops_it_and_a_reset_mends_it(page, sculptor):
+    page.tell(plays=1, on=True)
+    page.wait(lambda frame: frame["step"] > 2)
+    with sculptor._visit() as engine, torch.no_grad():
+        engine.model().decoder[0].weight.fill_(torch.nan)
+    frame = page.wait(lambda frame: frame["broken"])
+    assert "Reset" in frame["notice"]
+    assert not frame["playing"]
+    with pytest.raises(RuntimeError):
+        sculptor.result()
+    page.tell(resets=1)
+    page.wait(lambda frame: not frame["broken"] and frame["step"] == 0)
+    assert sculptor.result().steps == 0
+
+
+def test_two_do_not_disturb_each_other(page):
+    other = sl.Sculptor(images(), batch=16, seed=1)
+    two = Page(other)
+    page.tell(plays=1, on=True)
+    two.tell(plays=1, on=True)
+    page.wait(lambda frame: frame["step"] > 10)
+    two.wait(lambda frame: frame["step"] > 10)
+    page.tell(plays=2, on=False)
+    page.wait(lambda frame: not frame["playing"])
+    step = two.last["step"]
+    two.wait(lambda frame: frame["step"] > step + 10)
+    other.close()
+
+
+def test_what_it_trains_in_the_thread_is_what_it_trains_without(page, sculptor):
+    page.tell(steps=7)
+    page.wait(lambda frame: frame["step"] == 7)
+    alone = sl.Sculptor(images(), batch=16)
+    alone.run(7)
+    held_out = images()[:20]
+    assert np.array_equal(sculptor.result().encode(held_out), alone.result().encode(held_out))
+    alone.close()
+
+
+def test_close_leaves_no_thread_and_no_model(monkeypatch):
+    made = sl.Sculptor(images(), batch=16)
+    page = Page(made)
+    page.tell(plays=1, on=True)
+    page.wait(lambda frame: frame["step"] > 2)
+    engine, model = weakref.ref(made._engine), weakref.ref(made._engine.model())
+    made.close()
+    made.close()
+    assert not [t for t in threading.enumerate() if t.name == "sculptor"]
+    gc.collect()
+    assert engine() is None
+    assert model() is None
+    with pytest.raises(RuntimeError, match="was closed"):
+        made.run(1)
+
+
+def test_nobody_looking_pauses_it(monkeypatch):
+    monkeypatch.setattr("sculptlab.sculptor_worker.ALONE", 0.2)
+    engine, shown = Engine(images()), []
+    worker = Worker(engine, lambda engine, settled: shown.append(worker.sent()))
+    worker.ask(playing=True)
+    until = time.monotonic() + 30
+    while not engine.notice:
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    assert "no sign of a page" in engine.notice
+    wait_for_no_thread()
+    worker.close()
+
+
+def test_a_page_that_is_slow_is_not_flooded():
+    engine, shown = Engine(images()), []
+    worker = Worker(engine, lambda engine, settled: shown.append(worker.sent()))
+    worker.ask(playing=True)
+    while engine.step < 100:
+        time.sleep(0.01)
+    began, before = time.monotonic(), len(shown)
+    while time.monotonic() - began < 1.5:
+        time.sleep(0.05)
+    assert len(shown) - before <= 3  # one a second, as none was seen
+    worker.close()
+
+
+def test_turns_are_taken_in_the_order_of_asking():
+    turns, order, started = Turns(), [], threading.Event()
+
+    def greedy():
+        for _ in range(200):
+            with turns:
+                started.set()
+                time.sleep(0.001)
+                order.append("greedy")
+
+    thread = threading.Thread(target=greedy)
+    thread.start()
+    started.wait()
+    with turns:
+        order.append("guest")
+    thread.join()
+    assert order.index("guest") < 20
+
+
+def test_the_rest_of_the_program_keeps_its_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        made = sl.Sculptor(images(), batch=16)
+        page = Page(made)
+        page.tell(plays=1, on=True)
+        page.wait(lambda frame: frame["step"] > 2)
+        found = []
+        thread = threading.Thread(target=lambda: found.append(torch.get_num_threads()))
+        thread.start()
+        thread.join()
+        assert found == [2]
+        assert torch.get_num_threads() == 2
+        made.close()
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_without_a_kernel_a_picture_stands_in_its_place():
+    made = sl.Sculptor(images(), compare=True, batch=16)
+    made.run(3)
+    data, _ = made._repr_mimebundle_()
+    assert "application/vnd.jupyter.widget-view+json" in data
+    picture = imread(io.BytesIO(base64.b64decode(data["image/png"])))
+    assert picture.std() > 0.05
+    assert made.picture == data["image/png"]  # a saved page shows it too
+    made.close()
+
+
+def test_from_python(sculptor):
+    sculptor.change(prior="ring", noise=0.2).reset(seed=5)
+    assert sculptor.settings == "sculptor?data=yours&prior=ring&noise=0.2&batch=16&seed=5"
+    history = sculptor.run(10)
+    assert history["step"].iloc[-1] == 10
+    assert sculptor.result().steps == 10
+    assert "images, sl.objectives.MMD(prior" in sculptor.code()
+    with pytest.raises(ValueError, match="weight"):
+        sculptor.change(weight=-1)
+
+
+def test_the_page_needs_no_network_and_no_build():
+    """Hatch packs every file of the package that git does not ignore."""
+    front = Path(sl.__file__).parent / "front"
+    text = "".join(path.read_text(encoding="utf-8") for path in front.iterdir() if path.suffix in (".js", ".css"))
+    assert "http" not in text
+    assert not re.search(r"\bimport\b", text)
+    names = [path.name for path in front.iterdir()]
+    ignored = subprocess.run(["git", "check-ignore", "-q", *names], cwd=front, check=False).returncode
+    assert ignored != 0
