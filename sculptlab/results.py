@@ -94,11 +94,11 @@ def _provenance() -> dict[str, str]:
 
 
 def _commit() -> str:
-    done = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--abbrev=10"],
-        cwd=PACKAGE,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return done.stdout.strip() or "unknown (no clone)"
+    """The commit, "-dirty" where a file differs from it: but for recorded results, which a study may rewrite as it goes."""
+    commit = _git("describe", "--always", "--abbrev=10")
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", ":(top)", ":(top,exclude)data/results")
+    return f"{commit}-dirty" if commit and changed else commit or "unknown (no clone)"
+
+
+def _git(*words: str) -> str:
+    return subprocess.run(["git", *words], cwd=PACKAGE, capture_output=True, text=True, check=False).stdout.strip()
