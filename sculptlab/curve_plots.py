@@ -7,18 +7,14 @@ from collections.abc import Mapping
 import pandas as pd
 from matplotlib.ticker import FuncFormatter
 
-from sculptlab.palette import ACCENT, BAD, CODES, GOOD, MEANS, PRIOR, TEXT, Picture, panels, style
+from sculptlab import sculpting_plots
+from sculptlab.palette import TEXT, Picture, panels, style
 from sculptlab.plots import line_with_spread
 from sculptlab.sculpting_plots import INDEPENDENT, kind
 
-KINDS: dict[str, tuple[str, str]] = {
-    "no regulariser": (PRIOR, "X"),
-    "KL": (MEANS, "D"),
-    "MMD": (ACCENT, "v"),
-    "MMD + game": (CODES, "o"),
-    "marginal MMD + game": (BAD, "s"),
-    "marginal MMD + strong game": (GOOD, "^"),
-}
+# an objective has one colour and one mark in all figures; that of the game alone, which is not here, goes to the strong game
+KINDS = {name: mark for name, mark in sculpting_plots.KINDS.items() if name != "game"}
+KINDS["marginal MMD + strong game"] = sculpting_plots.KINDS["game"]
 REGRESSORS = {"mlp": "networks", "boosting": "trees"}
 
 

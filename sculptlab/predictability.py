@@ -167,7 +167,7 @@ def lps(
     permutations, seed = whole("permutations", permutations, least=0), whole("seed", seed, least=0)
     predictor = Predictor(regressor, target, None if folds is None else whole("folds", folds, least=2))
     given = codes("z", z).detach()
-    columns, dead = _standardised(given if device is None else given.to(device))
+    columns, dead = live_columns(given if device is None else given.to(device))
     n, dim = given.shape
     if dim < 2:
         raise ValueError("z must have at least 2 columns: one latent has no others to be predicted from")
@@ -200,7 +200,7 @@ def lps(
     )
 
 
-def _standardised(z: torch.Tensor) -> tuple[torch.Tensor, list[int]]:
+def live_columns(z: torch.Tensor) -> tuple[torch.Tensor, list[int]]:
     """The live columns with mean 0 and variance 1, in float64, and the numbers of the dead ones.
 
     Dead is a column that moves by no more than its own rounding.

@@ -15,7 +15,7 @@ from torch import Tensor
 from sculptlab.cross_fitting import TARGETS, Predictor, checked
 from sculptlab.dependence import permuted_columns
 from sculptlab.palette import CODES, PRIOR, Picture, panels, style
-from sculptlab.predictability import UNITS
+from sculptlab.predictability import UNITS, live_columns
 from sculptlab.validation import choice, codes, whole
 
 FEWEST, FACTOR = 500, 4  # codes of the first fit, and how many times as many the next one has
@@ -106,7 +106,7 @@ def lps_curve(
     >>> z = torch.randn(4000, 3, generator=torch.Generator().manual_seed(0))
     >>> z[:, 1] += z[:, 0]
     >>> lps_curve(z, regressor="linear", rows=(20, 3000)).frame["score"].round(2).tolist()
-    [0.25, 0.32]
+    [0.22, 0.32]
     """
     choice("target", target, TARGETS)
     checked(regressor, target)
@@ -121,7 +121,10 @@ def lps_curve(
         fitted, scored = given[order], codes("held_out", held_out, dim=given.shape[1]).detach().to(given)
     predictor = Predictor(regressor, target, 2)
     sizes = _sizes(rows, len(fitted), predictor.least_rows(given.shape[1]))
-    fitted, scored, dead = _live(fitted, scored)
+    columns, dead = live_columns(torch.cat([fitted, scored]))
+    if columns.shape[1] < 2:
+        raise ValueError(f"z must have at least 2 columns that vary, got {columns.shape[1]}")
+    fitted, scored = columns[: len(fitted)], columns[len(fitted) :]
     chosen = _drawn(latents, fitted.shape[1], generator)
     found = [_score(predictor, fitted[:n], scored, seed, chosen) for n in sizes]
     permuted = [(permuted_columns(fitted, generator), permuted_columns(scored, generator)) for _ in range(permutations)]
@@ -151,19 +154,6 @@ def _sizes(rows: Sequence[int] | None, most: int, least: int) -> list[int]:
     while grown[-1] * FACTOR < most:
         grown.append(grown[-1] * FACTOR)
     return [*(n for n in grown if n < most), most]
-
-
-def _live(fitted: Tensor, scored: Tensor) -> tuple[Tensor, Tensor, list[int]]:
-    """Both in units of the fitted codes' columns, float64, without those that do not vary, and the numbers of these."""
-    largest = torch.cat([fitted, scored]).abs().amax(0)
-    unit = torch.where(largest > 0, largest, 1).double()
-    a, b = fitted.double() / unit, scored.double() / unit  # no square of it can overflow
-    live = (a.amax(0) - a.amin(0) > 16 * torch.finfo(fitted.dtype).eps) & (b.amax(0) > b.amin(0))
-    a, b = a[:, live], b[:, live]
-    if a.shape[1] < 2:
-        raise ValueError(f"z must have at least 2 columns that vary, got {a.shape[1]}")
-    mean, spread = a.mean(0), a.std(0, correction=0)
-    return (a - mean) / spread, (b - mean) / spread, [int(i) for i in torch.where(~live)[0]]
 
 
 def _drawn(latents: int | None, dim: int, generator: torch.Generator) -> list[int]:

@@ -75,7 +75,7 @@ class Predictability(Objective):
     penalty    "nats", as above: twins (r = 1) are pushed apart ever harder. "square": r_i^2 itself, whose slope vanishes at
                r = 1, so that twins stay twins.
     width      hidden units of each g_i. rounds: its steps of Adam (3e-3) for each step of the model; 8 leave a judge with many
-               codes about half of what 2 leave, for twice the time (page 04, section 4).
+               codes a little over half of what 2 leave, for twice the time (page 04, section 4).
     In the history: "predictability", the penalty summed over latents; chance adds about 1 / batch to each r_i^2.
     The game makes codes independent and gives them no shape and no scale: add a distance to a prior, `MMD(...) +
     Predictability(...)`. Judge it with another family of regressors. After NashAE (Yeats et al. 2022, ECCV), which

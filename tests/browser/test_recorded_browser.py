@@ -70,18 +70,21 @@ def test_the_slider_of_page_01(tmp_path, lab, page, keep):
     assert not page.errors
 
 
+def step_right(page, handle, words):
+    """One key press on a slider; the status line then says `words`."""
+    handle.focus()
+    page.keyboard.press("ArrowRight")
+    expect(status(page, words)).to_be_visible()
+
+
 def test_the_sliders_of_page_02(tmp_path, lab, page, keep):
     opened(page, lab, tmp_path, widget_cell("02_latent_predictability_score"))
     expect(status(page, "source = uniform, angle = 27, bend = 0.0")).to_be_visible()
     first = shown(page)
     angle, bend = page.locator(".noUi-handle").all()
-    angle.focus()
-    page.keyboard.press("ArrowRight")
-    expect(status(page, "angle = 36, bend = 0.0")).to_be_visible()
+    step_right(page, angle, "angle = 36, bend = 0.0")
     expect(page.locator(".widget-image")).not_to_have_attribute("src", first)
-    bend.focus()
-    page.keyboard.press("ArrowRight")
-    expect(status(page, "angle = 36, bend = 0.2")).to_be_visible()
+    step_right(page, bend, "angle = 36, bend = 0.2")
     page.get_by_role("button", name="gaussian").click()
     expect(status(page, "source = gaussian, angle = 36, bend = 0.2")).to_be_visible()
     keep("moved")
@@ -94,13 +97,9 @@ def test_the_sliders_of_page_05(tmp_path, lab, page, keep):
     expect(status(page, "share = 0.5, turn = 45")).to_be_visible()
     first = shown(page)
     share, turn = page.locator(".noUi-handle").all()
-    share.focus()
-    page.keyboard.press("ArrowRight")
-    expect(status(page, "share = 0.75, turn = 45")).to_be_visible()
+    step_right(page, share, "share = 0.75, turn = 45")
     expect(page.locator(".widget-image")).not_to_have_attribute("src", first)
-    turn.focus()
-    page.keyboard.press("ArrowRight")
-    expect(status(page, "share = 0.75, turn = 90")).to_be_visible()
+    step_right(page, turn, "share = 0.75, turn = 90")
     keep("moved")
     assert page.locator(".widget-image").bounding_box()["width"] > 600
     assert not page.errors

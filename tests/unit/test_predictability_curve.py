@@ -116,3 +116,10 @@ def test_the_same_seed_gives_the_same_numbers():
 def test_bad_arguments_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         sl.lps_curve(**{"z": gaussian(1000, 3, 0)[0], **arguments})
+
+
+def test_the_docstring_tells_the_truth():
+    import doctest
+
+    (example,) = doctest.DocTestFinder().find(sl.lps_curve, "lps_curve", globs={"lps_curve": sl.lps_curve, "torch": torch})
+    assert doctest.DocTestRunner().run(example) == (0, 3)
