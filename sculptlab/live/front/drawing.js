@@ -17,7 +17,7 @@ const drawAxes = (at, width, span, colours) => {
       if (tick && x < width - 24) at.fillText(-tick, 13, x + 3);
     }
   }
-  if (width < 240) return;
+  if (width < 300) return; // the paper shows the same plane
   at.textAlign = "right";
   at.fillText("latent 0", width - 6, width - 20);
   at.textAlign = "left";

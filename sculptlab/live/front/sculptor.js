@@ -196,7 +196,9 @@ class View {
     this.ask.arrived(message.revision);
     this.asked_at = 0;
     this.ask.tell({ seen: message.number });
-    if (!this.paper.down && !this.ask.pending.length && message.settings.prior === "painted") this.paper.take(bytes(message.painting));
+    if (!this.paper.down && !this.ask.pending.length && message.settings.prior === "painted") {
+      this.paper.take(bytes(message.painting), message.text);
+    }
     this.root.dataset.step = message.step;
     this.root.dataset.frames = +(this.root.dataset.frames || 0) + 1;
     this.root.dataset.revision = message.revision;
@@ -262,7 +264,7 @@ class View {
   draw() {
     this.colours = coloursOf(this.root);
     if (!this.frame || this.body.hidden) return;
-    this.paper.show(this.painted() ? null : this.frame.density, this.colours);
+    this.paper.show(this.painted() ? null : this.frame.density, this.frame.text, this.colours);
     this.frame.lanes.forEach((lane) => this.drawLane(lane, this.lanes[lane.name]));
     this.lines.forEach((line) => line.draw(this));
   }
