@@ -67,6 +67,9 @@ class Shown:
         self.page.mouse.up()
 
 
+FAR = """import torch
+with a._visit() as engine, torch.no_grad():
+    engine.model().encoder[-1].weight.mul_(1e20)"""
 WATCH = """import threading, time
 import sculptlab.live.sculptor_worker as worker
 worker.ALONE = 600.0
@@ -79,7 +82,7 @@ threading.Thread(target=watch, daemon=True).start()"""
 
 
 def test_the_sculptor_by_hand(page, notebook, keep):
-    run = notebook([FIRST, SECOND, LEFT, EXPLORER])
+    run = notebook([FIRST, SECOND, LEFT, EXPLORER, FAR])
     run(0)
     one = Shown(page, 0)
     one.wait("d.step === '0' && d.frames > 0")
@@ -153,7 +156,13 @@ def test_the_sculptor_by_hand(page, notebook, keep):
     page.set_viewport_size({"width": 620, "height": 2600})
     keep("narrow", one.root)
     assert one.root.evaluate("e => e.scrollWidth <= e.clientWidth + 1")
+    ids = page.evaluate("() => [...document.querySelectorAll('.sculptor [id]')].map(e => e.id)")
+    assert len(set(ids)) == len(ids)  # a label names its own widget's control
     page.set_viewport_size({"width": 1280, "height": 1000})
+
+    drawn = one.data("drawn")
+    run(4)
+    one.wait(f"+d.drawn > {drawn}")  # codes as far away as a divergence may put them still have axes
 
     page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.restartKernel()")
     page.wait_for_function("() => window.jupyterapp.shell.currentWidget.sessionContext.session?.kernel?.status === 'idle'")

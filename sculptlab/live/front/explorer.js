@@ -5,7 +5,7 @@ let explorers = 0;
 class Explorer {
   constructor(model, el) {
     this.model = model;
-    this.id = `explorer-${explorers++}`;
+    this.id = `explorer-${model.model_id}-${explorers++}`; // each model has a module, and a counter, of its own
     this.spec = model.get("spec");
     this.active = "a";
     this.sent = model.get("asked").revision;

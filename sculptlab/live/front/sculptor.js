@@ -8,7 +8,7 @@ let made = 0;
 class View {
   constructor(model, el) {
     this.model = model;
-    this.id = `sculptor-${made++}`;
+    this.id = `sculptor-${model.model_id}-${made++}`; // each model has a module, and a counter, of its own
     this.spec = model.get("controls");
     this.frame = null;
     this.asked_at = 0;
