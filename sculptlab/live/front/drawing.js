@@ -5,7 +5,6 @@ const drawAxes = (at, width, span, colours) => {
   at.fillStyle = colours.quiet;
   at.strokeStyle = colours.line;
   at.lineWidth = 1;
-  at.textAlign = "center";
   const least = span / 8; // whatever the span: a model that diverges may put its codes anywhere
   const power = 10 ** Math.floor(Math.log10(least));
   const stride = [1, 2, 5, 10].map((times) => times * power).find((step) => step >= least);
@@ -16,8 +15,10 @@ const drawAxes = (at, width, span, colours) => {
     at.moveTo(x, width - 4); at.lineTo(x, width); at.moveTo(0, x); at.lineTo(4, x);
     at.stroke();
     if (k % 2 === 0 && x > 12 && x < width - 12) {
+      at.textAlign = "center";
       at.fillText(short(k * stride), x, width - 7);
-      if (k && x < width - 24) at.fillText(short(-k * stride), 13, x + 3);
+      at.textAlign = "left";
+      if (k && x < width - 24) at.fillText(short(-k * stride), 7, x + 3);
     }
   }
   if (width < 300) return; // the paper shows the same plane
