@@ -18,7 +18,7 @@ const drawAxes = (at, width, span, colours) => {
       at.textAlign = "center";
       at.fillText(short(k * stride), x, width - 7);
       at.textAlign = "left";
-      if (k && x < width - 24) at.fillText(short(-k * stride), 7, x + 3);
+      if (k && x > 28 && x < width - 24) at.fillText(short(-k * stride), 7, x + 3);
     }
   }
   if (width < 300) return; // the paper shows the same plane
