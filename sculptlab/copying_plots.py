@@ -107,13 +107,15 @@ def exchanged(rows: Mapping[str, Any], *, title: str | None = None) -> Picture:
     return picture
 
 
-def classes(clouds: Mapping[str, Any], labels: Any, outline: Any, *, title: str | None = None) -> Picture:
-    """Codes (n, 2) of each name in a panel, numbered and coloured by their labels, over the outlines of one cloud (m, 2)."""
+def classes(
+    clouds: Mapping[str, Any], labels: Any, outline: Any, *, named: Mapping[Any, str] | None = None, title: str | None = None
+) -> Picture:
+    """Codes (n, 2) of each name in a panel, three classes in colour (`plots.points_by_class`), over the outlines of one cloud."""
     picture, (axes,) = panels(1, len(clouds), height=3.2)
     if title is not None:
         picture.suptitle(title, fontsize=12, color=TEXT)
     for i, (ax, (name, z)) in enumerate(zip(axes, clouds.items(), strict=True)):
-        density(z, ax, outline, labels, title=name)
+        density(z, ax, outline, labels, named=named, title=name)
         style(ax, x="z0", y="z1" if i == 0 else None)
     return picture
 

@@ -24,20 +24,27 @@ FAINT = 0.25  # how strongly images are drawn where the prior has no mass
 
 
 def wall(
-    priors: Mapping[str, Prior], codes: Mapping[str, Any], scores: Mapping[str, tuple[float, float]], *, title: str | None = None
+    priors: Mapping[str, Prior],
+    codes: Mapping[str, Any],
+    scores: Mapping[str, tuple[float, float]],
+    *,
+    across: int = ACROSS,
+    height: float = 1.75,
+    title: str | None = None,
 ) -> Picture:
     """Small multiples: each prior (grey) and below it the codes (n, 2) that were to follow it (blue), in the same limits.
 
     scores: for each prior how often a classifier is right in telling codes from prior, and the same for a second sample of it.
+    across: priors to a row; height: of a row, in inches.
     """
-    down = -(-len(priors) // ACROSS)
-    picture, axes = panels(2 * down, ACROSS, height=1.75)
+    down = -(-len(priors) // across)
+    picture, axes = panels(2 * down, across, height=height)
     if title is not None:
         picture.suptitle(title, fontsize=12, color=TEXT)
     for ax in axes.flat:
         ax.set_axis_off()
     for i, (name, prior) in enumerate(priors.items()):
-        row, column = divmod(i, ACROSS)
+        row, column = divmod(i, across)
         accuracy, floor = scores[name]
         _map(axes[2 * row, column], prior, drawn(prior, 2), PRIOR, bins=80, title=name)
         below = f"told apart {accuracy:.0%}, floor {floor:.0%}"
@@ -145,8 +152,8 @@ def bridges(
 class HandPanel:
     """One recorded `ring_with_hand` at a time: the prior, the held-out codes by class, and what the decoder draws where."""
 
-    def __init__(self, recorded: Recorded) -> None:
-        self.recorded = recorded
+    def __init__(self, recorded: Recorded, named: Mapping[Any, str] | None = None) -> None:
+        self.recorded, self.named = recorded, named  # named: as in `points_by_class`
         self.rows = recorded.frame.set_index("prior")
 
     def picture(self, share: float, turn: float) -> Picture:
@@ -162,7 +169,8 @@ class HandPanel:
         limits = np.array([[-EDGE, EDGE]] * 2)
         heat_map(drawn(prior, 2), plane(axes[0], limits), limits, PRIOR, bins=96)
         outlines(drawn(prior, 2), plane(axes[1], limits), limits)
-        points_by_class(self.recorded.arrays[f"{key}|codes"].astype(float), self.recorded.arrays["labels"], axes[1])
+        codes, labels = self.recorded.arrays[f"{key}|codes"].astype(float), self.recorded.arrays["labels"]
+        points_by_class(codes, labels, axes[1], self.named)
         for ax, words in zip(axes, ("the prior", "held-out codes, by class"), strict=False):
             ax.set_aspect("equal")
             style(ax, title=words, x="z0", y="z1")
