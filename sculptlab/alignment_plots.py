@@ -45,12 +45,10 @@ def codes_by_factor(
     return picture
 
 
-def turned(
-    pulls: Mapping[str, Sequence[float]], angles: Sequence[float], aligned: Sequence[float], *, title: str | None = None
-) -> Picture:
+def turned(pulls: Mapping[str, Sequence[float]], angles: Sequence[float], *, title: str | None = None) -> Picture:
     """Left, for each prior, MMD^2 of its draws, turned by each of `angles` (degrees), to itself, over the noise of a batch.
 
-    Right the alignment of a cloud that is turned so, with its least value, cos 45° = 0.71, marked.
+    Right the alignment of upright factors with a cloud of theirs that is turned so, max(|cos|, |sin|), at least cos 45° = 0.71.
     """
     picture, ((left, right),) = panels(1, 2, height=3.0)
     if title is not None:
@@ -58,7 +56,8 @@ def turned(
     left.axhspan(-1, 1, color=PRIOR, alpha=0.25, linewidth=0, label="noise of one batch")
     for (name, pull), colour, mark in zip(pulls.items(), COLOURS, MARKS, strict=False):
         left.plot(angles, pull, color=colour, marker=mark, markersize=4, label=name)
-    right.plot(angles, aligned, color=TEXT, marker="o", markersize=4)
+    turn = np.radians(np.asarray(angles, dtype=float))
+    right.plot(angles, np.maximum(np.abs(np.cos(turn)), np.abs(np.sin(turn))), color=TEXT, marker="o", markersize=4)
     right.axhline(SLANTED, color=TEXT, linestyle="--", linewidth=1)
     right.annotate("cos 45° = 0.71", (max(angles), SLANTED - 0.02), ha="right", va="top", fontsize=9, color=TEXT)
     for ax in (left, right):

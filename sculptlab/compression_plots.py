@@ -24,9 +24,10 @@ TOP = 2.0  # times the plain autoencoder's error
 def rate_distortion_lines(frame: pd.DataFrame, *, rates: tuple[float, float], title: str | None = None) -> Picture:
     """Held-out error over the rate, between two rates in bits per image: fixed length on the left, the real file's on the right.
 
-    frame: of `compression_studies.compress`; the arms of `ARMS` are drawn. At every rate each takes the best of its levels (the VAE of its betas too).
-    Errors are divided by the plain autoencoder's without quantisation (dotted; mean over seeds); lines are means over seeds,
-    bands the range. Just above an arm's least rate only its worst levels are within reach: begin a tenth of a bit a latent later.
+    frame: of `compression_studies.compress`. At every rate each of `ARMS` takes the best of its levels (the VAE of its betas
+    too). Errors are divided by the plain autoencoder's without quantisation (dotted; mean over seeds); lines are means over
+    seeds, bands the range. Just above an arm's least rate only its worst levels are within reach: begin a tenth of a bit a
+    latent later.
     """
     picture, (axes,) = panels(1, len(PANELS), height=3.9)
     if title is not None:

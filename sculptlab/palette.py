@@ -17,7 +17,7 @@ GOOD = "#009E73"
 BAD = "#D55E00"
 ACCENT = "#CC79A7"
 TEXT = "#333333"
-CLASSES = (("#0072B2", "o"), ("#E69F00", "^"), ("#882255", "s"))  # colour and mark: more than three clouds nobody tells apart
+CLASSES = (("#0072B2", "o"), ("#E69F00", "^"), ("#5C1240", "s"))  # colour and mark: more than three clouds nobody tells apart
 OTHERS = "#C4C4C4"  # the points of all other classes
 WIDTH = 9.0  # inches: a notebook's column
 

@@ -38,9 +38,8 @@ from sculptlab.priors import as_prior
 from sculptlab.validation import codes as checked
 
 __all__ = [
-    "ACCENT", "BAD", "CLASSES", "CODES", "GOOD", "MEANS", "OTHERS", "PRIOR", "RECONSTRUCTION", "SAMPLES", "TEXT", "WIDTH", "Picture",
-    "density", "image_grid", "line_with_spread", "marginal",
-    "panels", "style",
+    "ACCENT", "BAD", "CLASSES", "CODES", "GOOD", "MEANS", "OTHERS", "PRIOR", "RECONSTRUCTION", "SAMPLES", "TEXT", "WIDTH",
+    "Picture", "density", "image_grid", "line_with_spread", "marginal", "panels", "style",
 ]  # fmt: skip
 
 DRAWN = 50_000  # prior samples behind a drawn density

@@ -31,6 +31,10 @@ def test_the_wall_puts_codes_below_their_prior_in_the_same_window():
     assert axes[2, 0].get_xlim() == axes[3, 0].get_xlim()
     assert axes[2, 0].get_xlim()[1] > 5 > axes[0, 0].get_xlim()[1]
     assert not axes[2, 1].images  # nothing where there is no prior
+    two = prior_plots.wall(
+        {"a": Ring(), "b": Ring()}, {"a": codes["0"], "b": codes["1"]}, dict.fromkeys("ab", (0.5, 0.5)), across=2
+    )
+    assert texts(two)[:2] == ["a", "b"]
 
 
 @pytest.fixture
