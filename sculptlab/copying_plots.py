@@ -13,7 +13,7 @@ from matplotlib.image import AxesImage
 from sculptlab.dependence import correlation, distance_correlation
 from sculptlab.figures import most_dependent
 from sculptlab.palette import ACCENT, BAD, CODES, GOOD, MEANS, PRIOR, TEXT, Picture, panels, style
-from sculptlab.plots import density, heat_map, image_grid, marginal, plane, shades, span
+from sculptlab.plots import density, heat_map, image_grid, marginal, outlines, plane, shades, span
 
 CASES = ((CODES, "o"), (MEANS, "D"), (GOOD, "^"), (ACCENT, "v"), (BAD, "s"))
 MEASURES = {
@@ -128,8 +128,12 @@ def turned(cloud: Any, outline: Any, curves: Mapping[str, Any], angles: Any, at:
     picture, ((left, right),) = panels(1, 2, height=3.0, width=8.0)
     if title is not None:
         picture.suptitle(title, fontsize=12, color=TEXT)
-    density(cloud, left, outline, title=f"turned by {at:g}°")
-    style(left, x="z0", y="z1")
+    shown, target = (np.asarray(rows, dtype=float) for rows in (cloud, outline))
+    reach = max(abs(end) for column in (*shown.T, *target.T) for end in span(column))
+    limits = np.array([[-reach, reach]] * 2)  # the same at every angle: what a turn takes out of the outline is seen
+    heat_map(shown, plane(left, limits), limits, CODES)
+    outlines(target, left, limits)
+    style(left, title=f"turned by {at:g}°", x="z0", y="z1").set_aspect("equal")
     for (name, values), (colour, marker) in zip(curves.items(), CASES, strict=False):
         right.plot(angles, values, color=colour, marker=marker, markersize=3, linewidth=1.4, label=name)
     right.axvline(at, color=TEXT, linewidth=1, linestyle=":")

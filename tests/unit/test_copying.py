@@ -346,6 +346,8 @@ def test_pictures_of_places_and_turns():
     curves = {"round": [0.0, 0.1, 0.0], "other": [0.0, 2.0, 0.0]}
     left, right = copying_plots.turned(-z, z, curves, (0, 180, 360), 180, title="said").axes
     assert left.get_title() == "turned by 180°"
+    assert left.get_xlim() == left.get_ylim()
+    assert left.get_xlim()[1] > z.abs().max()  # the whole cloud, wherever it is turned to
     assert [line.get_label() for line in right.lines][:2] == list(curves)
     assert right.lines[2].get_xdata()[0] == 180  # where we are
 
