@@ -71,12 +71,18 @@ def turned(pulls: Mapping[str, Sequence[float]], angles: Sequence[float], *, tit
 
 
 def scores_by_prior(
-    frame: pd.DataFrame, arms: Mapping[str, str], *, scores: Mapping[str, str] = SCORES, title: str | None = None
+    frame: pd.DataFrame,
+    arms: Mapping[str, str],
+    *,
+    scores: Mapping[str, str] = SCORES,
+    flat: bool = False,
+    title: str | None = None,
 ) -> Picture:
     """A panel for each score, a row for each arm {name in the frame: words}: each seed a dot, the mean a bar across.
 
     Where the frame has them, a dotted line is what the true factors score ("ideal") and a grey area what codes without any
-    knowledge of them reach ("noise"). Scores lie between 0 and 1; in the panel of alignment cos 45° = 0.71 is marked.
+    knowledge of them reach ("noise"). Scores lie between 0 and 1. flat: two factors and two latents, of which an undistorted map
+    has an alignment of at least cos 45° = 0.71, which is marked.
     """
     picture, (axes,) = panels(1, len(scores), height=0.34 * len(arms) + 1.5)
     if title is not None:
@@ -95,7 +101,7 @@ def scores_by_prior(
         ax.set_xlim(0, 1.03)
         ax.set_xticks([0, 0.5, 1])
         style(ax, x=words)
-        if column == "aligned":
+        if flat and column == "aligned":
             ax.axvline(SLANTED, color=TEXT, linestyle="--", linewidth=1)
             ax.set_title("cos 45°", x=SLANTED / 1.03, fontsize=8, color=TEXT)
     return picture

@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter, StrMethodFormatter
+from scipy.ndimage import gaussian_filter
 
 from sculptlab.experiments.prior_gallery import ring_with_hand
 from sculptlab.experiments.prior_studies import EDGE, SIDE, TARGETS, strays
 from sculptlab.pictures.palette import ACCENT, BAD, CODES, GOOD, MEANS, PRIOR, TEXT, Picture, panels, style
-from sculptlab.plots import drawn, heat_map, image_grid, outlines, plane, points_by_class, span
+from sculptlab.plots import drawn, heat_map, image_grid, outlines, plane, points_by_class, shades, span
 from sculptlab.priors import Prior
 from sculptlab.results import Recorded
 
@@ -24,27 +25,20 @@ FAINT = 0.25  # how strongly images are drawn where the prior has no mass
 
 
 def wall(
-    priors: Mapping[str, Prior],
-    codes: Mapping[str, Any],
-    scores: Mapping[str, tuple[float, float]],
-    *,
-    across: int = ACROSS,
-    height: float = 1.75,
-    title: str | None = None,
+    priors: Mapping[str, Prior], codes: Mapping[str, Any], scores: Mapping[str, tuple[float, float]], *, title: str | None = None
 ) -> Picture:
     """Small multiples: each prior (grey) and below it the codes (n, 2) that were to follow it (blue), in the same limits.
 
     scores: for each prior how often a classifier is right in telling codes from prior, and the same for a second sample of it.
-    across: priors to a row; height: of a row, in inches.
     """
-    down = -(-len(priors) // across)
-    picture, axes = panels(2 * down, across, height=height)
+    down = -(-len(priors) // ACROSS)
+    picture, axes = panels(2 * down, ACROSS, height=1.75)
     if title is not None:
         picture.suptitle(title, fontsize=12, color=TEXT)
     for ax in axes.flat:
         ax.set_axis_off()
     for i, (name, prior) in enumerate(priors.items()):
-        row, column = divmod(i, across)
+        row, column = divmod(i, ACROSS)
         accuracy, floor = scores[name]
         _map(axes[2 * row, column], prior, drawn(prior, 2), PRIOR, bins=80, title=name)
         below = f"told apart {accuracy:.0%}, floor {floor:.0%}"
@@ -65,6 +59,36 @@ def _limits(prior: Prior) -> np.ndarray:
     half = (spans[:, 1] - spans[:, 0]).max() / 2
     middle = spans.mean(1)
     return np.stack([middle - half, middle + half], 1)
+
+
+def drawings(
+    priors: Mapping[str, Prior], codes: Mapping[str, Any], scores: Mapping[str, tuple[float, float]], *, title: str | None = None
+) -> Picture:
+    """Each drawing (grey) and beside it the codes (n, 2) that were to follow it (blue), on one scale; scores as in `wall`.
+
+    Shades are linear in the density, so that strokes stand out of the haze between them, which the shades of `wall` show.
+    """
+    picture, axes = panels(len(priors), 2, height=2.7)
+    if title is not None:
+        picture.suptitle(title, fontsize=12, color=TEXT)
+    for (left, right), (name, prior) in zip(axes, priors.items(), strict=True):
+        target = drawn(prior, 2)
+        limits = np.array([span(column) for column in target.T])
+        _strokes(left, target, limits, PRIOR, bins=96)
+        _strokes(right, np.asarray(codes[name], dtype=float), limits, CODES, bins=56)
+        style(left, title=name, x="z0", y="z1")
+        style(right, title="its codes: told apart {:.0%}, floor {:.0%}".format(*scores[name]), x="z0")
+    return picture
+
+
+def _strokes(ax: Axes, rows: np.ndarray, limits: np.ndarray, colour: str, *, bins: int) -> None:
+    """Square cells, `bins` to the wider axis, smoothed by less than one and in full colour where 3 % of them are denser."""
+    lengths = limits[:, 1] - limits[:, 0]
+    counts, *_ = np.histogram2d(*rows.T, bins=list((bins * lengths / lengths.max()).astype(int)), range=limits.tolist())
+    dense = gaussian_filter(counts, 0.8)
+    full, extent = np.quantile(dense[dense > 0], 0.97), limits.ravel().tolist()
+    plane(ax, limits).imshow(dense.T, origin="lower", extent=extent, cmap=shades(colour), vmin=0, vmax=full)
+    ax.set_aspect("equal")
 
 
 def scoreboard(frame: pd.DataFrame, *, title: str | None = None) -> Picture:

@@ -186,7 +186,7 @@ def frame():
 
 
 def test_pictures_show_what_they_are_given():
-    picture = alignment_plots.scores_by_prior(frame(), {"gaussian": "N(0, I)", "uniform": "box"}, title="t")
+    picture = alignment_plots.scores_by_prior(frame(), {"gaussian": "N(0, I)", "uniform": "box"}, flat=True, title="t")
     assert [tick.get_text() for tick in picture.axes[0].get_yticklabels()] == ["N(0, I)", "box"]
     assert [ax.get_xlabel() for ax in picture.axes] == list(alignment_plots.SCORES.values())
     assert {ax.get_xlim() for ax in picture.axes} == {(0, 1.03)}  # the whole of each score
