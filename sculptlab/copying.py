@@ -41,12 +41,14 @@ class Copied:
              decoder makes of these codes; of "second half": of its own). A stochastic model's samples are judged.
     units    mean and std of each of the source's latents, which training took off and `run` puts back.
     codes    held out: "source", "second half", "before", "copy", each (n, d).
+    warning  of latents of the source that take few values, which no continuous code matches; empty where there are none.
     """
 
     run: Run
     report: pd.DataFrame
     units: pd.DataFrame
     codes: dict[str, np.ndarray] = field(repr=False)
+    warning: str = field(default="", repr=False)
 
     def plot(self, kind: str = "codes") -> Picture:
         """Source, B before and B after, side by side: "codes" (of two latents), or "correlations" (all pairs of latents)."""
@@ -68,8 +70,7 @@ class Copied:
             f"The copy's codes are {words} ({copy['rows']:.0f} codes each): a classifier is right on {copy['c2st']:.1%} of them, "
             f"on {best['c2st']:.1%} of the source's own second half."
         )
-        if few := few_valued(self.codes["source"]):
-            said = f"{said} But {few}."
+        said = f"{said} But {self.warning}." if self.warning else said
         if "place" not in copy:
             return said
         return f"{said} An image lies {copy['place']:.2f} times as far from its own place at the source as from another image's."
@@ -120,8 +121,9 @@ def copy_latents(
     if isinstance(source, Run) and source.model is model:
         raise ValueError("model must be another one than the source's, which it would train anew")
     parts = _Parts.of(source, model, data, anchors, held_out, seed, options.get("batch_size"))
-    if said := few_valued(parts.bank.numpy()):
-        warnings.warn(said, stacklevel=2)
+    warning = few_valued(parts.bank.numpy())
+    if warning:
+        warnings.warn(warning, stacklevel=2)
     full = goal(parts.bank, anchors, weight=weight, anchor_weight=anchor_weight, steps=steps)
     units = Units.of(parts.bank)
     wrapped = units.wrap(model).eval()
@@ -135,7 +137,7 @@ def copy_latents(
         pairs["second half"] = source.encode(parts.judged)
         report = report.join(_on_pairs(pairs, source, parts.judged))
     table = pd.DataFrame({"mean": units.mean, "std": units.std}).rename_axis("latent")
-    return Copied(run, report.rename_axis("codes"), table, codes)
+    return Copied(run, report.rename_axis("codes"), table, codes, warning)
 
 
 @dataclass(frozen=True, eq=False)

@@ -168,11 +168,13 @@ def points_by_class(rows: np.ndarray, labels: np.ndarray, ax: Axes, named: Mappi
         raise ValueError(f"named must hold at most {len(CLASSES)} classes, which an eye can tell apart, got {len(shown)}")
     kept = np.random.default_rng(0).permutation(len(rows))[:POINTS]
     rest = kept[~np.isin(labels[kept], list(shown))]
-    made: list[Artist] = [ax.scatter(*rows[rest].T, s=4, color=OTHERS, alpha=0.6, linewidths=0, rasterized=True)]
+    made: list[Artist] = [ax.scatter(rows[rest, 0], rows[rest, 1], s=4, color=OTHERS, alpha=0.6, linewidths=0, rasterized=True)]
     names = []
     for (label, name), (colour, mark) in zip(shown.items(), CLASSES, strict=False):
         cloud = rows[kept[labels[kept] == label]]
-        made.append(ax.scatter(*cloud.T, s=11, color=colour, marker=mark, alpha=0.7, linewidths=0, rasterized=True))
+        made.append(
+            ax.scatter(cloud[:, 0], cloud[:, 1], s=11, color=colour, marker=mark, alpha=0.7, linewidths=0, rasterized=True)
+        )
         if len(cloud):
             names.append((name, np.median(cloud, axis=0), colour))
     return made + _names(names, ax)
@@ -191,7 +193,8 @@ def _names(given: list[tuple[str, np.ndarray, str]], ax: Axes) -> list[Artist]:
         written.append(at)
         halo = [withStroke(linewidth=3, foreground="white")]
         made.append(ax.annotate(
-            name, at, ha="center", va="center", fontsize=9, fontweight="bold", color=colour, path_effects=halo, zorder=5,
+            name, (at[0], at[1]), ha="center", va="center", fontsize=9, fontweight="bold", color=colour,
+            path_effects=halo, zorder=5,
         ))  # fmt: skip
     return made
 

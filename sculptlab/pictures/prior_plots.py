@@ -83,10 +83,12 @@ def drawings(
 
 def _strokes(ax: Axes, rows: np.ndarray, limits: np.ndarray, colour: str, *, bins: int) -> None:
     """Square cells, `bins` to the wider axis, smoothed by less than one and in full colour where 3 % of them are denser."""
-    lengths = limits[:, 1] - limits[:, 0]
-    counts, *_ = np.histogram2d(*rows.T, bins=list((bins * lengths / lengths.max()).astype(int)), range=limits.tolist())
+    width, height = limits[:, 1] - limits[:, 0]
+    cells = [round(bins * float(length) / max(width, height)) for length in (width, height)]
+    counts, *_ = np.histogram2d(rows[:, 0], rows[:, 1], bins=cells, range=limits.tolist())
     dense = gaussian_filter(counts, 0.8)
-    full, extent = np.quantile(dense[dense > 0], 0.97), limits.ravel().tolist()
+    extent = (*limits[0], *limits[1])
+    full = float(np.quantile(dense[dense > 0], 0.97))
     plane(ax, limits).imshow(dense.T, origin="lower", extent=extent, cmap=shades(colour), vmin=0, vmax=full)
     ax.set_aspect("equal")
 
