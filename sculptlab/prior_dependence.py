@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sculptlab.prior import Prior
+from sculptlab.prior import Prior, home
 from sculptlab.prior_banks import Samples
 from sculptlab.prior_combinations import mixed_moments, one_dim, priors_of
 from sculptlab.prior_draws import Place, chosen, normals, scattered
@@ -174,8 +174,8 @@ class Conditional(Prior):
             raise ValueError(f"labels must be a list of {list(place)}, got {strange[0]!r} among them")
         if not listed:
             raise ValueError("labels must hold at least one label, got none")
-        home = generator.device if generator is not None else device or "cpu"
-        drawn = scattered(list(self.priors.values()), torch.tensor([place[label] for label in listed]), generator, home)
+        which = torch.tensor([place[label] for label in listed])
+        drawn = scattered(list(self.priors.values()), which, generator, home(generator, device))
         return drawn if device is None else drawn.to(device)
 
     def draw(self, n: int, generator: torch.Generator | None, device: Place) -> Tensor:
