@@ -14,15 +14,18 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-_MODULES = (
-    "ablation_studies", "alignment", "alignment_cases", "alignment_plots", "alignment_recipe", "alignment_studies",
-    "autoencoders", "checks", "claims", "compression", "compression_plots", "compression_studies", "copy_measures",
-    "copying", "copying_plots", "copying_studies", "curve_plots", "curve_studies", "datasets", "dependence", "diagnostics",
-    "divergences", "factors", "figures", "isometry", "kernels", "mixing", "mmd", "mmd_plots", "objectives", "particles",
-    "plots", "power_plots", "power_studies", "predictability", "principal", "prior_gallery", "prior_plots", "prior_studies",
-    "priors", "profiles", "reference_codes", "results", "score_plots", "score_studies", "sculpting_plots",
-    "sculpting_studies", "sprites", "studies", "study_plots", "training", "weights", "widgets",
-)  # fmt: skip
+# the modules one uses, by the folder they lie in
+_ROOMS = {
+    "": "alignment autoencoders checks claims compression copy_measures copying datasets diagnostics divergences factors "
+    "kernels mmd objectives plots predictability principal priors profiles results sprites training weights widgets",
+    "experiments": "ablation_studies alignment_cases alignment_recipe alignment_studies compression_studies copying_studies "
+    "curve_studies power_studies prior_gallery prior_studies score_studies sculpting_studies studies",
+    "judges": "dependence mixing reference_codes",
+    "objectives": "isometry",
+    "pictures": "alignment_plots compression_plots copying_plots curve_plots figures mmd_plots particles power_plots prior_plots "
+    "score_plots sculpting_plots study_plots",
+}
+_MODULES = {name: ".".join(filter(None, ("sculptlab", room, name))) for room, names in _ROOMS.items() for name in names.split()}
 _NAMES = {
     "load": "datasets",
     "budget": "profiles",
@@ -35,70 +38,41 @@ _NAMES = {
     "witness": "mmd",
     "diagnose": "diagnostics",
     "lps": "predictability",
-    "lps_curve": "predictability_curve",
-    "independence": "independence_table",
+    "lps_curve": "judges.predictability_curve",
+    "independence": "judges.independence_table",
     "claim": "claims",
     "find_weight": "weights",
     "copy_latents": "copying",
-    "load_folder": "image_folders",
-    "Sculptor": "sculptor",
-    "Explorer": "explorer",
+    "load_folder": "image_sets.image_folders",
+    "Sculptor": "live.sculptor",
+    "Explorer": "live.explorer",
     "SculptedAutoencoder": "estimator",
 }
 __all__ = ["__version__", *_MODULES, *_NAMES]
 
 if TYPE_CHECKING:
     from sculptlab import (
-        ablation_studies,
         alignment,
-        alignment_cases,
-        alignment_plots,
-        alignment_recipe,
-        alignment_studies,
         autoencoders,
         checks,
         claims,
         compression,
-        compression_plots,
-        compression_studies,
         copy_measures,
         copying,
-        copying_plots,
-        copying_studies,
-        curve_plots,
-        curve_studies,
         datasets,
-        dependence,
         diagnostics,
         divergences,
         factors,
-        figures,
-        isometry,
         kernels,
-        mixing,
         mmd,
-        mmd_plots,
         objectives,
-        particles,
         plots,
-        power_plots,
-        power_studies,
         predictability,
         principal,
-        prior_gallery,
-        prior_plots,
-        prior_studies,
         priors,
         profiles,
-        reference_codes,
         results,
-        score_plots,
-        score_studies,
-        sculpting_plots,
-        sculpting_studies,
         sprites,
-        studies,
-        study_plots,
         training,
         weights,
         widgets,
@@ -109,15 +83,46 @@ if TYPE_CHECKING:
     from sculptlab.datasets import load
     from sculptlab.diagnostics import diagnose
     from sculptlab.estimator import SculptedAutoencoder
-    from sculptlab.explorer import Explorer
-    from sculptlab.image_folders import load_folder
-    from sculptlab.independence_table import independence
+    from sculptlab.experiments import (
+        ablation_studies,
+        alignment_cases,
+        alignment_recipe,
+        alignment_studies,
+        compression_studies,
+        copying_studies,
+        curve_studies,
+        power_studies,
+        prior_gallery,
+        prior_studies,
+        score_studies,
+        sculpting_studies,
+        studies,
+    )
+    from sculptlab.image_sets.image_folders import load_folder
+    from sculptlab.judges import dependence, mixing, reference_codes
+    from sculptlab.judges.independence_table import independence
+    from sculptlab.judges.predictability_curve import lps_curve
+    from sculptlab.live.explorer import Explorer
+    from sculptlab.live.sculptor import Sculptor
     from sculptlab.mmd import mmd2, mmd_test, witness
+    from sculptlab.objectives import isometry
+    from sculptlab.pictures import (
+        alignment_plots,
+        compression_plots,
+        copying_plots,
+        curve_plots,
+        figures,
+        mmd_plots,
+        particles,
+        power_plots,
+        prior_plots,
+        score_plots,
+        sculpting_plots,
+        study_plots,
+    )
     from sculptlab.predictability import lps
-    from sculptlab.predictability_curve import lps_curve
     from sculptlab.profiles import budget
     from sculptlab.runs import Run
-    from sculptlab.sculptor import Sculptor
     from sculptlab.training import fit, steps
     from sculptlab.weights import find_weight
 
@@ -126,7 +131,7 @@ def __getattr__(name: str) -> Any:
     if name in _NAMES:
         return getattr(import_module(f"sculptlab.{_NAMES[name]}"), name)
     if name in _MODULES:
-        return import_module(f"sculptlab.{name}")
+        return import_module(_MODULES[name])
     raise AttributeError(f"module 'sculptlab' has no attribute {name!r}; it has {', '.join(sorted(__all__))}")
 
 

@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from sculptlab import __version__, folders, fronts, pages
+from sculptlab import __version__
+from sculptlab.image_sets import folders
+from sculptlab.live import fronts
 from sculptlab.profiles import PROFILES
+from sculptlab.series import pages
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 LENT = Path("sculptlab-notebooks")
@@ -158,7 +161,7 @@ def doctor(asked: argparse.Namespace) -> int:
 
 def fetch(asked: argparse.Namespace) -> int:
     """Make sure one data set is there, or list them all."""
-    from sculptlab import downloads, sources
+    from sculptlab.image_sets import downloads, sources
 
     if asked.name is None and asked.split is None:
         print("data sets:", *sources.NAMES, sep="\n  ")

@@ -18,9 +18,9 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from sculptlab.entropy_coding import FrequencyCode, entropy
-from sculptlab.quantisers import LEVELS, Quantised, Quantiser, levels_of, quantise
-from sculptlab.rounding import RoundedCodes
+from sculptlab.coding.entropy_coding import FrequencyCode, entropy
+from sculptlab.coding.quantisers import LEVELS, Quantised, Quantiser, levels_of, quantise
+from sculptlab.coding.rounding import RoundedCodes
 from sculptlab.runs import CHUNK, as_images, as_unit_floats
 from sculptlab.validation import choice
 

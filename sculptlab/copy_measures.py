@@ -10,8 +10,8 @@ from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 from torch.nn import functional
 
-from sculptlab.dependence import correlation, distance_correlation
 from sculptlab.diagnostics import jointly
+from sculptlab.judges.dependence import correlation, distance_correlation
 from sculptlab.kernels import IMQ
 from sculptlab.latent_units import Units
 from sculptlab.threads import one_thread

@@ -10,11 +10,11 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from sculptlab import copying_plots
 from sculptlab.copy_measures import compare, neighbour_overlap, places, relative, retrieval
 from sculptlab.latent_units import Units
 from sculptlab.objectives import Anchors, Copying, Objective, Ramp
-from sculptlab.palette import Picture
+from sculptlab.pictures import copying_plots
+from sculptlab.pictures.palette import Picture
 from sculptlab.runs import Run, as_images, as_model, as_unit_floats, latents
 from sculptlab.training import BATCH_SIZE, fit
 from sculptlab.validation import choice, number, whole

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from sculptlab import readers, sprites
-from sculptlab.downloads import DataDamaged as DataDamaged
-from sculptlab.downloads import DataNotFound as DataNotFound
-from sculptlab.downloads import available, ensure, fetch, locate, source, split_of
-from sculptlab.sources import BUNDLED, NAMES
+from sculptlab import sprites
+from sculptlab.image_sets import readers
+from sculptlab.image_sets.downloads import DataDamaged as DataDamaged
+from sculptlab.image_sets.downloads import DataNotFound as DataNotFound
+from sculptlab.image_sets.downloads import available, ensure, fetch, locate, source, split_of
+from sculptlab.image_sets.sources import BUNDLED, NAMES
 from sculptlab.validation import choice, number, whole
 
 __all__ = [

@@ -11,10 +11,10 @@ import torch
 from scipy import stats
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from sculptlab import figures
-from sculptlab.dependence import correlation, distance_correlation
+from sculptlab.judges.dependence import correlation, distance_correlation
 from sculptlab.kernels import IMQ, Kernel
 from sculptlab.mmd import mmd_test
+from sculptlab.pictures import figures
 from sculptlab.priors import Prior, as_prior
 from sculptlab.threads import one_thread
 from sculptlab.validation import choice, codes, finite, what_came, whole

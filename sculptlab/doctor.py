@@ -11,7 +11,8 @@ from importlib import metadata
 from pathlib import Path
 
 import sculptlab
-from sculptlab import downloads, folders, pages, sources
+from sculptlab.image_sets import downloads, folders, sources
+from sculptlab.series import pages
 
 OLDEST_PYTHON = (3, 11)
 KERNEL_SECONDS = 60
@@ -142,7 +143,7 @@ def kernel() -> Finding:
 def _ask_kernel(expression: str) -> str:
     from jupyter_client.manager import KernelManager
 
-    from sculptlab.execution import kernel_environment, native_specs
+    from sculptlab.series.execution import kernel_environment, native_specs
 
     manager = KernelManager(kernel_name="python3", kernel_spec_manager=native_specs())
     manager.start_kernel(env=kernel_environment(), extra_arguments=["--log-level=CRITICAL"])

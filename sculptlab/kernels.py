@@ -19,8 +19,8 @@ from typing import Any, Self
 
 import torch
 
-from sculptlab.fusion import fuse, summed
-from sculptlab.kernel import Kernel, Sum, Term, samples_of, squared_distances, width_given, width_of, width_taken
+from sculptlab.engine.fusion import fuse, summed
+from sculptlab.engine.kernel import Kernel, Sum, Term, samples_of, squared_distances, width_given, width_of, width_taken
 from sculptlab.validation import number, what_came
 
 __all__ = ["IMQ", "RBF", "Energy", "Kernel", "Laplace", "RationalQuadratic", "Scales", "Sum", "fuse", "squared_distances"]

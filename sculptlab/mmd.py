@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sculptlab.discrepancy import discrepancies
-from sculptlab.kernel import Kernel, pair_of_codes, squared_distances
+from sculptlab.engine.discrepancy import discrepancies
+from sculptlab.engine.kernel import Kernel, pair_of_codes, squared_distances
+from sculptlab.engine.tiles import marked_sums, precise
 from sculptlab.kernels import as_kernel
-from sculptlab.tiles import marked_sums, precise
 from sculptlab.validation import as_tensor, choice, codes, whole
 
 VIEWS = ("joint", "marginal", "pairs")

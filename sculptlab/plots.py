@@ -16,7 +16,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 from scipy.ndimage import gaussian_filter
 
-from sculptlab.palette import (
+from sculptlab.pictures.palette import (
     ACCENT,
     BAD,
     CLASSES,

@@ -9,9 +9,9 @@ import pandas as pd
 import torch
 from matplotlib.ticker import MaxNLocator
 
-from sculptlab.cross_fitting import FOLDS, TARGETS, Loss, Predictor, checked
-from sculptlab.dependence import permuted_columns
-from sculptlab.palette import CODES, PRIOR, TEXT, Picture, panels, style
+from sculptlab.judges.cross_fitting import FOLDS, TARGETS, Loss, Predictor, checked
+from sculptlab.judges.dependence import permuted_columns
+from sculptlab.pictures.palette import CODES, PRIOR, TEXT, Picture, panels, style
 from sculptlab.validation import choice, codes, whole
 
 RESAMPLES = 200  # of the rows, for the interval

@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 
 from sculptlab.checkpoints import by_name, fingerprint, read_checkpoint, writable_path, write_checkpoint
 from sculptlab.devices import Stage, in_full, pick_device, pick_precision
-from sculptlab.objective import Batch, Objective, Sum, as_objective
+from sculptlab.objectives.base import Batch, Objective, Sum, as_objective
 from sculptlab.runs import Run, as_images, as_model, as_unit_floats, latents
 from sculptlab.validation import choice, number, whole
 

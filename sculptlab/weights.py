@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 
 from sculptlab.mmd import mmd2
 from sculptlab.objectives import Objective, Reconstruction, as_objective
-from sculptlab.palette import CODES, PRIOR, RECONSTRUCTION, TEXT, Picture, panels, style
+from sculptlab.pictures.palette import CODES, PRIOR, RECONSTRUCTION, TEXT, Picture, panels, style
 from sculptlab.plots import line_with_spread
 from sculptlab.predictability import lps
 from sculptlab.runs import as_images

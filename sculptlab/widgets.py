@@ -8,7 +8,7 @@ from typing import Any
 
 import ipywidgets
 
-from sculptlab.palette import Picture
+from sculptlab.pictures.palette import Picture
 from sculptlab.validation import choice
 
 Settings = dict[str, Any]

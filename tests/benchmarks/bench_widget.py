@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import sculptlab as sl
-from sculptlab import score_plots, score_studies, studies, study_plots
+from sculptlab.experiments import score_studies, studies
+from sculptlab.pictures import score_plots, study_plots
 
 
 def milliseconds(browser: sl.widgets.Browser, settings: Mapping[str, Any]) -> float:

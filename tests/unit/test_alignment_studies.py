@@ -8,9 +8,11 @@ import pandas as pd
 import pytest
 import torch
 
-from sculptlab import alignment_plots, alignment_studies, results, sprites
-from sculptlab import alignment_recipe as recipe
-from sculptlab.alignment_cases import ALL, CASES, ELLIPSE, POSITION, Case, Sprites, around
+from sculptlab import results, sprites
+from sculptlab.experiments import alignment_recipe as recipe
+from sculptlab.experiments import alignment_studies
+from sculptlab.experiments.alignment_cases import ALL, CASES, ELLIPSE, POSITION, Case, Sprites, around
+from sculptlab.pictures import alignment_plots
 from sculptlab.priors import Gaussian, Uniform
 
 SMALL = Case(("x", "y"), {"shape": 2, "scale": 1.0, "orientation": 0.0}, size=16, components=12)

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from sculptlab import checks, reference_codes
+from sculptlab import checks
+from sculptlab.judges import reference_codes
 from sculptlab.predictability import lps
 
 

@@ -15,8 +15,10 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 import sculptlab
-from sculptlab import cli, downloads, folders, pages, sources
-from sculptlab.pages import Report, Verdict
+from sculptlab import cli
+from sculptlab.image_sets import downloads, folders, sources
+from sculptlab.series import pages
+from sculptlab.series.pages import Report, Verdict
 
 
 def code_of(*words):

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sculptlab as sl
+from sculptlab.coding.entropy_coding import FrequencyCode, entropy
 from sculptlab.compression import Codec, Quantiser, RoundedCodes, compressed_size, decompress, quantise, rate_distortion
-from sculptlab.entropy_coding import FrequencyCode, entropy
 
 LLOYD = {1: 0.3634, 2: 0.1175, 3: 0.03454, 4: 0.009497}  # least squared errors of N(0, 1) with 2^k levels (Max 1960)
 

@@ -4,12 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sculptlab import compression_plots, compression_studies
 from sculptlab.compression import LEVELS
-from sculptlab.compression_studies import against, arms, at_rates, compress
+from sculptlab.experiments import compression_studies
+from sculptlab.experiments.compression_studies import against, arms, at_rates, compress
+from sculptlab.experiments.sculpting_studies import Setting
 from sculptlab.objectives import KL
+from sculptlab.pictures import compression_plots
 from sculptlab.priors import Uniform
-from sculptlab.sculpting_studies import Setting
 
 TINY = Setting("digits", 3, components=20, steps=20, width=16, betas=(0.01, 0.1))
 

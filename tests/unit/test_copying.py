@@ -8,12 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sculptlab as sl
-from sculptlab import copying, copying_plots, copying_studies
+from sculptlab import copying
 from sculptlab.copy_measures import compare, neighbour_overlap, places, relative, retrieval
-from sculptlab.copying_objectives import FINE
-from sculptlab.copying_studies import Copy
+from sculptlab.experiments import copying_studies
+from sculptlab.experiments.copying_studies import Copy
 from sculptlab.latent_units import Units
 from sculptlab.objectives import MMD, Anchors, Copying, Reconstruction
+from sculptlab.objectives.copying_objectives import FINE
+from sculptlab.pictures import copying_plots
 from sculptlab.priors import Samples
 
 QUICK = {"steps": 3, "device": "cpu", "progress": False}

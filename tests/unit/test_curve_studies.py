@@ -2,8 +2,9 @@
 
 import pytest
 
-from sculptlab import curve_plots, curve_studies, sculpting_studies
-from sculptlab.curve_studies import contenders, curves
+from sculptlab.experiments import curve_studies, sculpting_studies
+from sculptlab.experiments.curve_studies import contenders, curves
+from sculptlab.pictures import curve_plots
 
 TINY = sculpting_studies.Setting("digits", 3, components=20, steps=20, width=16)
 

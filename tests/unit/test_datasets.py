@@ -17,11 +17,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import sculptlab as sl
-from sculptlab import checksums, datasets, folders, readers
-from sculptlab.checksums import DataDamaged
+from sculptlab import datasets
 from sculptlab.datasets import NAMES, Dataset
-from sculptlab.downloads import DataNotFound
-from sculptlab.sources import PUBLISHED, TINY_IMAGENET, File, Source
+from sculptlab.image_sets import checksums, folders, readers
+from sculptlab.image_sets.checksums import DataDamaged
+from sculptlab.image_sets.downloads import DataNotFound
+from sculptlab.image_sets.sources import PUBLISHED, TINY_IMAGENET, File, Source
 
 
 @pytest.fixture
@@ -266,7 +267,7 @@ def test_tiny_imagenet_with_validation_images_only_says_that_train_is_missing(ti
     (tiny_imagenet / "train/n02/images").rmdir()
     (tiny_imagenet / "train/n02").rmdir()
     (tiny_imagenet / "train").rmdir()
-    monkeypatch.setattr("sculptlab.mirrors.download", lambda wanted, path: ["offline"])
+    monkeypatch.setattr("sculptlab.image_sets.mirrors.download", lambda wanted, path: ["offline"])
     published = replace(PUBLISHED["tiny_imagenet"], downloads=TINY_IMAGENET.downloads)
     monkeypatch.setitem(PUBLISHED, "tiny_imagenet", published)
     with pytest.raises(

@@ -6,14 +6,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sculptlab.dependence import (
+from sculptlab.judges.dependence import (
     correlation,
     distance_correlation,
     distance_correlation_to_rest,
     gaussian_total_correlation,
     hsic_to_rest,
 )
-from sculptlab.reference_codes import sign_xor
+from sculptlab.judges.reference_codes import sign_xor
 
 
 def gaussian_dcor2(rho):

@@ -9,8 +9,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from sculptlab import cli, doctor, downloads, folders, pages, sources
+from sculptlab import cli, doctor
 from sculptlab.doctor import Finding
+from sculptlab.image_sets import downloads, folders, sources
+from sculptlab.series import pages
 
 Usage = namedtuple("Usage", "total used free")
 

@@ -18,10 +18,10 @@ from pathlib import Path
 
 import pytest
 
-from sculptlab import checksums, downloads, folders, mirrors, sources
-from sculptlab.checksums import DataDamaged
-from sculptlab.downloads import DataNotFound, available, fetch, locate
-from sculptlab.sources import PUBLISHED, Download, File, Source
+from sculptlab.image_sets import checksums, downloads, folders, mirrors, sources
+from sculptlab.image_sets.checksums import DataDamaged
+from sculptlab.image_sets.downloads import DataNotFound, available, fetch, locate
+from sculptlab.image_sets.sources import PUBLISHED, Download, File, Source
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -387,8 +387,9 @@ TWO = """
 import sys
 from dataclasses import replace
 from pathlib import Path
-from sculptlab import folders, sources
-from sculptlab.downloads import fetch
+from sculptlab.image_sets import folders
+from sculptlab.image_sets import sources
+from sculptlab.image_sets.downloads import fetch
 url, cache, md5 = sys.argv[1:]
 folders.cache = lambda: Path(cache)
 file = sources.File("MNIST/raw/train.bin", md5)

@@ -9,7 +9,7 @@ import torch
 from matplotlib.image import imread
 
 import sculptlab as sl
-from sculptlab.explorer_state import STOPS, Exploration
+from sculptlab.live.explorer_state import STOPS, Exploration
 
 
 class Linear(torch.nn.Module):

@@ -13,9 +13,9 @@ from sklearn.feature_selection import mutual_info_classif
 from sklearn.metrics import mutual_info_score, roc_auc_score
 
 from sculptlab import factors as scores
-from sculptlab.factor_information import gaps, modularities, neighbour_information, plugin_information, shares
-from sculptlab.factor_predictors import _auc, concentration
-from sculptlab.factor_rows import binned, read
+from sculptlab.factors.information import gaps, modularities, neighbour_information, plugin_information, shares
+from sculptlab.factors.predictors import _auc, concentration
+from sculptlab.factors.rows import binned, read
 
 DSPRITES = (3, 6, 40, 32, 32)
 FEW = (3, 6, 8, 8, 8)

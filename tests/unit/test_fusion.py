@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import sculptlab as sl
-from sculptlab import fusion
+from sculptlab.engine import fusion
 from sculptlab.kernels import IMQ, fuse
 
 KERNEL = IMQ(base=4.0)

@@ -8,11 +8,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sculptlab import independence_table
-from sculptlab import reference_codes as rc
-from sculptlab.dependence import distance_correlation_to_rest, gaussian_total_correlation, hsic_to_rest
-from sculptlab.independence_table import independence
-from sculptlab.palette import Picture
+from sculptlab.judges import independence_table
+from sculptlab.judges import reference_codes as rc
+from sculptlab.judges.dependence import distance_correlation_to_rest, gaussian_total_correlation, hsic_to_rest
+from sculptlab.judges.independence_table import independence
+from sculptlab.pictures.palette import Picture
 
 LINES = [
     "LPS of means",

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 import sculptlab as sl
-from sculptlab.isometry import Isometry, distortion
+from sculptlab.objectives.isometry import Isometry, distortion
 from sculptlab.principal import warm_start
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import LeaveOneOut, cross_val_predict
 
-from sculptlab.linear_prediction import leave_one_out, predict
+from sculptlab.judges.linear_prediction import leave_one_out, predict
 
 
 def mixed(n, d, seed):

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from sculptlab import checks
+from sculptlab.checks.mmd_checks import CULPRITS, PERIOD, ripples, suspects
 from sculptlab.kernels import RBF
 from sculptlab.mmd import mmd2, mmd_test
-from sculptlab.mmd_checks import CULPRITS, PERIOD, ripples, suspects
 
 
 def k(a, b, h):

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sculptlab as sl
-from sculptlab import tiles
-from sculptlab.kernel import Kernel
+from sculptlab.engine import tiles
+from sculptlab.engine.kernel import Kernel
 from sculptlab.kernels import IMQ, RBF, Energy, Laplace, RationalQuadratic, Scales
 from sculptlab.priors import Gaussian
 
@@ -101,7 +101,7 @@ def test_gradients_of_first_and_second_order_are_difference_quotients(name):
 
 
 def test_a_second_derivative_of_too_many_rows_is_refused(monkeypatch):
-    monkeypatch.setattr("sculptlab.discrepancy.WHOLE", 100)
+    monkeypatch.setattr("sculptlab.engine.discrepancy.WHOLE", 100)
     x = normal(8, 2, 0).requires_grad_()
     (slope,) = torch.autograd.grad(sl.mmd2(x, normal(8, 2, 1)), x)  # the first one is no trouble
     assert slope.abs().max() > 0

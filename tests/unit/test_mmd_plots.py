@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 
-from sculptlab import mmd_plots
 from sculptlab.kernels import RBF
 from sculptlab.mmd import mmd_test, witness
-from sculptlab.palette import CODES, Picture, panels
+from sculptlab.pictures import mmd_plots
+from sculptlab.pictures.palette import CODES, Picture, panels
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(30, 2)) + np.array([1, 0]), RNG.normal(size=(40, 2))

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import sculptlab as sl
-from sculptlab import tiles
+from sculptlab.engine import tiles
 from sculptlab.kernels import IMQ, RBF, Energy
 from sculptlab.priors import Gaussian
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from sculptlab import network_prediction
-from sculptlab.network_prediction import Networks, log_shares, predict
+from sculptlab.judges import network_prediction
+from sculptlab.judges.network_prediction import Networks, log_shares, predict
 
 
 def normal(n, d, seed=0):

@@ -19,10 +19,11 @@ import pytest
 from jupyter_client.kernelspec import KernelSpecManager
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from sculptlab import folders, lookout, pages
 from sculptlab.claims import Claim
-from sculptlab.execution import StrictClient, patient, swallowed
-from sculptlab.pages import Verdict
+from sculptlab.image_sets import folders
+from sculptlab.series import lookout, pages
+from sculptlab.series.execution import StrictClient, patient, swallowed
+from sculptlab.series.pages import Verdict
 
 ROOT = Path(__file__).resolve().parents[2]
 

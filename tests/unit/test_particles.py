@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from sculptlab.kernels import IMQ, RBF, Energy
 from sculptlab.mmd import mmd2
-from sculptlab.palette import Picture
-from sculptlab.particles import Animation, flow
+from sculptlab.pictures.palette import Picture
+from sculptlab.pictures.particles import Animation, flow
 
 ONE = [[0.0]]
 

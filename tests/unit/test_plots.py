@@ -11,7 +11,8 @@ import torch
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from sculptlab import figures, plots
+from sculptlab import plots
+from sculptlab.pictures import figures
 from sculptlab.priors import Gaussian, Samples, Uniform
 
 

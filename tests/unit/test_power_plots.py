@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sculptlab import power_plots
-from sculptlab.power_studies import LENSES
+from sculptlab.experiments.power_studies import LENSES
+from sculptlab.pictures import power_plots
 
 RNG = np.random.default_rng(0)
 

@@ -7,10 +7,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sculptlab import power_studies, results
+from sculptlab import results
+from sculptlab.experiments import power_studies
+from sculptlab.experiments.power_studies import DIFFERENCES, LENSES, bags, draws, power, rates, statistics
 from sculptlab.kernels import IMQ, RBF
 from sculptlab.mmd import mmd2
-from sculptlab.power_studies import DIFFERENCES, LENSES, bags, draws, power, rates, statistics
 
 
 def large(difference):

@@ -12,8 +12,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import sculptlab as sl
 from sculptlab import devices
-from sculptlab.objective import Adversary, Batch, Objective, Term
 from sculptlab.objectives import KL, MMD, Predictability, Reconstruction
+from sculptlab.objectives.base import Adversary, Batch, Objective, Term
 from sculptlab.training import DivergenceError, Training
 
 QUICK = {"steps": 12, "batch_size": 16, "device": "cpu", "progress": False}

@@ -17,8 +17,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sculptlab import predictability
-from sculptlab.mixing import mixed
-from sculptlab.palette import Picture, panels
+from sculptlab.judges.mixing import mixed
+from sculptlab.pictures.palette import Picture, panels
 from sculptlab.predictability import lps
 from sculptlab.threads import one_thread
 

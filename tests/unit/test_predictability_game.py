@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import sculptlab as sl
 from sculptlab.objectives import MMD, Predictability, Reconstruction
-from sculptlab.predictability_game import CERTAIN, Predictors, nats, squared_correlations, standardised
+from sculptlab.objectives.predictability_game import CERTAIN, Predictors, nats, squared_correlations, standardised
 from sculptlab.priors import Uniform
 
 QUICK = {"steps": 30, "batch_size": 64, "device": "cpu", "progress": False}

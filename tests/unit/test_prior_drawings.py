@@ -14,8 +14,8 @@ from scipy import stats
 
 import sculptlab as sl
 from sculptlab import priors
-from sculptlab.lettering import PIXELS, ink
 from sculptlab.priors import FromImage, FromText, Samples
+from sculptlab.priors.lettering import PIXELS, ink
 
 
 def draws(prior, n=20_000):

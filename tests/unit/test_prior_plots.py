@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 import torch
 
-from sculptlab import prior_plots
-from sculptlab.palette import Picture
-from sculptlab.prior_gallery import islands
-from sculptlab.prior_studies import EDGE, SIDE, TARGETS
+from sculptlab.experiments.prior_gallery import islands
+from sculptlab.experiments.prior_studies import EDGE, SIDE, TARGETS
+from sculptlab.pictures import prior_plots
+from sculptlab.pictures.palette import Picture
 from sculptlab.priors import Ring, Uniform
 from sculptlab.results import Recorded
 

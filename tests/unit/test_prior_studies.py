@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from sculptlab import prior_gallery, prior_studies, priors, results
-from sculptlab.prior_gallery import gallery, islands, ring_with_hand
-from sculptlab.prior_studies import judge, reached, strays
+from sculptlab import priors, results
+from sculptlab.experiments import prior_gallery, prior_studies
+from sculptlab.experiments.prior_gallery import gallery, islands, ring_with_hand
+from sculptlab.experiments.prior_studies import judge, reached, strays
+from sculptlab.experiments.sculpting_studies import Prepared, Setting
 from sculptlab.priors import Gaussian, Ring, Uniform
-from sculptlab.sculpting_studies import Prepared, Setting
 
 TINY = Setting("digits", 2, components=20, steps=20, width=16, batch_size=64)
 

@@ -14,30 +14,43 @@ import sculptlab
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "sculptlab"
-MODULES = {path.stem: path for path in sorted(PACKAGE.glob("*.py")) if path.stem != "__init__"}
+MODULES = {
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sorted(PACKAGE.rglob("*.py"))
+    if path.name != "__init__.py" or (path.parent != PACKAGE and len(ast.parse(path.read_text(encoding="utf-8")).body) > 1)
+}  # a folder is a module where it says more than what it is for
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 LONGEST_CELL = 15
 
 # Imports only go down, lazy ones too; on one floor those at the top of the modules make no circle.
 FLOORS = {
-    0: "claims folders fronts lookout palette profiles sources threads validation",
-    1: "backdrop checksums datasets downloads entropy_coding feedback figures fusion image_folders kernel kernels lettering "
-    "mirrors mixing plots prior prior_banks prior_clusters prior_combinations prior_dependence prior_drawings prior_draws "
-    "prior_families prior_gallery prior_labels prior_maps prior_parameters prior_shapes prior_simplices prior_sources "
-    "priors quantisers readers reference_codes reference_truths results sprites",
-    2: "alignment autoencoders copy_measures cross_fitting dependence diagnostics discrepancy divergences factor_information "
-    "factor_predictors factor_rows factor_scores factor_votes factors independence_table latent_units linear_prediction mmd "
-    "network_prediction predictability predictability_curve rounding tiles",
-    3: "copying_objectives isometry labelled_objectives objective objectives predictability_game prior_objectives "
-    "variational_objectives",
+    0: "claims image_sets.folders image_sets.sources live.fronts pictures.palette profiles series.lookout threads validation",
+    1: "checks.feedback coding.entropy_coding coding.quantisers datasets engine.fusion engine.kernel "
+    "experiments.prior_gallery image_sets.checksums image_sets.downloads image_sets.image_folders image_sets.mirrors "
+    "image_sets.readers judges.mixing judges.reference_codes judges.reference_truths kernels "
+    "pictures.backdrop pictures.figures plots priors priors.banks priors.base priors.clusters priors.combinations "
+    "priors.dependence priors.drawings priors.draws priors.families priors.labels priors.lettering priors.maps "
+    "priors.parameters priors.shapes priors.simplices priors.sources results sprites",
+    2: "alignment autoencoders coding.rounding copy_measures diagnostics divergences engine.discrepancy engine.tiles "
+    "factors factors.information factors.metrics factors.predictors factors.rows factors.scores factors.votes "
+    "judges.cross_fitting judges.dependence judges.independence_table "
+    "judges.linear_prediction judges.network_prediction judges.predictability_curve latent_units "
+    "mmd predictability",
+    3: "objectives objectives.base objectives.copying_objectives objectives.isometry objectives.labelled_objectives "
+    "objectives.predictability_game objectives.prior_objectives objectives.variational_objectives",
     4: "checkpoints compression devices principal runs training",
-    5: "ablation_studies alignment_cases alignment_plots alignment_recipe alignment_studies compression_plots "
-    "compression_studies copying copying_plots copying_studies curve_plots curve_studies estimator estimator_inputs "
-    "explorer_state mmd_plots particles power_plots power_studies prior_plots prior_studies score_plots score_studies "
-    "sculpting_plots sculpting_studies sculptor_code sculptor_data sculptor_engine sculptor_frames sculptor_measures "
-    "sculptor_priors sculptor_state sculptor_still sculptor_worker studies study_plots weights",
-    6: "explorer sculptor widgets",
-    7: "checks cli copying_checks doctor execution mmd_checks pages prior_checks sculpting_checks",
+    5: "copying estimator estimator_inputs experiments.ablation_studies experiments.alignment_cases "
+    "experiments.alignment_recipe experiments.alignment_studies experiments.compression_studies "
+    "experiments.copying_studies experiments.curve_studies experiments.power_studies experiments.prior_studies "
+    "experiments.score_studies experiments.sculpting_studies experiments.studies live.explorer_state "
+    "live.sculptor_code live.sculptor_data live.sculptor_engine live.sculptor_frames live.sculptor_measures "
+    "live.sculptor_priors live.sculptor_state live.sculptor_still live.sculptor_worker pictures.alignment_plots "
+    "pictures.compression_plots pictures.copying_plots pictures.curve_plots pictures.mmd_plots pictures.particles "
+    "pictures.power_plots pictures.prior_plots pictures.score_plots pictures.sculpting_plots pictures.study_plots "
+    "weights",
+    6: "live.explorer live.sculptor widgets",
+    7: "checks checks.copying_checks checks.latent_checks checks.mmd_checks checks.prior_checks checks.sculpting_checks "
+    "cli doctor series.execution series.pages",
 }
 FLOOR = {module: floor for floor, modules in FLOORS.items() for module in modules.split()}
 
@@ -56,8 +69,15 @@ def imports(path, *, lazily=True):
             found |= {name.name for name in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             found |= {f"{node.module}.{name.name}" for name in node.names}
-    parts = [name.split(".") for name in found]
-    return {part[1] for part in parts if part[0] == "sculptlab" and len(part) > 1 and part[1] in MODULES}
+    parts = [name.split(".") for name in found if name.startswith("sculptlab.")]
+    nearest = [next((n for n in (".".join(p[1:3]), p[1]) if n in MODULES), None) for p in parts]
+    return {name for name in nearest if name}
+
+
+def with_folders(module, others):
+    """`others`, and the folders whose __init__ runs before them."""
+    folders = {other.split(".")[0] for other in others} & set(MODULES)
+    return others | (folders - {module.split(".")[0]})
 
 
 def cells(path, kind):
@@ -82,15 +102,27 @@ def test_every_module_has_a_floor():
 def test_imports_only_go_down():
     up = [f"{m} -> {other}" for m, path in MODULES.items() for other in imports(path) if FLOOR[other] > FLOOR[m]]
     assert not up
-    tops = {module: imports(path, lazily=False) for module, path in MODULES.items()}
+    tops = {module: with_folders(module, imports(path, lazily=False)) for module, path in MODULES.items()}
     TopologicalSorter(tops).prepare()  # a CycleError names the circle
+
+
+def test_every_folder_says_what_it_is_for():
+    for path in PACKAGE.rglob("__init__.py"):
+        assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), path
 
 
 def test_floor_reader_sees_lazy_and_aliased_imports(tmp_path):
     file = tmp_path / "x.py"
-    file.write_text("import sculptlab.cli as c\ndef f():\n    from sculptlab import pages\n    from sculptlab.mmd import mmd2")
-    assert imports(file) == {"cli", "pages", "mmd"}
+    file.write_text(
+        "import sculptlab.cli as c\ndef f():\n    from sculptlab.series import pages\n    from sculptlab.mmd import mmd2"
+    )
+    assert imports(file) == {"cli", "series.pages", "mmd"}
     assert imports(file, lazily=False) == {"cli"}
+
+
+def test_a_folder_that_imports_its_modules_is_imported_with_each_of_them():
+    assert with_folders("mmd", {"priors.base", "engine.tiles"}) == {"priors", "priors.base", "engine.tiles"}
+    assert with_folders("priors.maps", {"priors.base"}) == {"priors.base"}
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial import KDTree
 
-from sculptlab import reference_codes as rc
+from sculptlab.judges import reference_codes as rc
 
 ROWS = 40_000
 FEW_DIMENSIONS = {case.name: case for case in rc.gallery(3)}

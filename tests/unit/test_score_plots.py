@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 from matplotlib.patches import Rectangle
 
-from sculptlab import score_plots, score_studies
+from sculptlab.experiments import score_studies
+from sculptlab.pictures import score_plots
 
 
 @pytest.fixture

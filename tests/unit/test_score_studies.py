@@ -5,9 +5,11 @@ import pytest
 import torch
 
 import sculptlab as sl
-from sculptlab import reference_codes, results, score_studies
-from sculptlab.mixing import mixed
-from sculptlab.score_studies import codes_of_factors, mixing_scores, score, score_models
+from sculptlab import results
+from sculptlab.experiments import score_studies
+from sculptlab.experiments.score_studies import codes_of_factors, mixing_scores, score, score_models
+from sculptlab.judges import reference_codes
+from sculptlab.judges.mixing import mixed
 
 FEW = {"lines": ("linear",), "permutations": 1}
 

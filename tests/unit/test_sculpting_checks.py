@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from sculptlab import checks, mmd2
-from sculptlab.predictability_game import nats
-from sculptlab.predictability_game import squared_correlations as ours
+from sculptlab.objectives.predictability_game import nats
+from sculptlab.objectives.predictability_game import squared_correlations as ours
 
 
 def right_objective(model, images, y):

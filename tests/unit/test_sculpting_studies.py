@@ -8,11 +8,12 @@ import pytest
 import torch
 
 import sculptlab as sl
-from sculptlab import ablation_studies, sculpting_plots, sculpting_studies
-from sculptlab.ablation_studies import ablations, effective_rank, intrinsic_dimension
+from sculptlab.experiments import ablation_studies, sculpting_studies
+from sculptlab.experiments.ablation_studies import ablations, effective_rank, intrinsic_dimension
+from sculptlab.experiments.sculpting_studies import Setting, judge, rivals
 from sculptlab.objectives import MMD, Predictability, Reconstruction
+from sculptlab.pictures import sculpting_plots
 from sculptlab.priors import Gaussian
-from sculptlab.sculpting_studies import Setting, judge, rivals
 
 TINY = Setting("digits", 3, components=20, steps=20, width=16, judged=200, betas=(0.1,))
 

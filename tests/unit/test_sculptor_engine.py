@@ -10,11 +10,11 @@ import torch
 from hypothesis import strategies as st
 
 import sculptlab as sl
-from sculptlab.sculptor_code import code
-from sculptlab.sculptor_engine import MEASURES, ROWS, Engine
-from sculptlab.sculptor_frames import Packer, wished
-from sculptlab.sculptor_priors import PAPER, PRESETS, packed, unpacked
-from sculptlab.sculptor_state import BATCHES, KERNELS, Settings
+from sculptlab.live.sculptor_code import code
+from sculptlab.live.sculptor_engine import MEASURES, ROWS, Engine
+from sculptlab.live.sculptor_frames import Packer, wished
+from sculptlab.live.sculptor_priors import PAPER, PRESETS, packed, unpacked
+from sculptlab.live.sculptor_state import BATCHES, KERNELS, Settings
 from sculptlab.threads import one_thread
 
 

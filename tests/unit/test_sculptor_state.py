@@ -6,9 +6,9 @@ import pytest
 import torch
 from hypothesis import strategies as st
 
-from sculptlab import sculptor_priors
-from sculptlab.sculptor_priors import PAPER, PRESETS, packed, unpacked
-from sculptlab.sculptor_state import BATCHES, DIALS, KERNELS, Settings
+from sculptlab.live import sculptor_priors
+from sculptlab.live.sculptor_priors import PAPER, PRESETS, packed, unpacked
+from sculptlab.live.sculptor_state import BATCHES, DIALS, KERNELS, Settings
 
 
 def numbers(slider):

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from sculptlab import results, studies
+from sculptlab import results
+from sculptlab.experiments import studies
 from sculptlab.objectives import KL
 
 TINY = {"steps": 4, "width": 8, "progress": False}

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from sculptlab import results, studies, study_plots
+from sculptlab import results
+from sculptlab.experiments import studies
+from sculptlab.pictures import study_plots
 
 
 @pytest.fixture(scope="module")

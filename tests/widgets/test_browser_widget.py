@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from sculptlab.palette import panels
+from sculptlab.pictures.palette import panels
 from sculptlab.widgets import Browser
 
 

@@ -16,9 +16,9 @@ import torch
 from matplotlib.image import imread
 
 import sculptlab as sl
-from sculptlab.sculptor import NOTHING
-from sculptlab.sculptor_engine import Engine
-from sculptlab.sculptor_worker import Turns, Worker
+from sculptlab.live.sculptor import NOTHING
+from sculptlab.live.sculptor_engine import Engine
+from sculptlab.live.sculptor_worker import Turns, Worker
 
 
 def images(n=64):
@@ -207,7 +207,7 @@ def test_close_leaves_no_thread_and_no_model(monkeypatch):
 
 
 def test_nobody_looking_pauses_it(monkeypatch):
-    monkeypatch.setattr("sculptlab.sculptor_worker.ALONE", 0.2)
+    monkeypatch.setattr("sculptlab.live.sculptor_worker.ALONE", 0.2)
     engine, shown = Engine(images()), []
     worker = Worker(engine, lambda engine, settled: shown.append(worker.sent()))
     worker.ask(playing=True)
@@ -295,7 +295,7 @@ def test_from_python(sculptor):
 
 def test_the_page_needs_no_network_and_no_build():
     """Hatch packs every file of the package that git does not ignore."""
-    front = Path(sl.__file__).parent / "front"
+    front = Path(sl.__file__).parent / "live" / "front"
     text = "".join(path.read_text(encoding="utf-8") for path in front.iterdir() if path.suffix in (".js", ".css"))
     assert "http" not in text
     assert not re.search(r"\bimport\b", text)

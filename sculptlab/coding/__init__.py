@@ -1,0 +1,1 @@
+"""Codes as real bytes: quantisers, rounding while training, an entropy coder."""

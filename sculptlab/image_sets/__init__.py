@@ -1,0 +1,1 @@
+"""Where image sets come from and how they get here: sources, mirrors, checksums, readers."""

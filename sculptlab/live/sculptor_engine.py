@@ -1,0 +1,218 @@
+"""The Sculptor without a display: models that train while their settings change, and what is to be seen of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from torch import Tensor
+
+from sculptlab.autoencoders import Autoencoder, build_autoencoder, with_variances
+from sculptlab.live.sculptor_data import Pictures, cut
+from sculptlab.live.sculptor_measures import LanePicture, Target, look
+from sculptlab.live.sculptor_priors import YOURS
+from sculptlab.live.sculptor_state import AFRESH, Settings, checked_changes
+from sculptlab.objectives import KL, MMD
+from sculptlab.objectives.base import Objective
+from sculptlab.priors import Prior, as_prior
+from sculptlab.runs import Run
+from sculptlab.training import DivergenceError, Training
+
+WIDTH = 128  # hidden units: 100 steps a second on one slow core
+LPS_EVERY = 100  # steps
+ROWS = 600  # of the history, at most: then every second one goes
+MEASURES = ("reconstruction", "mmd2", "lps")
+
+
+def first_model(lane: str, settings: Settings, pictures: Pictures) -> Autoencoder:
+    """The untrained model: deterministic for MMD; for KL its twin with variances, so that both begin with the same codes."""
+    model = build_autoencoder("mlp", image_shape=pictures.image_shape, dim=2, width=WIDTH, seed=settings.seed)
+    return with_variances(model) if lane == "kl" else model
+
+
+def objective(lane: str, settings: Settings, prior: Prior) -> Objective:
+    """What a lane trains for under these settings."""
+    if lane == "kl":
+        return KL(beta=settings.beta)
+    return MMD(prior, weight=settings.weight, kernel=settings.kernel_for(prior))
+
+
+class Engine:
+    """Everything about a run of the Sculptor but the screen: settings, models, their history, and what went wrong.
+
+    data       a name for `sl.load`, a Dataset, or images; names may be changed later.
+    settings   to begin with; their `data` is replaced by `data` where that is given.
+    prior      the prior called "yours", anything that `as_prior` takes.
+
+    `advance` takes one step in every lane; `change` takes effect at the next step; `reset` begins again. Only these two raise, on
+    bad input: `notice` says in plain words what is wrong, and `error` is what broke training where only a reset goes on.
+    """
+
+    def __init__(self, data: Any = None, settings: Settings | None = None, prior: Any = None) -> None:
+        settings = settings or Settings()
+        self._given = None if data is None or isinstance(data, str) else cut(data)
+        self.yours: Prior | None = None
+        self.notice = ""
+        self.error: Exception | None = None
+        name = data if isinstance(data, str) else settings.data if data is None else "yours"
+        if prior is not None:
+            self._take(prior)
+            settings = settings.changed(prior=YOURS) if self.yours is not None else settings
+        self._begin(settings.changed(data=name))
+
+    def _take(self, prior: Any) -> None:
+        """Keep a prior given from Python, or say why not."""
+        try:
+            found = as_prior(prior, dim=getattr(prior, "dim", None) or 2)
+            if found.dim != 2:
+                raise ValueError(f"it has {found.dim} dimension(s) and the plane shows 2")
+            MMD(found)  # draws from it: a prior that fails does so here
+            self.yours = found
+        except Exception as error:  # of a person's own code, any kind
+            self.notice = f"The prior given cannot be used: {error}. Shown instead: the first of the list."
+
+    def _begin(self, settings: Settings) -> None:
+        """Everything anew under `settings`; on an error nothing has changed."""
+        pictures = self._pictures(settings.data)
+        target = Target.of(settings.target(self.yours), len(pictures.held_out))
+        made = {
+            lane: Training(
+                first_model(lane, settings, pictures), pictures.training, objective(lane, settings, target.prior),
+                batch_size=min(settings.batch, len(pictures.training)), learning_rate=settings.rate, decay_over=None,
+                seed=settings.seed, device="cpu", precision="float32", compile=False,
+            )
+            for lane in settings.lanes
+        }  # fmt: skip
+        for training in made.values():
+            training.start()
+        self.settings, self.pictures, self.target, self._trainings = settings, pictures, target, made
+        self.log: list[tuple[int, Settings]] = [(0, settings)]
+        self._rows: list[dict[str, float]] = []
+        self._next_lps = 0
+        self._lps: dict[str, float] = {}
+        self.error = None
+
+    def _pictures(self, name: str) -> Pictures:
+        kept = getattr(self, "pictures", None)
+        if kept is not None and kept.name == name:
+            return kept
+        if name == "yours":
+            if self._given is None:
+                raise ValueError("data 'yours' is images given from Python, and none were given: choose another set")
+            return self._given
+        return cut(name)
+
+    @property
+    def step(self) -> int:
+        return next(iter(self._trainings.values())).step
+
+    def change(self, **changes: Any) -> None:
+        """Other settings, from the next step on; a new run where data, objective, compare or seed change. Raises ValueError."""
+        before, settings = self.settings, self.settings.changed(**checked_changes(changes))
+        if settings == before:
+            return
+        if any(getattr(before, name) != getattr(settings, name) for name in AFRESH):
+            self._begin(settings)
+        else:
+            self._turn_to(settings)
+        self.notice = "" if not self.broken else self.notice
+
+    def _turn_to(self, settings: Settings) -> None:
+        same = (settings.prior, settings.values, settings.painted) == (
+            self.settings.prior, self.settings.values, self.settings.painted
+        )  # fmt: skip
+        target = self.target if same else Target.of(settings.target(self.yours), len(self.pictures.held_out))
+        goals = {lane: objective(lane, settings, target.prior) for lane in self._trainings}
+        for lane, training in self._trainings.items():
+            rows = min(settings.batch, len(self.pictures.training))
+            training.change(objective=goals[lane], batch_size=rows, learning_rate=settings.rate)
+        self.settings, self.target = settings, target
+        if self.log[-1][0] == self.step:
+            self.log.pop()
+        self.log.append((self.step, settings))
+
+    def reset(self, seed: int | None = None) -> None:
+        """Begin again under the present settings, with the same seed or another; mends whatever was broken."""
+        self._begin(self.settings if seed is None else self.settings.changed(seed=seed))
+        self.notice = ""
+
+    def advance(self) -> bool:
+        """One step in every lane; False, with a notice, if it cannot be taken."""
+        if self.broken:
+            return False
+        try:
+            for training in self._trainings.values():
+                training.advance()
+        except DivergenceError as error:
+            self._break(error, f"Training broke down: {error} Then press Reset.")
+        except Exception as error:  # of a prior written by the reader, any kind
+            self._break(error, f"Training stopped: {type(error).__name__}: {error}. Choose another prior and press Reset.")
+        return not self.broken
+
+    def _break(self, error: Exception, words: str) -> None:
+        self.error, self.notice = error, words
+
+    @property
+    def broken(self) -> bool:
+        """Whether only a reset goes on."""
+        return self.error is not None
+
+    def look(self, *, settled: bool = True) -> dict[str, LanePicture]:
+        """What each lane shows now, which is noted in the history; the slow numbers only where `settled`."""
+        if settled and self.step >= self._next_lps:
+            self._next_lps, due = self.step + LPS_EVERY, True
+        else:
+            due = False
+        seen = {lane: look(t.model, self.pictures, self.target, lps=due) for lane, t in self._trainings.items()}
+        self._lps |= {lane: picture.lps for lane, picture in seen.items() if due}
+        self._note(seen)
+        return seen
+
+    def _note(self, seen: dict[str, LanePicture]) -> None:
+        row: dict[str, float] = {"step": self.step}
+        for lane, picture in seen.items():
+            values = (picture.reconstruction, picture.mmd2, self._lps.get(lane, np.nan))
+            row |= {f"{lane} {name}": value for name, value in zip(MEASURES, values, strict=True)}
+        if self._rows and self._rows[-1]["step"] == self.step:
+            self._rows.pop()
+        self._rows.append(row)
+        if len(self._rows) > ROWS:
+            self._rows = self._rows[:-1:2] + self._rows[-1:]
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """A row for each look: step, and for each lane the held-out reconstruction error, MMD² and LPS."""
+        return pd.DataFrame(self._rows)
+
+    @property
+    def pace(self) -> dict[str, float]:
+        """The numbers of the last look by name."""
+        return dict(self._rows[-1]) if self._rows else {}
+
+    def model(self, lane: str | None = None) -> Autoencoder:
+        """The model of a lane, "mmd" or "kl" (None: the first there is), as it is now."""
+        return self._trainings[lane or self.settings.lanes[0]].model  # type: ignore[return-value]  # first_model made it
+
+    def result(self, lane: str | None = None) -> Run:
+        """The model of a lane as a `Run`."""
+        lane = lane or self.settings.lanes[0]
+        training = self._trainings[lane]
+        return Run(training.model, training.objective, [], seed=self.settings.seed, steps=training.step)
+
+    def codes(self, lane: str | None = None) -> Tensor:
+        """The held-out codes as they are shown (m, 2): samples of a stochastic encoder."""
+        run = self.result(lane)
+        found = run.codes(self.pictures.held_out)
+        return found["samples" if "samples" in found else "codes"]
+
+    def run(self, steps: int) -> pd.DataFrame:
+        """Take `steps` steps without a display; the history. DivergenceError or what a prior raised is in `notice`."""
+        every = max(1, steps // 100)
+        self.look()
+        for i in range(1, steps + 1):
+            if not self.advance():
+                break
+            if i % every == 0 or i == steps:
+                self.look()
+        return self.history

@@ -1,0 +1,31 @@
+"""The Sculptor as a picture, for pages without a kernel: codes over their target, decoded plane, and the numbers so far."""
+
+from __future__ import annotations
+
+from sculptlab.live.sculptor_engine import Engine
+from sculptlab.live.sculptor_measures import sheet
+from sculptlab.pictures.palette import BAD, CODES, PRIOR, Picture, panels, style
+from sculptlab.plots import density
+
+LINES = {"mmd": CODES, "kl": BAD}
+
+
+def still(engine: Engine) -> Picture:
+    """One row of panels to a lane: codes by class over the prior's outlines, the decoded plane, MMD² and its null band."""
+    lanes = engine.settings.lanes
+    picture, axes = panels(len(lanes), 3, height=3.0)
+    history = engine.history
+    for row, lane in zip(axes, lanes, strict=True):
+        codes, labels = engine.codes(lane).numpy(), engine.pictures.labels
+        density(codes, row[0], engine.target.prior, None if labels is None else labels.numpy())
+        row[0].set_aspect("equal")
+        style(row[0], title=f"{lane.upper()}, step {engine.step:,}: codes, target outlined", x="latent 1", y="latent 2")
+        box = engine.target.box
+        decoded = sheet(engine.model(lane), box)
+        row[1].imshow(decoded.squeeze(), extent=(-box, box, -box, box), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        style(row[1], title="decoded over the plane", x="latent 1", y="latent 2")
+        if len(history):
+            row[2].plot(history["step"], history[f"{lane} mmd2"], color=LINES[lane], linewidth=1.6)
+        row[2].axhspan(-engine.target.band, engine.target.band, color=PRIOR, alpha=0.4, linewidth=0)
+        style(row[2], title="MMD² (grey: chance)", x="step", y="MMD²")
+    return picture

@@ -1,0 +1,1 @@
+"""The pictures of the pages: functions that take results and return figures; one palette."""

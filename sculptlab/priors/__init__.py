@@ -1,0 +1,36 @@
+"""Priors: anything that can be sampled is a shape an autoencoder's codes may be given.
+
+in your units       Gaussian, Uniform, GaussianMixture, Samples (= Empirical): drawn as given
+of a textbook       Laplace, Logistic, StudentT; Ball, Sphere, Ring, Moons, Spirals, SwissRoll; Grid, Simplex, Dirichlet;
+                    Checkerboard, FromImage, FromText: by default standardised to mean 0 and, by one factor for all dimensions
+                    (`.scale`; `.centre` is what was subtracted before), a variance of 1 on average over them; `standardise=False`
+                    gives the textbook's form
+combined            a * b or product(a, b): side by side; mixture([a, b], weights); a.scaled, a.shifted, a.rotated, a.affine,
+                    a.standardised(); Copula(marginals, correlation); Conditional({label: prior}).given(labels);
+                    Tied(marginal, low, high).given(numbers): one latent that follows a label
+from elsewhere      as_prior(torch distribution, array, function or object with sample)
+
+Each has `dim`, `sample(n, generator, device)`, `mean` and `covariance` (None where no formula is at hand), `icdf` (in one
+dimension), `scale`, `plot()`. One seed gives the same draws, and `eval(repr(prior), vars(sculptlab.priors))` is the same prior;
+only arrays (Samples, larger images) and what as_prior made of other people's objects print in angle brackets or by name.
+"""
+
+from sculptlab.priors.banks import Empirical, Samples
+from sculptlab.priors.base import Prior, Shape
+from sculptlab.priors.clusters import GaussianMixture, Grid
+from sculptlab.priors.combinations import Mixture, Product, mixture, product
+from sculptlab.priors.dependence import Conditional, Copula
+from sculptlab.priors.drawings import Checkerboard, Drawing, FromImage, FromText
+from sculptlab.priors.families import Gaussian, Laplace, Logistic, StudentT, Uniform
+from sculptlab.priors.labels import Tied
+from sculptlab.priors.maps import Affine
+from sculptlab.priors.shapes import Ball, Curve, Moons, Ring, Sphere, Spirals, SwissRoll
+from sculptlab.priors.simplices import Dirichlet, Simplex
+from sculptlab.priors.sources import Drawn, as_prior
+
+__all__ = [
+    "Affine", "Ball", "Checkerboard", "Conditional", "Copula", "Curve", "Dirichlet", "Drawing", "Drawn", "Empirical", "FromImage",
+    "FromText", "Gaussian", "GaussianMixture", "Grid", "Laplace", "Logistic", "Mixture", "Moons", "Prior", "Product", "Ring",
+    "Samples", "Shape", "Simplex", "Sphere", "Spirals", "StudentT", "SwissRoll", "Tied", "Uniform", "as_prior", "mixture",
+    "product",
+]  # fmt: skip

@@ -1,0 +1,1 @@
+"""The pages as files: found, run strictly, judged by their claims."""
