@@ -128,8 +128,8 @@ def _probed(draws: Callable[[int, torch.Generator | None], Any], obj: Any) -> to
         said = "are the same at every call, whatever the generator: they are no fresh samples"
     if said:
         warnings.warn(
-            f"prior's draws {said}, got {_kind(obj)}; a function n, generator -> (n, d) that draws from torch's generator, or one "
-            "n -> (n, d) that draws from torch's or NumPy's global one, follows the seed",
+            f"prior's draws {said}, got {_kind(obj)}; what follows the seed is n, generator -> (n, d) with torch's generator, "
+            "or n -> (n, d) with torch's or NumPy's global one",
             stacklevel=3,
         )
     return first
