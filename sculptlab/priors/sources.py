@@ -17,7 +17,7 @@ from sculptlab.priors.banks import Samples
 from sculptlab.priors.base import Prior
 from sculptlab.validation import codes, what_came
 
-PROBED = 8  # draws by which a foreign source is tried
+TRIED = 8  # draws by which a foreign source is tried
 CIRCULAR = torch.distributions.VonMises  # what torch calls its mean and variance are those of a direction, not of a number
 
 
@@ -87,10 +87,10 @@ def as_prior(obj: Any, dim: int | None = None) -> Prior:
         prior = Samples(codes("prior", obj))
     else:
         draws = _draws(obj)
-        probe = _probed(draws, obj)
+        first = _tried(draws, obj)
         source = obj if isinstance(obj, torch.distributions.Distribution) and not isinstance(obj, CIRCULAR) else None
         named = isinstance(obj, FunctionType) and obj.__name__.isidentifier()
-        prior = Drawn(probe.shape[1], draws, obj.__name__ if named else f"<{_kind(obj)}>", source)
+        prior = Drawn(first.shape[1], draws, obj.__name__ if named else f"<{_kind(obj)}>", source)
     if dim is not None and prior.dim != dim:
         raise ValueError(f"prior must have {dim} dimension(s) as the codes do, got {prior.dim}: {prior!r}")
     return prior
@@ -118,9 +118,9 @@ def _kind(obj: Any) -> str:
     return "lambda" if getattr(obj, "__name__", "") == "<lambda>" else getattr(obj, "__name__", type(obj).__name__)
 
 
-def _probed(draws: Callable[[int, torch.Generator | None], Any], obj: Any) -> torch.Tensor:
+def _tried(draws: Callable[[int, torch.Generator | None], Any], obj: Any) -> torch.Tensor:
     """A few draws, checked; a warning where they are not the seed's: not the same again, or the same for another seed."""
-    first, again, other = (_checked(draws(PROBED, torch.Generator().manual_seed(seed)), PROBED, None) for seed in (0, 0, 1))
+    first, again, other = (_checked(draws(TRIED, torch.Generator().manual_seed(seed)), TRIED, None) for seed in (0, 0, 1))
     said = None
     if not torch.equal(first, again):
         said = "differ from call to call with the same generator"
