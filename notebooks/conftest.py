@@ -3,6 +3,7 @@
 import os
 
 from nbmake import nb_result, nb_run, pytest_items
+
 from sculptlab.series.execution import StrictClient, swallowed
 
 os.environ.setdefault("SCULPTLAB_PROFILE", "fast")  # the kernels inherit the environment

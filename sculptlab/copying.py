@@ -16,7 +16,8 @@ from sculptlab.objectives import Anchors, Copying, Objective, Ramp
 from sculptlab.pictures import copying_plots
 from sculptlab.pictures.palette import Picture
 from sculptlab.runs import Run, as_images, as_model, as_unit_floats, latents
-from sculptlab.training import BATCH_SIZE, fit
+from sculptlab.trainer import BATCH_SIZE
+from sculptlab.training import fit
 from sculptlab.validation import choice, number, whole
 from sculptlab.validation import codes as valid_codes
 

@@ -18,7 +18,8 @@ from sculptlab.autoencoders import Autoencoder, build_autoencoder
 from sculptlab.estimator_inputs import Columns, Pictures, checked_shape, unfolded
 from sculptlab.objectives import KL, MMD, Objective, Predictability, Reconstruction, as_objective
 from sculptlab.priors import Gaussian, Prior, Uniform, as_prior
-from sculptlab.training import BATCH_SIZE, fit
+from sculptlab.trainer import BATCH_SIZE
+from sculptlab.training import fit
 from sculptlab.validation import choice, whole
 
 PRIORS = {"gaussian": Gaussian, "uniform": Uniform}

@@ -17,7 +17,7 @@ from sculptlab.objectives import KL, MMD
 from sculptlab.objectives.base import Objective
 from sculptlab.priors import Prior, as_prior
 from sculptlab.runs import Run
-from sculptlab.training import DivergenceError, Training
+from sculptlab.trainer import DivergenceError, Training
 
 WIDTH = 128  # hidden units: 100 steps a second on one slow core
 LPS_EVERY = 100  # steps

@@ -1,5 +1,6 @@
 """The palette, named by role, and the `Picture`: a figure that needs neither pyplot nor rcParams."""
 
+from base64 import b64encode
 from io import BytesIO
 from typing import Any
 
@@ -33,6 +34,20 @@ class Picture(Figure):
         buffer = BytesIO()
         self.savefig(buffer, format="png")
         return buffer.getvalue()
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
+        png = b64encode(self._repr_png_()).decode()
+        return {"text/plain": repr(self), "image/png": png}, {"image/png": {"alt": self.in_words()}}
+
+    def in_words(self) -> str:
+        """The picture's title, and those of its panels with their axes' names: what a screen reader says of it."""
+        panels = [_words(ax) for ax in self.axes if ax.axison]
+        return ". ".join(part for part in (self.get_suptitle(), *dict.fromkeys(panels)) if part).replace("\n", " ")
+
+
+def _words(ax: Axes) -> str:
+    axes = " over ".join(filter(None, (ax.get_ylabel(), ax.get_xlabel())))
+    return ": ".join(filter(None, (ax.get_title(), axes)))
 
 
 def panels(rows: int = 1, columns: int = 1, *, height: float = 2.8, width: float = WIDTH) -> tuple[Picture, np.ndarray]:

@@ -13,6 +13,11 @@ from sculptlab.image_sets import folders
 from sculptlab.profiles import PROFILES
 
 START = "00_start_here.ipynb"
+SAID = """{% extends 'lab/index.html.j2' %}
+{% block data_png scoped %}
+{%- set alt = output | get_metadata('alt', 'image/png') -%}
+{{ super() | replace('<img ', '<img alt="' ~ alt | escape_html ~ '" ', 1) if alt else super() }}
+{% endblock %}"""  # a picture that says what it shows (`Picture.in_words`) is passed on with its words
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -202,6 +207,7 @@ def _label(cells: Any, index: int) -> str:
 def _write(notebook: Any, target: Path) -> tuple[Path, Path]:
     """Put the executed copy and its HTML page in place whole; returns their paths."""
     import nbformat
+    from jinja2 import DictLoader
     from nbconvert import HTMLExporter
     from traitlets.config import Config
 
@@ -209,7 +215,11 @@ def _write(notebook: Any, target: Path) -> tuple[Path, Path]:
     _place(target, nbformat.writes(notebook))
     # No kernel will answer in an HTML file: the picture that a widget brings along is better than a dead slider.
     kinds = [kind for kind in HTMLExporter().default_config.NbConvertBase.display_data_priority if "widget" not in kind]
-    exporter = HTMLExporter(config=Config({"NbConvertBase": {"display_data_priority": kinds}}))
+    exporter = HTMLExporter(
+        config=Config({"NbConvertBase": {"display_data_priority": kinds}}),
+        extra_loaders=[DictLoader({"said.html.j2": SAID})],
+        template_file="said.html.j2",
+    )
     _place(html, exporter.from_notebook_node(notebook, {"metadata": {"name": target.stem}})[0])
     return target, html
 

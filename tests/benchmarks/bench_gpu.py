@@ -26,7 +26,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import sculptlab as sl
 from sculptlab.objectives import MMD, Predictability
-from sculptlab.training import Training
+from sculptlab.trainer import Training
 
 WARM = 10  # steps before any is timed
 WATCHED = 50  # steps that are taken apart

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from html import unescape
 from pathlib import Path
 from queue import Empty
 from types import SimpleNamespace
@@ -250,6 +251,13 @@ def test_a_good_page_is_run_written_and_read(tmp_path, monkeypatch, capsys):
     assert str(report.html) in str(report)
     assert "4/4 cells" in capsys.readouterr().err
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["05_page.html", "05_page.ipynb"]
+
+
+def test_the_html_says_what_its_pictures_show(tmp_path):
+    code = "from sculptlab import plots\npicture, ((ax,),) = plots.panels()\nplots.style(ax, title='1 < \"2\"')\npicture"
+    html = pages.execute(page(tmp_path / "pages", code), tmp_path / "out", "fast", 0).html.read_text()
+    (image,) = re.findall(r"<img [^>]*?src=", html)
+    assert unescape(image).startswith("<img alt='1 < \"2\"' ")
 
 
 def test_a_failing_page_is_written_up_to_its_error(tmp_path):

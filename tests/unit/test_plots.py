@@ -52,6 +52,19 @@ def test_a_notebook_formats_a_picture_to_one_png():
     assert [kind for kind in data if kind.startswith("image/")] == ["image/png"]
 
 
+def test_a_picture_is_shown_with_its_titles_in_words():
+    from IPython.core.formatters import DisplayFormatter
+
+    picture, (axes,) = plots.panels(1, 3)
+    picture.suptitle("Lower is\nbetter")
+    for ax, title in zip(axes, ("digits", "digits", ""), strict=True):
+        plots.style(ax, title=title, x="codes", y="LPS")
+    axes[2].set_axis_off()
+    assert picture.in_words() == "Lower is better. digits: LPS over codes"
+    _, described = DisplayFormatter().format(picture)
+    assert described["image/png"] == {"alt": picture.in_words()}
+
+
 def test_rcparams_stay_as_they_are():
     before = dict(mpl.rcParams)
     figures.overview(normal(100, 3), Gaussian(3), {"codes": np.eye(3)})._repr_png_()

@@ -14,7 +14,7 @@ import sculptlab as sl
 from sculptlab import devices
 from sculptlab.objectives import KL, MMD, Predictability, Reconstruction
 from sculptlab.objectives.base import Adversary, Batch, Objective, Term
-from sculptlab.training import DivergenceError, Training
+from sculptlab.trainer import DivergenceError, Training
 
 QUICK = {"steps": 12, "batch_size": 16, "device": "cpu", "progress": False}
 CPU = torch.device("cpu")

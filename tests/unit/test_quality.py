@@ -38,7 +38,7 @@ FLOORS = {
     "mmd predictability",
     3: "objectives objectives.base objectives.copying_objectives objectives.isometry objectives.labelled_objectives "
     "objectives.predictability_game objectives.prior_objectives objectives.variational_objectives",
-    4: "checkpoints compression devices principal runs training",
+    4: "checkpoints compression devices principal runs trainer training",
     5: "copying estimator estimator_inputs experiments.ablation_studies experiments.alignment_cases "
     "experiments.alignment_recipe experiments.alignment_studies experiments.compression_studies "
     "experiments.copying_studies experiments.curve_studies experiments.power_studies experiments.prior_studies "

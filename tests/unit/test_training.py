@@ -7,7 +7,7 @@ import torch
 
 import sculptlab as sl
 from sculptlab.objectives import KL, FactorVAE, Reconstruction
-from sculptlab.training import DivergenceError
+from sculptlab.trainer import DivergenceError
 
 QUICK = {"steps": 40, "batch_size": 64, "device": "cpu", "progress": False}
 
