@@ -3,11 +3,15 @@
 from pathlib import Path
 
 FOLDER = Path(__file__).parent / "front"
+PARTS = {
+    "sculptor": ("common", "asking", "painting", "drawing", "charts", "sculptor"),
+    "explorer": ("common", "explorer"),
+}
 
 
 def script(name: str) -> str:
-    """A page's module: what all pages share, then its own."""
-    return "\n".join((FOLDER / part).read_text(encoding="utf-8") for part in ("common.js", f"{name}.js"))
+    """A page's module: its parts one after the other, in one scope."""
+    return "\n".join((FOLDER / f"{part}.js").read_text(encoding="utf-8") for part in PARTS[name])
 
 
 def style() -> str:

@@ -208,7 +208,7 @@ class Engine:
 
     def run(self, steps: int) -> pd.DataFrame:
         """Take `steps` steps without a display; the history. DivergenceError or what a prior raised is in `notice`."""
-        every = max(1, steps // 100)
+        every = max(1, steps // 50)
         self.look()
         for i in range(1, steps + 1):
             if not self.advance():

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from sculptlab.live.sculptor_engine import Engine
-from sculptlab.live.sculptor_measures import sheet
+from sculptlab.live.sculptor_measures import SIDE, sheet
 from sculptlab.pictures.palette import BAD, CODES, PRIOR, Picture, panels, style
 from sculptlab.plots import density
 
@@ -19,11 +21,14 @@ def still(engine: Engine) -> Picture:
         codes, labels = engine.codes(lane).numpy(), engine.pictures.labels
         density(codes, row[0], engine.target.prior, None if labels is None else labels.numpy())
         row[0].set_aspect("equal")
-        style(row[0], title=f"{lane.upper()}, step {engine.step:,}: codes, target outlined", x="latent 1", y="latent 2")
+        style(row[0], title=f"{lane.upper()}, step {engine.step:,}: codes, target", x="latent 0", y="latent 1")
         box = engine.target.box
         decoded = sheet(engine.model(lane), box)
         row[1].imshow(decoded.squeeze(), extent=(-box, box, -box, box), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-        style(row[1], title="decoded over the plane", x="latent 1", y="latent 2")
+        for edge in np.linspace(-box, box, SIDE + 1)[1:-1]:
+            row[1].axhline(edge, color="white", linewidth=1)
+            row[1].axvline(edge, color="white", linewidth=1)
+        style(row[1], title="Decoded over the plane", x="latent 0", y="latent 1")
         if len(history):
             row[2].plot(history["step"], history[f"{lane} mmd2"], color=LINES[lane], linewidth=1.6)
         row[2].axhspan(-engine.target.band, engine.target.band, color=PRIOR, alpha=0.4, linewidth=0)

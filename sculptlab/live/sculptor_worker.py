@@ -21,7 +21,7 @@ SETTLED = 0.25  # seconds after the last change at which the slow numbers are me
 LINGER = 1.0  # seconds a thread waits for work before it ends
 AHEAD = 2  # frames sent and not yet seen, before the next ones wait
 UNSEEN = 1.0  # seconds between frames that nobody has seen
-ALONE = 45.0  # seconds without a sign from a page, after which training is paused
+ALONE = 20.0  # seconds without a sign from a page, after which training is paused; a reload takes less
 
 _living: weakref.WeakSet[Worker] = weakref.WeakSet()
 
@@ -182,7 +182,9 @@ class Worker:
     def _abandoned(self, now: float) -> bool:
         if now - self._sign < ALONE:
             return False
-        self._engine.notice = f"Paused: no sign of a page that shows this for {ALONE:.0f} s. Press Play to go on."
+        self._engine.notice = (
+            f"Paused: no page has answered for {ALONE:.0f} s (closed, or the kernel was busy). Press Play to go on."
+        )
         return True
 
     def _do(self, wanted: dict[str, Any]) -> bool:

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,16 +40,24 @@ def lab(tmp_path, chromium):
 @contextmanager
 def jupyterlab(tmp_path):
     """The address and the process of a JupyterLab without token, news or user settings, rooted at a folder."""
+    quiet = tmp_path / "lab_settings_dir" / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
+    quiet.parent.mkdir(parents=True)
+    quiet.write_text('{"fetchNews": "false"}')  # else a question about news lies over the page
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--IdentityProvider.token=",
+               "--LabApp.expose_app_in_browser=True", "--LabApp.news_url=None", f"--ServerApp.root_dir={tmp_path}"]  # fmt: skip
+    with served(command, tmp_path) as found:
+        yield found
+
+
+@contextmanager
+def served(command, tmp_path):
+    """The address and the process of a server of Jupyter's, started on a free port, once it answers."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     names = ("_CONFIG_DIR", "_DATA_DIR", "LAB_SETTINGS_DIR", "LAB_WORKSPACES_DIR")
     home = {f"JUPYTER{name}": str(tmp_path / name.strip("_").lower()) for name in names}
-    quiet = tmp_path / "lab_settings_dir" / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
-    quiet.parent.mkdir(parents=True)
-    quiet.write_text('{"fetchNews": "false"}')  # else a question about news lies over the page
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}", "--IdentityProvider.token=",
-               "--LabApp.expose_app_in_browser=True", "--LabApp.news_url=None", f"--ServerApp.root_dir={tmp_path}"]  # fmt: skip
+    command = [*command, f"--port={port}"]
     server = subprocess.Popen(command, env=os.environ | home, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)
     try:
         yield _wait_for(server, f"http://127.0.0.1:{port}"), server
@@ -59,26 +68,29 @@ def jupyterlab(tmp_path):
 
 def _wait_for(server, url):
     for _ in range(2 * START_SECONDS):
-        assert server.poll() is None, "JupyterLab ended before it answered"
+        assert server.poll() is None, "the server ended before it answered"
         try:
             urllib.request.urlopen(f"{url}/api", timeout=1)
+        except urllib.error.HTTPError:  # Voilà has no such path, and says so
+            return url
         except OSError:
             time.sleep(0.5)
         else:
             return url
-    raise AssertionError(f"JupyterLab did not answer within {START_SECONDS} s")
+    raise AssertionError(f"the server did not answer within {START_SECONDS} s")
 
 
 @pytest.fixture
 def page(chromium):
-    """A browser page; what went wrong inside it is in `page.errors`."""
+    """A browser page; what went wrong inside it is in `page.errors`, what it wrote to the console as an error in `page.said`."""
     with sync_api.sync_playwright() as play:
         browser = play.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1280, "height": 1000})
         page.set_default_timeout(PATIENCE)
         sync_api.expect.set_options(timeout=PATIENCE)
-        page.errors = []
+        page.errors, page.said = [], []
         page.on("pageerror", lambda error: page.errors.append(str(error)))
+        page.on("console", lambda message: page.said.append(message.text) if message.type == "error" else None)
         yield page
         browser.close()
 

@@ -1,7 +1,9 @@
 """The Sculptor in a real JupyterLab: played, dragged, painted, paused, reset, pasted into; twice at a time; after a restart."""
 
 import re
+import time
 
+from conftest import IDLE
 from playwright.sync_api import expect
 
 FIRST = "import sculptlab as sl\na = sl.Sculptor(prior='ring')\na"
@@ -65,9 +67,18 @@ class Shown:
         self.page.mouse.up()
 
 
+WATCH = """import threading, time
+import sculptlab.live.sculptor_worker as worker
+worker.ALONE = 600.0
+def watch():
+    while True:
+        alive = sum(t.name == "sculptor" for t in threading.enumerate())
+        open("state.txt", "w").write(f"{a._engine.step} {alive} {a._engine.notice}.")
+        time.sleep(0.2)
+threading.Thread(target=watch, daemon=True).start()"""
+
+
 def test_the_sculptor_by_hand(page, notebook, keep):
-    said = []
-    page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
     run = notebook([FIRST, SECOND, LEFT, EXPLORER])
     run(0)
     one = Shown(page, 0)
@@ -155,11 +166,42 @@ def test_the_sculptor_by_hand(page, notebook, keep):
     again.wait("d.playing === 'false'")
     explore(page, run, keep)
     assert not page.errors
-    assert not [text for text in said if "sculptor" in text.lower() or "widget" in text.lower()], said
+    assert not [text for text in page.said if "sculptor" in text.lower() or "widget" in text.lower()], page.said
 
     page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
     again.press("Step")
     expect(again.root.locator(".notice")).to_contain_text("No answer from the kernel")
+
+
+def test_a_page_that_is_reloaded_goes_on_and_one_that_is_left_pauses(page, notebook, tmp_path, keep):
+    run = notebook([FIRST, WATCH, "worker.ALONE = 3.0"])
+    run(0)
+    Shown(page, 0).wait("d.step === '0'")
+    run(1)
+    Shown(page, 0).press("Play")
+    Shown(page, 0).wait("+d.step > 5")
+    page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
+    page.wait_for_function("() => !window.jupyterapp.shell.currentWidget.context.model.dirty")
+    page.reload()
+    again = Shown(page, 0)
+    again.wait("d.playing === 'true' && d.frames > 1")
+    step = again.data("step")
+    again.wait(f"+d.step > {step}")
+    keep("reloaded")
+    run(2)
+    page.wait_for_function(IDLE)
+    assert not page.errors
+    assert not [text for text in page.said if "sculptor" in text.lower() or "widget" in text.lower()], page.said
+
+    page.goto("about:blank")
+    step, alive, notice = "", "1", ""
+    until = time.monotonic() + 60
+    while alive != "0" and time.monotonic() < until:
+        time.sleep(0.3)
+        step, alive, notice = [*(tmp_path / "state.txt").read_text().split(" ", 2), "", ""][:3]
+    assert "no page has answered" in notice
+    time.sleep(1)
+    assert (tmp_path / "state.txt").read_text().split()[:2] == [step, "0"]
 
 
 def explore(page, run, keep):

@@ -215,7 +215,7 @@ def test_nobody_looking_pauses_it(monkeypatch):
     while not engine.notice:
         assert time.monotonic() < until
         time.sleep(0.02)
-    assert "no sign of a page" in engine.notice
+    assert "no page has answered" in engine.notice
     wait_for_no_thread()
     worker.close()
 

@@ -1,0 +1,71 @@
+// The charts below the stage: a measure of every lane over the steps.
+
+const MEASURES = [
+  ["reconstruction", "Reconstruction error", "mean squared error per pixel, held out"],
+  ["mmd2", "MMD² from the target", "of held-out codes; grey: what chance alone gives"],
+  ["lps", "LPS", "how well a tree guesses one latent from the other, held out"],
+];
+
+class Chart {
+  constructor(which) {
+    const [name, title, hint] = MEASURES[which];
+    Object.assign(this, { which, name, words: html("b"), canvas: html("canvas", { role: "img" }) });
+    this.sheet = new Sheet(this.canvas);
+    this.node = html("div", {}, html("p", { title: hint }, `${title} `, this.words), this.canvas);
+  }
+  say({ frame, colours }) {
+    const { lanes } = frame;
+    this.words.replaceChildren(...lanes.flatMap((lane, i) => {
+      const part = html("span", {}, `${lanes.length > 1 ? `${lane.name.toUpperCase()} ` : ""}${short(lane[this.name])}`);
+      part.style.color = colours[lane.name];
+      return i ? [" · ", part] : [part];
+    }));
+    if (this.name === "mmd2" && frame.band !== null) this.words.append(html("small", {}, ` (chance: below ${short(frame.band)})`));
+    this.canvas.setAttribute("aria-label", `${this.words.textContent} at step ${frame.step}`);
+  }
+  draw({ frame, colours }) {
+    this.say({ frame, colours });
+    if (!this.sheet.begin()) return;
+    const { at, width, height } = this.sheet;
+    const { lanes } = frame;
+    const count = frame.rows.length / frame.columns;
+    const value = (row, lane) => frame.rows[row * frame.columns + 1 + 3 * lane + this.which];
+    const all = lanes.flatMap((_, lane) => Array.from({ length: count }, (_, row) => value(row, lane))).filter(Number.isFinite);
+    const top = 1.08 * Math.max(1e-6, this.name === "lps" ? 0.1 : 0, frame.band * 2 * (this.name === "mmd2"), ...all);
+    const low = Math.min(0, ...all);
+    const last = Math.max(10, frame.rows[(count - 1) * frame.columns]);
+    const [left, right, bottom] = [40, 6, 16];
+    const x = (step) => left + (step / last) * (width - left - right);
+    const y = (v) => height - bottom - ((v - low) / (top - low)) * (height - bottom - 6);
+    if (this.name === "mmd2" && frame.band !== null) {
+      at.fillStyle = colours.line;
+      at.fillRect(left, y(frame.band), width - left - right, y(Math.max(low, -frame.band)) - y(frame.band));
+    }
+    at.font = "10px system-ui, sans-serif";
+    at.fillStyle = colours.quiet;
+    at.textAlign = "right";
+    at.fillText(short(top / 1.08), left - 4, y(top / 1.08) + 4);
+    at.fillText("0", left - 4, y(0) + 3);
+    at.fillText(`${last.toLocaleString("en")} steps`, width - right, height - 4);
+    at.strokeStyle = colours.line;
+    at.lineWidth = 1;
+    at.beginPath(); at.moveTo(left, y(0)); at.lineTo(width - right, y(0)); at.stroke();
+    lanes.forEach((lane, k) => {
+      at.strokeStyle = colours[lane.name];
+      at.lineWidth = 1.8;
+      at.setLineDash(lane.name === "kl" ? [5, 3] : []);
+      at.beginPath();
+      let begun = false;
+      for (let row = 0; row < count; row++) {
+        const v = value(row, k);
+        if (!Number.isFinite(v)) continue;
+        const point = [x(frame.rows[row * frame.columns]), y(v)];
+        if (begun) at.lineTo(...point);
+        else at.moveTo(...point);
+        begun = true;
+      }
+      at.stroke();
+      at.setLineDash([]);
+    });
+  }
+}

@@ -1,0 +1,120 @@
+// What is drawn of a frame: pure functions of a scene, { frame, spec, colours }.
+
+const drawAxes = (at, width, span, colours) => {
+  at.font = "10px system-ui, sans-serif";
+  at.fillStyle = colours.quiet;
+  at.strokeStyle = colours.line;
+  at.lineWidth = 1;
+  at.textAlign = "center";
+  const stride = span > 20 ? 10 : span > 8 ? 4 : 1;
+  for (let tick = -Math.floor(span / stride) * stride; tick <= span; tick += stride) {
+    const x = (tick / span + 1) * width / 2;
+    at.beginPath();
+    at.moveTo(x, width - 4); at.lineTo(x, width); at.moveTo(0, x); at.lineTo(4, x);
+    at.stroke();
+    if (tick % (2 * stride) === 0 && x > 12 && x < width - 12) {
+      at.fillText(tick, x, width - 7);
+      if (tick && x < width - 24) at.fillText(-tick, 13, x + 3);
+    }
+  }
+  if (width < 300) return; // the paper shows the same plane
+  at.textAlign = "right";
+  at.fillText("latent 0", width - 6, width - 20);
+  at.textAlign = "left";
+  at.fillText("latent 1", 8, 14);
+};
+
+// The codes of a lane over their target.
+const drawPlane = (scene, lane, { at, width }) => {
+  const { frame, spec, colours } = scene;
+  const place = (v) => (v / frame.span + 1) * width / 2;
+  const side = place(spec.reach) - place(-spec.reach);
+  at.imageSmoothingEnabled = true;
+  at.drawImage(image(frame.density, spec.paper, spec.paper, 1, shade(0.38, colours.dark)), place(-spec.reach), place(-spec.reach), side, side);
+  drawAxes(at, width, frame.span, colours);
+  const names = frame.labels ? [...new Set(frame.labels)].sort((a, b) => a - b) : [0];
+  for (const name of names) {
+    at.fillStyle = classColour(frame.labels ? name : 0, colours.dark);
+    at.beginPath();
+    for (let i = 0; i < frame.count; i++) {
+      if (frame.labels && frame.labels[i] !== name) continue;
+      const [x, y] = [place(lane.codes[2 * i]), place(-lane.codes[2 * i + 1])];
+      at.moveTo(x + 2.4, y);
+      at.arc(x, y, 2.4, 0, 7);
+    }
+    at.globalAlpha = 0.8;
+    at.fill();
+    at.globalAlpha = 1;
+  }
+  if (frame.labels && names.length <= 12) for (const name of names) drawName(scene, lane, name, at, place);
+  if (frame.pointer && frame.pointer.lane === lane.name) drawPointer(scene, lane, at, place);
+};
+
+const drawName = ({ frame, colours }, lane, name, at, place) => { // the number too: ten colours are more than a colour-blind reader can tell apart
+  const rows = [...frame.labels.keys()].filter((i) => frame.labels[i] === name);
+  const median = (axis) => rows.map((i) => lane.codes[2 * i + axis]).sort((a, b) => a - b)[rows.length >> 1];
+  const text = frame.label_names[name] ?? String(name);
+  at.font = "bold 13px system-ui, sans-serif";
+  at.textAlign = "center";
+  at.lineWidth = 3.5;
+  at.strokeStyle = colours.panel;
+  at.strokeText(text, place(median(0)), place(-median(1)) + 4);
+  at.fillStyle = classColour(name, colours.dark);
+  at.fillText(text, place(median(0)), place(-median(1)) + 4);
+};
+
+const drawPointer = ({ frame, colours }, lane, at, place) => {
+  const { pointer } = frame;
+  at.strokeStyle = colours.ink;
+  at.lineWidth = 1.5;
+  pointer.rows.forEach((i, k) => {
+    at.beginPath();
+    at.arc(place(lane.codes[2 * i]), place(-lane.codes[2 * i + 1]), k ? 4 : 6, 0, 7);
+    at.stroke();
+  });
+  const [x, y] = [place(pointer.at[0]), place(-pointer.at[1])];
+  at.beginPath();
+  at.moveTo(x - 7, y); at.lineTo(x + 7, y); at.moveTo(x, y - 7); at.lineTo(x, y + 7);
+  at.stroke();
+};
+
+// What decodes over the plane, as tiles.
+const drawGrid = ({ frame, spec, colours }, lane, { at, width }) => {
+  const [height, across, channels] = frame.sheet;
+  at.imageSmoothingEnabled = false;
+  at.drawImage(image(lane.sheet, height, across, channels), 0, 0, width, width);
+  at.strokeStyle = colours.panel;
+  at.lineWidth = 2;
+  at.beginPath();
+  for (let k = 1; k < spec.side; k++) {
+    const edge = k * width / spec.side;
+    at.moveTo(edge, 0); at.lineTo(edge, width); at.moveTo(0, edge); at.lineTo(width, edge);
+  }
+  at.stroke();
+  const { pointer, box } = frame;
+  if (!pointer || pointer.lane !== lane.name) return;
+  const [x, y] = [(pointer.at[0] / box + 1) * width / 2, (1 - pointer.at[1] / box) * width / 2];
+  at.strokeStyle = "#E69F00";
+  at.lineWidth = 2;
+  at.strokeRect(x - width / 2 / spec.side, y - width / 2 / spec.side, width / spec.side, width / spec.side);
+};
+
+// What lies under the pointer, image by image.
+const drawStrip = ({ frame, colours }, lane, { at, width }) => {
+  const { pointer } = frame;
+  if (!pointer || pointer.lane !== lane.name) return;
+  const [count, height, across, channels] = pointer.shape;
+  const named = (k) => (pointer.labels ? frame.label_names[pointer.labels[k]] ?? pointer.labels[k] : "");
+  const cell = Math.min(46, width / count - 4);
+  at.imageSmoothingEnabled = false;
+  at.font = "10px system-ui, sans-serif";
+  at.textAlign = "center";
+  at.fillStyle = colours.quiet;
+  for (let k = 0; k < count; k++) {
+    const part = pointer.images.subarray(k * height * across * channels, (k + 1) * height * across * channels);
+    const x = k * (width / count);
+    at.drawImage(image(part, height, across, channels), x, 0, cell, cell);
+    const words = ["here", `image${pointer.labels ? ` ${named(0)}` : ""}`, "recon."][k] ?? (pointer.labels ? `next ${named(k - 2)}` : "next");
+    at.fillText(words, x + cell / 2, cell + 12);
+  }
+};

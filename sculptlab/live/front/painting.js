@@ -1,0 +1,122 @@
+// The paper on which a target is painted, with mouse, finger or keys: `spec` as the kernel gives it, `shown` what a prior looks like.
+
+class Paper {
+  // `fresh` says whether the next stroke begins a new painting; `send` is told the painting, as the kernel takes it.
+  constructor(spec, fresh, send) {
+    Object.assign(this, { size: spec.paper, levels: spec.levels, reach: spec.reach, fresh, send, down: false, erase: false, blank: null });
+    this.cursor = [this.size / 2, this.size / 2];
+    this.ink = new Float32Array(this.size ** 2);
+    this.canvas = html("canvas", { className: "paper square", tabIndex: 0, role: "img" });
+    this.canvas.setAttribute("aria-label", "The target's density. Paint with mouse or finger; or arrow keys and Enter, Backspace rubs out.");
+    this.sheet = new Sheet(this.canvas);
+    this.eraser = html("button", { type: "button", title: "rub out instead of painting", onclick: () => this.turnEraser() }, "Eraser");
+    this.eraser.setAttribute("aria-pressed", "false");
+    this.tools = html("div", { className: "tools" }, this.eraser,
+      html("button", { type: "button", title: "white paper", onclick: () => this.clear() }, "Clear"), html("span", {}, "paint on it"));
+    this.listen();
+  }
+  turnEraser() {
+    this.erase = !this.erase;
+    this.eraser.setAttribute("aria-pressed", this.erase);
+  }
+  clear() { // white until the next stroke, though the kernel goes on with what it has
+    this.ink.fill(0);
+    this.blank = this.settings;
+    this.draw();
+    this.tell();
+  }
+  listen() {
+    const spot = (event) => {
+      const box = this.canvas.getBoundingClientRect();
+      return [(event.clientX - box.left) / box.width * this.size, (event.clientY - box.top) / box.height * this.size];
+    };
+    this.canvas.addEventListener("pointerdown", (event) => {
+      this.begin();
+      this.down = true;
+      this.last = spot(event);
+      this.canvas.setPointerCapture(event.pointerId);
+      this.stroke(this.last);
+    });
+    this.canvas.addEventListener("pointermove", (event) => { if (this.down) this.stroke(spot(event)); });
+    for (const end of ["pointerup", "pointercancel"]) {
+      this.canvas.addEventListener(end, () => {
+        if (this.down) this.tell();
+        this.down = false;
+      });
+    }
+    this.canvas.addEventListener("keydown", (event) => this.key(event));
+  }
+  begin() { // on a shape there is: white paper; on a painting: go on
+    if (this.fresh()) this.ink.fill(0);
+    this.blank = null;
+  }
+  stroke(to) {
+    const [from, size, radius] = [this.last, this.size, 1.7];
+    const far = Math.max(1, Math.ceil(Math.hypot(to[0] - from[0], to[1] - from[1])));
+    for (let k = 0; k <= far; k++) {
+      const [x, y] = [0, 1].map((i) => from[i] + ((to[i] - from[i]) * k) / far);
+      for (let row = Math.floor(y - 3); row <= y + 3; row++) {
+        for (let column = Math.floor(x - 3); column <= x + 3; column++) {
+          if (row < 0 || column < 0 || row >= size || column >= size) continue;
+          const ink = Math.max(0, 1 - Math.hypot(column + 0.5 - x, row + 0.5 - y) / (2 * radius)) ** 0.5;
+          const i = row * size + column;
+          this.ink[i] = this.erase ? this.ink[i] * (ink > 0.3 ? 0 : 1) : Math.max(this.ink[i], ink > 0.3 ? ink : 0);
+        }
+      }
+    }
+    this.last = to;
+    this.draw(true);
+    if (performance.now() - (this.told || 0) > 150) this.tell();
+  }
+  key(event) {
+    const move = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
+    const inked = event.key === "Enter" || event.key === "Backspace";
+    if (!move && !inked) return;
+    event.preventDefault();
+    if (move) this.cursor = this.cursor.map((v, i) => Math.min(this.size - 1, Math.max(0, v + move[i])));
+    if (inked) {
+      this.begin();
+      const erase = this.erase;
+      this.erase = event.key === "Backspace";
+      this.last = this.cursor;
+      this.stroke(this.cursor);
+      this.erase = erase;
+      this.tell();
+    }
+    this.draw(inked || this.blank);
+  }
+  tell() {
+    this.told = performance.now();
+    this.send(this.encoded());
+  }
+  encoded() {
+    const levels = Array.from(this.ink, (v) => Math.round(v * this.levels));
+    let bytes = "";
+    for (let i = 0; i < levels.length; i += 2) bytes += String.fromCharCode(levels[i] * 16 + levels[i + 1]);
+    return btoa(bytes);
+  }
+  take(bytes, settings) {
+    if (this.blank !== settings) this.ink = Float32Array.from(bytes, (v) => v / this.levels);
+  }
+
+  // What lies on it under these settings, a string: its own ink, or the density of a prior, bytes as the kernel sends them.
+  show(density, settings, colours) {
+    if (this.blank !== settings) this.blank = null;
+    Object.assign(this, { density, settings, colours });
+    this.draw();
+  }
+  draw(own = this.blank) {
+    if (!this.colours || !this.sheet.begin()) return;
+    const { at, width } = this.sheet;
+    const mine = own || this.down || !this.density;
+    const bytes = mine ? Uint8Array.from(this.ink, (v) => 255 * v) : this.density;
+    at.imageSmoothingEnabled = !mine;
+    at.drawImage(image(bytes, this.size, this.size, 1, shade(0.85, this.colours.dark)), 0, 0, width, width);
+    drawAxes(at, width, this.reach, this.colours);
+    if (this.canvas.matches(":focus-visible")) {
+      const unit = width / this.size;
+      at.strokeStyle = this.colours.mmd;
+      at.strokeRect((this.cursor[0] - 1.5) * unit, (this.cursor[1] - 1.5) * unit, 3 * unit, 3 * unit);
+    }
+  }
+}
