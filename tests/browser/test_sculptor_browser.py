@@ -3,7 +3,6 @@
 import re
 import time
 
-from conftest import IDLE
 from playwright.sync_api import expect
 
 FIRST = "import sculptlab as sl\na = sl.Sculptor(prior='ring')\na"
@@ -182,7 +181,7 @@ def test_the_sculptor_by_hand(page, notebook, keep):
     expect(again.root.locator(".notice")).to_contain_text("No answer from the kernel")
 
 
-def test_a_page_that_is_reloaded_goes_on_and_one_that_is_left_pauses(page, notebook, tmp_path, keep):
+def test_a_page_that_is_reloaded_goes_on_and_one_that_is_left_pauses(page, notebook, idle, tmp_path, keep):
     run = notebook([FIRST, WATCH, "worker.ALONE = 3.0"])
     run(0)
     Shown(page, 0).wait("d.step === '0'")
@@ -198,7 +197,7 @@ def test_a_page_that_is_reloaded_goes_on_and_one_that_is_left_pauses(page, noteb
     again.wait(f"+d.step > {step}")
     keep("reloaded")
     run(2)
-    page.wait_for_function(IDLE)
+    idle()
     assert not page.errors
     assert not [text for text in page.said if "sculptor" in text.lower() or "widget" in text.lower()], page.said
 
