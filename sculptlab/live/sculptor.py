@@ -44,7 +44,7 @@ class Sculptor(anywidget.AnyWidget):
     is the settings string; `code()` plain Python that repeats the run to the same bits; `result()` the model as a `Run`;
     `change(…)`, `reset(seed)`, `play()`, `pause()`, `close()`. Reconstruction, MMD² and LPS are of up to 500 held-out images.
     Raises ValueError/TypeError for unusable arguments; a prior that cannot be used, and whatever goes wrong later, is said
-    on the widget.
+    on the widget, and raised by `run`.
     """
 
     _esm = script("sculptor")
@@ -100,7 +100,8 @@ class Sculptor(anywidget.AnyWidget):
         self.send(content | told, buffers)
 
     def _send_code(self, engine: Engine) -> None:
-        self.send({"kind": "code", "text": "\n".join(code(engine, lane) for lane in engine.settings.lanes)})
+        text = "\n".join(code(engine, lane) for lane in engine.settings.lanes)
+        self.send({"kind": "code", "text": text, "settings": str(engine.settings)})
 
     @contextmanager
     def _visit(self) -> Iterator[Engine]:
@@ -125,9 +126,12 @@ class Sculptor(anywidget.AnyWidget):
             return engine.history
 
     def run(self, steps: int) -> pd.DataFrame:
-        """Pause, take `steps` steps in the calling thread, and return the history. Raises what broke training."""
+        """Pause, take `steps` steps in the calling thread, and return the history. Raises what broke training, and ValueError
+        for a prior that cannot be used."""
         self._worker.stop()
         with self._visit() as engine, one_thread():
+            if engine.refused is not None:
+                raise ValueError(f"prior cannot be used: {engine.refused}") from engine.refused
             found = engine.run(whole("steps", steps))
             if engine.error is not None:
                 raise engine.error

@@ -17,7 +17,7 @@ TAIL = 'codes = run.codes(held_out)  # {"codes"}, or {"means", "samples"}'
 
 def code(engine: Engine, lane: str | None = None) -> str:
     """Python that trains the model of a lane (None: the first) from its start to now, with every change on the way."""
-    lane = lane or engine.settings.lanes[0]
+    lane = engine.lane(lane)
     log = engine.log
     first = log[0][1]
     lines = [*_head(engine, first), *_prior(first, engine.yours), *_model(lane, first), ""]

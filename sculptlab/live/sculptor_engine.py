@@ -18,6 +18,7 @@ from sculptlab.objectives.base import Objective
 from sculptlab.priors import Prior, as_prior
 from sculptlab.runs import Run
 from sculptlab.trainer import DivergenceError, Training
+from sculptlab.validation import choice
 
 WIDTH = 128  # hidden units: 100 steps a second on one slow core
 LPS_EVERY = 100  # steps
@@ -46,7 +47,8 @@ class Engine:
     prior      the prior called "yours", anything that `as_prior` takes.
 
     `advance` takes one step in every lane; `change` takes effect at the next step; `reset` begins again. Only these two raise, on
-    bad input: `notice` says in plain words what is wrong, and `error` is what broke training where only a reset goes on.
+    bad input: `notice` says in plain words what is wrong, `error` is what broke training where only a reset goes on, and `refused`
+    what is wrong with a prior given, until another is chosen.
     """
 
     def __init__(self, data: Any = None, settings: Settings | None = None, prior: Any = None) -> None:
@@ -55,6 +57,7 @@ class Engine:
         self.yours: Prior | None = None
         self.notice = ""
         self.error: Exception | None = None
+        self.refused: Exception | None = None
         name = data if isinstance(data, str) else settings.data if data is None else "yours"
         if prior is not None:
             self._take(prior, settings.prior)
@@ -70,6 +73,7 @@ class Engine:
             MMD(found)  # draws from it: a prior that fails does so here
             self.yours = found
         except Exception as error:  # of a person's own code, any kind
+            self.refused = error
             self.notice = f"The prior given cannot be used: {error}. Shown instead: the {instead}."
 
     def _begin(self, settings: Settings) -> None:
@@ -110,6 +114,8 @@ class Engine:
     def change(self, **changes: Any) -> None:
         """Other settings, from the next step on; a new run where data, objective, compare or seed change. Raises ValueError."""
         before, settings = self.settings, self.settings.changed(**checked_changes(changes))
+        if "prior" in changes:
+            self.refused = None
         if settings == before:
             return
         if any(getattr(before, name) != getattr(settings, name) for name in AFRESH):
@@ -190,14 +196,18 @@ class Engine:
         """The numbers of the last look by name."""
         return dict(self._rows[-1]) if self._rows else {}
 
+    def lane(self, name: str | None = None) -> str:
+        """The name of a lane that trains (None: the first there is). Raises ValueError for others."""
+        lanes = self.settings.lanes
+        return lanes[0] if name is None else choice("lane", name, lanes)
+
     def model(self, lane: str | None = None) -> Autoencoder:
         """The model of a lane, "mmd" or "kl" (None: the first there is), as it is now."""
-        return self._trainings[lane or self.settings.lanes[0]].model  # type: ignore[return-value]  # first_model made it
+        return self._trainings[self.lane(lane)].model  # type: ignore[return-value]  # first_model made it
 
     def result(self, lane: str | None = None) -> Run:
         """The model of a lane as a `Run`."""
-        lane = lane or self.settings.lanes[0]
-        training = self._trainings[lane]
+        training = self._trainings[self.lane(lane)]
         return Run(training.model, training.objective, [], seed=self.settings.seed, steps=training.step)
 
     def codes(self, lane: str | None = None) -> Tensor:

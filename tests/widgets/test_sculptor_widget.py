@@ -296,6 +296,25 @@ def test_from_python(sculptor):
         sculptor.change(weight=-1)
 
 
+def raising(n):
+    raise RuntimeError("the well is dry")
+
+
+@pytest.mark.parametrize(("prior", "words"), [(sl.priors.Gaussian(3), "3 dimension"), (raising, "the well is dry")])
+def test_a_script_does_not_train_towards_another_prior_than_was_given(prior, words):
+    made = sl.Sculptor(images(), prior, batch=16)  # in a notebook the widget says so and shows the square
+    with pytest.raises(ValueError, match=f"prior cannot be used: .*{words}"):
+        made.run(2)
+    assert made.change(prior="square").run(2)["step"].iloc[-1] == 2
+    made.close()
+
+
+def test_a_lane_that_does_not_train_is_named(sculptor):
+    for ask in (sculptor.code, sculptor.result):
+        with pytest.raises(ValueError, match=r"lane must be .*'mmd'.*got 'kl'"):
+            ask("kl")
+
+
 def test_the_page_needs_no_network_and_no_build():
     """Hatch packs every file of the package that git does not ignore."""
     front = Path(sl.__file__).parent / "live" / "front"

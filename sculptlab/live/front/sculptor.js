@@ -183,6 +183,7 @@ class View {
     if (message.kind === "code") {
       this.python.value = message.text;
       this.python.hidden = false;
+      this.codeOf = message.settings;
       this.asked_at = 0;
       return;
     }
@@ -236,6 +237,7 @@ class View {
     for (const name of ["data", "prior", "kernel", "batch"]) inputs[name].value = settings[name];
     for (const dial of this.spec.dials) inputs[dial.name].write(settings[dial.name]);
     if (document.activeElement !== this.text) this.text.value = frame.text;
+    if (frame.text !== this.codeOf) this.python.hidden = true; // it would repeat another run than the one shown
     this.showSliders(settings);
     const shown = { weight: settings.compare || settings.objective === "mmd", beta: settings.compare || settings.objective === "kl" };
     shown.bandwidth = shown.weight && settings.kernel !== "energy";
