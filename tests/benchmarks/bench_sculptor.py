@@ -56,12 +56,34 @@ def kernel(server) -> int:
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             words = (entry / "cmdline").read_bytes()
-            parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            above = parent(int(entry.name))
         except OSError:
             continue
-        if b"ipykernel_launcher" in words and parent == server.pid:
+        if b"ipykernel_launcher" in words and above == server.pid:
             return int(entry.name)
     raise RuntimeError("no kernel found")
+
+
+def parent(pid: int) -> int:
+    return int((Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()[1])
+
+
+def is_ours(pid: int) -> bool:
+    while pid > 1 and pid != os.getpid():
+        pid = parent(pid)
+    return pid == os.getpid()
+
+
+def renderer() -> int:
+    """The process of the page: of this browser's renderers the one that has worked most."""
+    found = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if b"--type=renderer" in (entry / "cmdline").read_bytes() and is_ours(int(entry.name)):
+                found[int(entry.name)] = cpu_seconds(int(entry.name))
+        except OSError:
+            continue
+    return max(found, key=found.get)
 
 
 def megabytes(pid: int) -> float:
@@ -97,12 +119,13 @@ def main() -> None:
               f"{steps / used:.0f} steps and {frames / used:.1f} frames per second of them")  # fmt: skip
         times = [page.evaluate(DRAG, 0.8 + 0.02 * k) for k in range(25)]
         print(f"slider to picture: median {statistics.median(times):.0f} ms, slowest {max(times):.0f} ms of {len(times)}")
+        drawing = renderer()
         heap = "() => performance.memory.usedJSHeapSize / 2**20"
         until, rows = time.monotonic() + 60 * minutes, []
         while time.monotonic() < until or len(rows) < 2:
-            rows.append((megabytes(pid), page.evaluate(heap)))
+            rows.append((megabytes(pid), megabytes(drawing), page.evaluate(heap)))
             time.sleep(min(15, 60 * minutes / 2))
-        for name, column in zip(("kernel", "page"), zip(*rows, strict=True), strict=True):
+        for name, column in zip(("kernel", "page", "page's scripts"), zip(*rows, strict=True), strict=True):
             print(f"memory of the {name} over {minutes:g} min: {column[0]:.0f} -> {column[-1]:.0f} MB, most {max(column):.0f}")
         print(f"step {page.evaluate(COUNTS)[1]:.0f}; load now {os.getloadavg()[0]:.1f}")
         browser.close()

@@ -39,10 +39,20 @@ class Sheet {
   }
 }
 
-// Bytes of grey or colour as a small canvas, to be stretched with drawImage.
+// One small canvas of each size, used again and again: made anew for every frame, they pile up faster than a browser clears them.
+const small = new Map();
+const smallCanvas = (height, width) => {
+  const size = `${height} x ${width}`;
+  if (!small.has(size)) {
+    const canvas = new OffscreenCanvas(width, height);
+    small.set(size, { canvas, at: canvas.getContext("2d", { willReadFrequently: true }), data: new ImageData(width, height) });
+  }
+  return small.get(size);
+};
+
+// Bytes of grey or colour as a small canvas, to be stretched with drawImage at once: the next image may overwrite it.
 const image = (bytes, height, width, channels, paint) => {
-  const made = new OffscreenCanvas(width, height);
-  const data = new ImageData(width, height);
+  const { canvas, at, data } = smallCanvas(height, width);
   for (let i = 0; i < width * height; i++) {
     if (paint) paint(bytes[i], data.data, 4 * i);
     else {
@@ -50,8 +60,8 @@ const image = (bytes, height, width, channels, paint) => {
       data.data[4 * i + 3] = 255;
     }
   }
-  made.getContext("2d").putImageData(data, 0, 0);
-  return made;
+  at.putImageData(data, 0, 0);
+  return canvas;
 };
 
 // The colours of a widget by name, after it was told whether it lies on light or dark.
