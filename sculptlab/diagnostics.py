@@ -17,7 +17,7 @@ from sculptlab.mmd import mmd_test
 from sculptlab.pictures import figures
 from sculptlab.priors import Prior, as_prior
 from sculptlab.threads import one_thread
-from sculptlab.validation import choice, codes, what_came, whole
+from sculptlab.validation import choice, codes, finite, what_came, whole
 
 DEAD_BELOW = 0.05  # of the prior's standard deviation: the share below which FactorVAE's score prunes a dimension
 FEWEST_ROWS = 20  # below this no test here could tell anything
@@ -151,7 +151,7 @@ def _supply(
     """
 
     def draw(n: int) -> torch.Tensor:
-        return prior.sample(n, generator).cpu().double()
+        return finite("prior's draws", prior.sample(n, generator)).cpu().double()
 
     bank = getattr(prior, "bank", None)
     if bank is None:

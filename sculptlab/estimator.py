@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from sculptlab.autoencoders import Autoencoder, build_autoencoder
@@ -235,4 +234,6 @@ def _seed(random_state: Any) -> int:
         return secrets.randbits(31)
     if isinstance(random_state, (int, np.integer)):
         return whole("random_state", random_state, least=0)
-    return int(check_random_state(random_state).randint(2**31))
+    if not isinstance(random_state, np.random.RandomState):
+        raise TypeError(f"random_state must be a whole number, a numpy.random.RandomState or None, got {random_state!r}")
+    return int(random_state.randint(2**31))

@@ -21,11 +21,12 @@ USUAL_CHANNELS = (1, 3, 4)
 class Columns:
     """A table (n, p): each column in units of its standard deviation over the training rows, from its mean; mean, scale (p,).
 
-    A constant column keeps its unit, and is 0 to the network.
+    A constant column keeps its unit, is 0 to the network, and comes back as it was; varies (p,): which columns are not.
     """
 
     mean: np.ndarray
     scale: np.ndarray
+    varies: np.ndarray
     output: ClassVar[str] = "linear"
     image_shape: ClassVar[None] = None
 
@@ -37,7 +38,7 @@ class Columns:
         bad = np.flatnonzero(~np.isfinite(fitted.mean_) | ~np.isfinite(fitted.scale_))
         if len(bad):
             raise ValueError(f"X must have columns whose variance is finite in float64, got too large values in {bad.tolist()}")
-        return cls(fitted.mean_, fitted.scale_)
+        return cls(fitted.mean_, fitted.scale_, rows.max(0) > rows.min(0))
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -54,7 +55,7 @@ class Columns:
 
     def outward(self, made: np.ndarray) -> np.ndarray:
         """Rows (n, p), in the caller's units, of what the network made."""
-        return made.astype(np.float64) * self.scale + self.mean
+        return made.astype(np.float64) * np.where(self.varies, self.scale, 0) + self.mean
 
 
 @dataclass(frozen=True)

@@ -66,8 +66,8 @@ def _prior(settings: Settings, yours: Prior | None) -> list[str]:
 
 
 def _named(text: str) -> str | None:
-    """A prior's repr with `sl.priors.` before each name; None where it cannot be pasted."""
-    if "<" in text or not re.match(rf"({'|'.join(priors.__all__)})\(", text):
+    """A prior's repr with `sl.priors.` before each name; None where it cannot be pasted, or needs a function of the caller's."""
+    if "<" in text or "as_prior(" in text or not re.match(rf"({'|'.join(priors.__all__)})\(", text):
         return None
     return re.sub(rf"\b({'|'.join(priors.__all__)})\(", r"sl.priors.\1(", text)
 

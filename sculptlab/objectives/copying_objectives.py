@@ -32,7 +32,8 @@ class Copying(Objective):
     schedule   as in `MMD`.
     Both clouds are compared in the source's units, each latent's mean and standard deviation: no kernel fits a latent of
     spread 0.01 beside one of 50. The codes themselves stay as they are, and `prior_for` is the source as it is.
-    In the history: "mmd2". Raises ValueError for codes of another dimension than the model's, not finite, or all alike.
+    In the history: "mmd2". Raises ValueError for codes of another dimension than the model's, not finite, all alike, or fewer
+    than a batch has images, which would meet some of them twice at every step.
     """
 
     source: Any
@@ -65,6 +66,11 @@ class Copying(Objective):
         return self.source
 
     def regularisers(self, batch: Batch, adversaries: Adversaries) -> Iterable[Term]:
+        if len(batch.codes) > len(self.source.bank):
+            raise ValueError(
+                f"source must have at least as many rows as a batch has images, {len(batch.codes)}, got {len(self.source.bank)}: "
+                "give more codes, or a smaller batch_size"
+            )
         yield from self._shape.regularisers(replace(batch, codes=self.units.plain(batch.codes)), adversaries)
 
 

@@ -22,15 +22,16 @@ def rising(frames: Mapping[str, pd.DataFrame], *, title: str | None = None) -> P
     """LPS over the number of codes fitted to, a column for each named table of `curve_studies.curves`, a row per regressor; of
     one table alone the regressors stand side by side.
 
-    Lines are means over seeds, bands the range; dotted: LPS = 0.05; dashed: the largest floor of any objective.
+    Lines are means over seeds, bands the range; dotted: LPS = 0.05; dashed: the largest floor of any objective. A column has its
+    own range of LPS.
     """
     alone = len(frames) == 1
     picture, axes = panels(1, len(REGRESSORS), height=3.4) if alone else panels(len(REGRESSORS), len(frames), height=2.5)
     axes = axes.T if alone else axes
     if title is not None:
         picture.suptitle(title, fontsize=12, color=TEXT)
-    top = 1.1 * max(frame["score"].max() for frame in frames.values())
     for column, (name, frame) in enumerate(frames.items()):
+        top = 1.1 * frame["score"].max()
         for row, (regressor, words) in enumerate(REGRESSORS.items()):
             ax, rows = axes[row, column], frame[frame["regressor"] == regressor].assign(kind=lambda f: f["objective"].map(kind))
             for objective, (colour, marker) in KINDS.items():
@@ -40,8 +41,8 @@ def rising(frames: Mapping[str, pd.DataFrame], *, title: str | None = None) -> P
             ax.plot(*zip(*rows.groupby("n")["floor"].max().items(), strict=True), color=TEXT, linestyle="--", linewidth=0.8)
             ax.axhline(INDEPENDENT, color=TEXT, linestyle=":", linewidth=0.8)
             ax.set_ylim(-0.03 * top, top)
-            ax.xaxis.set_major_formatter(FuncFormatter(lambda n, _: f"{n / 1000:g}k"))
-            style(ax, y="" if column else f"LPS by {words}")
+            ax.xaxis.set_major_formatter(FuncFormatter(lambda n, _: f"{n / 1000:.2g}k"))
+            style(ax, x="", y="" if column else f"LPS by {words}")
             if alone or row == 0:
                 style(ax, title=name)
             if alone or row == len(REGRESSORS) - 1:

@@ -12,7 +12,8 @@ from elsewhere      as_prior(torch distribution, array, function or object with 
 
 Each has `dim`, `sample(n, generator, device)`, `mean` and `covariance` (None where no formula is at hand), `icdf` (in one
 dimension), `scale`, `plot()`. One seed gives the same draws, and `eval(repr(prior), vars(sculptlab.priors))` is the same prior;
-only arrays (Samples, larger images) and what as_prior made of other people's objects print in angle brackets or by name.
+only arrays (Samples, larger images) and what as_prior made of other people's objects print in angle brackets. A function with a
+name prints as `as_prior(name, …)`, and so can be pasted where that name is known.
 """
 
 from sculptlab.priors.banks import Empirical, Samples

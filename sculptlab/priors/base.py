@@ -41,7 +41,7 @@ class Prior(ABC):
         They are drawn where `generator` lives and then moved, so that a seed gives the same codes on every device;
         without a generator they come from torch's default one, as `torch.randn` does.
         """
-        place = generator.device if generator is not None else device or "cpu"
+        place = home(generator, device)
         n = whole("n", n)
         drawn = _of_shape(self.draw(n, generator, place), n, self.dim).float()
         return drawn if device is None else drawn.to(device)
@@ -183,6 +183,17 @@ class Shape(Prior):
     def quantile(self, u: Tensor) -> Tensor | None:
         found = self.form_quantile(u)
         return None if found is None else self.scale * (found - self.centre.to(found))
+
+
+def home(generator: Any, device: torch.device | str | None) -> torch.device | str:
+    """Where draws are made: the generator's device, or the one that was asked for; a TypeError for no torch generator."""
+    if generator is None:
+        return device or "cpu"
+    if not isinstance(generator, torch.Generator):
+        raise TypeError(
+            f"generator must be a torch.Generator, such as torch.Generator().manual_seed(0), or None; got {generator!r}"
+        )
+    return generator.device
 
 
 def _of_shape(drawn: Any, n: int, dim: int) -> Tensor:

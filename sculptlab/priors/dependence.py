@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from sculptlab.priors.banks import Samples
-from sculptlab.priors.base import Prior
+from sculptlab.priors.base import Prior, home
 from sculptlab.priors.combinations import mixed_moments, one_dim, priors_of
 from sculptlab.priors.draws import Place, chosen, normals, scattered
 from sculptlab.priors.families import Gaussian, Uniform
@@ -174,8 +174,8 @@ class Conditional(Prior):
             raise ValueError(f"labels must be a list of {list(place)}, got {strange[0]!r} among them")
         if not listed:
             raise ValueError("labels must hold at least one label, got none")
-        home = generator.device if generator is not None else device or "cpu"
-        drawn = scattered(list(self.priors.values()), torch.tensor([place[label] for label in listed]), generator, home)
+        which = torch.tensor([place[label] for label in listed])
+        drawn = scattered(list(self.priors.values()), which, generator, home(generator, device))
         return drawn if device is None else drawn.to(device)
 
     def draw(self, n: int, generator: torch.Generator | None, device: Place) -> Tensor:

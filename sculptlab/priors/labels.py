@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sculptlab.priors.base import Prior
+from sculptlab.priors.base import Prior, home
 from sculptlab.priors.draws import Place, normals
 from sculptlab.priors.parameters import plain
 from sculptlab.priors.sources import as_prior
@@ -68,7 +68,7 @@ class Tied(Prior):
         if values.min() < self.low or values.max() > self.high:
             span = f"[{values.min().item():g}, {values.max().item():g}]"
             raise ValueError(f"labels must lie in [{self.low:g}, {self.high:g}], got {span}")
-        noise = normals(len(values), 1, generator, generator.device if generator is not None else device or "cpu")
+        noise = normals(len(values), 1, generator, home(generator, device))
         least = torch.finfo(torch.float64).eps / 2
         g = torch.special.ndtri(((values.to(noise.device) - self.low) / (self.high - self.low)).clamp(least, 1 - least))
         mixed = self.correlation * g + math.sqrt(1 - self.correlation**2) * noise[:, 0].double()

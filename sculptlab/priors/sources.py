@@ -1,10 +1,13 @@
 """Priors from elsewhere: torch's distributions, other objects and functions that can be sampled, arrays of points."""
 
+import copy
 import inspect
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -14,6 +17,7 @@ from sculptlab.priors.banks import Samples
 from sculptlab.priors.base import Prior
 from sculptlab.validation import codes, what_came
 
+TRIED = 8  # draws by which a foreign source is tried
 CIRCULAR = torch.distributions.VonMises  # what torch calls its mean and variance are those of a direction, not of a number
 
 
@@ -21,7 +25,8 @@ CIRCULAR = torch.distributions.VonMises  # what torch calls its mean and varianc
 class Drawn(Prior):
     """A prior whose draws come from another object's function `draws(n, generator)`.
 
-    Of a torch distribution (`source`) it also knows the mean, the covariance and the quantiles that torch knows.
+    Of a torch distribution (`source`) it also knows the mean, the covariance and the quantiles that torch knows. The repr of a
+    function with a name can be pasted back where that name is known; of other sources it tells the type.
     """
 
     draws: Callable[[int, torch.Generator | None], Any]
@@ -29,7 +34,7 @@ class Drawn(Prior):
     source: Any = field(default=None, repr=False)
 
     def __repr__(self) -> str:
-        return f"Drawn({self.name}, dim={self.dim})"
+        return f"as_prior({self.name}, dim={self.dim})"
 
     @property
     def mean(self) -> torch.Tensor | None:
@@ -70,7 +75,9 @@ def as_prior(obj: Any, dim: int | None = None) -> Prior:
 
     `obj` is a Prior, a `torch.distributions.Distribution`, an (m, d) array of samples (drawn from with replacement), an
     object with `sample` (ours, scikit-learn's mixtures, ...) or a callable n -> (n, d). Where those take no generator,
-    a generator given to `sample` seeds torch's and NumPy's global ones for the length of the call and puts them back.
+    a generator given to `sample` seeds torch's and NumPy's global ones for the length of the call and puts them back;
+    an object's own `random_state`, which would repeat its draws at every call, is left aside. A warning tells of draws that do
+    not follow the seed, such as those of `numpy.random.default_rng()`: give n, generator -> (n, d) instead.
     Raises TypeError for anything else, ValueError for draws of a wrong shape, not finite, or of another dimension than
     `dim`.
     """
@@ -80,9 +87,10 @@ def as_prior(obj: Any, dim: int | None = None) -> Prior:
         prior = Samples(codes("prior", obj))
     else:
         draws = _draws(obj)
-        probe = _checked(draws(2, torch.Generator().manual_seed(0)), 2, None)
+        first = _tried(draws, obj)
         source = obj if isinstance(obj, torch.distributions.Distribution) and not isinstance(obj, CIRCULAR) else None
-        prior = Drawn(probe.shape[1], draws, getattr(obj, "__name__", type(obj).__name__), source)
+        named = isinstance(obj, FunctionType) and obj.__name__.isidentifier()
+        prior = Drawn(first.shape[1], draws, obj.__name__ if named else f"<{_kind(obj)}>", source)
     if dim is not None and prior.dim != dim:
         raise ValueError(f"prior must have {dim} dimension(s) as the codes do, got {prior.dim}: {prior!r}")
     return prior
@@ -98,7 +106,47 @@ def _draws(obj: Any) -> Callable[[int, torch.Generator | None], Any]:
         )
     if isinstance(obj, torch.distributions.Distribution):
         return partial(_seeded, partial(_rows_of, obj))
+    if getattr(obj, "random_state", None) is not None:  # scikit-learn's mixtures start anew from a number at every call
+        obj = copy.copy(obj)
+        obj.random_state = None
+        source = obj.sample
+    _takes_n(source)
     return partial(_with_generator if _takes_generator(source) else _seeded, source)
+
+
+def _kind(obj: Any) -> str:
+    return "lambda" if getattr(obj, "__name__", "") == "<lambda>" else getattr(obj, "__name__", type(obj).__name__)
+
+
+def _tried(draws: Callable[[int, torch.Generator | None], Any], obj: Any) -> torch.Tensor:
+    """A few draws, checked; a warning where they are not the seed's: not the same again, or the same for another seed."""
+    first, again, other = (_checked(draws(TRIED, torch.Generator().manual_seed(seed)), TRIED, None) for seed in (0, 0, 1))
+    said = None
+    if not torch.equal(first, again):
+        said = "differ from call to call with the same generator"
+    elif torch.equal(first, other) and not (first == first[0]).all():
+        said = "are the same at every call, whatever the generator: they are no fresh samples"
+    if said:
+        warnings.warn(
+            f"prior's draws {said}, got {_kind(obj)}; what follows the seed is n, generator -> (n, d) with torch's generator, "
+            "or n -> (n, d) with torch's or NumPy's global one",
+            stacklevel=3,
+        )
+    return first
+
+
+def _takes_n(function: Callable[..., Any]) -> None:
+    """Check that `function` can be called with the number of draws alone, or with a generator besides."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # builtins without a signature
+        return
+    try:
+        signature.bind(2, **({"generator": None} if "generator" in signature.parameters else {}))
+    except TypeError as error:
+        raise TypeError(
+            f"prior must be drawn from by n -> (n, d) or n, generator -> (n, d), got {_kind(function)}{signature}: {error}"
+        ) from error
 
 
 def _takes_generator(function: Callable[..., Any]) -> bool:

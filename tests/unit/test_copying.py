@@ -195,6 +195,7 @@ def test_anchors_cost_their_squared_distance_in_units():
         (lambda: Anchors(ROWS[:3, :5], normal(3, 2)).check(model()), "model's shape"),
         (lambda: Copying(torch.ones(30, 2)), "source must vary"),
         (lambda: Copying(normal(30, 3)).check(model()), "model's 2 column"),
+        (lambda: terms(Copying(normal(30, 2)), ring(31)), "at least as many rows as a batch has images, 31, got 30"),
     ],
 )
 def test_objectives_refuse(call, words):

@@ -8,7 +8,7 @@ from scipy import stats
 
 import sculptlab.diagnostics as diagnostics
 from sculptlab.diagnostics import Diagnosis, diagnose
-from sculptlab.priors import Gaussian, Samples, Uniform
+from sculptlab.priors import Gaussian, Prior, Samples, Uniform
 from sculptlab.threads import one_thread
 
 
@@ -253,3 +253,15 @@ def test_the_verdict_on_true_draws_of_the_prior_is_seldom_wrong(rows, dim):
     draws = (Gaussian(dim).sample(rows, torch.Generator().manual_seed(100 + k)) for k in range(40))
     wrong = sum("not the prior" in diagnose(z, Gaussian(dim), permutations=100).verdict("codes") for z in draws)
     assert wrong <= 8
+
+
+class Broken(Prior):
+    """A prior whose draws are not finite."""
+
+    def draw(self, n, generator, device):
+        return torch.full((n, self.dim), torch.nan)
+
+
+def test_a_prior_that_draws_nan_is_named():
+    with pytest.raises(ValueError, match="prior's draws has 40000 value"):
+        diagnose(normal(50, 2), Broken(2))

@@ -74,7 +74,12 @@ def test_columns_are_standardised_and_their_units_do_not_matter():
 
 def test_every_row_constant_or_a_single_column():
     constant = quick().fit(np.full((30, 3), 5.0))
-    assert constant.inverse_transform(constant.transform(np.full((2, 3), 5.0))) == pytest.approx(np.full((2, 3), 5.0), abs=1)
+    assert constant.inverse_transform(constant.transform(np.full((2, 3), 5.0))) == pytest.approx(np.full((2, 3), 5.0), rel=1e-12)
+    table = TABLE.copy()
+    table[:, 4] = 0.0
+    made = quick().fit(table).sample(20)
+    assert (made[:, 4] == 0).all()  # new rows as well
+    assert made[:, 3].std() > 0
     assert quick(dim=1).fit(TABLE[:, :1]).transform(TABLE[:, :1]).shape == (178, 1)
 
 
@@ -278,7 +283,12 @@ NAN = np.where(np.arange(178)[:, None] == 3, np.nan, TABLE)
         (lambda: quick(batch_size=1).fit(TABLE), ValueError, "batch_size must be at least 2"),
         (lambda: quick(learning_rate=0.0).fit(TABLE), ValueError, "learning_rate must be > 0"),
         (lambda: quick(random_state=-1).fit(TABLE), ValueError, "random_state must be at least 0"),
-        (lambda: quick(random_state="a").fit(TABLE), ValueError, "'a' cannot be used to seed"),
+        (
+            lambda: quick(random_state="a").fit(TABLE),
+            TypeError,
+            "random_state must be a whole number, a numpy.random.RandomState",
+        ),
+        (lambda: quick(random_state=np.random.default_rng(0)).fit(TABLE), TypeError, "random_state must be a whole number"),
         (lambda: quick().fit(TABLE[:1]), ValueError, r"1 sample\(s\).*minimum of 2"),
         (lambda: quick(objective="mmd+game").fit(TABLE[:2]), ValueError, r"2 sample\(s\).*minimum of 3"),
         (lambda: quick().fit(NAN), ValueError, "contains NaN"),

@@ -308,7 +308,7 @@ class Stray(Prior):
     ("prior", "words"),
     [
         (lambda n: torch.zeros(n), r"must have shape \(n, d\)"),
-        (lambda n: torch.zeros(n + 1, 2), "must return 2 rows"),
+        (lambda n: torch.zeros(n + 1, 2), "must return 8 rows"),
         (lambda n: torch.full((n, 2), math.nan), "NaN or infinite"),
         (torch.tensor([[0.0, math.nan], [0.0, 0.0]]), "NaN or infinite"),
         (torch.zeros(5), r"must have shape \(n, d\)"),

@@ -1,5 +1,7 @@
 """Priors: what they draw, what else may be one, and that nothing global moves."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,7 +12,8 @@ from scipy import stats
 from sklearn.mixture import GaussianMixture
 from torch.distributions import Independent, MultivariateNormal, Normal
 
-from sculptlab.priors import Gaussian, Prior, Samples, Uniform, as_prior
+from sculptlab import priors
+from sculptlab.priors import Conditional, Gaussian, Prior, Samples, Tied, Uniform, as_prior
 
 
 def seeded(seed=0):
@@ -48,6 +51,38 @@ def test_the_repr_can_be_pasted_back():
     zeros, ones = repr(Samples(torch.zeros(5, 2))), repr(Samples(torch.ones(5, 2)))
     assert zeros.startswith("Samples(<5 x 2 points, crc32 ")
     assert zeros != ones  # a checkpoint tells one bank from another by this
+
+
+def funnel(n):
+    height = torch.randn(n)
+    return torch.stack([height, (height / 2).exp() * torch.randn(n)], 1)
+
+
+def test_the_repr_of_a_function_can_be_pasted_back_also_within_others():
+    prior = (as_prior(funnel).scaled(2) * Uniform(1)).rotated(0.3)
+    assert "as_prior(funnel, dim=2)" in repr(prior)
+    again = eval(repr(prior), {**vars(priors), "funnel": funnel})
+    assert torch.equal(again.sample(50, seeded()), prior.sample(50, seeded()))
+    assert repr(as_prior(lambda n: torch.randn(n, 2))) == "as_prior(<lambda>, dim=2)"
+    assert repr(as_prior(Ring())) == "as_prior(<Ring>, dim=2)"
+
+
+def test_a_mixture_of_scikit_learn_with_a_random_state_is_drawn_afresh():
+    mixture = GaussianMixture(2, random_state=0).fit(np.random.default_rng(0).normal(size=(50, 2)))
+    prior = as_prior(mixture)
+    assert torch.equal(prior.sample(9, seeded(1)), prior.sample(9, seeded(1)))
+    assert not torch.equal(prior.sample(9, seeded(1)), prior.sample(9, seeded(2)))
+    assert mixture.random_state == 0
+
+
+def test_draws_that_do_not_follow_the_seed_are_warned_of():
+    with pytest.warns(UserWarning, match="differ from call to call"):
+        as_prior(lambda n: np.random.default_rng().normal(size=(n, 2)))
+    with pytest.warns(UserWarning, match="are the same at every call"):
+        as_prior(lambda n: np.random.default_rng(0).normal(size=(n, 2)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        as_prior(lambda n: np.zeros((n, 2)))  # a point can do nothing else
 
 
 def test_without_a_generator_torchs_default_one_is_drawn_from():
@@ -127,9 +162,14 @@ def test_a_prior_is_itself():
         (lambda: as_prior(np.full((5, 2), np.nan)), ValueError, "prior has 10 value"),
         (lambda: Samples(torch.full((5, 2), 1e39, dtype=torch.float64)), ValueError, "prior has 10 value"),
         (lambda: as_prior(lambda n: torch.randn(n)), ValueError, r"prior's draws must have shape \(n, d\)"),
-        (lambda: as_prior(lambda n: torch.randn(3, 2)), ValueError, "2 rows when asked for 2, got 3"),
+        (lambda: as_prior(lambda n: torch.randn(3, 2)), ValueError, "8 rows when asked for 8, got 3"),
         (lambda: as_prior(lambda n: "codes"), TypeError, "must return an"),
         (lambda: as_prior(lambda n: torch.full((n, 2), torch.inf)), ValueError, "NaN or infinite"),
+        (lambda: as_prior(lambda: torch.randn(8, 2)), TypeError, "prior must be drawn from by n"),
+        (lambda: as_prior(lambda n, rng: torch.randn(n, 2)), TypeError, "prior must be drawn from by n"),
+        (lambda: Gaussian(2).sample(3, 0), TypeError, "generator must be a torch.Generator"),
+        (lambda: Conditional({0: Gaussian(2)}).given([0], np.random.default_rng(0)), TypeError, "generator must be a torch"),
+        (lambda: Tied(Uniform(1)).given([0.5], 0), TypeError, "generator must be a torch.Generator"),
     ],
 )
 def test_bad_input_is_named(make, error, words):

@@ -158,8 +158,15 @@ def test_the_exported_code_repeats_every_change_on_the_way():
     assert torch.equal(repeated(engine, "kl")["samples"], engine.codes("kl"))
 
 
-def test_code_that_needs_what_only_the_reader_has_says_so():
-    engine = Engine(images(), prior=lambda n: torch.randn(n, 2))
+def own(n):
+    return torch.randn(n, 2)
+
+
+@pytest.mark.parametrize(
+    "prior", [lambda n: torch.randn(n, 2), own, sl.priors.as_prior(own).scaled(2)], ids=["lambda", "own", "within"]
+)
+def test_code_that_needs_what_only_the_reader_has_says_so(prior):
+    engine = Engine(images(), prior=prior)
     engine.run(2)
     assert "prior = ...  # yours" in code(engine)
     assert "data = ...  # your images" in code(engine)
