@@ -48,7 +48,7 @@ def frontiers(frames: Mapping[str, pd.DataFrame], judge: str = "boosting", *, ti
     for ax, (name, frame) in zip(axes, frames.items(), strict=True):
         _frontier(ax, frame[frame["codes"] != "samples"], judge, top)
         style(ax, title=name, x="error / plain autoencoder's")
-    axes[0].set_ylabel(f"LPS by {judge} (0: independent)", fontsize=9, color=TEXT)
+    axes[0].set_ylabel(f"LPS by {judge} (0: nothing found)", fontsize=9, color=TEXT)
     picture.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=6, fontsize=8, frameon=False)
     return picture
 
@@ -82,7 +82,7 @@ def judges(frames: Mapping[str, pd.DataFrame], order: Sequence[str], *, title: s
         ax.axvline(INDEPENDENT, color=PRIOR, linestyle=":", linewidth=1)
         dots(ax, rows, "objective", JUDGES, present)
         ax.set_xlim(-0.03, 1.03)
-        style(ax, title=name, x="share explained (0: independent)")
+        style(ax, title=name, x="share explained (0: nothing found)")
         if i:
             ax.set_yticklabels([])
     handles, _ = axes[0].get_legend_handles_labels()
@@ -185,7 +185,7 @@ def twins() -> Picture:
         for ax, line in zip(axes, lines, strict=True):
             ax.plot(r, line, color=colour, linestyle=dash, label=name)
     axes[1].set_ylim(0, 4)
-    style(axes[0], title="the price", x="correlation r of a latent with its guess", y="nats")
+    style(axes[0], title="the penalty", x="correlation r of a latent with its guess", y="nats")
     style(axes[1], title="the push apart, per radian", x="correlation r of a latent with its guess", y="nats per radian")
     axes[0].legend(fontsize=8, frameon=False)
     return picture
