@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +26,7 @@ __all__ = ["Copied", "Copying", "compare", "copy_latents", "neighbour_overlap", 
 
 WEIGHT, ANCHOR_WEIGHT, LEARNING_RATE = 300.0, 100.0, 3e-3
 LEAST_JUDGED = 20  # codes on either side of a comparison
+FEW = 0.1  # of the rows: a latent with no more distinct values than that is not continuous
 ROWS = ("second half", "before", "copy")
 
 
@@ -39,12 +41,14 @@ class Copied:
              decoder makes of these codes; of "second half": of its own). A stochastic model's samples are judged.
     units    mean and std of each of the source's latents, which training took off and `run` puts back.
     codes    held out: "source", "second half", "before", "copy", each (n, d).
+    warning  of latents of the source that take few values, which no continuous code matches; empty where there are none.
     """
 
     run: Run
     report: pd.DataFrame
     units: pd.DataFrame
     codes: dict[str, np.ndarray] = field(repr=False)
+    warning: str = field(default="", repr=False)
 
     def plot(self, kind: str = "codes") -> Picture:
         """Source, B before and B after, side by side: "codes" (of two latents), or "correlations" (all pairs of latents)."""
@@ -66,6 +70,7 @@ class Copied:
             f"The copy's codes are {words} ({copy['rows']:.0f} codes each): a classifier is right on {copy['c2st']:.1%} of them, "
             f"on {best['c2st']:.1%} of the source's own second half."
         )
+        said = f"{said} But {self.warning}." if self.warning else said
         if "place" not in copy:
             return said
         return f"{said} An image lies {copy['place']:.2f} times as far from its own place at the source as from another image's."
@@ -100,6 +105,7 @@ def copy_latents(
                    standard deviations of the source (`objectives.Anchors`).
     objective      what else to train for, such as a game; added.
     options        go to `fit`; learning_rate is 0.003 where none is given.
+    Warns of latents of the source that take few values: codes come near them, never onto them, and a classifier sees that.
     Raises ValueError for a source that is no (n, d) of finite numbers, of another d than the model's, with fewer training rows
     than a batch, or constant; for a share that leaves fewer than 20 codes on either side of a comparison; for anchors that do
     not pair up. Source: the paper calls it latent space copying; arXiv 2510.11953.
@@ -115,6 +121,9 @@ def copy_latents(
     if isinstance(source, Run) and source.model is model:
         raise ValueError("model must be another one than the source's, which it would train anew")
     parts = _Parts.of(source, model, data, anchors, held_out, seed, options.get("batch_size"))
+    warning = few_valued(parts.bank.numpy())
+    if warning:
+        warnings.warn(warning, stacklevel=2)
     full = goal(parts.bank, anchors, weight=weight, anchor_weight=anchor_weight, steps=steps)
     units = Units.of(parts.bank)
     wrapped = units.wrap(model).eval()
@@ -128,7 +137,7 @@ def copy_latents(
         pairs["second half"] = source.encode(parts.judged)
         report = report.join(_on_pairs(pairs, source, parts.judged))
     table = pd.DataFrame({"mean": units.mean, "std": units.std}).rename_axis("latent")
-    return Copied(run, report.rename_axis("codes"), table, codes)
+    return Copied(run, report.rename_axis("codes"), table, codes, warning)
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,6 +190,19 @@ def goal(
     shape = Copying(bank, weight, schedule=Ramp(max(1, steps // 2)))
     places_of = valid_codes("anchors' codes", places_of, dim=shape.source.dim, rows=1)
     return shape + Anchors(images, places_of, anchor_weight, unit=shape.units.std)
+
+
+def few_valued(codes: np.ndarray) -> str:
+    """What to say of those latents of codes (n, d) that take few values, one or whole numbers, say; empty if none does."""
+    found = {f"z{j}": len(np.unique(column)) for j, column in enumerate(codes.T)}
+    few = {name: values for name, values in found.items() if values <= FEW * len(codes)}
+    if not few:
+        return ""
+    listed = ", ".join(f"{name} ({values})" for name, values in few.items())
+    return (
+        f"some of the source's latents take few values among {len(codes)} codes: {listed}; a continuous code comes near such a "
+        "value, never onto it, and a classifier tells the copy by that alone: judge by the other latents"
+    )
 
 
 def _codes_of(source: Any, images: Tensor) -> Any:

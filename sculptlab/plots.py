@@ -4,6 +4,7 @@ Nothing here touches pyplot or rcParams, so that widgets may draw from any threa
 same reason.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from sculptlab.pictures.palette import (
     CODES,
     GOOD,
     MEANS,
+    OTHERS,
     PRIOR,
     RECONSTRUCTION,
     SAMPLES,
@@ -36,15 +38,15 @@ from sculptlab.priors import as_prior
 from sculptlab.validation import codes as checked
 
 __all__ = [
-    "ACCENT", "BAD", "CLASSES", "CODES", "GOOD", "MEANS", "PRIOR", "RECONSTRUCTION", "SAMPLES", "TEXT", "WIDTH", "Picture",
-    "density", "image_grid", "line_with_spread", "marginal",
-    "panels", "style",
+    "ACCENT", "BAD", "CLASSES", "CODES", "GOOD", "MEANS", "OTHERS", "PRIOR", "RECONSTRUCTION", "SAMPLES", "TEXT", "WIDTH",
+    "Picture", "density", "image_grid", "line_with_spread", "marginal", "panels", "style",
 ]  # fmt: skip
 
 DRAWN = 50_000  # prior samples behind a drawn density
 CEILING = 2.2  # a marginal's axis ends at so many times the prior's peak
 FLAT = 0.75  # of its peak: a density still so high around half of its mass has no inner outline
 POINTS = 3_000  # more only blacken a scatter plot
+APART = (0.4, 0.09)  # of the width and the height of its axes: what two names of classes need to be read
 
 
 def marginal(
@@ -72,9 +74,17 @@ def marginal(
     return style(ax)
 
 
-def density(z: Any, ax: Axes, prior: Any = None, labels: Any = None, *, colour: str = CODES, title: str | None = None) -> Axes:
-    """Codes (n, 2): as points coloured and numbered by class where `labels` (n,) are given, else as a map of their
-    density.
+def density(
+    z: Any,
+    ax: Axes,
+    prior: Any = None,
+    labels: Any = None,
+    *,
+    named: Mapping[Any, str] | None = None,
+    colour: str = CODES,
+    title: str | None = None,
+) -> Axes:
+    """Codes (n, 2): as points by class (`points_by_class`) where `labels` (n,) are given, else as a map of their density.
 
     The prior, if given, is drawn as the outlines that hold 50 % and 95 % of it.
     """
@@ -85,7 +95,7 @@ def density(z: Any, ax: Axes, prior: Any = None, labels: Any = None, *, colour: 
     if labels is None:
         heat_map(rows, ax, limits, colour)
     else:
-        points_by_class(rows, np.asarray(labels), ax)
+        points_by_class(rows, np.asarray(labels), ax, named)
     if target is not None:
         outlines(target, ax, limits)
     return style(ax, title=title)
@@ -145,20 +155,46 @@ def line_with_spread(
     return style(ax, x=x, y=y)
 
 
-def points_by_class(rows: np.ndarray, labels: np.ndarray, ax: Axes) -> list[Artist]:
-    """Codes (n, 2) as points coloured by class, with each class's number at its median; returns what was drawn."""
+def points_by_class(rows: np.ndarray, labels: np.ndarray, ax: Axes, named: Mapping[Any, str] | None = None) -> list[Artist]:
+    """Codes (n, 2) as points: three classes in a colour and a mark each, with their name where they lie, all others grey.
+
+    named: {label: name}, at most three; by default the first two classes and the last. Returns what was drawn.
+    """
     if labels.shape != (len(rows),):
         raise ValueError(f"labels must have shape ({len(rows)},), one per code, got {labels.shape}")
+    classes = list(np.unique(labels))
+    shown = {name: str(name) for name in classes[:2] + classes[2:][-1:]} if named is None else dict(named)
+    if len(shown) > len(CLASSES):
+        raise ValueError(f"named must hold at most {len(CLASSES)} classes, which an eye can tell apart, got {len(shown)}")
     kept = np.random.default_rng(0).permutation(len(rows))[:POINTS]
-    names = list(np.unique(labels))
-    colours = [CLASSES[names.index(name) % len(CLASSES)] for name in labels[kept]]
-    made: list[Artist] = [ax.scatter(rows[kept, 0], rows[kept, 1], s=5, c=colours, alpha=0.6, linewidths=0, rasterized=True)]
-    for name in names:
-        # the number too: ten colours are more than a colour-blind reader can tell apart
-        colour, halo = CLASSES[names.index(name) % len(CLASSES)], [withStroke(linewidth=2.5, foreground="white")]
+    rest = kept[~np.isin(labels[kept], list(shown))]
+    made: list[Artist] = [ax.scatter(rows[rest, 0], rows[rest, 1], s=4, color=OTHERS, alpha=0.6, linewidths=0, rasterized=True)]
+    names = []
+    for (label, name), (colour, mark) in zip(shown.items(), CLASSES, strict=False):
+        cloud = rows[kept[labels[kept] == label]]
+        made.append(
+            ax.scatter(cloud[:, 0], cloud[:, 1], s=11, color=colour, marker=mark, alpha=0.7, linewidths=0, rasterized=True)
+        )
+        if len(cloud):
+            names.append((name, np.median(cloud, axis=0), colour))
+    return made + _names(names, ax)
+
+
+def _names(given: list[tuple[str, np.ndarray, str]], ax: Axes) -> list[Artist]:
+    """Each name in its colour at its place, or just above the name that would hide it."""
+    unit = np.array([ax.viewLim.width, ax.viewLim.height]) * APART
+    written: list[np.ndarray] = []
+    made: list[Artist] = []
+    for name, place, colour in sorted(given, key=lambda one: one[1][1]):
+        at = place.astype(float)
+        for other in written:
+            if (np.abs(at - other) < unit).all():
+                at[1] = other[1] + unit[1]
+        written.append(at)
+        halo = [withStroke(linewidth=3, foreground="white")]
         made.append(ax.annotate(
-            str(name), np.median(rows[labels == name], axis=0), ha="center", va="center", fontsize=10, fontweight="bold",
-            color=colour, path_effects=halo, zorder=5,
+            name, (at[0], at[1]), ha="center", va="center", fontsize=9, fontweight="bold", color=colour,
+            path_effects=halo, zorder=5,
         ))  # fmt: skip
     return made
 

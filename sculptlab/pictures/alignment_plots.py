@@ -8,15 +8,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
 
 from sculptlab.pictures.palette import ACCENT, BAD, CODES, GOOD, MEANS, PRIOR, TEXT, Picture, panels, style
 from sculptlab.plots import image_grid, line_with_spread, plane, span
 
-SCORES = {"aligned": "linear alignment", "mig": "MIG", "dci": "DCI disentanglement", "sap": "SAP"}
+SCORES = {"aligned": "linear alignment", "mig": "MIG", "dci": "DCI disentanglement"}
+SLANTED = np.sqrt(0.5)  # cos 45°: the alignment of an undistorted map that is turned as far as it can be
 TIES = {"prior": ("tied through the prior", CODES, "o"), "distance": ("squared distance", BAD, "s"),
         "regression": ("regression, labels only", GOOD, "^")}  # fmt: skip
 COLOURS = (CODES, MEANS, GOOD, BAD, ACCENT, PRIOR, TEXT)
+MARKS = ("o", "^", "s", "D", "v")
 
 
 def codes_by_factor(
@@ -44,13 +45,44 @@ def codes_by_factor(
     return picture
 
 
+def turned(pulls: Mapping[str, Sequence[float]], angles: Sequence[float], *, title: str | None = None) -> Picture:
+    """Left, for each prior, MMD^2 of its draws, turned by each of `angles` (degrees), to itself, over the noise of a batch.
+
+    Right the alignment of upright factors with a cloud of theirs that is turned so, max(|cos|, |sin|), at least cos 45° = 0.71.
+    """
+    picture, ((left, right),) = panels(1, 2, height=3.0)
+    if title is not None:
+        picture.suptitle(title, fontsize=12, color=TEXT)
+    left.axhspan(-1, 1, color=PRIOR, alpha=0.25, linewidth=0, label="noise of one batch")
+    for (name, pull), colour, mark in zip(pulls.items(), COLOURS, MARKS, strict=False):
+        left.plot(angles, pull, color=colour, marker=mark, markersize=4, label=name)
+    turn = np.radians(np.asarray(angles, dtype=float))
+    right.plot(angles, np.maximum(np.abs(np.cos(turn)), np.abs(np.sin(turn))), color=TEXT, marker="o", markersize=4)
+    right.axhline(SLANTED, color=TEXT, linestyle="--", linewidth=1)
+    right.annotate("cos 45° = 0.71", (max(angles), SLANTED - 0.02), ha="right", va="top", fontsize=9, color=TEXT)
+    for ax in (left, right):
+        ax.set_xticks([0, 45, 90])
+    left.set_ylim(-1.2, 1.2)
+    right.set_ylim(0, 1.03)
+    left.legend(fontsize=8, frameon=False, loc="lower center", ncols=2)
+    style(left, x="turn (degrees)", y="MMD² / noise of a batch", title="what MMD sees of a turn")
+    style(right, x="turn (degrees)", y="linear alignment", title="what a turn does to the alignment")
+    return picture
+
+
 def scores_by_prior(
-    frame: pd.DataFrame, arms: Mapping[str, str], *, scores: Mapping[str, str] = SCORES, title: str | None = None
+    frame: pd.DataFrame,
+    arms: Mapping[str, str],
+    *,
+    scores: Mapping[str, str] = SCORES,
+    flat: bool = False,
+    title: str | None = None,
 ) -> Picture:
     """A panel for each score, a row for each arm {name in the frame: words}: each seed a dot, the mean a bar across.
 
     Where the frame has them, a dotted line is what the true factors score ("ideal") and a grey area what codes without any
-    knowledge of them reach ("noise").
+    knowledge of them reach ("noise"). Scores lie between 0 and 1. flat: two factors and two latents, of which an undistorted map
+    has an alignment of at least cos 45° = 0.71, which is marked.
     """
     picture, (axes,) = panels(1, len(scores), height=0.34 * len(arms) + 1.5)
     if title is not None:
@@ -66,9 +98,12 @@ def scores_by_prior(
             ax.axvspan(0, noise.mean(), color=PRIOR, alpha=0.3, linewidth=0)
         ax.set_yticks([-i for i in range(len(arms))], list(arms.values()) if k == 0 else [""] * len(arms))
         ax.set_ylim(-len(arms) + 0.4, 0.6)
-        ax.set_xlim(left=0)
-        ax.xaxis.set_major_locator(MaxNLocator(3))
+        ax.set_xlim(0, 1.03)
+        ax.set_xticks([0, 0.5, 1])
         style(ax, x=words)
+        if flat and column == "aligned":
+            ax.axvline(SLANTED, color=TEXT, linestyle="--", linewidth=1)
+            ax.set_title("cos 45°", x=SLANTED / 1.03, fontsize=8, color=TEXT)
     return picture
 
 

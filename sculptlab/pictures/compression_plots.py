@@ -1,4 +1,4 @@
-"""Pictures of the compression study: error against rate, a line for each arm, at fixed length and after entropy coding."""
+"""Pictures of the compression study: error against rate, a line for each of `ARMS`, at fixed length and after entropy coding."""
 
 from __future__ import annotations
 
@@ -7,16 +7,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from sculptlab.experiments.compression_studies import at_rates
-from sculptlab.pictures.palette import ACCENT, BAD, CODES, GOOD, MEANS, PRIOR, TEXT, Picture, panels, style
+from sculptlab.pictures.palette import ACCENT, BAD, CODES, MEANS, PRIOR, TEXT, Picture, panels, style
 
-ARMS: dict[str, tuple[str, str, str]] = {  # colour, marker, line
-    "none": (PRIOR, "X", "-"),
-    "KL": (MEANS, "D", "-"),
-    "independent": (TEXT, "P", "-"),
-    "gaussian": (GOOD, "^", "-"),
-    "uniform": (CODES, "o", "-"),
-    "none, aware": (ACCENT, "v", "--"),
-    "uniform, aware": (BAD, "s", "--"),
+ARMS: dict[str, tuple[str, str, str, str]] = {  # words, colour, marker, line; the study's other arms are in its table alone
+    "none": ("plain", PRIOR, "X", "-"),
+    "KL": ("KL, small β", MEANS, "D", "-"),
+    "uniform": ("uniform codes", CODES, "o", "-"),
+    "none, aware": ("plain, rounded in training", ACCENT, "v", "--"),
+    "uniform, aware": ("uniform, rounded in training", BAD, "s", "--"),
 }
 PANELS = {"nominal": "symbols of fixed length", "coded": "entropy-coded file, all counted"}
 MARKS = 9  # on a line
@@ -26,9 +24,10 @@ TOP = 2.0  # times the plain autoencoder's error
 def rate_distortion_lines(frame: pd.DataFrame, *, rates: tuple[float, float], title: str | None = None) -> Picture:
     """Held-out error over the rate, between two rates in bits per image: fixed length on the left, the real file's on the right.
 
-    frame: of `compression_studies.compress`. At every rate each arm takes the best of its levels (the VAE of its betas too).
-    Errors are divided by the plain autoencoder's without quantisation (dotted; mean over seeds); lines are means over seeds,
-    bands the range. Just above an arm's least rate only its worst levels are within reach: begin a tenth of a bit a latent later.
+    frame: of `compression_studies.compress`. At every rate each of `ARMS` takes the best of its levels (the VAE of its betas
+    too). Errors are divided by the plain autoencoder's without quantisation (dotted; mean over seeds); lines are means over
+    seeds, bands the range. Just above an arm's least rate only its worst levels are within reach: begin a tenth of a bit a
+    latent later.
     """
     picture, (axes,) = panels(1, len(PANELS), height=3.9)
     if title is not None:
@@ -48,9 +47,9 @@ def rate_distortion_lines(frame: pd.DataFrame, *, rates: tuple[float, float], ti
 
 
 def _lines(ax: Axes, found: pd.DataFrame) -> None:
-    for name, (colour, marker, line) in ARMS.items():
+    for name, (words, colour, marker, line) in ARMS.items():
         of = found[found["arm"] == name].groupby("rate")["mse"].agg(["mean", "min", "max", "count"])
         of = of[of["count"] == of["count"].max()]  # rates that all seeds reach
         ax.fill_between(of.index, of["min"], of["max"], color=colour, alpha=0.2, linewidth=0)
-        ax.plot(of.index, of["mean"], color=colour, linestyle=line, linewidth=1.6, label=name, marker=marker, markersize=5,
+        ax.plot(of.index, of["mean"], color=colour, linestyle=line, linewidth=1.6, label=words, marker=marker, markersize=5,
                 markevery=8, markeredgecolor="white", markeredgewidth=0.5)  # fmt: skip

@@ -13,7 +13,7 @@ from matplotlib.image import AxesImage
 from sculptlab.judges.dependence import correlation, distance_correlation
 from sculptlab.pictures.figures import most_dependent
 from sculptlab.pictures.palette import ACCENT, BAD, CODES, GOOD, MEANS, PRIOR, TEXT, Picture, panels, style
-from sculptlab.plots import density, heat_map, image_grid, marginal, plane, shades, span
+from sculptlab.plots import density, heat_map, image_grid, marginal, outlines, plane, shades, span
 
 CASES = ((CODES, "o"), (MEANS, "D"), (GOOD, "^"), (ACCENT, "v"), (BAD, "s"))
 MEASURES = {
@@ -107,13 +107,15 @@ def exchanged(rows: Mapping[str, Any], *, title: str | None = None) -> Picture:
     return picture
 
 
-def classes(clouds: Mapping[str, Any], labels: Any, outline: Any, *, title: str | None = None) -> Picture:
-    """Codes (n, 2) of each name in a panel, numbered and coloured by their labels, over the outlines of one cloud (m, 2)."""
+def classes(
+    clouds: Mapping[str, Any], labels: Any, outline: Any, *, named: Mapping[Any, str] | None = None, title: str | None = None
+) -> Picture:
+    """Codes (n, 2) of each name in a panel, three classes in colour (`plots.points_by_class`), over the outlines of one cloud."""
     picture, (axes,) = panels(1, len(clouds), height=3.2)
     if title is not None:
         picture.suptitle(title, fontsize=12, color=TEXT)
     for i, (ax, (name, z)) in enumerate(zip(axes, clouds.items(), strict=True)):
-        density(z, ax, outline, labels, title=name)
+        density(z, ax, outline, labels, named=named, title=name)
         style(ax, x="z0", y="z1" if i == 0 else None)
     return picture
 
@@ -126,8 +128,12 @@ def turned(cloud: Any, outline: Any, curves: Mapping[str, Any], angles: Any, at:
     picture, ((left, right),) = panels(1, 2, height=3.0, width=8.0)
     if title is not None:
         picture.suptitle(title, fontsize=12, color=TEXT)
-    density(cloud, left, outline, title=f"turned by {at:g}°")
-    style(left, x="z0", y="z1")
+    shown, target = (np.asarray(rows, dtype=float) for rows in (cloud, outline))
+    reach = max(abs(end) for column in (*shown.T, *target.T) for end in span(column))
+    limits = np.array([[-reach, reach]] * 2)  # the same at every angle: what a turn takes out of the outline is seen
+    heat_map(shown, plane(left, limits), limits, CODES)
+    outlines(target, left, limits)
+    style(left, title=f"turned by {at:g}°", x="z0", y="z1").set_aspect("equal")
     for (name, values), (colour, marker) in zip(curves.items(), CASES, strict=False):
         right.plot(angles, values, color=colour, marker=marker, markersize=3, linewidth=1.4, label=name)
     right.axvline(at, color=TEXT, linewidth=1, linestyle=":")

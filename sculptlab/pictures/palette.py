@@ -18,9 +18,8 @@ GOOD = "#009E73"
 BAD = "#D55E00"
 ACCENT = "#CC79A7"
 TEXT = "#333333"
-CLASSES = (
-    "#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#BFA900", "#000000", "#882255", "#999999",
-)  # fmt: skip
+CLASSES = (("#0072B2", "o"), ("#E69F00", "^"), ("#5C1240", "s"))  # colour and mark: more than three clouds nobody tells apart
+OTHERS = "#C4C4C4"  # the points of all other classes
 WIDTH = 9.0  # inches: a notebook's column
 
 

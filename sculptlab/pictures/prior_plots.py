@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter, StrMethodFormatter
+from scipy.ndimage import gaussian_filter
 
 from sculptlab.experiments.prior_gallery import ring_with_hand
 from sculptlab.experiments.prior_studies import EDGE, SIDE, TARGETS, strays
 from sculptlab.pictures.palette import ACCENT, BAD, CODES, GOOD, MEANS, PRIOR, TEXT, Picture, panels, style
-from sculptlab.plots import drawn, heat_map, image_grid, outlines, plane, points_by_class, span
+from sculptlab.plots import drawn, heat_map, image_grid, outlines, plane, points_by_class, shades, span
 from sculptlab.priors import Prior
 from sculptlab.results import Recorded
 
@@ -58,6 +59,38 @@ def _limits(prior: Prior) -> np.ndarray:
     half = (spans[:, 1] - spans[:, 0]).max() / 2
     middle = spans.mean(1)
     return np.stack([middle - half, middle + half], 1)
+
+
+def drawings(
+    priors: Mapping[str, Prior], codes: Mapping[str, Any], scores: Mapping[str, tuple[float, float]], *, title: str | None = None
+) -> Picture:
+    """Each drawing (grey) and beside it the codes (n, 2) that were to follow it (blue), on one scale; scores as in `wall`.
+
+    Shades are linear in the density, so that strokes stand out of the haze between them, which the shades of `wall` show.
+    """
+    picture, axes = panels(len(priors), 2, height=2.7)
+    if title is not None:
+        picture.suptitle(title, fontsize=12, color=TEXT)
+    for (left, right), (name, prior) in zip(axes, priors.items(), strict=True):
+        target = drawn(prior, 2)
+        limits = np.array([span(column) for column in target.T])
+        _strokes(left, target, limits, PRIOR, bins=96)
+        _strokes(right, np.asarray(codes[name], dtype=float), limits, CODES, bins=56)
+        style(left, title=name, x="z0", y="z1")
+        style(right, title="its codes: told apart {:.0%}, floor {:.0%}".format(*scores[name]), x="z0")
+    return picture
+
+
+def _strokes(ax: Axes, rows: np.ndarray, limits: np.ndarray, colour: str, *, bins: int) -> None:
+    """Square cells, `bins` to the wider axis, smoothed by less than one and in full colour where 3 % of them are denser."""
+    width, height = limits[:, 1] - limits[:, 0]
+    cells = [round(bins * float(length) / max(width, height)) for length in (width, height)]
+    counts, *_ = np.histogram2d(rows[:, 0], rows[:, 1], bins=cells, range=limits.tolist())
+    dense = gaussian_filter(counts, 0.8)
+    extent = (*limits[0], *limits[1])
+    full = float(np.quantile(dense[dense > 0], 0.97))
+    plane(ax, limits).imshow(dense.T, origin="lower", extent=extent, cmap=shades(colour), vmin=0, vmax=full)
+    ax.set_aspect("equal")
 
 
 def scoreboard(frame: pd.DataFrame, *, title: str | None = None) -> Picture:
@@ -145,8 +178,8 @@ def bridges(
 class HandPanel:
     """One recorded `ring_with_hand` at a time: the prior, the held-out codes by class, and what the decoder draws where."""
 
-    def __init__(self, recorded: Recorded) -> None:
-        self.recorded = recorded
+    def __init__(self, recorded: Recorded, named: Mapping[Any, str] | None = None) -> None:
+        self.recorded, self.named = recorded, named  # named: as in `points_by_class`
         self.rows = recorded.frame.set_index("prior")
 
     def picture(self, share: float, turn: float) -> Picture:
@@ -162,7 +195,8 @@ class HandPanel:
         limits = np.array([[-EDGE, EDGE]] * 2)
         heat_map(drawn(prior, 2), plane(axes[0], limits), limits, PRIOR, bins=96)
         outlines(drawn(prior, 2), plane(axes[1], limits), limits)
-        points_by_class(self.recorded.arrays[f"{key}|codes"].astype(float), self.recorded.arrays["labels"], axes[1])
+        codes, labels = self.recorded.arrays[f"{key}|codes"].astype(float), self.recorded.arrays["labels"]
+        points_by_class(codes, labels, axes[1], self.named)
         for ax, words in zip(axes, ("the prior", "held-out codes, by class"), strict=False):
             ax.set_aspect("equal")
             style(ax, title=words, x="z0", y="z1")

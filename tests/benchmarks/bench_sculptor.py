@@ -127,6 +127,9 @@ def main() -> None:
             time.sleep(min(15, 60 * minutes / 2))
         for name, column in zip(("kernel", "page", "page's scripts"), zip(*rows, strict=True), strict=True):
             print(f"memory of the {name} over {minutes:g} min: {column[0]:.0f} -> {column[-1]:.0f} MB, most {max(column):.0f}")
+        page.context.new_cdp_session(page).send("HeapProfiler.collectGarbage")
+        time.sleep(2)
+        print(f"memory of the page after its garbage was collected: {megabytes(drawing):.0f} MB")
         print(f"step {page.evaluate(COUNTS)[1]:.0f}; load now {os.getloadavg()[0]:.1f}")
         browser.close()
 

@@ -186,9 +186,14 @@ def frame():
 
 
 def test_pictures_show_what_they_are_given():
-    picture = alignment_plots.scores_by_prior(frame(), {"gaussian": "N(0, I)", "uniform": "box"}, title="t")
+    picture = alignment_plots.scores_by_prior(frame(), {"gaussian": "N(0, I)", "uniform": "box"}, flat=True, title="t")
     assert [tick.get_text() for tick in picture.axes[0].get_yticklabels()] == ["N(0, I)", "box"]
-    assert len(picture.axes) == 4
+    assert [ax.get_xlabel() for ax in picture.axes] == list(alignment_plots.SCORES.values())
+    assert {ax.get_xlim() for ax in picture.axes} == {(0, 1.03)}  # the whole of each score
+    assert [line.get_xdata()[0] for line in picture.axes[0].lines if line.get_linestyle() == "--"] == [alignment_plots.SLANTED]
+    turned = alignment_plots.turned({"round": [0, 0, 0], "square": [0, 0.5, 0]}, [0, 45, 90])
+    assert turned.axes[1].lines[0].get_ydata().tolist() == pytest.approx([1, 0.5**0.5, 1])
+    assert turned.axes[1].get_ylim()[0] == 0
     drawn = alignment_plots.labels_lines(frame(), {"aligned": "mean", "aligned x": "x"})
     assert [tick.get_text() for tick in drawn.axes[0].get_xticklabels()] == ["0", "10"]
     clouds = {"a": Gaussian(2).sample(50, torch.Generator().manual_seed(0)), "b": np.zeros((50, 2)) + np.arange(50)[:, None]}
@@ -196,5 +201,5 @@ def test_pictures_show_what_they_are_given():
     assert len(codes.axes) == 6  # two by two and the colour bars of each row
     rows = alignment_plots.traversal_rows({"a": np.zeros((3, 7, 8, 8), dtype=np.uint8)}, ["x", "y", "z"])
     assert [text.get_text() for text in rows.axes[0].texts] == ["x", "y", "z"]
-    for one in (picture, drawn, codes, rows):
+    for one in (picture, turned, drawn, codes, rows):
         assert one._repr_png_().startswith(b"\x89PNG")

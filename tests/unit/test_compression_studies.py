@@ -91,12 +91,12 @@ def test_the_picture_has_a_line_for_each_arm(frame):
     picture = compression_plots.rate_distortion_lines(frame, rates=(2, 15), title="a finding")
     left, right = picture.axes
     words = [text.get_text() for text in picture.legends[0].get_texts()]
-    assert words == list(compression_plots.ARMS)
+    assert words == [name for name, *_ in compression_plots.ARMS.values()]
     assert left.get_ylim() == right.get_ylim()
     assert left.get_xlabel() == "rate (bits per image)"
     drawn = {line.get_label(): line.get_xdata() for line in left.lines[:-1]}
-    assert min(drawn["none"]) == pytest.approx(3, abs=0.25)  # the least fixed length: a bit for each of 3 latents
-    assert max(drawn["uniform, aware"]) <= 6
+    assert min(drawn["plain"]) == pytest.approx(3, abs=0.25)  # the least fixed length: a bit for each of 3 latents
+    assert max(drawn["uniform, rounded in training"]) <= 6
 
 
 def test_a_recording_names_its_setting(monkeypatch, tmp_path):

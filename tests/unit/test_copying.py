@@ -324,6 +324,28 @@ def test_copy_latents_refuses_what_is_no_pair_and_its_own_model(first):
         sl.copy_latents(first, first.model, sl.load("digits"), **QUICK)
 
 
+@pytest.mark.parametrize(
+    ("last", "words"),
+    [(lambda z: 0 * z + 3.7, r"z2 \(1\)"), (lambda z: (2 * z).round(), r"z2 \(\d+\)")],
+    ids=["constant", "whole numbers"],
+)
+def test_latents_of_few_values_are_said(last, words):
+    """No continuous code equals a single value: a classifier tells the copy by that alone, however good the rest."""
+    source, data = normal(600, 3), sl.load("digits")
+    source[:, 2] = last(source[:, 2])
+    model = sl.build_autoencoder("mlp", image_shape=(1, 8, 8), dim=3, width=16, seed=1)
+    with pytest.warns(UserWarning, match=f"take few values among 450 codes: {words}"):
+        copied = sl.copy_latents(source, model, data, **QUICK)
+    assert "few values" in copied.verdict()
+    assert copied.codes["copy"].shape[1] == 3
+    assert np.isfinite(copied.report.to_numpy()).all()
+
+
+def test_repeated_rows_are_no_few_values():
+    source = normal(300, 2)
+    assert copying.few_valued(source[torch.randint(300, (600,), generator=torch.Generator().manual_seed(0))].numpy()) == ""
+
+
 # pictures and studies
 
 
@@ -349,6 +371,8 @@ def test_pictures_of_places_and_turns():
     curves = {"round": [0.0, 0.1, 0.0], "other": [0.0, 2.0, 0.0]}
     left, right = copying_plots.turned(-z, z, curves, (0, 180, 360), 180, title="said").axes
     assert left.get_title() == "turned by 180°"
+    assert left.get_xlim() == left.get_ylim()
+    assert left.get_xlim()[1] > z.abs().max()  # the whole cloud, wherever it is turned to
     assert [line.get_label() for line in right.lines][:2] == list(curves)
     assert right.lines[2].get_xdata()[0] == 180  # where we are
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from matplotlib.colors import to_rgb
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 
 from sculptlab import plots
@@ -32,7 +32,10 @@ def lightness(colour):
 def test_roles_that_meet_differ_in_grey_too():
     for one, other in combinations((plots.PRIOR, plots.SAMPLES, plots.MEANS), 2):
         assert abs(lightness(one) - lightness(other)) > 0.1
-    assert len(set(plots.CLASSES)) == 10
+    colours, marks = zip(*plots.CLASSES, strict=True)
+    assert len(set(marks)) == len(marks) == 3
+    for one, other in combinations((*colours, plots.OTHERS), 2):
+        assert abs(lightness(one) - lightness(other)) > 0.09
 
 
 def test_a_picture_shows_itself_once_and_without_pyplot():
@@ -83,13 +86,6 @@ def test_a_marginal_has_the_density_of_its_values(ax):
 def test_codes_outside_the_prior_are_drawn_at_its_edge(ax):
     plots.marginal(np.full(10, 99.0), ax, normal(500, 1)[:, 0])
     assert ax.patches[1].get_data().values[-1] > 0
-
-
-def test_density_by_class_writes_every_class(ax):
-    labels = np.arange(100) % 10
-    assert plots.density(normal(100, 2), ax, Gaussian(2), labels, title="digits") is ax
-    assert {text.get_text() for text in ax.texts} == {str(k) for k in range(10)}
-    assert ax.get_title() == "digits"
 
 
 def test_the_outlines_hold_half_and_nearly_all_of_a_gaussian(ax):
@@ -156,6 +152,43 @@ def test_the_line_is_the_mean_and_the_band_the_range(ax):
     assert [label.get_text() for label in ax.get_xticklabels()] == ["1", "10"]  # plain text, no mathtext
 
 
+def shown(ax):
+    """Of a scatter plot by class: how many points in which colour, and the names with their places."""
+    clouds = {
+        to_hex(part.get_facecolor()[0]).upper(): len(part.get_offsets()) for part in ax.collections if len(part.get_offsets())
+    }
+    return clouds, {text.get_text(): text.xy for text in ax.texts}
+
+
+def test_three_classes_are_named_in_colour_and_the_others_grey(ax):
+    assert plots.density(normal(100, 2), ax, labels=np.arange(100) % 10, title="digits") is ax
+    assert ax.get_title() == "digits"
+    clouds, names = shown(ax)
+    assert clouds == {plots.OTHERS: 70, **{colour: 10 for colour, _ in plots.CLASSES}}
+    assert sorted(names) == ["0", "1", "9"]
+
+
+def test_named_classes_are_named_where_they_lie(ax):
+    z = np.repeat([[0.0, 0.0], [5.0, 0.0], [0.0, 5.0]], 10, axis=0) + 0.1 * normal(30, 2)
+    plots.density(z, ax, labels=np.repeat(["a", "b", "c"], 10), named={"b": "bags", "c": "coats"})
+    clouds, names = shown(ax)
+    assert clouds == {plots.OTHERS: 10, plots.CLASSES[0][0]: 10, plots.CLASSES[1][0]: 10}
+    assert np.round(names["bags"]).tolist() == [5, 0]
+    assert np.round(names["coats"]).tolist() == [0, 5]
+
+
+def test_names_of_one_place_stand_one_above_the_other(ax):
+    plots.density(normal(300, 2), ax, labels=np.arange(300) % 3)
+    heights = sorted(y for _, y in shown(ax)[1].values())
+    assert min(np.diff(heights)) >= plots.APART[1] * ax.viewLim.height * 0.999
+
+
+def test_one_class_alone_and_a_name_without_points(ax):
+    plots.density(normal(5, 2), ax, labels=np.zeros(5), named={0: "all", 7: "none"})
+    assert shown(ax)[0] == {plots.CLASSES[0][0]: 5}
+    assert list(shown(ax)[1]) == ["all"]
+
+
 @pytest.mark.parametrize(
     "prior", [Uniform(1), Gaussian(2), Uniform(3), Samples(torch.randn(50, 2, generator=torch.Generator().manual_seed(0)))]
 )
@@ -169,6 +202,7 @@ def test_priors_draw_themselves(prior, ax):
     [
         (lambda ax: plots.density(normal(5, 3), ax), "z must have 2 column"),
         (lambda ax: plots.density(normal(5, 2), ax, labels=[1, 2]), r"labels must have shape \(5,\)"),
+        (lambda ax: plots.density(normal(5, 2), ax, labels=range(5), named=dict.fromkeys(range(4), "")), "at most 3 classes"),
         (lambda ax: plots.density(normal(5, 2), ax, Gaussian(3)), "prior must have 2 dimension"),
         (lambda ax: plots.image_grid(np.zeros((2, 2, 4, 4)), ax), "images must have shape"),
         (lambda ax: plots.image_grid(np.zeros((0, 1, 4, 4)), ax), "n > 0"),

@@ -9,7 +9,7 @@ from sculptlab.experiments.prior_gallery import islands
 from sculptlab.experiments.prior_studies import EDGE, SIDE, TARGETS
 from sculptlab.pictures import prior_plots
 from sculptlab.pictures.palette import Picture
-from sculptlab.priors import Ring, Uniform
+from sculptlab.priors import FromText, Ring, Uniform
 from sculptlab.results import Recorded
 
 
@@ -31,6 +31,19 @@ def test_the_wall_puts_codes_below_their_prior_in_the_same_window():
     assert axes[2, 0].get_xlim() == axes[3, 0].get_xlim()
     assert axes[2, 0].get_xlim()[1] > 5 > axes[0, 0].get_xlim()[1]
     assert not axes[2, 1].images  # nothing where there is no prior
+
+
+def test_a_drawing_stands_beside_its_codes_on_one_scale():
+    word = FromText("Hi!")
+    z = {"a word": draw(word, 4000), "a ring": draw(Ring(), 4000)}
+    picture = prior_plots.drawings({"a word": word, "a ring": Ring()}, z, dict.fromkeys(z, (0.6, 0.5)), title="a finding")
+    told = "its codes: told apart 60%, floor 50%"
+    assert texts(picture) == ["a word", told, "a ring", told]
+    left, right = picture.axes[:2]
+    assert (left.get_xlim(), left.get_ylim()) == (right.get_xlim(), right.get_ylim())
+    shown, full = np.asarray(right.images[0].get_array()), right.images[0].get_clim()[1]
+    assert (shown[:, [0, -1]] < 0.05 * full).all()  # the paper stays white
+    assert (shown >= full).sum() > 10  # and strokes are in full colour
 
 
 @pytest.fixture
