@@ -71,9 +71,8 @@ class WeightCurve:
         edge = {weights.min(): "smaller", weights.max(): "larger"}.get(best) if len(weights) > 1 else None
         found = [f"it is at the edge of the sweep: try {edge} ones too"] if edge else []
         if row["lps"] > ENTANGLED:
-            found.append(
-                f"its latents are still entangled (LPS {row['lps']:.2f}): more steps, fewer latents or more weight on Predictability()"
-            )
+            remedy = "more steps, fewer latents or a stronger Predictability()"
+            found.append(f"its latents are still entangled (LPS {row['lps']:.2f}): {remedy}")
         if row["ratio"] < UNFINISHED:
             found.append(f"the plain autoencoder is worse ({row['ratio']:.2f}x): more steps will change the ratios")
         return "".join(f"\n- {words}" for words in found)
