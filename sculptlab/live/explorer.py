@@ -99,8 +99,8 @@ class Explorer(anywidget.AnyWidget):
         images = self.state.decode(self.state.traversals(self.a)[:shown].reshape(-1, self.state.dim))
         picture, axes = panels(1, 1, height=0.75 * shown + 0.4, width=6.5)
         image_grid(images.transpose(0, 3, 1, 2) / 255, axes[0, 0], columns=STOPS)
-        words = ", ".join(f"{i}: {value:.2f}" for i, value in enumerate(self.state.lps[:shown]))
-        styled(axes[0, 0], title=f"each row moves one latent through its range (LPS {words})")
+        words = ", ".join(f"z{i} {value:.2f}" for i, value in enumerate(self.state.lps[:shown]))
+        styled(axes[0, 0], title=f"Each row moves one latent through its range (LPS: {words})")
         return picture
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:

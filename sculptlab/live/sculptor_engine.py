@@ -57,11 +57,11 @@ class Engine:
         self.error: Exception | None = None
         name = data if isinstance(data, str) else settings.data if data is None else "yours"
         if prior is not None:
-            self._take(prior)
+            self._take(prior, settings.prior)
             settings = settings.changed(prior=YOURS) if self.yours is not None else settings
         self._begin(settings.changed(data=name))
 
-    def _take(self, prior: Any) -> None:
+    def _take(self, prior: Any, instead: str) -> None:
         """Keep a prior given from Python, or say why not."""
         try:
             found = as_prior(prior, dim=getattr(prior, "dim", None) or 2)
@@ -70,7 +70,7 @@ class Engine:
             MMD(found)  # draws from it: a prior that fails does so here
             self.yours = found
         except Exception as error:  # of a person's own code, any kind
-            self.notice = f"The prior given cannot be used: {error}. Shown instead: the first of the list."
+            self.notice = f"The prior given cannot be used: {error}. Shown instead: the {instead}."
 
     def _begin(self, settings: Settings) -> None:
         """Everything anew under `settings`; on an error nothing has changed."""

@@ -122,7 +122,7 @@ def _span(clouds: list[np.ndarray], before: float) -> float:
 
 def _reach(cloud: np.ndarray) -> float:
     inside = np.abs(cloud[np.isfinite(cloud)])
-    return float(np.quantile(inside, 0.98)) if len(inside) else 0.0
+    return float(np.quantile(inside.astype(float), 0.98)) if len(inside) else 0.0
 
 
 def _finite(value: float | None) -> float | None:

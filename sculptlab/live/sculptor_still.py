@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from matplotlib.axes import Axes
 
 from sculptlab.live.sculptor_engine import Engine
 from sculptlab.live.sculptor_measures import SIDE, sheet
@@ -17,9 +18,14 @@ def still(engine: Engine) -> Picture:
     lanes = engine.settings.lanes
     picture, axes = panels(len(lanes), 3, height=3.0)
     history = engine.history
+    for row in axes[1:]:
+        row[2].sharey(axes[0, 2])
     for row, lane in zip(axes, lanes, strict=True):
         codes, labels = engine.codes(lane).numpy(), engine.pictures.labels
-        density(codes, row[0], engine.target.prior, None if labels is None else labels.numpy())
+        finite = np.isfinite(codes).all(1)  # of a model that broke down perhaps none
+        if finite.any():
+            density(codes[finite], row[0], engine.target.prior, None if labels is None else labels.numpy()[finite])
+            _widen(row[0], codes[finite])
         row[0].set_aspect("equal")
         style(row[0], title=f"{lane.upper()}, step {engine.step:,}: codes, target", x="latent 0", y="latent 1")
         box = engine.target.box
@@ -34,3 +40,10 @@ def still(engine: Engine) -> Picture:
         row[2].axhspan(-engine.target.band, engine.target.band, color=PRIOR, alpha=0.4, linewidth=0)
         style(row[2], title="MMD² (grey: chance)", x="step", y="MMD²")
     return picture
+
+
+def _widen(ax: Axes, codes: np.ndarray) -> None:
+    """Show nearly all codes, though they lie outside the prior's window."""
+    far = 1.1 * float(np.quantile(np.abs(codes), 0.98))
+    if far > max(ax.get_xlim()[1], ax.get_ylim()[1]):
+        ax.set(xlim=(-far, far), ylim=(-far, far))

@@ -99,6 +99,18 @@ IDLE = "() => window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.k
 
 
 @pytest.fixture
+def idle(page):
+    """idle(): wait until the kernel has done what it was given."""
+    return lambda: page.wait_for_function(IDLE)
+
+
+@pytest.fixture
+def serve(tmp_path, chromium):
+    """serve(command): a context manager, the address and the process of this server."""
+    return lambda command: served(command, tmp_path)
+
+
+@pytest.fixture
 def notebook(page, lab, tmp_path):
     """notebook(sources): open a notebook with these cells in JupyterLab; it gives a function that runs the cell of a number."""
 

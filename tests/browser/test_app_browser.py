@@ -1,14 +1,13 @@
 """`sculptlab app`: Voilà shows the Sculptor alone, and it plays."""
 
-from conftest import served
 from playwright.sync_api import expect
 
 from sculptlab import cli
 
 
-def test_the_app_shows_a_playing_sculptor_without_code(page, tmp_path, keep, monkeypatch):
+def test_the_app_shows_a_playing_sculptor_without_code(page, serve, keep, monkeypatch):
     monkeypatch.setenv("JUPYTER_PREFER_ENV_PATH", "1")  # as `cli.app` has it
-    with served(cli.app_command(["--no-browser"]), tmp_path) as (url, _):
+    with serve(cli.app_command(["--no-browser"])) as (url, _):
         page.goto(url)
         page.wait_for_function("() => document.querySelector('.sculptor')?.dataset.step === '0'")
         page.get_by_role("button", name="Play").click()

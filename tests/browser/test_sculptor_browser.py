@@ -3,7 +3,6 @@
 import re
 import time
 
-from conftest import IDLE
 from playwright.sync_api import expect
 
 FIRST = "import sculptlab as sl\na = sl.Sculptor(prior='ring')\na"
@@ -67,6 +66,9 @@ class Shown:
         self.page.mouse.up()
 
 
+FAR = """import torch
+with a._visit() as engine, torch.no_grad():
+    engine.model().encoder[-1].weight.mul_(1e20)"""
 WATCH = """import threading, time
 import sculptlab.live.sculptor_worker as worker
 worker.ALONE = 600.0
@@ -79,7 +81,7 @@ threading.Thread(target=watch, daemon=True).start()"""
 
 
 def test_the_sculptor_by_hand(page, notebook, keep):
-    run = notebook([FIRST, SECOND, LEFT, EXPLORER])
+    run = notebook([FIRST, SECOND, LEFT, EXPLORER, FAR])
     run(0)
     one = Shown(page, 0)
     one.wait("d.step === '0' && d.frames > 0")
@@ -153,7 +155,13 @@ def test_the_sculptor_by_hand(page, notebook, keep):
     page.set_viewport_size({"width": 620, "height": 2600})
     keep("narrow", one.root)
     assert one.root.evaluate("e => e.scrollWidth <= e.clientWidth + 1")
+    ids = page.evaluate("() => [...document.querySelectorAll('.sculptor [id]')].map(e => e.id)")
+    assert len(set(ids)) == len(ids)  # a label names its own widget's control
     page.set_viewport_size({"width": 1280, "height": 1000})
+
+    drawn = one.data("drawn")
+    run(4)
+    one.wait(f"+d.drawn > {drawn}")  # codes as far away as a divergence may put them still have axes
 
     page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.restartKernel()")
     page.wait_for_function("() => window.jupyterapp.shell.currentWidget.sessionContext.session?.kernel?.status === 'idle'")
@@ -173,7 +181,7 @@ def test_the_sculptor_by_hand(page, notebook, keep):
     expect(again.root.locator(".notice")).to_contain_text("No answer from the kernel")
 
 
-def test_a_page_that_is_reloaded_goes_on_and_one_that_is_left_pauses(page, notebook, tmp_path, keep):
+def test_a_page_that_is_reloaded_goes_on_and_one_that_is_left_pauses(page, notebook, idle, tmp_path, keep):
     run = notebook([FIRST, WATCH, "worker.ALONE = 3.0"])
     run(0)
     Shown(page, 0).wait("d.step === '0'")
@@ -189,7 +197,7 @@ def test_a_page_that_is_reloaded_goes_on_and_one_that_is_left_pauses(page, noteb
     again.wait(f"+d.step > {step}")
     keep("reloaded")
     run(2)
-    page.wait_for_function(IDLE)
+    idle()
     assert not page.errors
     assert not [text for text in page.said if "sculptor" in text.lower() or "widget" in text.lower()], page.said
 

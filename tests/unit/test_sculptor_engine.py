@@ -228,9 +228,18 @@ def test_a_prior_that_fails_later_is_said_and_mended():
 
 def test_a_prior_of_three_dimensions_is_said_not_raised():
     engine = Engine(images(), prior=sl.priors.Gaussian(3))
-    assert "3 dimension(s) and the plane shows 2" in engine.notice
+    assert "3 dimension(s) and the plane shows 2. Shown instead: the square." in engine.notice
     assert engine.settings.prior == "square"
     assert engine.advance()
+
+
+def test_the_plane_has_a_width_for_codes_anywhere():
+    far = Packer()
+    engine = Engine(images())
+    with torch.no_grad():
+        engine.model().encoder[-1].bias.fill_(3e38)
+    content, _ = far.message(engine, None, settled=False)
+    assert 3e38 < content["span"] < math.inf
 
 
 def test_images_without_labels_and_in_colour():

@@ -161,6 +161,9 @@ def test_a_divergence_stops_it_and_a_reset_mends_it(page, sculptor):
     assert not frame["playing"]
     with pytest.raises(RuntimeError):
         sculptor.result()
+    with sculptor._visit() as engine, torch.no_grad():
+        engine.model().encoder[-1].weight.fill_(torch.nan)
+    assert "image/png" in sculptor._repr_mimebundle_()[0]  # the cell can be shown again
     page.tell(resets=1)
     page.wait(lambda frame: not frame["broken"] and frame["step"] == 0)
     assert sculptor.result().steps == 0

@@ -14,6 +14,9 @@ const html = (tag, props = {}, ...children) => {
   return node;
 };
 
+// A name that no other widget on the page has: each has a module, and so a counter, of its own.
+const unique = (name) => `${name}-${Math.random().toString(36).slice(2, 10)}`;
+
 const short = (x) => {
   if (x === null || x === undefined) return "–";
   const size = Math.abs(x);

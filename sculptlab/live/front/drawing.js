@@ -5,16 +5,20 @@ const drawAxes = (at, width, span, colours) => {
   at.fillStyle = colours.quiet;
   at.strokeStyle = colours.line;
   at.lineWidth = 1;
-  at.textAlign = "center";
-  const stride = span > 20 ? 10 : span > 8 ? 4 : 1;
-  for (let tick = -Math.floor(span / stride) * stride; tick <= span; tick += stride) {
-    const x = (tick / span + 1) * width / 2;
+  const least = span / 8; // whatever the span: a model that diverges may put its codes anywhere
+  const power = 10 ** Math.floor(Math.log10(least));
+  const stride = [1, 2, 5, 10].map((times) => times * power).find((step) => step >= least);
+  const count = Math.floor(span / stride);
+  for (let k = -count; k <= count; k++) {
+    const x = (k * stride / span + 1) * width / 2;
     at.beginPath();
     at.moveTo(x, width - 4); at.lineTo(x, width); at.moveTo(0, x); at.lineTo(4, x);
     at.stroke();
-    if (tick % (2 * stride) === 0 && x > 12 && x < width - 12) {
-      at.fillText(tick, x, width - 7);
-      if (tick && x < width - 24) at.fillText(-tick, 13, x + 3);
+    if (k % 2 === 0 && x > 12 && x < width - 12) {
+      at.textAlign = "center";
+      at.fillText(short(k * stride), x, width - 7);
+      at.textAlign = "left";
+      if (k && x > 28 && x < width - 24) at.fillText(short(-k * stride), 7, x + 3);
     }
   }
   if (width < 300) return; // the paper shows the same plane

@@ -1,11 +1,9 @@
 // The Explorer's page: sliders for latents, a plot of two of them, two codes beside each other. What is known is in the kernel.
 
-let explorers = 0;
-
 class Explorer {
   constructor(model, el) {
     this.model = model;
-    this.id = `explorer-${explorers++}`;
+    this.id = unique("explorer");
     this.spec = model.get("spec");
     this.active = "a";
     this.sent = model.get("asked").revision;

@@ -3,12 +3,11 @@
 const SILENCE = 6; // seconds without an answer, after which the kernel is doubted
 const POINT = "Point at the plane: what decodes there, the nearest image, its reconstruction, its neighbours.";
 const KEYS = "Space: play or pause · S: one step · M: slow motion · R: reset · N: new seed";
-let made = 0;
 
 class View {
   constructor(model, el) {
     this.model = model;
-    this.id = `sculptor-${made++}`;
+    this.id = unique("sculptor");
     this.spec = model.get("controls");
     this.frame = null;
     this.asked_at = 0;
