@@ -22,6 +22,7 @@ KINDS: dict[str, tuple[str, str]] = {
     "MMD + game": (CODES, "o"),
     "marginal MMD + game": (BAD, "s"),
 }
+GAMES = {"game": 13, "MMD + game": 9, "marginal MMD + game": 5}  # sizes of their rings
 JUDGES: dict[str, tuple[str, str]] = {
     "boosting": (GOOD, "s"),
     "mlp": (CODES, "o"),
@@ -64,8 +65,11 @@ def _frontier(ax: Axes, frame: pd.DataFrame, judge: str, top: float) -> None:
         x, y = of["ratio"], of[judge]
         ax.hlines(y["mean"], x["min"], x["max"], color=colour, linewidth=1)
         ax.vlines(x["mean"], y["min"], y["max"], color=colour, linewidth=1)
-        ax.plot(x["mean"], y["mean"], color=colour, marker=marker, markersize=7, linewidth=1, linestyle=":", label=name,
-                markeredgecolor="white", markeredgewidth=0.5)  # fmt: skip
+        # rings, one in the other: games that come to the same place are all seen
+        look = {"markersize": 7, "markeredgecolor": "white", "markeredgewidth": 0.5}
+        if name in GAMES:
+            look = {"markersize": GAMES[name], "markeredgewidth": 1.5, "markerfacecolor": "none"}
+        ax.plot(x["mean"], y["mean"], color=colour, marker=marker, linewidth=1, linestyle=":", label=name, **look)
     ratios = frame.groupby("objective")["ratio"].mean()
     ax.set_xlim(min(0.95, ratios.min() - 0.03), max(1.15, ratios.max() + 0.05))
 
