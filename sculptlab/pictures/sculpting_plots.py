@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -66,7 +67,7 @@ def _frontier(ax: Axes, frame: pd.DataFrame, judge: str, top: float) -> None:
         ax.hlines(y["mean"], x["min"], x["max"], color=colour, linewidth=1)
         ax.vlines(x["mean"], y["min"], y["max"], color=colour, linewidth=1)
         # rings, one in the other: games that come to the same place are all seen
-        look = {"markersize": 7, "markeredgecolor": "white", "markeredgewidth": 0.5}
+        look: dict[str, Any] = {"markersize": 7, "markeredgecolor": "white", "markeredgewidth": 0.5}
         if name in GAMES:
             look = {"markersize": GAMES[name], "markeredgewidth": 1.5, "markerfacecolor": "none"}
         ax.plot(x["mean"], y["mean"], color=colour, marker=marker, linewidth=1, linestyle=":", label=name, **look)
