@@ -71,7 +71,8 @@ class WeightCurve:
         edge = {weights.min(): "smaller", weights.max(): "larger"}.get(best) if len(weights) > 1 else None
         found = [f"it is at the edge of the sweep: try {edge} ones too"] if edge else []
         if row["lps"] > ENTANGLED:
-            found.append(f"its latents are still entangled (LPS {row['lps']:.2f}): more steps, fewer latents or Predictability()")
+            remedy = "more steps, fewer latents or a stronger Predictability()"
+            found.append(f"its latents are still entangled (LPS {row['lps']:.2f}): {remedy}")
         if row["ratio"] < UNFINISHED:
             found.append(f"the plain autoencoder is worse ({row['ratio']:.2f}x): more steps will change the ratios")
         return "".join(f"\n- {words}" for words in found)
@@ -124,23 +125,23 @@ def find_weight(
     weights    > 0, in any order. tolerance: how much worse the reconstruction may get, as a share of the plain one.
     options    go to `fit` (batch_size, learning_rate, device …)
     LPS is that of up to 2,000 held-out codes (a stochastic encoder's means), "mlp"; MMD^2 theirs to the objective's prior.
-    Raises ValueError for no weights or none above 0, no seeds, or a share that leaves fewer than 20 rows on either side.
+    Raises ValueError for no weights or none above 0, no seeds, a share that leaves fewer than 20 rows on either side, or a
+    `build` that returns one model again.
     """
     if not callable(objective) or not callable(build) or isinstance(build, nn.Module):
         raise TypeError(
             "objective must be a function of the weight and build one of the seed that makes a new model, such as "
             f"lambda w: MMD(prior, w) and lambda seed: build_autoencoder(..., seed=seed); got {objective!r} and {build!r}"
         )
-    chosen = [number("weights", weight, above=0) for weight in weights]
-    if not chosen:
-        raise ValueError("weights must be one or more numbers, got none")
-    every_seed = [whole("seeds", seed, least=0) for seed in seeds]
-    if not every_seed:
-        raise ValueError("seeds must be one or more whole numbers, got none")
+    chosen = [number("weights", weight, above=0) for weight in _several("weights", weights, "numbers")]
+    every_seed = [whole("seeds", seed, least=0) for seed in _several("seeds", seeds, "whole numbers")]
     total, allowed = whole("steps", steps), number("tolerance", tolerance, least=0)
     images, judged = _parts(data, number("held_out", held_out, above=0))
     sought = as_objective(objective(chosen[0]))
-    sought.check(build(every_seed[0]))  # before the plain autoencoder trains for nothing
+    probe = build(every_seed[0])
+    sought.check(probe)  # before the plain autoencoder trains for nothing
+    if build(every_seed[0]) is probe:  # every run would go on where the one before it stopped
+        raise ValueError("build must make a new model at each call, got the same one twice")
     plain = Reconstruction(likelihood=sought.likelihood)
     grid = [(weight, seed) for weight in (0.0, *sorted(chosen)) for seed in every_seed]
     rows = []
@@ -151,6 +152,16 @@ def find_weight(
     frame = pd.DataFrame(rows)
     frame["ratio"] = frame["reconstruction_mse"] / frame.loc[frame["weight"] == 0, "reconstruction_mse"].mean()
     return WeightCurve(frame, allowed)
+
+
+def _several(name: str, values: Any, words: str) -> list[Any]:
+    """`values` as a list of one or more."""
+    if not isinstance(values, Iterable):
+        raise TypeError(f"{name} must be one or more {words}, such as ({values!r},), got {values!r}")
+    found = list(values)
+    if not found:
+        raise ValueError(f"{name} must be one or more {words}, got none")
+    return found
 
 
 def _parts(data: Any, share: float) -> tuple[torch.Tensor, torch.Tensor]:

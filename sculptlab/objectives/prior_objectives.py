@@ -77,7 +77,13 @@ class _ToPrior(Objective):
             raise ValueError(f"prior must have the codes' {codes.shape[1]} dimension(s), got {self.prior.dim}: {self.prior!r}")
         target = self.prior.sample(len(codes), generator=batch.generator, device=codes.device).to(codes.dtype)
         name, value = self.distance(codes, target, batch.generator)
-        yield Term(name, self.weight * (1.0 if self.schedule is None else self.schedule(batch.step)), value)
+        yield Term(name, self.weight * self._share(batch.step), value)
+
+    def _share(self, step: int) -> float:
+        if self.schedule is None:
+            return 1.0
+        share = self.schedule(step)
+        return number(f"schedule({step})", share.item() if isinstance(share, Tensor) and share.numel() == 1 else share, least=0)
 
     def distance(self, codes: Tensor, target: Tensor, generator: torch.Generator | None) -> tuple[str, Tensor]:
         """Its name in the history and its value, 0-d, between codes and draws of the prior, both (b, dim)."""
@@ -122,7 +128,7 @@ class MMD(_ToPrior):
                units of the prior's standard deviations, times dim: nats per *latent*, the same at every dim. With many
                dimensions the joint kernel sees neither one's shape nor that two are alike; add objectives up to have several.
     subset     how many views, drawn anew each step, stand for all; None: all. Pairs are dim (dim - 1) / 2.
-    schedule   a function of the step that multiplies the weight, such as `Ramp(1000)`.
+    schedule   a function of the step, >= 0, that multiplies the weight, such as `Ramp(1000)`.
     In the history: "mmd2", "mmd2_marginal" (mean over views) or "mmd2_pairs".
     Raises ValueError for a prior of another dimension than the model's. Source: Tolstikhin et al. 2018, arXiv 1711.01558;
     the views are ours.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,7 @@ KINDS: dict[str, tuple[str, str]] = {
     "MMD + game": (CODES, "o"),
     "marginal MMD + game": (BAD, "s"),
 }
+GAMES = {"game": 13, "MMD + game": 9, "marginal MMD + game": 5}  # sizes of their rings
 JUDGES: dict[str, tuple[str, str]] = {
     "boosting": (GOOD, "s"),
     "mlp": (CODES, "o"),
@@ -48,7 +50,7 @@ def frontiers(frames: Mapping[str, pd.DataFrame], judge: str = "boosting", *, ti
     for ax, (name, frame) in zip(axes, frames.items(), strict=True):
         _frontier(ax, frame[frame["codes"] != "samples"], judge, top)
         style(ax, title=name, x="error / plain autoencoder's")
-    axes[0].set_ylabel(f"LPS by {judge} (0: independent)", fontsize=9, color=TEXT)
+    axes[0].set_ylabel(f"LPS by {judge} (0: nothing found)", fontsize=9, color=TEXT)
     picture.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=6, fontsize=8, frameon=False)
     return picture
 
@@ -64,8 +66,11 @@ def _frontier(ax: Axes, frame: pd.DataFrame, judge: str, top: float) -> None:
         x, y = of["ratio"], of[judge]
         ax.hlines(y["mean"], x["min"], x["max"], color=colour, linewidth=1)
         ax.vlines(x["mean"], y["min"], y["max"], color=colour, linewidth=1)
-        ax.plot(x["mean"], y["mean"], color=colour, marker=marker, markersize=7, linewidth=1, linestyle=":", label=name,
-                markeredgecolor="white", markeredgewidth=0.5)  # fmt: skip
+        # rings, one in the other: games that come to the same place are all seen
+        look: dict[str, Any] = {"markersize": 7, "markeredgecolor": "white", "markeredgewidth": 0.5}
+        if name in GAMES:
+            look = {"markersize": GAMES[name], "markeredgewidth": 1.5, "markerfacecolor": "none"}
+        ax.plot(x["mean"], y["mean"], color=colour, marker=marker, linewidth=1, linestyle=":", label=name, **look)
     ratios = frame.groupby("objective")["ratio"].mean()
     ax.set_xlim(min(0.95, ratios.min() - 0.03), max(1.15, ratios.max() + 0.05))
 
@@ -82,7 +87,7 @@ def judges(frames: Mapping[str, pd.DataFrame], order: Sequence[str], *, title: s
         ax.axvline(INDEPENDENT, color=PRIOR, linestyle=":", linewidth=1)
         dots(ax, rows, "objective", JUDGES, present)
         ax.set_xlim(-0.03, 1.03)
-        style(ax, title=name, x="share explained (0: independent)")
+        style(ax, title=name, x="share explained (0: nothing found)")
         if i:
             ax.set_yticklabels([])
     handles, _ = axes[0].get_legend_handles_labels()
@@ -185,7 +190,7 @@ def twins() -> Picture:
         for ax, line in zip(axes, lines, strict=True):
             ax.plot(r, line, color=colour, linestyle=dash, label=name)
     axes[1].set_ylim(0, 4)
-    style(axes[0], title="the price", x="correlation r of a latent with its guess", y="nats")
+    style(axes[0], title="the penalty", x="correlation r of a latent with its guess", y="nats")
     style(axes[1], title="the push apart, per radian", x="correlation r of a latent with its guess", y="nats per radian")
     axes[0].legend(fontsize=8, frameon=False)
     return picture

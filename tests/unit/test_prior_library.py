@@ -185,7 +185,7 @@ def fits(values, law):
         (StudentT(2, df=0.5), stats.t(0.5)),
         (Simplex(1, standardise=False), stats.uniform(-(0.5**0.5), 2**0.5)),
     ],
-    ids=repr,
+    ids=lambda of: repr(of) if isinstance(of, priors.Prior) else of.__class__.__name__,
 )
 def test_laws_of_one_coordinate(prior, law):
     rows = draws(prior, 20_000)
@@ -208,7 +208,7 @@ def test_laws_of_one_coordinate(prior, law):
         (sl.priors.as_prior(torch.distributions.LogNormal(0.0, 0.5)), stats.lognorm(0.5)),
         (Uniform(1, low=0, high=1).scaled(-2).shifted(1), stats.uniform(-1, 2)),
     ],
-    ids=repr,
+    ids=lambda of: repr(of) if isinstance(of, priors.Prior) else of.__class__.__name__,
 )
 def test_quantiles(prior, law):
     u = torch.tensor([[1e-6, 0.1, 0.4], [0.51, 0.9, 0.999]], dtype=torch.float64)

@@ -215,6 +215,28 @@ def test_the_schedule_multiplies_the_weight_and_not_the_value(kind):
         assert list(now.values())[2] == list(full.values())[2]
 
 
+@pytest.mark.parametrize("kind", ALL)
+@pytest.mark.parametrize(
+    ("value", "error", "words"),
+    [
+        ("half", TypeError, r"schedule\(0\) must be a number, got 'half'"),
+        (None, TypeError, r"schedule\(0\) must be a number, got None"),
+        (-1.0, ValueError, r"schedule\(0\) must be >= 0, got -1\.0"),
+        (math.nan, ValueError, r"schedule\(0\) must be >= 0, got nan"),
+    ],
+)
+def test_a_schedule_that_gives_no_share_is_named(kind, value, error, words):
+    with pytest.raises(error, match=words):
+        terms(kind(Gaussian(2), schedule=lambda step: value), normal(20, 2))
+
+
+def test_a_schedule_may_give_a_tensor_of_one_number():
+    given, plain = (
+        terms(MMD(Gaussian(2), schedule=lambda step, half=half: half), normal(20, 2)) for half in (torch.tensor(0.5), 0.5)
+    )
+    assert given == plain
+
+
 def test_training_counts_the_steps_for_the_schedule():
     asked = []
     objective = MMD(Gaussian(2), schedule=lambda step: asked.append(step) or 0.0)

@@ -208,6 +208,8 @@ def test_the_picture_has_two_panels_and_marks_the_best(ratio, scores):
         ({"weights": (1.0, -1.0)}, ValueError, "weights must be > 0"),
         ({"weights": (0.0,)}, ValueError, "weights must be > 0"),
         ({"weights": ("1",)}, TypeError, "weights must be a number"),
+        ({"weights": 3.0}, TypeError, r"weights must be one or more numbers, such as \(3\.0,\), got 3\.0"),
+        ({"seeds": 3}, TypeError, r"seeds must be one or more whole numbers, such as \(3,\), got 3"),
         ({"seeds": ()}, ValueError, "seeds must be one or more whole numbers, got none"),
         ({"seeds": (0.5,)}, TypeError, "seeds must be a whole number"),
         ({"steps": 0}, ValueError, "steps must be at least 1"),
@@ -225,6 +227,13 @@ def test_the_picture_has_two_panels_and_marks_the_best(ratio, scores):
 def test_bad_settings_are_named_before_anything_is_trained(spied, options, error, words):
     with pytest.raises(error, match=words):
         find_weight(goal, build, ROWS, **{**QUICK, "weights": (1.0,), "seeds": (0,), **options})
+    assert not spied
+
+
+def test_a_build_that_returns_one_model_again_is_refused(spied):
+    model = build(0)
+    with pytest.raises(ValueError, match="build must make a new model at each call, got the same one twice"):
+        find_weight(goal, lambda seed: model, ROWS, **{**QUICK, "weights": (1.0,), "seeds": (0,)})
     assert not spied
 
 
