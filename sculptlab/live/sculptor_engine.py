@@ -47,7 +47,7 @@ class Engine:
     prior      the prior called "yours", anything that `as_prior` takes.
 
     `advance` takes one step in every lane; `change` takes effect at the next step; `reset` begins again. Only these two raise, on
-    bad input: `notice` says in plain words what is wrong, `error` is what broke training where only a reset goes on, and `refused`
+    bad input: `notice` says in plain words what is wrong, `error` is what broke training where only a reset goes on, `refused`
     what is wrong with a prior given, until another is chosen.
     """
 

@@ -309,6 +309,16 @@ def test_a_script_does_not_train_towards_another_prior_than_was_given(prior, wor
     made.close()
 
 
+def test_exported_code_says_which_settings_it_repeats(page, sculptor):
+    """By them the page knows when the code it shows has become that of another run."""
+    page.tell(codes=1)
+    until = time.monotonic() + 60
+    while not (sent := [content for content, _ in page.messages if content["kind"] == "code"]):
+        assert time.monotonic() < until
+        time.sleep(0.005)
+    assert sent[-1]["settings"] == sculptor.settings == page.wait(lambda frame: True)["text"]
+
+
 def test_a_lane_that_does_not_train_is_named(sculptor):
     for ask in (sculptor.code, sculptor.result):
         with pytest.raises(ValueError, match=r"lane must be .*'mmd'.*got 'kl'"):
