@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 
 from sculptlab.live.sculptor_engine import Engine
@@ -37,9 +40,18 @@ def still(engine: Engine) -> Picture:
         style(row[1], title="Decoded over the plane", x="latent 0", y="latent 1")
         if len(history):
             row[2].plot(history["step"], history[f"{lane} mmd2"], color=LINES[lane], linewidth=1.6)
+            row[2].set_ylim(*_scale(history, lanes, engine.target.band))
         row[2].axhspan(-engine.target.band, engine.target.band, color=PRIOR, alpha=0.4, linewidth=0)
         style(row[2], title="MMD² (grey: chance)", x="step", y="MMD²")
     return picture
+
+
+def _scale(history: pd.DataFrame, lanes: Sequence[str], band: float) -> tuple[float, float]:
+    """Limits that fit all MMD² but those of the first fifth of the steps, whose fall would flatten the rest."""
+    later = history[history["step"] >= history["step"].max() / 5]
+    found = later[[f"{lane} mmd2" for lane in lanes]].to_numpy().ravel()
+    found = found[np.isfinite(found)]
+    return min(-2 * band, found.min(initial=0)), 1.1 * max(2 * band, found.max(initial=0))
 
 
 def _widen(ax: Axes, codes: np.ndarray) -> None:

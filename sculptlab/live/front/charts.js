@@ -2,7 +2,7 @@
 
 const MEASURES = [
   ["reconstruction", "Reconstruction error", "mean squared error per pixel, held out"],
-  ["mmd2", "MMD² from the target", "of held-out codes; grey: what chance alone gives"],
+  ["mmd2", "MMD² from the target", "of held-out codes; grey: what chance alone gives; the scale fits all but the first fifth of the steps"],
   ["lps", "LPS", "how well a tree guesses one latent from the other, held out"],
 ];
 
@@ -30,10 +30,12 @@ class Chart {
     const { lanes } = frame;
     const count = frame.rows.length / frame.columns;
     const value = (row, lane) => frame.rows[row * frame.columns + 1 + 3 * lane + this.which];
-    const all = lanes.flatMap((_, lane) => Array.from({ length: count }, (_, row) => value(row, lane))).filter(Number.isFinite);
+    const last = Math.max(10, frame.rows[(count - 1) * frame.columns]);
+    // the fall of the first steps may run off the top: what a change does later would be a pixel beside it
+    const from = this.name === "mmd2" ? Math.max(0, Array.from({ length: count }, (_, row) => frame.rows[row * frame.columns]).findIndex((step) => step >= last / 5)) : 0;
+    const all = lanes.flatMap((_, lane) => Array.from({ length: count - from }, (_, row) => value(from + row, lane))).filter(Number.isFinite);
     const top = 1.08 * Math.max(1e-6, this.name === "lps" ? 0.1 : 0, frame.band * 2 * (this.name === "mmd2"), ...all);
     const low = Math.min(0, ...all);
-    const last = Math.max(10, frame.rows[(count - 1) * frame.columns]);
     const [left, right, bottom] = [40, 6, 16];
     const x = (step) => left + (step / last) * (width - left - right);
     const y = (v) => height - bottom - ((v - low) / (top - low)) * (height - bottom - 6);
@@ -50,6 +52,8 @@ class Chart {
     at.strokeStyle = colours.line;
     at.lineWidth = 1;
     at.beginPath(); at.moveTo(left, y(0)); at.lineTo(width - right, y(0)); at.stroke();
+    at.save();
+    at.beginPath(); at.rect(left, 0, width - left - right, height); at.clip();
     lanes.forEach((lane, k) => {
       at.strokeStyle = colours[lane.name];
       at.lineWidth = 1.8;
@@ -67,5 +71,6 @@ class Chart {
       at.stroke();
       at.setLineDash([]);
     });
+    at.restore();
   }
 }
