@@ -33,6 +33,11 @@ def opened(page, lab, folder, source):
     page.goto(f"{lab}/doc/tree/n.ipynb")
     page.wait_for_function(IDLE)
     page.evaluate(RUN_CELL, 0)
+    output = page.locator(".jp-OutputArea-output")
+        ".widget-label, .jp-RenderedText[data-mime-type='application/vnd.jupyter.stderr'], .jp-OutputArea-output"
+    )
+    output.first.wait_for()
+    assert "Traceback" not in output.first.inner_text(), output.first.inner_text()  # said at once, not after minutes of waiting
 
 
 def status(page, words):
@@ -93,7 +98,7 @@ def test_the_sliders_of_page_02(tmp_path, lab, page, keep):
 
 
 def test_the_sliders_of_page_05(tmp_path, lab, page, keep):
-    opened(page, lab, tmp_path, widget_cell("05_programmable_priors", ["HANDS ="]))
+    opened(page, lab, tmp_path, widget_cell("05_programmable_priors", ["HANDS =", "CLOTHES ="]))
     expect(status(page, "share = 0.5, turn = 45")).to_be_visible()
     first = shown(page)
     share, turn = page.locator(".noUi-handle").all()
