@@ -16,7 +16,7 @@ from sculptlab.runs import Run
 from sculptlab.trainer import DivergenceError, Record, Training
 from sculptlab.validation import choice, whole
 
-__all__ = ["DivergenceError", "Record", "fit", "steps"]
+__all__ = ["DivergenceError", "Record", "Training", "fit", "steps"]
 
 CHECKPOINT_SECONDS = 60.0
 

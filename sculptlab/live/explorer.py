@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import threading
 from typing import Any
 
@@ -107,4 +106,5 @@ class Explorer(anywidget.AnyWidget):
         """The widget, and for pages without a kernel (GitHub, HTML) a picture in its place."""
         live = super()._repr_mimebundle_(**kwargs)
         data, metadata = live if live is not None else ({}, {})
-        return {**data, "image/png": base64.b64encode(self.picture()._repr_png_()).decode()}, metadata
+        drawn, in_words = self.picture()._repr_mimebundle_()
+        return {**data, "image/png": drawn["image/png"]}, {**metadata, **in_words}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import copy
 import threading
 from collections.abc import Iterator
@@ -59,6 +58,7 @@ class Sculptor(anywidget.AnyWidget):
         engine = Engine(data, wanted.changed(**named, **changes), None if named else prior)
         self._engine: Engine | None = engine
         self._packer, self._done, self._applied = Packer(), dict(NOTHING), 0
+        self._in_words: dict[str, dict[str, str]] = {}
         self._worker, self._lock = Worker(engine, self._send_frame), threading.Lock()
         super().__init__(controls=controls(engine))
         self.observe(self._on_asked, "asked")
@@ -179,15 +179,16 @@ class Sculptor(anywidget.AnyWidget):
         self._engine = None
         super().close()
 
-    def _still(self) -> str:
-        """The picture for pages without a kernel, as base64 of a PNG."""
+    def _still(self) -> None:
+        """Draw the picture for pages without a kernel anew, as long as there is something to draw."""
         if self._engine is not None:
             with self._worker.visit() as engine:
-                self.picture = base64.b64encode(still(engine)._repr_png_()).decode()
-        return self.picture
+                drawn, self._in_words = still(engine)._repr_mimebundle_()
+            self.picture = drawn["image/png"]
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         """The widget, and for pages without a kernel (GitHub, HTML) a picture in its place."""
         live = super()._repr_mimebundle_(**kwargs)
         data, metadata = live if live is not None else ({}, {})
-        return {**data, "image/png": self._still()}, metadata
+        self._still()
+        return {**data, "image/png": self.picture}, {**metadata, **self._in_words}

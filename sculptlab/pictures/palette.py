@@ -40,12 +40,12 @@ class Picture(Figure):
 
     def in_words(self) -> str:
         """The picture's title, and those of its panels with their axes' names: what a screen reader says of it."""
-        panels = [_words(ax) for ax in self.axes if ax.axison]
+        panels = [_words(ax) for ax in self.axes if ax.get_visible()]
         return ". ".join(part for part in (self.get_suptitle(), *dict.fromkeys(panels)) if part).replace("\n", " ")
 
 
 def _words(ax: Axes) -> str:
-    axes = " over ".join(filter(None, (ax.get_ylabel(), ax.get_xlabel())))
+    axes = " over ".join(filter(None, (ax.get_ylabel(), ax.get_xlabel()))) if ax.axison else ""  # off, a title alone is seen
     return ": ".join(filter(None, (ax.get_title(), axes)))
 
 

@@ -145,5 +145,6 @@ def test_from_python_and_as_a_picture(explorer):
     assert explorer.heard[-1][0]["b"] == [1, 1, 1]
     with pytest.raises(ValueError, match=r"3 finite number"):
         explorer.compare([0, 0], [1, 1, 1])
-    data, _ = explorer._repr_mimebundle_()
+    data, metadata = explorer._repr_mimebundle_()
+    assert metadata["image/png"]["alt"].startswith("Each row moves one latent")
     assert imread(io.BytesIO(base64.b64decode(data["image/png"]))).std() > 0.05

@@ -60,10 +60,10 @@ def test_a_picture_is_shown_with_its_titles_in_words():
 
     picture, (axes,) = plots.panels(1, 3)
     picture.suptitle("Lower is\nbetter")
-    for ax, title in zip(axes, ("digits", "digits", ""), strict=True):
+    for ax, title in zip(axes, ("digits", "digits", "decoded"), strict=True):
         plots.style(ax, title=title, x="codes", y="LPS")
     axes[2].set_axis_off()
-    assert picture.in_words() == "Lower is better. digits: LPS over codes"
+    assert picture.in_words() == "Lower is better. digits: LPS over codes. decoded"
     _, described = DisplayFormatter().format(picture)
     assert described["image/png"] == {"alt": picture.in_words()}
 

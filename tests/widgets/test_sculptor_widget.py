@@ -277,8 +277,9 @@ def test_the_rest_of_the_program_keeps_its_threads():
 def test_without_a_kernel_a_picture_stands_in_its_place():
     made = sl.Sculptor(images(), compare=True, batch=16)
     made.run(3)
-    data, _ = made._repr_mimebundle_()
+    data, metadata = made._repr_mimebundle_()
     assert "application/vnd.jupyter.widget-view+json" in data
+    assert "KL, step 3: codes, target" in metadata["image/png"]["alt"]
     picture = imread(io.BytesIO(base64.b64decode(data["image/png"])))
     assert picture.std() > 0.05
     assert made.picture == data["image/png"]  # a saved page shows it too
