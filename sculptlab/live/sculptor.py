@@ -127,11 +127,13 @@ class Sculptor(anywidget.AnyWidget):
 
     def run(self, steps: int) -> pd.DataFrame:
         """Pause, take `steps` steps in the calling thread, and return the history. Raises what broke training, and ValueError
-        for a prior that cannot be used."""
+        for a prior that cannot be used, and while the paper is white."""
         self._worker.stop()
         with self._visit() as engine, one_thread():
             if engine.refused is not None:
                 raise ValueError(f"prior cannot be used: {engine.refused}") from engine.refused
+            if engine.blank:
+                raise ValueError(engine.notice)
             found = engine.run(whole("steps", steps))
             if engine.error is not None:
                 raise engine.error

@@ -8,11 +8,19 @@ from itertools import pairwise
 from sculptlab import priors
 from sculptlab.live.sculptor_data import TRAINING
 from sculptlab.live.sculptor_engine import WIDTH, Engine
+from sculptlab.live.sculptor_measures import DRAWS
 from sculptlab.live.sculptor_priors import LEVELS, PAINTED, PAPER, REACH, YOURS
 from sculptlab.live.sculptor_state import KERNELS, Settings
 from sculptlab.priors import Prior
 
-TAIL = 'codes = run.codes(held_out)  # {"codes"}, or {"means", "samples"}'
+PAINTED_BY = f"""
+def painted(painting):
+    pairs = np.frombuffer(zlib.decompress(base64.urlsafe_b64decode(painting)), np.uint8)
+    darkness = np.stack([pairs >> 4, pairs & 15], 1).reshape({PAPER}, {PAPER}) / {LEVELS}
+    drawing = sl.priors.FromImage(darkness, invert=True, standardise=False)
+    return drawing.affine(np.eye(2) * {2 * REACH / PAPER!r}, [{-REACH}, {-REACH}])
+
+"""
 
 
 def code(engine: Engine, lane: str | None = None) -> str:
@@ -22,7 +30,7 @@ def code(engine: Engine, lane: str | None = None) -> str:
     first = log[0][1]
     lines = [*_head(engine, first), *_prior(first, engine.yours), *_model(lane, first), ""]
     if len(log) == 1:
-        return "\n".join([*lines, *_fit(lane, first, engine)]) + "\n"
+        return "\n".join([*lines, *_fit(lane, first, engine), *_tail(lane, engine)]) + "\n"
     lines += _training(lane, first, engine)
     for (_, before), (step, settings) in pairwise(log):
         lines += _until(step)
@@ -30,21 +38,22 @@ def code(engine: Engine, lane: str | None = None) -> str:
             lines += _prior(settings, engine.yours)
         lines.append(f"training.change(objective={_objective(lane, settings)}, {_pace(settings, engine)})")
     lines += [*_until(engine.step), "", f"run = sl.Run(model, training.objective, [], seed={first.seed}, steps=training.step)"]
-    return "\n".join([*lines, TAIL]) + "\n"
+    return "\n".join([*lines, *_tail(lane, engine)]) + "\n"
 
 
 def _head(engine: Engine, settings: Settings) -> list[str]:
     yours = settings.data == "yours"
     shown = len(engine.pictures.held_out)
-    numpy = ["import base64, zlib", "", "import numpy as np"] if any(s.prior == PAINTED for _, s in engine.log) else []
+    paints = any(s.prior == PAINTED for _, s in engine.log)
+    numpy = ["import base64, zlib", "", "import numpy as np"] if paints else []
     return [
         f"# {settings}",
         *numpy,
         "import torch",
         "import sculptlab as sl",
-        "",
+        *([PAINTED_BY] if paints else [""]),
         "torch.set_num_threads(1)  # as the Sculptor trains: the same bits",
-        f"data = {'...  # your images, as a Dataset' if yours else f'sl.load({settings.data!r})'}",
+        "data = ...  # your images, as a Dataset" if yours else f'data = sl.load("{settings.data}")',
         "order = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))",
         f"held_out, images = data.images[order[:{shown}]], data.images[order[{shown}:{shown + TRAINING}]]",
     ]
@@ -54,14 +63,7 @@ def _prior(settings: Settings, yours: Prior | None) -> list[str]:
     if settings.prior == YOURS and _named(repr(yours)) is None:
         return ["prior = ...  # yours, as it was given to the Sculptor"]
     if settings.prior == PAINTED:
-        text = settings.painted + "=" * (-len(settings.painted) % 4)
-        return [
-            f'painting = "{text}"',
-            "pairs = np.frombuffer(zlib.decompress(base64.urlsafe_b64decode(painting)), np.uint8)",
-            f"darkness = np.stack([pairs >> 4, pairs & 15], 1).reshape({PAPER}, {PAPER}) / {LEVELS}",
-            "drawing = sl.priors.FromImage(darkness, invert=True, standardise=False)",
-            f"prior = drawing.affine(np.eye(2) * {2 * REACH / PAPER!r}, [{-REACH}, {-REACH}])",
-        ]
+        return [f'prior = painted("{settings.painted + "=" * (-len(settings.painted) % 4)}")']
     return [f"prior = {_named(repr(settings.target(yours)))}"]
 
 
@@ -73,7 +75,7 @@ def _named(text: str) -> str | None:
 
 
 def _place(settings: Settings) -> tuple[object, ...]:
-    return settings.prior, settings.values, settings.painted if settings.prior == PAINTED else ""
+    return settings.prior, settings.values, settings.painted
 
 
 def _model(lane: str, settings: Settings) -> list[str]:
@@ -103,7 +105,21 @@ def _fit(lane: str, settings: Settings, engine: Engine) -> list[str]:
         f"run = sl.fit(model, images, {_objective(lane, settings)},",
         f'             steps={engine.step}, {_pace(settings, engine)}, schedule="constant",',
         f'             seed={settings.seed}, device="cpu", precision="float32")',
-        TAIL,
+    ]
+
+
+def _tail(lane: str, engine: Engine) -> list[str]:
+    """The numbers that the widget shows, printed."""
+    if not engine.step:
+        return []
+    kind = "samples" if lane == "kl" else "codes"
+    return [
+        "",
+        f'codes = run.codes(held_out)["{kind}"]',
+        f"draws = prior.sample({DRAWS}, torch.Generator().manual_seed(0))[:len(codes)]",
+        "error = (run.model.decode(codes) - held_out).square().mean().item()",
+        "distance = sl.mmd2(codes, draws, kernel=sl.kernels.IMQ().fit(prior)).item()",
+        'print(f"step {run.steps}: reconstruction error {error:.4g}, MMD² {distance:.3g}")',
     ]
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sculptlab.autoencoders import Autoencoder, build_autoencoder, with_variances
 from sculptlab.live.sculptor_data import Pictures, cut
-from sculptlab.live.sculptor_measures import LanePicture, Target, look
+from sculptlab.live.sculptor_measures import LanePicture, Target, look, reach
 from sculptlab.live.sculptor_priors import YOURS
 from sculptlab.live.sculptor_state import AFRESH, Settings, checked_changes
 from sculptlab.objectives import KL, MMD
@@ -22,6 +22,8 @@ from sculptlab.validation import choice
 
 WIDTH = 128  # hidden units: 100 steps a second on one slow core
 LPS_EVERY = 100  # steps
+LOST = 100.0  # times as far out as the target lies, where kernels feel nothing
+WHITE = "The paper is white, so training waits: paint a target, choose a shape, or press Reset."
 ROWS = 600  # of the history, at most: then every second one goes
 MEASURES = ("reconstruction", "mmd2", "lps")
 
@@ -46,9 +48,10 @@ class Engine:
     settings   to begin with; their `data` is replaced by `data` where that is given.
     prior      the prior called "yours", anything that `as_prior` takes.
 
-    `advance` takes one step in every lane; `change` takes effect at the next step; `reset` begins again. Only these two raise, on
-    bad input: `notice` says in plain words what is wrong, `error` is what broke training where only a reset goes on, `refused`
-    what is wrong with a prior given, until another is chosen.
+    `advance` takes one step in every lane; `change` takes effect at the next step; `reset` begins again; `wipe` takes the target
+    away. Only `change` and `reset` raise, on bad input. `notice` says in plain words what is wrong, and `advice` what to do about
+    what the last look saw; `error` is what broke training where only a reset goes on; `refused` is what is wrong with a prior
+    given, until another is chosen.
     """
 
     def __init__(self, data: Any = None, settings: Settings | None = None, prior: Any = None) -> None:
@@ -56,6 +59,7 @@ class Engine:
         self._given = None if data is None or isinstance(data, str) else cut(data)
         self.yours: Prior | None = None
         self.notice = ""
+        self.blank = False  # white paper in the target's place: no step is taken
         self.error: Exception | None = None
         self.refused: Exception | None = None
         name = data if isinstance(data, str) else settings.data if data is None else "yours"
@@ -95,6 +99,7 @@ class Engine:
         self._rows: list[dict[str, float]] = []
         self._next_lps = 0
         self._lps: dict[str, float] = {}
+        self._far = 0.0
         self.error = None
 
     def _pictures(self, name: str) -> Pictures:
@@ -116,13 +121,19 @@ class Engine:
         before, settings = self.settings, self.settings.changed(**checked_changes(changes))
         if "prior" in changes:
             self.refused = None
-        if settings == before:
+        elif settings == before:
             return
         if any(getattr(before, name) != getattr(settings, name) for name in AFRESH):
             self._begin(settings)
-        else:
+        elif settings != before:
             self._turn_to(settings)
-        self.notice = "" if not self.broken else self.notice
+        self.blank = self.blank and "prior" not in changes
+        if not self.broken:
+            self.notice = WHITE if self.blank else ""
+
+    def wipe(self) -> None:
+        """White paper: no step is taken until a prior is painted or chosen, or all is reset to the one there was."""
+        self.blank, self.notice = True, WHITE
 
     def _turn_to(self, settings: Settings) -> None:
         same = (settings.prior, settings.values, settings.painted) == (
@@ -141,11 +152,11 @@ class Engine:
     def reset(self, seed: int | None = None) -> None:
         """Begin again under the present settings, with the same seed or another; mends whatever was broken."""
         self._begin(self.settings if seed is None else self.settings.changed(seed=seed))
-        self.notice = ""
+        self.blank, self.notice = False, ""
 
     def advance(self) -> bool:
         """One step in every lane; False, with a notice, if it cannot be taken."""
-        if self.broken:
+        if self.broken or self.blank:
             return False
         try:
             for training in self._trainings.values():
@@ -172,8 +183,20 @@ class Engine:
             due = False
         seen = {lane: look(t.model, self.pictures, self.target, lps=due) for lane, t in self._trainings.items()}
         self._lps |= {lane: picture.lps for lane, picture in seen.items() if due}
+        self._far = max((reach(picture.codes) for lane, picture in seen.items() if lane == "mmd"), default=0.0)
         self._note(seen)
         return seen
+
+    @property
+    def advice(self) -> str:
+        """What to do about what the last look saw, though nothing is broken: "" for nothing."""
+        if not self.settings.weight or self._far <= LOST * self.target.box:
+            return ""
+        far = f"{float(f'{self._far:.1g}'):,g}"
+        return (
+            f"The codes flew off, to {far} from the middle: no kernel feels the target from there, so nothing pulls them back. "
+            f"Lower the learning rate (now {self.settings.rate:g}), then press Reset."
+        )
 
     def _note(self, seen: dict[str, LanePicture]) -> None:
         row: dict[str, float] = {"step": self.step}

@@ -12,7 +12,7 @@ import numpy as np
 from sculptlab.datasets import BUNDLED
 from sculptlab.live import sculptor_priors
 from sculptlab.live.sculptor_engine import MEASURES, Engine
-from sculptlab.live.sculptor_measures import SIDE, LanePicture, Target, under
+from sculptlab.live.sculptor_measures import MAP, SIDE, LanePicture, Target, reach, under
 from sculptlab.live.sculptor_priors import LEVELS, PAINTED, PAPER, PRESETS, REACH, YOURS
 from sculptlab.live.sculptor_state import BATCHES, DIALS, KERNELS, OBJECTIVES, SCHEME, Settings
 
@@ -32,7 +32,7 @@ def controls(engine: Engine) -> dict[str, Any]:
         "objectives": list(OBJECTIVES),
         "kernels": list(KERNELS),
         "batches": [size for size in BATCHES if size <= len(engine.pictures.training)],
-        "paper": PAPER, "levels": LEVELS, "reach": REACH, "side": SIDE, "scheme": SCHEME,
+        "paper": PAPER, "levels": LEVELS, "reach": REACH, "map": MAP, "side": SIDE, "scheme": SCHEME,
     }  # fmt: skip
 
 
@@ -76,8 +76,9 @@ class Packer:
         first = next(iter(seen.values()))
         content = {
             "kind": "frame", "step": engine.step, "settings": engine.settings.as_dict(), "text": str(engine.settings),
-            "notice": engine.notice, "broken": engine.broken, "band": _band(target, settled), "box": target.box,
-            "span": self._span, "count": len(first.codes), "sheet": first.sheet.shape, "density": put(target.density),
+            "notice": engine.notice or engine.advice, "broken": engine.broken, "blank": engine.blank,
+            "band": _band(target, settled), "box": target.box, "span": self._span,
+            "count": len(first.codes), "sheet": first.sheet.shape, "density": put(target.density),
             "painting": put(sculptor_priors.unpacked(engine.settings.painted)),
             "labels": None if pictures.labels is None else put(pictures.labels.numpy().astype(np.uint8)),
             "label_names": list(pictures.label_names), "rows": put(numbers), "columns": numbers.shape[1],
@@ -114,15 +115,10 @@ def _pointed(engine: Engine, seen: Mapping[str, LanePicture], pointer: Mapping[s
 
 def _span(clouds: list[np.ndarray], before: float) -> float:
     """Half the width of the plane shown: REACH times a power of the root of 2, changed only when it must be."""
-    reach = max(map(_reach, clouds))
-    if reach * ROOM <= before and (before <= REACH or reach * ROOM > SHRINK * before):
+    wide = ROOM * max(map(reach, clouds))
+    if wide <= before and (before <= REACH or wide > SHRINK * before):
         return before
-    return REACH * 2 ** (max(0, math.ceil(2 * math.log2(max(reach * ROOM, 1e-9) / REACH))) / 2)
-
-
-def _reach(cloud: np.ndarray) -> float:
-    inside = np.abs(cloud[np.isfinite(cloud)])
-    return float(np.quantile(inside.astype(float), 0.98)) if len(inside) else 0.0
+    return REACH * 2 ** (max(0, math.ceil(2 * math.log2(max(wide, 1e-9) / REACH))) / 2)
 
 
 def _finite(value: float | None) -> float | None:

@@ -25,6 +25,7 @@ from sculptlab.validation import codes as valid_codes
 SIDE = 10  # decoded images to a side of the plane
 NEIGHBOURS = 6
 DRAWS = 10_000  # that stand for a prior in its picture
+MAP = 2  # so many papers wide and high is the picture of a prior's density
 BLUR = 0.7  # pixels of the density's picture: less than its noise
 PERMUTATIONS = 100  # of the null band
 CHANCE = 0.95  # of the null lies under the band's upper edge
@@ -40,14 +41,14 @@ class Target:
     others: Tensor  # as many again, for the null
     kernel: Kernel
     box: float  # the decoded plane goes from -box to box
-    density: np.ndarray = field(repr=False)  # (PAPER, PAPER) uint8, the top row first
+    density: np.ndarray = field(repr=False)  # (MAP PAPER, MAP PAPER) uint8, the top row first
 
     @classmethod
     def of(cls, prior: Prior, rows: int) -> Target:
         """Raises what the prior raises."""
         many = valid_codes("prior's draws", prior.sample(DRAWS, torch.Generator().manual_seed(0)).cpu(), dim=2)
-        plane = [(-REACH, REACH), (-REACH, REACH)]
-        counts, *_ = np.histogram2d(many[:, 0].numpy(), many[:, 1].numpy(), bins=PAPER, range=plane)
+        plane = [(-MAP * REACH, MAP * REACH)] * 2
+        counts, *_ = np.histogram2d(many[:, 0].numpy(), many[:, 1].numpy(), bins=MAP * PAPER, range=plane)
         smooth = gaussian_filter(counts, BLUR)
         grey = np.sqrt(smooth.T[::-1] / smooth.max()) if smooth.any() else smooth
         box = float(many.abs().quantile(0.99))
@@ -76,6 +77,12 @@ class LanePicture:
     reconstruction: float
     mmd2: float
     lps: float
+
+
+def reach(codes: np.ndarray) -> float:
+    """How far from the middle codes lie, in either latent: 98 of 100 nearer than that."""
+    inside = np.abs(codes[np.isfinite(codes)])
+    return float(np.quantile(inside.astype(float), 0.98)) if len(inside) else 0.0
 
 
 def shown_codes(model: Any, images: Tensor) -> Tensor:

@@ -18,6 +18,13 @@ LEVELS = 15  # of darkness above white
 REACH = 3.2  # the plane shown, and the paper, go from -REACH to REACH in both latents
 
 
+class NothingPaintedError(ValueError):
+    """The paper is white: there is no target on it."""
+
+    def __init__(self) -> None:
+        super().__init__("nothing is painted yet: draw on the paper with the mouse or a finger")
+
+
 @dataclass(frozen=True)
 class Slider:
     """A number that a hand can move: its name, range, step and first value, and what is said about it."""
@@ -128,7 +135,7 @@ def painted(painting: str) -> Prior:
     """The prior of a painting, where it was painted; a ValueError if there is no ink on the paper."""
     darkness = unpacked(painting) / LEVELS
     if not darkness.any():
-        raise ValueError("nothing is painted yet: draw on the paper with the mouse or a finger")
+        raise NothingPaintedError
     drawing = priors.FromImage(darkness, invert=True, standardise=False)
     return drawing.affine(np.eye(2) * 2 * REACH / PAPER, [-REACH, -REACH])
 

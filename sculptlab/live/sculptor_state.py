@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlencode
 from sculptlab.engine.kernel import Kernel
 from sculptlab.kernels import IMQ, RBF, Energy, Laplace
 from sculptlab.live import sculptor_priors
-from sculptlab.live.sculptor_priors import PAINTED, YOURS, Slider
+from sculptlab.live.sculptor_priors import PAINTED, YOURS, NothingPaintedError, Slider
 from sculptlab.priors import Prior
 from sculptlab.validation import choice, whole
 
@@ -27,6 +27,11 @@ DIALS = {
         Slider("rate", 1e-5, 1.0, 1e-5, 5e-3, "Adam's learning rate"),
     )
 }
+ELSEWHERE = {
+    "learning_rate": "it is called rate",
+    "batch_size": "it is called batch",
+    "dim": "the plane shows models of 2 latents; for any number of them, train with sl.fit and look with sl.Explorer",
+}  # names that the rest of the package has, and what to do about them here
 AFRESH = ("data", "objective", "compare", "seed")  # a change of one of these begins again at step 0
 
 
@@ -65,8 +70,10 @@ class Settings:
             raise ValueError(f"values must be {len(sliders)} number(s) for the prior {self.prior!r}, got {len(given)}")
         checked = tuple(slider.checked(value) for slider, value in zip(sliders, given, strict=True))
         object.__setattr__(self, "values", checked)
-        if self.prior == PAINTED and not sculptor_priors.unpacked(self.painted).any():
-            raise ValueError("nothing is painted yet: draw on the paper with the mouse or a finger")
+        if self.prior != PAINTED:
+            object.__setattr__(self, "painted", "")  # another prior's settings carry no painting, as their string does not
+        elif not sculptor_priors.unpacked(self.painted).any():
+            raise NothingPaintedError
         choice("objective", self.objective, OBJECTIVES)
         choice("compare", self.compare, (True, False))
         choice("kernel", self.kernel, KERNELS)
@@ -93,6 +100,8 @@ class Settings:
         known = [slider.name for slider in sculptor_priors.sliders(prior)]
         named = {name: changes.pop(name) for name in list(changes) if name in known and name not in own}
         for name in changes:
+            if name in ELSEWHERE:
+                raise ValueError(f"settings have no {name!r}: {ELSEWHERE[name]}")
             choice("settings", name, [*sorted(own), *known])
         if prior != self.prior:
             changes.setdefault("values", None)
@@ -125,7 +134,7 @@ class Settings:
             if field.name == "values":
                 starts = {slider.name: slider.start for slider in sculptor_priors.sliders(self.prior)}
                 words |= {name: repr(v).removesuffix(".0") for name, v in self.sliders.items() if v != starts[name]}
-            elif value != field.default and (field.name != "painted" or self.prior == PAINTED):
+            elif value != field.default:
                 words[field.name] = int(value) if isinstance(value, bool) else value
         return SCHEME + urlencode(words)
 

@@ -13,6 +13,7 @@ from typing import Any
 from sculptlab import threads
 from sculptlab.live.sculptor_engine import Engine
 from sculptlab.live.sculptor_frames import wished
+from sculptlab.live.sculptor_priors import NothingPaintedError
 
 FRAME = 1 / 16  # seconds between two frames, at least; twice what a frame costs, on a machine that is busy otherwise …
 SLOWEST = 0.25  # … but not more than this
@@ -59,6 +60,7 @@ class Worker:
     def __init__(self, engine: Engine, show: Callable[[Engine, bool], None]) -> None:
         self._engine, self._show = engine, show
         self.playing, self.slow = False, False
+        self._waits = False  # it would play, were there a target
         self.error: Exception | None = None
         self._turns, self._wake = Turns(), threading.Condition()
         self._wanted: list[dict[str, Any]] = []
@@ -103,7 +105,7 @@ class Worker:
         """Pause, and wait until the thread has ended."""
         with self._wake:
             self._run_id += 1
-            self.playing = False
+            self.playing = self._waits = False
             self._wanted.clear()
             thread, self._thread = self._thread, None
             self._wake.notify_all()
@@ -193,7 +195,8 @@ class Worker:
         if "slow" in wanted:
             self.slow, self._due = bool(wanted["slow"]), 0.0
         if "playing" in wanted:
-            self.playing = bool(wanted["playing"]) and not engine.broken
+            self._waits = bool(wanted["playing"]) and engine.blank
+            self.playing = bool(wanted["playing"]) and not (engine.broken or engine.blank)
             if self.playing and engine.notice.startswith("Paused"):
                 engine.notice = ""
         for _ in range(int(wanted.get("steps", 0))):
@@ -204,10 +207,15 @@ class Worker:
                 engine.change(**wished(wanted["changes"]))
             if "reset" in wanted:
                 engine.reset(engine.settings.seed + 1 if wanted["reset"] else None)
+        except NothingPaintedError:
+            engine.wipe()
+            self.playing, self._waits = False, self.playing or self._waits
         except Exception as error:  # said on the widget: of a reader's own prior it may be any kind
             engine.notice = f"{error}"
         if engine.broken:
             self.playing = False
+        if self._waits and not engine.blank:
+            self.playing, self._waits = not engine.broken, False
         if "after" in wanted:
             wanted["after"](engine)
         moved = "changes" in wanted or "reset" in wanted

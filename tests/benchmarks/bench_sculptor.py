@@ -10,9 +10,12 @@ torch._dynamo, 2 s and more), and memory that does not grow. The load of the mac
 import os
 import shutil
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from playwright import sync_api
@@ -96,42 +99,83 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def wait_for_port(profile: Path) -> int:
+    """The port on which chromium says, in its profile, that it can be driven."""
+    for _ in range(600):
+        if (told := profile / "DevToolsActivePort").exists() and (text := told.read_text()):
+            return int(text.split()[0])
+        time.sleep(0.1)
+    raise RuntimeError("chromium did not start")
+
+
+@contextmanager
+def chromium(folder: Path) -> Iterator[str]:
+    """A chromium of its own, and the address at which a driver can come, go and come back."""
+    profile = folder / "profile"
+    words = ["--headless=new", "--no-sandbox", "--remote-debugging-port=0", f"--user-data-dir={profile}"]
+    sizes = ["--window-size=1280,1000", "--enable-precise-memory-info", "about:blank"]
+    running = subprocess.Popen([shutil.which("chromium"), *words, *sizes], stderr=subprocess.DEVNULL)
+    try:
+        yield f"http://127.0.0.1:{wait_for_port(profile)}"
+    finally:
+        running.terminate()
+        running.wait(30)
+
+
+def watch_memory(kernel_pid: int, page_pid: int, minutes: float) -> None:
+    """Look at both processes while no driver is attached: chromium's inspector keeps a copy of each message it sees, for good."""
+    until, rows = time.monotonic() + 60 * minutes, []
+    while time.monotonic() < until or len(rows) < 2:
+        time.sleep(min(15, 60 * minutes / 2))
+        rows.append((megabytes(kernel_pid), megabytes(page_pid)))
+    for name, column in zip(("kernel", "page"), zip(*rows, strict=True), strict=True):
+        quarter = max(len(column) // 4, 1)
+        quarters = [statistics.mean(column[k : k + quarter]) for k in range(0, len(column), quarter)]
+        print(f"memory of the {name} over {minutes:g} min, quarter by quarter: {' '.join(f'{q:.0f}' for q in quarters)} MB")
+
+
+def first_motion(page, url: str, folder: Path) -> None:
+    run = open_notebook(page, url, folder, [WARM, CELL])
+    run(0)
+    page.get_by_text("warm", exact=True).wait_for()
+    print(f"first motion: {page.evaluate(PLAY):.2f} s after the cell was run")
+    page.wait_for_function("() => +document.querySelector('.sculptor').dataset.step > 30")
+
+
+def speed(page, pid: int) -> None:
+    before, used = page.evaluate(COUNTS), cpu_seconds(pid)
+    time.sleep(10)
+    after, used = page.evaluate(COUNTS), cpu_seconds(pid) - used
+    frames, steps, seconds = (b - a for a, b in zip(before, after, strict=True))
+    print(f"{frames / seconds:.1f} frames/s, {steps / seconds:.0f} steps/s; of the kernel {used / seconds:.2f} cores, "
+          f"{steps / used:.0f} steps and {frames / used:.1f} frames per second of them")  # fmt: skip
+    times = [page.evaluate(DRAG, 0.8 + 0.02 * k) for k in range(25)]
+    print(f"slider to picture: median {statistics.median(times):.0f} ms, slowest {max(times):.0f} ms of {len(times)}")
+
+
 def main() -> None:
     minutes = float(sys.argv[1]) if len(sys.argv) > 1 else 1.0
     print(f"load of the last minute: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
-    with tempfile.TemporaryDirectory() as name, jupyterlab(Path(name)) as (url, server), sync_api.sync_playwright() as play:
-        browser = play.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--enable-precise-memory-info"]
-        )
-        page = browser.new_page(viewport={"width": 1280, "height": 1000})
+    with (
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name,
+        jupyterlab(Path(name)) as (url, server),
+        chromium(Path(name)) as address,
+        sync_api.sync_playwright() as play,
+    ):
+        browser = play.chromium.connect_over_cdp(address)
+        page = browser.contexts[0].pages[0]
         page.set_default_timeout(300_000)
-        run = open_notebook(page, url, Path(name), [WARM, CELL])
-        run(0)
-        page.get_by_text("warm", exact=True).wait_for()
-        print(f"first motion: {page.evaluate(PLAY):.2f} s after the cell was run")
-        page.wait_for_function("() => +document.querySelector('.sculptor').dataset.step > 30")
-        pid = kernel(server)
-        before, used = page.evaluate(COUNTS), cpu_seconds(pid)
-        time.sleep(10)
-        after, used = page.evaluate(COUNTS), cpu_seconds(pid) - used
-        frames, steps, seconds = (b - a for a, b in zip(before, after, strict=True))
-        print(f"{frames / seconds:.1f} frames/s, {steps / seconds:.0f} steps/s; of the kernel {used / seconds:.2f} cores, "
-              f"{steps / used:.0f} steps and {frames / used:.1f} frames per second of them")  # fmt: skip
-        times = [page.evaluate(DRAG, 0.8 + 0.02 * k) for k in range(25)]
-        print(f"slider to picture: median {statistics.median(times):.0f} ms, slowest {max(times):.0f} ms of {len(times)}")
-        drawing = renderer()
-        heap = "() => performance.memory.usedJSHeapSize / 2**20"
-        until, rows = time.monotonic() + 60 * minutes, []
-        while time.monotonic() < until or len(rows) < 2:
-            rows.append((megabytes(pid), megabytes(drawing), page.evaluate(heap)))
-            time.sleep(min(15, 60 * minutes / 2))
-        for name, column in zip(("kernel", "page", "page's scripts"), zip(*rows, strict=True), strict=True):
-            print(f"memory of the {name} over {minutes:g} min: {column[0]:.0f} -> {column[-1]:.0f} MB, most {max(column):.0f}")
-        page.context.new_cdp_session(page).send("HeapProfiler.collectGarbage")
-        time.sleep(2)
-        print(f"memory of the page after its garbage was collected: {megabytes(drawing):.0f} MB")
-        print(f"step {page.evaluate(COUNTS)[1]:.0f}; load now {os.getloadavg()[0]:.1f}")
+        first_motion(page, url, Path(name))
+        kernel_pid, page_pid = kernel(server), renderer()
+        speed(page, kernel_pid)
+        drawn = page.evaluate(COUNTS)[0]
         browser.close()
+        watch_memory(kernel_pid, page_pid, minutes)
+        page = play.chromium.connect_over_cdp(address).contexts[0].pages[0]
+        after, step, _ = page.evaluate(COUNTS)
+        heap = page.evaluate("() => performance.memory.usedJSHeapSize / 2**20")
+        print(f"{after - drawn} frames drawn in that time, to step {step}; the scripts hold {heap:.0f} MB; "
+              f"load now {os.getloadavg()[0]:.1f}")  # fmt: skip
 
 
 if __name__ == "__main__":

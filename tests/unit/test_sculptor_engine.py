@@ -1,6 +1,8 @@
 """The Sculptor without a display: what a hand may do in any order, and what a run is worth afterwards."""
 
 import base64
+import contextlib
+import io
 import math
 
 import hypothesis
@@ -37,6 +39,7 @@ def images(n=64):
 EVENTS = st.one_of(
     st.tuples(st.just("step"), st.integers(1, 3)),
     st.tuples(st.just("look"), st.booleans()),
+    st.tuples(st.just("wipe"), st.none()),
     st.tuples(st.just("reset"), st.sampled_from([None, 0, 1, 7])),
     st.tuples(
         st.just("change"),
@@ -51,6 +54,7 @@ EVENTS = st.one_of(
             st.fixed_dictionaries({"objective": st.sampled_from(["mmd", "kl", "gan"])}),
             st.fixed_dictionaries({"compare": st.booleans()}),
             st.fixed_dictionaries({"painted": st.just(blot()), "prior": st.just("painted")}),
+            st.fixed_dictionaries({"painted": st.just(""), "prior": st.just("painted")}),
             st.fixed_dictionaries({"beta": st.floats(0, 10), "seed": st.integers(0, 3)}),
             st.fixed_dictionaries({"data": st.sampled_from(["yours", "nothing_of_that_name"])}),
         ),
@@ -82,12 +86,15 @@ def test_a_thousand_random_events_leave_it_consistent(events):
         if kind == "step":
             taken = sum(engine.advance() for _ in range(what))
             assert engine.step == step + taken
-            assert taken == what or engine.broken
+            assert taken == what or engine.broken or engine.blank
         elif kind == "look":
             engine.look(settled=what)
         elif kind == "reset":
             engine.reset(what)
-            assert (engine.step, engine.broken, engine.notice) == (0, False, "")
+            assert (engine.step, engine.broken, engine.blank, engine.notice) == (0, False, False, "")
+        elif kind == "wipe":
+            engine.wipe()
+            assert (engine.settings, engine.step, engine.advance()) == (before, step, False)
         else:
             try:
                 engine.change(**what)
@@ -124,8 +131,12 @@ def test_both_lanes_begin_at_the_same_means_and_decode_alike():
 
 def repeated(engine, lane=None):
     """The codes that the exported code finds."""
-    names = {}
-    exec(compile(code(engine, lane), "exported", "exec"), names)
+    names, said = {}, io.StringIO()
+    with contextlib.redirect_stdout(said):
+        exec(compile(code(engine, lane), "exported", "exec"), names)
+    engine.look()
+    shown = [engine.pace[f"{engine.lane(lane)} {name}"] for name in ("reconstruction", "mmd2")]
+    assert said.getvalue() == f"step {engine.step}: reconstruction error {shown[0]:.4g}, MMD² {shown[1]:.3g}\n"
     return names["run"].codes(names["held_out"])
 
 
@@ -189,6 +200,31 @@ def test_a_cloud_of_the_prior_itself_lies_in_the_null_band():
         cloud = target.prior.sample(len(target.draws), torch.Generator().manual_seed(100 + seed))
         outside += sl.mmd2(cloud, target.draws, target.kernel).item() > target.band
     assert outside <= 7  # expected 2 of 40; 7 and more happen once in 300 draws of the band
+
+
+def test_codes_that_flew_off_are_said_with_what_to_do():
+    engine = Engine(images())
+    engine.look()
+    assert engine.advice == ""
+    with torch.no_grad():
+        engine.model().encoder[-1].weight.mul_(1e6)
+    packer = Packer()
+    notice = packer.message(engine, None, settled=False)[0]["notice"]
+    assert "flew off" in notice
+    assert "learning rate (now 0.005), then press Reset" in notice
+    engine.change(weight=0.0)  # without a prior nothing is to pull them back
+    assert packer.message(engine, None, settled=False)[0]["notice"] == ""
+    engine.change(weight=1.0)
+    engine.reset()
+    assert packer.message(engine, None, settled=False)[0]["notice"] == ""
+
+
+def test_the_density_of_a_wide_prior_has_no_edge():
+    density = Engine(images(), Settings(prior="gaussian", values=(1.6, 0))).target.density.astype(float)
+    inner = PAPER // 2  # the paper begins here
+    rows = density[:, inner:-inner].mean(1)
+    assert 0.7 < rows[inner - 1] / rows[inner] < 1.1
+    assert rows[0] < 0.1 * rows[inner]
 
 
 def test_a_divergence_is_said_and_mended_by_a_reset():

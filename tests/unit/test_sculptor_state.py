@@ -35,6 +35,14 @@ def any_settings(draw):
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "words"), [("learning_rate", "called rate"), ("batch_size", "called batch"), ("dim", "2 latents"), ("x", "one of")]
+)
+def test_a_setting_that_has_another_name_is_named(name, words):
+    with pytest.raises(ValueError, match=words):
+        Settings().changed(**{name: 3})
+
+
 @hypothesis.given(any_settings())
 @hypothesis.settings(deadline=None, max_examples=150)
 def test_the_string_carries_every_setting_exactly(settings):

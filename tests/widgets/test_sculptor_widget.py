@@ -116,7 +116,7 @@ def test_changes_reset_and_new_seed(page):
     ("changes", "words"),
     [
         ({"text": "nonsense"}, "must be a string that begins"),
-        ({"painting": base64.b64encode(bytes(512)).decode()}, "nothing is painted"),
+        ({"painting": base64.b64encode(bytes(512)).decode()}, "paper is white"),
         ({"painting": "not base64!"}, ""),
         ({"weight": -3}, "weight must lie between"),
         ({"data": "no_such_set"}, "no_such_set"),
@@ -132,6 +132,52 @@ def test_bad_input_is_said_on_the_widget_and_changes_nothing(page, sculptor, cha
     assert sculptor.settings == before
     page.tell(resets=1)
     page.wait(lambda frame: not frame["notice"])
+
+
+STROKE = base64.b64encode(bytes([0xFF] * 200 + [0] * 312)).decode()
+WHITE = base64.b64encode(bytes(512)).decode()
+
+
+def test_white_paper_makes_training_wait_and_a_stroke_lets_it_go_on(page, sculptor):
+    page.tell(revision=1, changes={"painting": STROKE})
+    page.tell(plays=1, on=True)
+    page.wait(lambda frame: frame["step"] > 5 and frame["settings"]["prior"] == "painted")
+    page.tell(revision=2, changes={"painting": WHITE})
+    frame = page.wait(lambda frame: frame["blank"])
+    assert "paper is white" in frame["notice"]
+    assert not frame["playing"]
+    page.tell(steps=3)
+    page.tell(plays=2, on=True)
+    page.tell(revision=3, changes={"weight": 50.0})
+    assert page.wait(lambda frame: frame["revision"] == 3)["blank"]
+    wait_for_no_thread()
+    assert page.last["step"] == frame["step"]  # neither steps nor play go towards what was rubbed out
+    with pytest.raises(ValueError, match="paper is white"):
+        sculptor.run(1)
+    page.tell(plays=3, on=True)
+    page.tell(revision=4, changes={"painting": STROKE})
+    after = page.wait(lambda later: later["playing"] and later["step"] > frame["step"] + 2)
+    assert (after["blank"], after["notice"]) == (False, "")
+
+
+@pytest.mark.parametrize("way", [{"resets": 1}, {"revision": 2, "changes": {"prior": "square"}}], ids=["reset", "the same shape"])
+def test_white_paper_is_left_by_a_reset_or_a_shape(page, way):
+    page.tell(revision=1, changes={"painting": WHITE})
+    page.wait(lambda frame: frame["blank"])
+    page.tell(**way)
+    frame = page.wait(lambda frame: not frame["blank"])
+    assert (frame["notice"], frame["settings"]["prior"]) == ("", "square")
+    assert not frame["playing"]  # it did not play before
+
+
+def test_a_pause_on_white_paper_holds(page):
+    page.tell(plays=1, on=True)
+    page.wait(lambda frame: frame["playing"])
+    page.tell(revision=1, changes={"painting": WHITE})
+    page.wait(lambda frame: frame["blank"])
+    page.tell(plays=2, on=False)
+    page.tell(revision=2, changes={"painting": STROKE})
+    assert not page.wait(lambda frame: frame["revision"] == 2)["playing"]
 
 
 def test_a_settings_string_of_one_is_taken_by_another(page, sculptor):

@@ -62,7 +62,9 @@ class Chart {
       let begun = false;
       for (let row = 0; row < count; row++) {
         const v = value(row, k);
-        if (!Number.isFinite(v)) continue;
+        // LPS is measured now and then, and repeated in between: the line goes from one measurement to the next
+        const repeats = this.name === "lps" && row < count - 1 && v === value(row - 1, k);
+        if (!Number.isFinite(v) || repeats) continue;
         const point = [x(frame.rows[row * frame.columns]), y(v)];
         if (begun) at.lineTo(...point);
         else at.moveTo(...point);

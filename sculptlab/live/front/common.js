@@ -23,6 +23,21 @@ const short = (x) => {
   return size !== 0 && (size < 0.001 || size >= 1e5) ? x.toExponential(1) : String(+x.toPrecision(3));
 };
 
+// A button that puts a text on the clipboard; without a secure page, where there is none, it marks the text for copying by hand.
+const copier = (field) => {
+  const button = html("button", { type: "button", title: "copy it", onclick: async () => {
+    try {
+      await navigator.clipboard.writeText(field.value);
+      button.textContent = "Copied";
+    } catch {
+      field.select();
+      button.textContent = "Press Ctrl+C";
+    }
+    setTimeout(() => { button.textContent = "Copy"; }, 1500);
+  } }, "Copy");
+  return button;
+};
+
 // A canvas drawn at the screen's own resolution.
 class Sheet {
   constructor(canvas) {

@@ -28,13 +28,18 @@ const drawAxes = (at, width, span, colours) => {
   at.fillText("latent 1", 8, 14);
 };
 
+const drawDensity = ({ frame, spec, colours }, at, place) => {
+  const [reach, across] = [spec.map * spec.reach, spec.map * spec.paper];
+  at.imageSmoothingEnabled = true;
+  const side = place(reach) - place(-reach);
+  at.drawImage(image(frame.density, across, across, 1, shade(0.38, colours.dark)), place(-reach), place(-reach), side, side);
+};
+
 // The codes of a lane over their target.
 const drawPlane = (scene, lane, { at, width }) => {
   const { frame, spec, colours } = scene;
   const place = (v) => (v / frame.span + 1) * width / 2;
-  const side = place(spec.reach) - place(-spec.reach);
-  at.imageSmoothingEnabled = true;
-  at.drawImage(image(frame.density, spec.paper, spec.paper, 1, shade(0.38, colours.dark)), place(-spec.reach), place(-spec.reach), side, side);
+  if (!frame.blank) drawDensity(scene, at, place);
   drawAxes(at, width, frame.span, colours);
   const names = frame.labels ? [...new Set(frame.labels)].sort((a, b) => a - b) : [0];
   for (const name of names) {
@@ -50,21 +55,31 @@ const drawPlane = (scene, lane, { at, width }) => {
     at.fill();
     at.globalAlpha = 1;
   }
-  if (frame.labels && names.length <= 12) for (const name of names) drawName(scene, lane, name, at, place);
+  if (frame.labels && names.length <= 12) drawNames(scene, lane, names, at, place);
   if (frame.pointer && frame.pointer.lane === lane.name) drawPointer(scene, lane, at, place);
 };
 
-const drawName = ({ frame, colours }, lane, name, at, place) => { // the number too: ten colours are more than a colour-blind reader can tell apart
-  const rows = [...frame.labels.keys()].filter((i) => frame.labels[i] === name);
-  const median = (axis) => rows.map((i) => lane.codes[2 * i + axis]).sort((a, b) => a - b)[rows.length >> 1];
-  const text = frame.label_names[name] ?? String(name);
+// Every class's name at its middle: ten colours are more than a colour-blind reader can tell apart. Where names meet, they queue.
+const drawNames = ({ frame, colours }, lane, names, at, place) => {
   at.font = "bold 13px system-ui, sans-serif";
   at.textAlign = "center";
   at.lineWidth = 3.5;
   at.strokeStyle = colours.panel;
-  at.strokeText(text, place(median(0)), place(-median(1)) + 4);
-  at.fillStyle = classColour(name, colours.dark);
-  at.fillText(text, place(median(0)), place(-median(1)) + 4);
+  const placed = [];
+  const found = names.map((name) => {
+    const rows = [...frame.labels.keys()].filter((i) => frame.labels[i] === name);
+    const median = (axis) => rows.map((i) => lane.codes[2 * i + axis]).sort((a, b) => a - b)[rows.length >> 1];
+    const text = frame.label_names[name] ?? String(name);
+    return { name, text, half: at.measureText(text).width / 2, x: place(median(0)), y: place(-median(1)) + 4 };
+  });
+  for (const one of found.sort((a, b) => a.y - b.y)) {
+    const meets = (other) => Math.abs(other.x - one.x) < other.half + one.half && Math.abs(other.y - one.y) < 13;
+    while (placed.some(meets)) one.y = 13 + Math.min(...placed.filter(meets).map((other) => other.y));
+    placed.push(one);
+    at.strokeText(one.text, one.x, one.y);
+    at.fillStyle = classColour(one.name, colours.dark);
+    at.fillText(one.text, one.x, one.y);
+  }
 };
 
 const drawPointer = ({ frame, colours }, lane, at, place) => {

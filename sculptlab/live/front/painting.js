@@ -3,7 +3,7 @@
 class Paper {
   // `fresh` says whether the next stroke begins a new painting; `send` is told the painting, as the kernel takes it.
   constructor(spec, fresh, send) {
-    Object.assign(this, { size: spec.paper, levels: spec.levels, reach: spec.reach, fresh, send, down: false, erase: false, blank: null });
+    Object.assign(this, { size: spec.paper, levels: spec.levels, reach: spec.reach, map: spec.map, fresh, send, down: false, erase: false });
     this.cursor = [this.size / 2, this.size / 2];
     this.ink = new Float32Array(this.size ** 2);
     this.canvas = html("canvas", { className: "paper square", tabIndex: 0, role: "img" });
@@ -19,10 +19,9 @@ class Paper {
     this.erase = !this.erase;
     this.eraser.setAttribute("aria-pressed", this.erase);
   }
-  clear() { // white until the next stroke, though the kernel goes on with what it has
+  clear() {
     this.ink.fill(0);
-    this.blank = this.settings;
-    this.draw();
+    this.draw(true);
     this.tell();
   }
   listen() {
@@ -48,7 +47,6 @@ class Paper {
   }
   begin() { // on a shape there is: white paper; on a painting: go on
     if (this.fresh()) this.ink.fill(0);
-    this.blank = null;
   }
   stroke(to) {
     const [from, size, radius] = [this.last, this.size, 1.7];
@@ -83,7 +81,7 @@ class Paper {
       this.erase = erase;
       this.tell();
     }
-    this.draw(inked || this.blank);
+    this.draw(inked);
   }
   tell() {
     this.told = performance.now();
@@ -95,23 +93,22 @@ class Paper {
     for (let i = 0; i < levels.length; i += 2) bytes += String.fromCharCode(levels[i] * 16 + levels[i + 1]);
     return btoa(bytes);
   }
-  take(bytes, settings) {
-    if (this.blank !== settings) this.ink = Float32Array.from(bytes, (v) => v / this.levels);
-  }
+  take(bytes) { this.ink = Float32Array.from(bytes, (v) => v / this.levels); }
 
-  // What lies on it under these settings, a string: its own ink, or the density of a prior, bytes as the kernel sends them.
-  show(density, settings, colours) {
-    if (this.blank !== settings) this.blank = null;
-    Object.assign(this, { density, settings, colours });
+  // What lies on it: its own ink, or the middle of a prior's density, bytes as the kernel sends them.
+  show(density, colours) {
+    Object.assign(this, { density, colours });
     this.draw();
   }
-  draw(own = this.blank) {
+  draw(own = false) {
     if (!this.colours || !this.sheet.begin()) return;
     const { at, width } = this.sheet;
     const mine = own || this.down || !this.density;
     const bytes = mine ? Uint8Array.from(this.ink, (v) => 255 * v) : this.density;
+    const [size, across] = [this.size, mine ? this.size : this.size * this.map];
+    const edge = (across - size) / 2;
     at.imageSmoothingEnabled = !mine;
-    at.drawImage(image(bytes, this.size, this.size, 1, shade(0.85, this.colours.dark)), 0, 0, width, width);
+    at.drawImage(image(bytes, across, across, 1, shade(0.85, this.colours.dark)), edge, edge, size, size, 0, 0, width, width);
     drawAxes(at, width, this.reach, this.colours);
     if (this.canvas.matches(":focus-visible")) {
       const unit = width / this.size;

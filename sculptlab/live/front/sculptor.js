@@ -4,6 +4,11 @@ const SILENCE = 6; // seconds without an answer, after which the kernel is doubt
 const POINT = "Point at the plane: what decodes there, the nearest image, its reconstruction, its neighbours.";
 const KEYS = "Space: play or pause · S: one step · M: slow motion · R: reset · N: new seed";
 
+const about = (lane, frame) => {
+  if (lane !== "kl") return ` · ${frame.count} held out`;
+  return frame.step ? " (samples; it knows only the round Gaussian)" : " (samples: untrained, noise of the Gaussian's own shape)";
+};
+
 class View {
   constructor(model, el) {
     this.model = model;
@@ -107,11 +112,14 @@ class View {
     this.text.setAttribute("aria-label", "Settings as a string: copy it, or paste one and press Enter");
     this.python = html("textarea", { readOnly: true, hidden: true });
     this.python.setAttribute("aria-label", "Python code that repeats this run");
+    this.copyPython = copier(this.python);
+    this.copyPython.hidden = true;
+    this.refused = html("div", { className: "notice" }); // what was wrong with a pasted string, where it was pasted
     return html("details", {}, html("summary", {}, "Share: settings as a string, the run as Python · keyboard"),
-      html("div", { className: "share" }, this.text,
+      html("div", { className: "share" }, this.text, copier(this.text),
         html("button", { type: "button", title: "take the settings of the string", onclick: () => this.paste() }, "Use"),
         html("button", { type: "button", title: "Python that repeats this run to the same bits", onclick: () => this.ask.count("codes") }, "Python")),
-      this.python, html("p", {}, KEYS));
+      this.refused, this.python, this.copyPython, html("p", {}, KEYS));
   }
 
   lane(name) {
@@ -137,7 +145,11 @@ class View {
 
   // ---- what a hand does
   toggle() { this.ask.count("plays", { on: !(this.frame && this.frame.playing) }); }
-  paste() { this.ask.change({ text: this.text.value }); this.text.blur(); }
+  paste() {
+    this.ask.change({ text: this.text.value });
+    this.pasted = this.ask.now.revision;
+    this.text.blur();
+  }
   point(lane, at) {
     clearTimeout(this.later);
     const tell = () => { this.pointed = performance.now(); this.ask.tell({ pointer: at && { lane, at } }); };
@@ -168,21 +180,23 @@ class View {
   listen() {
     this.receive = (message, buffers) => this.take(message, buffers);
     this.model.on("msg:custom", this.receive);
+    this.parted = () => setTimeout(() => this.part());
+    this.model.on("comm_live_update", this.parted); // of Jupyter's widget manager; where there is none, silence tells it later
     this.resized = new ResizeObserver(() => this.draw());
     this.resized.observe(this.root);
     this.themed = new MutationObserver(() => this.draw());
     for (const node of [document.body, document.documentElement]) this.themed.observe(node, { attributes: true });
     this.watch = setInterval(() => this.doubtKernel(), 1000);
   }
-  painted() { // whether the target is a painting, or is about to be one
-    return this.frame?.settings.prior === "painted" || this.ask.pending.some((one) => "painting" in one.changes);
+  painted() { // whether the target is a painting or white paper, or is about to be one
+    return this.frame?.blank || this.frame?.settings.prior === "painted" || this.ask.pending.some((one) => "painting" in one.changes);
   }
 
   // ---- what the kernel sends
   take(message, buffers) {
     if (message.kind === "code") {
       this.python.value = message.text;
-      this.python.hidden = false;
+      this.python.hidden = this.copyPython.hidden = false;
       this.codeOf = message.settings;
       this.asked_at = 0;
       return;
@@ -196,8 +210,8 @@ class View {
     this.ask.arrived(message.revision);
     this.asked_at = 0;
     this.ask.tell({ seen: message.number });
-    if (!this.paper.down && !this.ask.pending.length && message.settings.prior === "painted") {
-      this.paper.take(bytes(message.painting), message.text);
+    if (!this.paper.down && !this.ask.pending.length && !message.blank && message.settings.prior === "painted") {
+      this.paper.take(bytes(message.painting));
     }
     this.root.dataset.step = message.step;
     this.root.dataset.frames = +(this.root.dataset.frames || 0) + 1;
@@ -213,6 +227,13 @@ class View {
         this.root.dataset.drawn = +(this.root.dataset.drawn || 0) + 1;
       });
     }
+  }
+  part() {
+    if (!this.root.closest(".jupyter-widgets-disconnected")) return;
+    this.asked_at = 0;
+    this.play.textContent = "▶ Play";
+    this.root.dataset.playing = false;
+    this.notice.textContent = "The kernel was restarted or closed, and this is the last that it said. Run this cell again.";
   }
   doubtKernel() {
     const waited = this.asked_at ? (performance.now() - this.asked_at) / 1000 : 0;
@@ -231,14 +252,17 @@ class View {
     this.slow.setAttribute("aria-pressed", frame.slow);
     this.counter.replaceChildren("step ", html("b", {}, frame.step.toLocaleString("en")), ` · seed ${settings.seed}`);
     if (this.notice.textContent !== frame.notice) this.notice.textContent = frame.notice;
+    if (frame.revision === this.pasted) this.refused.textContent = frame.notice;
+    else if (frame.revision > this.pasted) this.refused.textContent = "";
     this.showLanes();
     if (this.ask.pending.length) return;
     inputs.objective.value = settings.compare ? "both" : settings.objective;
-    for (const name of ["data", "prior", "kernel", "batch"]) inputs[name].value = settings[name];
+    for (const name of ["data", "kernel", "batch"]) inputs[name].value = settings[name];
+    inputs.prior.value = frame.blank ? "painted" : settings.prior;
     for (const dial of this.spec.dials) inputs[dial.name].write(settings[dial.name]);
     if (document.activeElement !== this.text) this.text.value = frame.text;
-    if (frame.text !== this.codeOf) this.python.hidden = true; // it would repeat another run than the one shown
-    this.showSliders(settings);
+    if (frame.text !== this.codeOf) this.python.hidden = this.copyPython.hidden = true; // it would repeat another run than the one shown
+    this.showSliders(frame.blank ? { prior: "painted", sliders: {} } : settings);
     const shown = { weight: settings.compare || settings.objective === "mmd", beta: settings.compare || settings.objective === "kl" };
     shown.bandwidth = shown.weight && settings.kernel !== "energy";
     for (const field of this.dialFields) field.hidden = shown[field.dataset.dial] === false;
@@ -265,7 +289,7 @@ class View {
   draw() {
     this.colours = coloursOf(this.root);
     if (!this.frame || this.body.hidden) return;
-    this.paper.show(this.painted() ? null : this.frame.density, this.frame.text, this.colours);
+    this.paper.show(this.painted() ? null : this.frame.density, this.colours);
     this.frame.lanes.forEach((lane) => this.drawLane(lane, this.lanes[lane.name]));
     this.lines.forEach((line) => line.draw(this));
   }
@@ -273,7 +297,7 @@ class View {
     const { frame } = this;
     const { pointer } = frame;
     const title = lane.name === "kl" ? "Codes under KL" : "Codes under MMD";
-    view.title.replaceChildren(title, html("small", {}, lane.name === "kl" ? " (it knows only the round Gaussian)" : ` · ${frame.count} held out`));
+    view.title.replaceChildren(title, html("small", {}, about(lane.name, frame)));
     view.plane.setAttribute("aria-label", `${title}: ${frame.count} held-out codes over the target at step ${frame.step}; `
       + `MMD² ${short(lane.mmd2)}, reconstruction error ${short(lane.reconstruction)}. Arrow keys move the pointer.`);
     view.words.textContent = pointer?.lane === lane.name ? `At (${pointer.at.map((v) => v.toFixed(2)).join(", ")})` : POINT;
@@ -287,6 +311,7 @@ class View {
     clearTimeout(this.later);
     cancelAnimationFrame(this.drawing);
     this.model.off("msg:custom", this.receive);
+    this.model.off("comm_live_update", this.parted);
     this.resized.disconnect();
     this.themed.disconnect();
     this.root.remove();
