@@ -110,6 +110,13 @@ def test_the_sculptor_by_hand(page, notebook, keep):
     expect(one.root.locator(".under p")).to_have_text(re.compile(r"At \("))
     keep("painted")
     page.mouse.move(5, 5)
+    one.press("Clear")
+    expect(one.root.locator(".notice")).to_contain_text("paper is white")
+    one.wait("d.playing === 'false'")
+    keep("white")
+    one.drag(paper, (0.3, 0.7), (0.7, 0.7))
+    one.wait("d.playing === 'true'")
+    expect(one.root.locator(".notice")).to_be_empty()
 
     one.press("Pause")
     one.wait("d.playing === 'false'")
@@ -120,13 +127,16 @@ def test_the_sculptor_by_hand(page, notebook, keep):
     field = one.root.locator("input[type=text]")
     field.fill("sculptor?weigth=3")
     field.press("Enter")
-    expect(one.root.locator(".notice")).to_contain_text("settings must be one of")
+    for place in (".notice", ".refusal"):  # above all, and where it was pasted
+        expect(one.root.locator(place)).to_contain_text("settings must be one of")
+    keep("refused", one.root)
     field.fill("sculptor?prior=ring")
     field.press("Enter")
     one.settings(r"^sculptor\?prior=ring$")
     one.press("Reset")
     one.wait("d.step === '0'")
-    expect(one.root.locator(".notice")).to_be_empty()
+    for place in (".notice", ".refusal"):
+        expect(one.root.locator(place)).to_be_empty()
     page.wait_for_function(
         "url => document.querySelector('.sculptor canvas.plane').toDataURL() === url", arg=first["url"]
     )  # the same first picture
@@ -134,6 +144,12 @@ def test_the_sculptor_by_hand(page, notebook, keep):
     one.wait("d.step === '1'")
     one.press("Python")
     expect(one.root.locator("textarea")).to_have_value(re.compile(r"sl\.fit\(model"))
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    one.root.locator(".share").get_by_role("button", name="Copy").click()
+    expect(one.root.get_by_role("button", name="Copied")).to_be_visible()
+    assert page.evaluate("() => navigator.clipboard.readText()") == "sculptor?prior=ring"
+    keep("shared", one.root)
+    one.root.get_by_text("Share:").click()  # folded up again: a long page takes cells that are out of view out of the document
 
     run(1)
     two = Shown(page, 1)
@@ -164,6 +180,7 @@ def test_the_sculptor_by_hand(page, notebook, keep):
     one.wait(f"+d.drawn > {drawn}")  # codes as far away as a divergence may put them still have axes
 
     page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.restartKernel()")
+    expect(one.root.locator(".notice")).to_contain_text("kernel was restarted")
     page.wait_for_function("() => window.jupyterapp.shell.currentWidget.sessionContext.session?.kernel?.status === 'idle'")
     run(0)
     page.wait_for_function("() => document.querySelector('.sculptor')?.dataset.frames < 5")

@@ -72,9 +72,12 @@ const drawNames = ({ frame, colours }, lane, names, at, place) => {
     const text = frame.label_names[name] ?? String(name);
     return { name, text, half: at.measureText(text).width / 2, x: place(median(0)), y: place(-median(1)) + 4 };
   });
+  const line = 13; // pixels
   for (const one of found.sort((a, b) => a.y - b.y)) {
-    const meets = (other) => Math.abs(other.x - one.x) < other.half + one.half && Math.abs(other.y - one.y) < 13;
-    while (placed.some(meets)) one.y = 13 + Math.min(...placed.filter(meets).map((other) => other.y));
+    const beside = placed.filter((other) => Math.abs(other.x - one.x) < other.half + one.half);
+    for (const other of beside.sort((a, b) => a.y - b.y)) {
+      if (Math.abs(other.y - one.y) < line) one.y = other.y + line;
+    }
     placed.push(one);
     at.strokeText(one.text, one.x, one.y);
     at.fillStyle = classColour(one.name, colours.dark);

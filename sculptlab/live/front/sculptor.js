@@ -114,7 +114,7 @@ class View {
     this.python.setAttribute("aria-label", "Python code that repeats this run");
     this.copyPython = copier(this.python);
     this.copyPython.hidden = true;
-    this.refused = html("div", { className: "notice" }); // what was wrong with a pasted string, where it was pasted
+    this.refused = html("div", { className: "refusal" }); // what was wrong with a pasted string, where it was pasted
     return html("details", {}, html("summary", {}, "Share: settings as a string, the run as Python · keyboard"),
       html("div", { className: "share" }, this.text, copier(this.text),
         html("button", { type: "button", title: "take the settings of the string", onclick: () => this.paste() }, "Use"),
@@ -180,8 +180,8 @@ class View {
   listen() {
     this.receive = (message, buffers) => this.take(message, buffers);
     this.model.on("msg:custom", this.receive);
-    this.parted = () => setTimeout(() => this.part());
-    this.model.on("comm_live_update", this.parted); // of Jupyter's widget manager; where there is none, silence tells it later
+    this.parted = () => this.part(); // Jupyter's widget manager knows of a restart; where there is none, silence tells it later
+    this.model.on("comm_live_update", this.parted);
     this.resized = new ResizeObserver(() => this.draw());
     this.resized.observe(this.root);
     this.themed = new MutationObserver(() => this.draw());
@@ -229,11 +229,10 @@ class View {
     }
   }
   part() {
-    if (!this.root.closest(".jupyter-widgets-disconnected")) return;
     this.asked_at = 0;
     this.play.textContent = "▶ Play";
     this.root.dataset.playing = false;
-    this.notice.textContent = "The kernel was restarted or closed, and this is the last that it said. Run this cell again.";
+    this.notice.textContent = "The kernel was restarted, and this is the last picture of it. Run this cell again.";
   }
   doubtKernel() {
     const waited = this.asked_at ? (performance.now() - this.asked_at) / 1000 : 0;
