@@ -54,6 +54,7 @@ class Chart {
     at.beginPath(); at.moveTo(left, y(0)); at.lineTo(width - right, y(0)); at.stroke();
     at.save();
     at.beginPath(); at.rect(left, 0, width - left - right, height); at.clip();
+    at.lineCap = "round";
     lanes.forEach((lane, k) => {
       at.strokeStyle = colours[lane.name];
       at.lineWidth = 1.8;
@@ -66,8 +67,8 @@ class Chart {
         const repeats = this.name === "lps" && row < count - 1 && v === value(row - 1, k);
         if (!Number.isFinite(v) || repeats) continue;
         const point = [x(frame.rows[row * frame.columns]), y(v)];
-        if (begun) at.lineTo(...point);
-        else at.moveTo(...point);
+        if (!begun) at.moveTo(...point);
+        at.lineTo(...point); // a dot, where there is only one
         begun = true;
       }
       at.stroke();

@@ -108,3 +108,59 @@ const shade = (strength, dark) => (value, data, i) => {
   data[i + 3] = value * strength;
 };
 
+// Every class's name at its middle: ten colours are more than a colour-blind reader can tell apart. Where names meet, two or three queue.
+const LINE = 13; // pixels
+const drawNames = (at, colours, classes, names, point) => {
+  const kinds = [...new Set(classes)];
+  if (kinds.length > 12) return;
+  at.font = "bold 13px system-ui, sans-serif";
+  at.textAlign = "center";
+  at.lineWidth = 3.5;
+  at.strokeStyle = colours.panel;
+  const found = kinds.map((name) => {
+    const points = [...classes.keys()].filter((i) => classes[i] === name).map(point);
+    const median = (axis) => points.map((xy) => xy[axis]).sort((a, b) => a - b)[points.length >> 1];
+    const text = names[name] ?? String(name);
+    return { name, text, half: at.measureText(text).width / 2, x: median(0), y: median(1) + 4 };
+  });
+  const placed = [];
+  for (const one of found.sort((a, b) => a.y - b.y)) {
+    const beside = placed.filter((other) => Math.abs(other.x - one.x) < other.half + one.half);
+    const middle = one.y;
+    for (const other of beside.sort((a, b) => a.y - b.y)) {
+      if (Math.abs(other.y - one.y) < LINE) one.y = other.y + LINE;
+    }
+    if (one.y - middle > 2.5 * LINE) continue; // too far from its class to stand for it
+    placed.push(one);
+    at.strokeText(one.text, one.x, one.y);
+    at.fillStyle = classColour(one.name, colours.dark);
+    at.fillText(one.text, one.x, one.y);
+  }
+};
+
+// Whether the kernel still answers. `say` is told in words when it was restarted, or has owed an answer for too long.
+const SILENCE = 6; // seconds
+class Silence {
+  constructor(model, say) {
+    Object.assign(this, { model, say, since: 0, heard: false });
+    this.parted = () => { // Jupyter's widget manager knows of a restart; where there is none, silence tells it later
+      this.since = 0;
+      say("The kernel was restarted, and this is the last picture of it. Run this cell again.");
+    };
+    model.on("comm_live_update", this.parted);
+    this.watch = setInterval(() => this.look(), 1000);
+  }
+  asked() { this.since ||= performance.now(); }
+  answered() { Object.assign(this, { since: 0, heard: true }); }
+  look() {
+    const waited = this.since ? (performance.now() - this.since) / 1000 : 0;
+    if (waited < SILENCE) return;
+    this.say(this.heard
+      ? `No answer from the kernel for ${Math.round(waited)} s: it may be busy, or closed. After a restart, run this cell again.`
+      : "No kernel answers: run this cell to bring it to life.");
+  }
+  end() {
+    clearInterval(this.watch);
+    this.model.off("comm_live_update", this.parted);
+  }
+}

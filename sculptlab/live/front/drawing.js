@@ -55,34 +55,8 @@ const drawPlane = (scene, lane, { at, width }) => {
     at.fill();
     at.globalAlpha = 1;
   }
-  if (frame.labels && names.length <= 12) drawNames(scene, lane, names, at, place);
+  if (frame.labels) drawNames(at, colours, frame.labels, frame.label_names, (i) => [place(lane.codes[2 * i]), place(-lane.codes[2 * i + 1])]);
   if (frame.pointer && frame.pointer.lane === lane.name) drawPointer(scene, lane, at, place);
-};
-
-// Every class's name at its middle: ten colours are more than a colour-blind reader can tell apart. Where names meet, they queue.
-const drawNames = ({ frame, colours }, lane, names, at, place) => {
-  at.font = "bold 13px system-ui, sans-serif";
-  at.textAlign = "center";
-  at.lineWidth = 3.5;
-  at.strokeStyle = colours.panel;
-  const placed = [];
-  const found = names.map((name) => {
-    const rows = [...frame.labels.keys()].filter((i) => frame.labels[i] === name);
-    const median = (axis) => rows.map((i) => lane.codes[2 * i + axis]).sort((a, b) => a - b)[rows.length >> 1];
-    const text = frame.label_names[name] ?? String(name);
-    return { name, text, half: at.measureText(text).width / 2, x: place(median(0)), y: place(-median(1)) + 4 };
-  });
-  const line = 13; // pixels
-  for (const one of found.sort((a, b) => a.y - b.y)) {
-    const beside = placed.filter((other) => Math.abs(other.x - one.x) < other.half + one.half);
-    for (const other of beside.sort((a, b) => a.y - b.y)) {
-      if (Math.abs(other.y - one.y) < line) one.y = other.y + line;
-    }
-    placed.push(one);
-    at.strokeText(one.text, one.x, one.y);
-    at.fillStyle = classColour(one.name, colours.dark);
-    at.fillText(one.text, one.x, one.y);
-  }
 };
 
 const drawPointer = ({ frame, colours }, lane, at, place) => {

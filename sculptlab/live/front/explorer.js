@@ -6,6 +6,7 @@ class Explorer {
     this.id = unique("explorer");
     this.spec = model.get("spec");
     this.active = "a";
+    this.silence = new Silence(model, (words) => { this.notice.textContent = words; });
     this.sent = model.get("asked").revision;
     this.root = html("div", { className: "sculptor explorer", role: "group", "aria-label": "Explorer of a latent space",
       "data-lm-suppress-shortcuts": "true", onkeydown: (event) => event.stopPropagation() });
@@ -24,6 +25,7 @@ class Explorer {
     const codes = this.answer ? { a: this.answer.a, b: this.answer.b } : {};
     this.model.set("asked", { ...rest, ...codes, active: this.active, ...patch });
     this.model.save_changes();
+    this.silence.asked();
   }
   ask(patch) { this.tell({ revision: ++this.sent, pick: null, ...patch }); }
 
@@ -104,6 +106,7 @@ class Explorer {
 
   take(message, buffers) {
     if (message.kind !== "answer") return;
+    this.silence.answered();
     const bytes = (i) => new Uint8Array(buffers[i].buffer, buffers[i].byteOffset, buffers[i].byteLength);
     const newest = message.revision >= this.sent;
     const codes = newest || !this.answer ? {} : { a: this.answer.a, b: this.answer.b }; // a hand has moved on
@@ -165,6 +168,7 @@ class Explorer {
       at.arc(x(points[2 * k]), y(points[2 * k + 1]), 2.2, 0, 7);
       at.fill();
     }
+    if (labels) drawNames(at, this.colours, classes, this.spec.label_names, (k) => [x(points[2 * k]), y(points[2 * k + 1])]);
     at.font = "bold 14px system-ui, sans-serif";
     at.textAlign = "center";
     for (const name of ["a", "b"]) {
@@ -181,8 +185,12 @@ class Explorer {
     }
     at.font = "10px system-ui, sans-serif";
     at.fillStyle = this.colours.quiet;
-    at.fillText(short(left), 16, width - 4);
-    at.fillText(short(right), width - 16, width - 4);
+    at.textAlign = "left";
+    at.fillText(short(left), 18, width - 4);
+    at.fillText(short(top), 3, 11);
+    at.fillText(short(bottom), 3, width - 18);
+    at.textAlign = "right";
+    at.fillText(short(right), width - 4, width - 4);
   }
   drawBoth(sheet) {
     const { at, width } = sheet;
@@ -199,6 +207,7 @@ class Explorer {
   }
   end() {
     cancelAnimationFrame(this.drawing);
+    this.silence.end();
     this.model.off("msg:custom", this.receive);
     this.resized.disconnect();
     this.themed.disconnect();

@@ -1,6 +1,5 @@
 // The Sculptor's page: it draws what the kernel sends and tells the kernel what a hand does. All that is known is in the kernel.
 
-const SILENCE = 6; // seconds without an answer, after which the kernel is doubted
 const POINT = "Point at the plane: what decodes there, the nearest image, its reconstruction, its neighbours.";
 const KEYS = "Space: play or pause · S: one step · M: slow motion · R: reset · N: new seed";
 
@@ -15,8 +14,8 @@ class View {
     this.id = unique("sculptor");
     this.spec = model.get("controls");
     this.frame = null;
-    this.asked_at = 0;
-    this.ask = new Asker(model, () => { this.asked_at ||= performance.now(); });
+    this.silence = new Silence(model, (words) => this.part(words));
+    this.ask = new Asker(model, () => this.silence.asked());
     this.inputs = {};
     this.lanes = {};
     this.paper = new Paper(this.spec, () => !this.painted(), (painting) => this.ask.change({ painting }));
@@ -26,7 +25,7 @@ class View {
     el.append(this.root);
     this.listen();
     this.ask.tell({ views: this.ask.now.views + 1 });
-    this.asked_at = performance.now();
+    this.silence.asked();
   }
 
   // ---- what is on the page
@@ -180,13 +179,10 @@ class View {
   listen() {
     this.receive = (message, buffers) => this.take(message, buffers);
     this.model.on("msg:custom", this.receive);
-    this.parted = () => this.part(); // Jupyter's widget manager knows of a restart; where there is none, silence tells it later
-    this.model.on("comm_live_update", this.parted);
     this.resized = new ResizeObserver(() => this.draw());
     this.resized.observe(this.root);
     this.themed = new MutationObserver(() => this.draw());
     for (const node of [document.body, document.documentElement]) this.themed.observe(node, { attributes: true });
-    this.watch = setInterval(() => this.doubtKernel(), 1000);
   }
   painted() { // whether the target is a painting or white paper, or is about to be one
     return this.frame?.blank || this.frame?.settings.prior === "painted" || this.ask.pending.some((one) => "painting" in one.changes);
@@ -198,7 +194,7 @@ class View {
       this.python.value = message.text;
       this.python.hidden = this.copyPython.hidden = false;
       this.codeOf = message.settings;
-      this.asked_at = 0;
+      this.silence.answered();
       return;
     }
     if (message.kind !== "frame") return;
@@ -208,7 +204,7 @@ class View {
       lanes: message.lanes.map((lane) => ({ ...lane, codes: floats(lane.codes), sheet: bytes(lane.sheet) })),
       pointer: message.pointer && { ...message.pointer, images: bytes(message.pointer.images) } };
     this.ask.arrived(message.revision);
-    this.asked_at = 0;
+    this.silence.answered();
     this.ask.tell({ seen: message.number });
     if (!this.paper.down && !this.ask.pending.length && !message.blank && message.settings.prior === "painted") {
       this.paper.take(bytes(message.painting));
@@ -228,18 +224,11 @@ class View {
       });
     }
   }
-  part() {
-    this.asked_at = 0;
+  part(words) { // no kernel: nothing plays
     this.play.textContent = "▶ Play";
+    this.play.setAttribute("aria-pressed", false);
     this.root.dataset.playing = false;
-    this.notice.textContent = "The kernel was restarted, and this is the last picture of it. Run this cell again.";
-  }
-  doubtKernel() {
-    const waited = this.asked_at ? (performance.now() - this.asked_at) / 1000 : 0;
-    if (waited < SILENCE) return;
-    this.notice.textContent = this.frame
-      ? `No answer from the kernel for ${Math.round(waited)} s: it may be busy, or closed. After a restart, run this cell again.`
-      : "No kernel answers, so this is a picture of how it looked. Run this cell to bring it to life.";
+    this.notice.textContent = words;
   }
 
   // Words, numbers and controls follow the kernel, except for those that a hand has moved on in the meantime.
@@ -306,11 +295,10 @@ class View {
   }
 
   end() {
-    clearInterval(this.watch);
+    this.silence.end();
     clearTimeout(this.later);
     cancelAnimationFrame(this.drawing);
     this.model.off("msg:custom", this.receive);
-    this.model.off("comm_live_update", this.parted);
     this.resized.disconnect();
     this.themed.disconnect();
     this.root.remove();
