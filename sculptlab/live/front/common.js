@@ -115,8 +115,6 @@ const drawNames = (at, colours, classes, names, point) => {
   if (kinds.length > 12) return;
   at.font = "bold 13px system-ui, sans-serif";
   at.textAlign = "center";
-  at.lineWidth = 3.5;
-  at.strokeStyle = colours.panel;
   const found = kinds.map((name) => {
     const points = [...classes.keys()].filter((i) => classes[i] === name).map(point);
     const median = (axis) => points.map((xy) => xy[axis]).sort((a, b) => a - b)[points.length >> 1];
@@ -132,7 +130,12 @@ const drawNames = (at, colours, classes, names, point) => {
     }
     if (one.y - middle > 2.5 * LINE) continue; // too far from its class to stand for it
     placed.push(one);
-    at.strokeText(one.text, one.x, one.y);
+    at.globalAlpha = 0.8;
+    at.fillStyle = colours.panel;
+    at.beginPath();
+    at.roundRect(one.x - one.half - 3, one.y - 11.5, 2 * one.half + 6, 14, 4);
+    at.fill();
+    at.globalAlpha = 1;
     at.fillStyle = classColour(one.name, colours.dark);
     at.fillText(one.text, one.x, one.y);
   }
