@@ -1,5 +1,6 @@
 """What every public function checks at its border; each message names the argument, the legal set and what came."""
 
+import difflib
 import functools
 import inspect
 import math
@@ -21,10 +22,14 @@ def what_came(value: Any) -> str:
 
 
 def choice(name: str, value: Any, legal: Collection[Any]) -> Any:
-    """`value`, if it is one of `legal`; else a ValueError that lists them."""
-    if value not in legal:
-        raise ValueError(f"{name} must be one of {list(legal)}, got {value!r}")
-    return value
+    """`value`, if it is one of `legal`; else a ValueError that lists them, and names the one that was likely meant."""
+    if value in legal:
+        return value
+    near = (
+        difflib.get_close_matches(value, [word for word in legal if isinstance(word, str)], 1) if isinstance(value, str) else []
+    )
+    meant = f"; did you mean {near[0]!r}?" if near else ""
+    raise ValueError(f"{name} must be one of {list(legal)}, got {value!r}{meant}")
 
 
 def whole(name: str, value: Any, *, least: int = 1) -> int:
