@@ -24,7 +24,7 @@ class Explorer(anywidget.AnyWidget):
     data   a Dataset or images whose codes are shown, best held out; up to 1,000 of them.
 
     `a` and `b` are the two codes (d,), as arrays; `compare(a, b)` sets both; `state` is the same without a display.
-    Raises ValueError as `explorer_state.Exploration` does.
+    Raises ValueError/TypeError as `explorer_state.Exploration` does.
     """
 
     _esm = script("explorer")

@@ -22,10 +22,13 @@ class Exploration:
 
     low, high   (d,) each latent's range: 98 of 100 codes lie within.
     lps         (d,) how well a network guesses each latent from the others on these codes, held out; NaN for a single one.
-    Raises ValueError for a model whose outputs are no images, for more than 64 latents and fewer than 20 images.
+    Raises ValueError for a model whose outputs are no images, for more than 64 latents and fewer than 20 images; TypeError
+    for a bare model in place of a Run.
     """
 
     def __init__(self, run: Run, data: Any, *, seed: int = 0) -> None:
+        if not isinstance(run, Run):
+            raise TypeError(f"run must be a Run, as sl.fit returns it with the model in it, got {type(run).__name__}")
         images = as_images(data, run.model)
         if images.ndim != 4 or images.shape[1] not in (1, 3):
             raise ValueError(f"data must be images (n, 1 or 3, h, w) to be shown, got shape {tuple(images.shape)}")

@@ -1,5 +1,6 @@
 """The Sculptor in a real JupyterLab: played, dragged, painted, paused, reset, pasted into; twice at a time; after a restart."""
 
+import itertools
 import re
 import time
 
@@ -229,6 +230,76 @@ def test_a_page_that_is_reloaded_goes_on_and_one_that_is_left_pauses(page, noteb
     assert "no page has answered" in notice
     time.sleep(1)
     assert (tmp_path / "state.txt").read_text().split()[:2] == [step, "0"]
+
+
+TOLD = """() => { // what is written under the images from now on, with the places it takes
+    window.told = [];
+    const write = CanvasRenderingContext2D.prototype.fillText;
+    CanvasRenderingContext2D.prototype.fillText = function (text, x, y) {
+        const half = this.measureText(text).width / 2;
+        const bottom = this.canvas.clientHeight;
+        if (this.canvas.closest('.under')) window.told.push({text, y, from: x - half, to: x + half, bottom});
+        return write.apply(this, arguments);
+    };
+}"""
+
+
+def dark(shown):
+    """How many pixels of the paper bear much ink: the paper itself is transparent."""
+    return shown.root.locator("canvas.paper").evaluate(
+        """c => { const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
+                  let found = 0;
+                  for (let i = 0; i < d.length; i += 4) found += d[i + 3] > 100;
+                  return found; }"""
+    )
+
+
+def test_rubbing_out_painting_on_white_paper_and_names_under_images(page, notebook, keep):
+    run = notebook(["import sculptlab as sl\na = sl.Sculptor('sprites', prior='ring')\na"])
+    run(0)
+    one = Shown(page, 0)
+    one.wait("d.frames > 0")
+    eraser = one.root.get_by_role("button", name="Eraser")
+    eraser.click()
+    expect(eraser).to_have_attribute("aria-pressed", "true")
+    paper = one.root.locator("canvas.paper")
+    whole = dark(one)
+    one.drag(paper, (0.1, 0.5), (0.4, 0.5))  # a gap in the ring
+    one.settings("prior=painted")
+    expect(one.root.locator(".notice")).to_be_empty()
+    keep("gap", one.root)
+    assert 0.5 * whole < dark(one) < whole
+    one.press("Clear")  # white paper wants ink
+    expect(eraser).to_have_attribute("aria-pressed", "false")
+    notice = one.root.locator(".notice")
+    expect(notice).to_contain_text("paper is white")
+
+    paper.scroll_into_view_if_needed()
+    box = paper.bounding_box()
+    x, y = box["x"] + 0.3 * box["width"], box["y"] + 0.5 * box["height"]
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 40, y, steps=4)
+    one.settings("prior=painted")  # the kernel has the beginning of the stroke, and the notice is out of date
+    assert paper.bounding_box() == box
+    page.mouse.move(x + 80, y, steps=4)
+    page.mouse.up()
+    expect(notice).to_be_empty()
+    keep("stroke", one.root)
+
+    page.evaluate(TOLD)
+    one.root.locator("canvas.plane").hover()
+    page.wait_for_function("() => window.told.some((one) => one.text === 'recon.')")
+    keep("names", one.root)
+    page.wait_for_timeout(300)
+    told = page.evaluate("() => window.told.slice(window.told.findIndex((one) => one.text === 'here'))")
+    lines = {}
+    for word in told[: next((k for k, one in enumerate(told) if k and one["text"] == "here"), None)]:
+        assert word["y"] < word["bottom"]
+        lines.setdefault(word["y"], []).append(word)
+    for words in lines.values():
+        assert all(left["to"] < right["from"] for left, right in itertools.pairwise(words)), words
+    assert {word["text"] for words in lines.values() for word in words} >= {"here", "image", "recon.", "next"}
 
 
 def explore(page, run, keep):

@@ -87,6 +87,11 @@ def test_unusable_data_is_refused(run, data, words):
         Exploration(run, data)
 
 
+def test_a_model_in_place_of_its_run_is_named(run, images):
+    with pytest.raises(TypeError, match=r"run must be a Run, as sl\.fit returns it with the model in it, got Linear"):
+        sl.Explorer(run.model, images)
+
+
 class Heard(list):
     def __call__(self, content, buffers=None):
         self.append((content, buffers))

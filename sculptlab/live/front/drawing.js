@@ -95,6 +95,14 @@ const drawGrid = ({ frame, spec, colours }, lane, { at, width }) => {
   at.strokeRect(x - width / 2 / spec.side, y - width / 2 / spec.side, width / spec.side, width / spec.side);
 };
 
+// As much of a word as a width takes.
+const fitting = (word, at, width) => {
+  if (at.measureText(word).width <= width) return word;
+  let kept = word.length - 1;
+  while (kept > 1 && at.measureText(`${word.slice(0, kept)}…`).width > width) kept--;
+  return `${word.slice(0, kept)}…`;
+};
+
 // What lies under the pointer, image by image.
 const drawStrip = ({ frame, colours }, lane, { at, width }) => {
   const { pointer } = frame;
@@ -110,7 +118,8 @@ const drawStrip = ({ frame, colours }, lane, { at, width }) => {
     const part = pointer.images.subarray(k * height * across * channels, (k + 1) * height * across * channels);
     const x = k * (width / count);
     at.drawImage(image(part, height, across, channels), x, 0, cell, cell);
-    const words = ["here", `image${pointer.labels ? ` ${named(0)}` : ""}`, "recon."][k] ?? (pointer.labels ? `next ${named(k - 2)}` : "next");
-    at.fillText(words, x + cell / 2, cell + 12);
+    const label = pointer.labels && k && k !== 2 ? [String(named(Math.max(0, k - 2)))] : []; // what is an image of the set
+    const words = [["here", "image", "recon."][k] ?? "next", ...label];
+    words.forEach((word, line) => at.fillText(fitting(word, at, width / count - 2), x + cell / 2, cell + 11 + 11 * line));
   }
 };

@@ -19,7 +19,8 @@ class Paper {
     this.erase = !this.erase;
     this.eraser.setAttribute("aria-pressed", this.erase);
   }
-  clear() {
+  clear() { // white paper wants ink, and there is nothing to rub out
+    if (this.erase) this.turnEraser();
     this.ink.fill(0);
     this.draw(true);
     this.tell();
@@ -45,8 +46,13 @@ class Paper {
     }
     this.canvas.addEventListener("keydown", (event) => this.key(event));
   }
-  begin() { // on a shape there is: white paper; on a painting: go on
-    if (this.fresh()) this.ink.fill(0);
+  begin() { // on a painting: go on; on a shape there is: white paper, but what is rubbed out is rubbed out of the shape
+    if (!this.fresh()) return;
+    const { size, density } = this;
+    const across = size * this.map;
+    const edge = Math.floor((across - size) / 2);
+    const shown = (i) => density[(Math.floor(i / size) + edge) * across + (i % size) + edge] / 255;
+    this.ink = this.ink.map((_, i) => (this.erase && density ? shown(i) : 0));
   }
   stroke(to) {
     const [from, size, radius] = [this.last, this.size, 1.7];
@@ -73,9 +79,9 @@ class Paper {
     event.preventDefault();
     if (move) this.cursor = this.cursor.map((v, i) => Math.min(this.size - 1, Math.max(0, v + move[i])));
     if (inked) {
-      this.begin();
       const erase = this.erase;
       this.erase = event.key === "Backspace";
+      this.begin();
       this.last = this.cursor;
       this.stroke(this.cursor);
       this.erase = erase;

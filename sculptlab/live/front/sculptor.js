@@ -239,7 +239,8 @@ class View {
     this.play.setAttribute("aria-pressed", frame.playing);
     this.slow.setAttribute("aria-pressed", frame.slow);
     this.counter.replaceChildren("step ", html("b", {}, frame.step.toLocaleString("en")), ` · seed ${settings.seed}`);
-    if (this.notice.textContent !== frame.notice) this.notice.textContent = frame.notice;
+    // A notice that comes or goes moves the paper: not under a stroke. The answer to its end brings it.
+    if (!this.paper.down && this.notice.textContent !== frame.notice) this.notice.textContent = frame.notice;
     if (frame.revision === this.pasted) this.refused.textContent = frame.notice;
     else if (frame.revision > this.pasted) this.refused.textContent = "";
     this.showLanes();
