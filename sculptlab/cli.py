@@ -55,7 +55,12 @@ def _parser() -> argparse.ArgumentParser:
     one.set_defaults(command=lab)
 
     text = "show the Sculptor alone, without code, in a browser"
-    one = commands.add_parser("app", help=text, description=f"{text}; words after -- go to `voila`, such as --port=8870.")
+    one = commands.add_parser(
+        "app",
+        help=text,
+        description=f"{text}; words after -- go to `voila`: --port=8870, or "
+        "--Voila.ip=0.0.0.0 for every computer of a network that you trust.",
+    )
     one.set_defaults(command=app)
 
     text = "run pages without a browser: an executed copy, an HTML file, the claims with their values"
@@ -117,8 +122,9 @@ def app(asked: argparse.Namespace) -> int:
 
 
 def app_command(extra: Sequence[str] = ()) -> list[str]:
-    """The command that serves the page with the Sculptor to this machine's own browsers."""
-    return [sys.executable, "-m", "voila", str(APP), "--Voila.ip=127.0.0.1", "--strip_sources=True", *extra]
+    """The command that serves the page with the Sculptor, to this machine's own browsers unless told otherwise."""
+    here = [] if any(word.startswith("--Voila.ip=") for word in extra) else ["--Voila.ip=127.0.0.1"]
+    return [sys.executable, "-m", "voila", str(APP), *here, "--strip_sources=True", *extra]
 
 
 def run(asked: argparse.Namespace) -> int:

@@ -11,7 +11,7 @@ from torch import Tensor
 from sculptlab.autoencoders import Autoencoder, build_autoencoder, with_variances
 from sculptlab.live.sculptor_data import Pictures, cut
 from sculptlab.live.sculptor_measures import LanePicture, Target, look, reach
-from sculptlab.live.sculptor_priors import YOURS
+from sculptlab.live.sculptor_priors import NAMES, YOURS
 from sculptlab.live.sculptor_state import AFRESH, Settings, checked_changes
 from sculptlab.objectives import KL, MMD
 from sculptlab.objectives.base import Objective
@@ -23,6 +23,7 @@ from sculptlab.validation import choice
 WIDTH = 128  # hidden units: 100 steps a second on one slow core
 LPS_EVERY = 100  # steps
 LOST = 100.0  # times as far out as the target lies, where kernels feel nothing
+NEWS = 50  # steps for which it is said why they were begun
 WHITE = "The paper is white, so training waits: paint a target, choose a shape, or press Reset."
 ROWS = 600  # of the history, at most: then every second one goes
 MEASURES = ("reconstruction", "mmd2", "lps")
@@ -99,7 +100,7 @@ class Engine:
         self._rows: list[dict[str, float]] = []
         self._next_lps = 0
         self._lps: dict[str, float] = {}
-        self._far = 0.0
+        self._far, self._because = 0.0, ""
         self.error = None
 
     def _pictures(self, name: str) -> Pictures:
@@ -110,6 +111,8 @@ class Engine:
             if self._given is None:
                 raise ValueError("data 'yours' is images given from Python, and none were given: choose another set")
             return self._given
+        if name in NAMES:
+            raise ValueError(f"data must be images or the name of a set, and {name!r} is a prior: give prior={name!r}")
         return cut(name)
 
     @property
@@ -123,8 +126,9 @@ class Engine:
             self.refused = None
         elif settings == before:
             return
-        if any(getattr(before, name) != getattr(settings, name) for name in AFRESH):
+        if afresh := [name for name in AFRESH if getattr(before, name) != getattr(settings, name)]:
             self._begin(settings)
+            self._because = "another seed" if afresh == ["seed"] else "other data" if "data" in afresh else "another objective"
         elif settings != before:
             self._turn_to(settings)
         self.blank = self.blank and "prior" not in changes
@@ -189,7 +193,9 @@ class Engine:
 
     @property
     def advice(self) -> str:
-        """What to do about what the last look saw, though nothing is broken: "" for nothing."""
+        """What to know or do about what is seen, though nothing is broken: "" for nothing."""
+        if self._because and self.step < NEWS:
+            return f"Begun again at step 0, as {self._because} needs new weights."
         if not self.settings.weight or self._far <= LOST * self.target.box:
             return ""
         far = f"{float(f'{self._far:.1g}'):,g}"

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlencode
 from sculptlab.engine.kernel import Kernel
 from sculptlab.kernels import IMQ, RBF, Energy, Laplace
 from sculptlab.live import sculptor_priors
-from sculptlab.live.sculptor_priors import PAINTED, YOURS, NothingPaintedError, Slider
+from sculptlab.live.sculptor_priors import PAINTED, PRESETS, YOURS, NothingPaintedError, Slider
 from sculptlab.priors import Prior
 from sculptlab.validation import choice, whole
 
@@ -29,6 +29,7 @@ DIALS = {
 }
 ELSEWHERE = {
     "learning_rate": "it is called rate",
+    "lr": "it is called rate",
     "batch_size": "it is called batch",
     "dim": "the plane shows models of 2 latents; for any number of them, train with sl.fit and look with sl.Explorer",
 }  # names that the rest of the package has, and what to do about them here
@@ -102,6 +103,8 @@ class Settings:
         for name in changes:
             if name in ELSEWHERE:
                 raise ValueError(f"settings have no {name!r}: {ELSEWHERE[name]}")
+            if name not in own and (others := [p for p in PRESETS if name in {s.name for s in PRESETS[p].sliders}]):
+                raise ValueError(f"the prior {prior!r} has no {name!r}: that is a slider of {', '.join(others)}")
             choice("settings", name, [*sorted(own), *known])
         if prior != self.prior:
             changes.setdefault("values", None)

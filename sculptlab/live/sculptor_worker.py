@@ -197,8 +197,8 @@ class Worker:
         if "playing" in wanted:
             self._waits = bool(wanted["playing"]) and engine.blank
             self.playing = bool(wanted["playing"]) and not (engine.broken or engine.blank)
-            if self.playing and engine.notice.startswith("Paused"):
-                engine.notice = ""
+        if (self.playing or "steps" in wanted) and not (engine.broken or engine.blank or engine.refused):
+            engine.notice = ""  # what was refused, or why it was paused, is over with the next step
         for _ in range(int(wanted.get("steps", 0))):
             self.playing = False
             engine.advance()

@@ -17,6 +17,7 @@ def test_it_serves_to_this_machine_alone():
     assert command[1:4] == ["-m", "voila", str(cli.APP)]
     assert "--Voila.ip=127.0.0.1" in command
     assert command[-1] == "--port=8870"
+    assert [word for word in cli.app_command(["--Voila.ip=0.0.0.0"]) if "Voila.ip" in word] == ["--Voila.ip=0.0.0.0"]
 
 
 def test_words_are_passed_on_and_the_kernel_is_this_environments(monkeypatch):

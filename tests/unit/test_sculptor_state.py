@@ -36,7 +36,15 @@ def any_settings(draw):
 
 
 @pytest.mark.parametrize(
-    ("name", "words"), [("learning_rate", "called rate"), ("batch_size", "called batch"), ("dim", "2 latents"), ("x", "one of")]
+    ("name", "words"),
+    [
+        ("learning_rate", "called rate"),
+        ("lr", "called rate"),
+        ("arms", "a slider of spirals"),
+        ("batch_size", "called batch"),
+        ("dim", "2 latents"),
+        ("x", "one of"),
+    ],
 )
 def test_a_setting_that_has_another_name_is_named(name, words):
     with pytest.raises(ValueError, match=words):
@@ -63,7 +71,7 @@ def test_the_string_says_only_what_differs():
         ("sculptor?weight=heavy", "weight must be a number"),
         ("sculptor?weight=-1", "weight must lie between"),
         ("sculptor?weight=nan", "weight must be finite"),
-        ("sculptor?noise=0.1&prior=square", "settings must be one of"),
+        ("sculptor?noise=0.1&prior=square", "a slider of ring, moons, spirals"),
         ("sculptor?prior=cube", "prior must be one of"),
         ("sculptor?prior=painted", "nothing is painted"),
         ("sculptor?prior=painted&painted=AAAA", "painted must be a painting"),

@@ -120,7 +120,8 @@ def test_changes_reset_and_new_seed(page):
         ({"painting": "not base64!"}, ""),
         ({"weight": -3}, "weight must lie between"),
         ({"data": "no_such_set"}, "no_such_set"),
-        ({"sliders": {"noise": 0.2}}, "settings must be one of"),
+        ({"sliders": {"noise": 0.2}}, "the prior 'square' has no 'noise': that is a slider of ring, moons, spirals"),
+        ({"data": "ring"}, "'ring' is a prior: give prior='ring'"),
     ],
 )
 def test_bad_input_is_said_on_the_widget_and_changes_nothing(page, sculptor, changes, words):
@@ -178,6 +179,17 @@ def test_a_pause_on_white_paper_holds(page):
     page.tell(plays=2, on=False)
     page.tell(revision=2, changes={"painting": STROKE})
     assert not page.wait(lambda frame: frame["revision"] == 2)["playing"]
+
+
+def test_what_was_refused_is_over_with_the_next_step(page):
+    page.tell(revision=1, changes={"weight": -3})
+    page.wait(lambda frame: frame["revision"] == 1 and "weight must lie" in frame["notice"])
+    page.tell(steps=1)
+    page.wait(lambda frame: frame["step"] == 1 and not frame["notice"])
+    page.tell(revision=2, changes={"objective": "kl"})
+    assert "another objective needs new weights" in page.wait(lambda frame: frame["revision"] == 2)["notice"]
+    page.tell(plays=1, on=True)
+    page.wait(lambda frame: frame["step"] > 60 and not frame["notice"])
 
 
 def test_a_settings_string_of_one_is_taken_by_another(page, sculptor):

@@ -41,6 +41,7 @@ class Paper {
     for (const end of ["pointerup", "pointercancel"]) {
       this.canvas.addEventListener(end, () => {
         if (this.down) this.tell();
+        if (this.erase && !this.ink.some((v) => v > 0)) this.turnEraser(); // nothing is left to rub out
         this.down = false;
       });
     }
@@ -51,8 +52,8 @@ class Paper {
     const { size, density } = this;
     const across = size * this.map;
     const edge = Math.floor((across - size) / 2);
-    const shown = (i) => density[(Math.floor(i / size) + edge) * across + (i % size) + edge] / 255;
-    this.ink = this.ink.map((_, i) => (this.erase && density ? shown(i) : 0));
+    const shown = (i) => density[(Math.floor(i / size) + edge) * across + (i % size) + edge] / 255; // the root of how dense it is
+    this.ink = this.ink.map((_, i) => (this.erase && density ? shown(i) ** 2 : 0));
   }
   stroke(to) {
     const [from, size, radius] = [this.last, this.size, 1.7];

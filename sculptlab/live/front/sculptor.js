@@ -1,7 +1,8 @@
 // The Sculptor's page: it draws what the kernel sends and tells the kernel what a hand does. All that is known is in the kernel.
 
 const POINT = "Point at the plane: what decodes there, the nearest image, its reconstruction, its neighbours.";
-const KEYS = "Space: play or pause · S: one step · M: slow motion · R: reset · N: new seed";
+const KEYS = "Space: play or pause · S: one step · M: slow motion · R: reset · N: new seed. On a plane, arrow keys move the pointer; "
+  + "on the paper, they move the brush, Enter paints and Backspace rubs out.";
 
 const about = (lane, frame) => {
   if (lane !== "kl") return ` · ${frame.count} held out`;
