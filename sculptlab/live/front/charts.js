@@ -53,26 +53,28 @@ class Chart {
     at.lineWidth = 1;
     at.beginPath(); at.moveTo(left, y(0)); at.lineTo(width - right, y(0)); at.stroke();
     at.save();
-    at.beginPath(); at.rect(left, 0, width - left - right, height); at.clip();
-    at.lineCap = "round";
+    at.beginPath(); at.rect(left - 3, 0, width - left - right + 6, height); at.clip();
     lanes.forEach((lane, k) => {
       at.strokeStyle = colours[lane.name];
       at.lineWidth = 1.8;
       at.setLineDash(lane.name === "kl" ? [5, 3] : []);
       at.beginPath();
-      let begun = false;
+      let now = null;
       for (let row = 0; row < count; row++) {
         const v = value(row, k);
         // LPS is measured now and then, and repeated in between: the line goes from one measurement to the next
         const repeats = this.name === "lps" && row < count - 1 && v === value(row - 1, k);
         if (!Number.isFinite(v) || repeats) continue;
         const point = [x(frame.rows[row * frame.columns]), y(v)];
-        if (!begun) at.moveTo(...point);
-        at.lineTo(...point); // a dot, where there is only one
-        begun = true;
+        if (now) at.lineTo(...point);
+        else at.moveTo(...point);
+        now = point;
       }
       at.stroke();
       at.setLineDash([]);
+      if (!now) return;
+      at.fillStyle = colours[lane.name];
+      at.beginPath(); at.arc(...now, 2.6, 0, 7); at.fill();
     });
     at.restore();
   }
