@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -99,13 +99,10 @@ class Settings:
         own = {field.name for field in fields(self)}
         prior = changes.get("prior", self.prior)
         known = [slider.name for slider in sculptor_priors.sliders(prior)]
-        named = {name: changes.pop(name) for name in list(changes) if name in known and name not in own}
         for name in changes:
-            if name in ELSEWHERE:
-                raise ValueError(f"settings have no {name!r}: {ELSEWHERE[name]}")
-            if name not in own and (others := [p for p in PRESETS if name in {s.name for s in PRESETS[p].sliders}]):
-                raise ValueError(f"the prior {prior!r} has no {name!r}: that is a slider of {', '.join(others)}")
-            choice("settings", name, [*sorted(own), *known])
+            if name not in own and name not in known:
+                _refuse(name, prior, [*sorted(own), *known])
+        named = {name: changes.pop(name) for name in list(changes) if name not in own}
         if prior != self.prior:
             changes.setdefault("values", None)
         if not named:
@@ -153,6 +150,15 @@ class Settings:
         """For the front end: plain names and numbers, the prior's sliders among them."""
         own = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in ("values", "painted")}
         return own | {"sliders": self.sliders}
+
+
+def _refuse(name: str, prior: str, legal: Collection[str]) -> None:
+    """Say what a name that is none of the settings may have been meant for."""
+    if name in ELSEWHERE:
+        raise ValueError(f"settings have no {name!r}: {ELSEWHERE[name]}")
+    if others := [other for other, preset in PRESETS.items() if name in {slider.name for slider in preset.sliders}]:
+        raise ValueError(f"the prior {prior!r} has no {name!r}: that is a slider of {', '.join(others)}")
+    choice("settings", name, legal)
 
 
 def _value(name: str, word: str) -> Any:
