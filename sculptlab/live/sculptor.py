@@ -147,7 +147,8 @@ class Sculptor(anywidget.AnyWidget):
     def pause(self) -> Sculptor:
         """Stop training until it is played again; its thread ends."""
         self._worker.stop()
-        return self
+        with self._visit():
+            return self
 
     def change(self, **changes: Any) -> Sculptor:
         """Other settings by name, from the next step on."""

@@ -111,6 +111,7 @@ class Worker:
             self._wake.notify_all()
         if thread is not None and thread is not threading.current_thread():
             thread.join(10)
+            self.playing = self._waits = False  # whatever it did last
 
     def close(self) -> None:
         """Stop for good, and let the engine go."""
@@ -150,7 +151,8 @@ class Worker:
                 now = time.monotonic()
                 if self.playing and now >= self._due:
                     self._due = now + SLOW if self.slow else now
-                    self.playing = self._engine.advance() and not self._abandoned(now)
+                    if not self._engine.advance() or self._abandoned(now):
+                        self.playing = False  # never True from here: `stop` may have been called during the step
                     dirty = True
                 settled = now - self._changed > SETTLED
                 if (dirty or (unsettled and settled)) and self._may_show(now, bool(wanted)):

@@ -194,8 +194,9 @@ def test_the_sculptor_by_hand(page, notebook, keep):
     assert not page.errors
     assert not [text for text in page.said if "sculptor" in text.lower() or "widget" in text.lower()], page.said
 
-    page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
-    again.press("Step")
+    again.press("Play")
+    again.wait("d.playing === 'true'")
+    page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")  # and no hand moves after that
     page.locator(".explorer").get_by_label("z1", exact=True).press("Home")
     for root in (again.root, page.locator(".explorer")):
         expect(root.locator(".notice")).to_contain_text("No answer from the kernel")

@@ -139,6 +139,20 @@ STROKE = base64.b64encode(bytes([0xFF] * 200 + [0] * 312)).decode()
 WHITE = base64.b64encode(bytes(512)).decode()
 
 
+def test_a_page_is_told_of_what_python_asks(page, sculptor):
+    assert sculptor.play() is sculptor
+    page.wait(lambda frame: frame["step"] > 3 and frame["playing"])
+    assert sculptor.pause() is sculptor
+    step = page.wait(lambda frame: not frame["playing"])["step"]
+    sculptor.change(prior="ring")
+    page.wait(lambda frame: frame["settings"]["prior"] == "ring")
+    sculptor.run(4)
+    page.wait(lambda frame: frame["step"] == step + 4)
+    sculptor.reset(seed=3)
+    page.wait(lambda frame: (frame["step"], frame["settings"]["seed"]) == (0, 3))
+    wait_for_no_thread()
+
+
 def test_white_paper_makes_training_wait_and_a_stroke_lets_it_go_on(page, sculptor):
     page.tell(revision=1, changes={"painting": STROKE})
     page.tell(plays=1, on=True)

@@ -52,7 +52,7 @@ class Explorer {
     this.root.append(html("div", { className: "bar" }, this.buttons.a, this.buttons.b,
       html("span", { className: "count" }, "sliders and clicks move the code that is pressed")), this.notice,
       html("div", { className: "stage" }, html("div", { className: "latents" }, html("h4", {}, "Latents ",
-        html("small", {}, "slider, LPS, traversal")), ...this.rows.map((row) => row.node)),
+        html("small", {}, "slider, LPS (0: not guessed from the others, 1: fully), traversal")), ...this.rows.map((row) => row.node)),
       html("div", {}, this.pairName, this.plot),
       html("div", {}, html("h4", {}, "Pairs ", html("small", {}, "stronger colour: more correlated; click one")), this.matrix,
         html("div", { className: "under" }, this.apart, this.both))));

@@ -206,6 +206,7 @@ class View {
       pointer: message.pointer && { ...message.pointer, images: bytes(message.pointer.images) } };
     this.ask.arrived(message.revision);
     this.silence.answered();
+    if (message.playing) this.silence.asked(); // while it plays, the next frame is owed
     this.ask.tell({ seen: message.number });
     if (!this.paper.down && !this.ask.pending.length && !message.blank && message.settings.prior === "painted") {
       this.paper.take(bytes(message.painting));
