@@ -1,7 +1,9 @@
 """The Sculptor in a real JupyterLab: played, dragged, painted, paused, reset, pasted into; twice at a time; after a restart."""
 
 import itertools
+import os
 import re
+import signal
 import time
 
 from playwright.sync_api import expect
@@ -70,9 +72,10 @@ class Shown:
 FAR = """import torch
 with a._visit() as engine, torch.no_grad():
     engine.model().encoder[-1].weight.mul_(1e20)"""
-WATCH = """import threading, time
+WATCH = """import os, threading, time
 import sculptlab.live.sculptor_worker as worker
 worker.ALONE = 600.0
+open("pid.txt", "w").write(str(os.getpid()))
 def watch():
     while True:
         alive = sum(t.name == "sculptor" for t in threading.enumerate())
@@ -194,9 +197,8 @@ def test_the_sculptor_by_hand(page, notebook, keep):
     assert not page.errors
     assert not [text for text in page.said if "sculptor" in text.lower() or "widget" in text.lower()], page.said
 
-    again.press("Play")
-    again.wait("d.playing === 'true'")
-    page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")  # and no hand moves after that
+    page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
+    again.press("Step")
     page.locator(".explorer").get_by_label("z1", exact=True).press("Home")
     for root in (again.root, page.locator(".explorer")):
         expect(root.locator(".notice")).to_contain_text("No answer from the kernel")
@@ -217,6 +219,14 @@ def test_a_page_that_is_reloaded_goes_on_and_one_that_is_left_pauses(page, noteb
     step = again.data("step")
     again.wait(f"+d.step > {step}")
     keep("reloaded")
+    kernel = int((tmp_path / "pid.txt").read_text())
+    os.kill(kernel, signal.SIGSTOP)  # it answers nothing, and no hand moves
+    expect(again.root.locator(".notice")).to_contain_text("No answer from the kernel")
+    keep("silent")
+    os.kill(kernel, signal.SIGCONT)
+    expect(again.root.locator(".notice")).to_be_empty()
+    step = again.data("step")
+    again.wait(f"d.playing === 'true' && +d.step > {step}")
     run(2)
     idle()
     assert not page.errors

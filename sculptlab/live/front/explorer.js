@@ -24,8 +24,8 @@ class Explorer {
     const { a, b, ...rest } = this.model.get("asked");
     const codes = this.answer ? { a: this.answer.a, b: this.answer.b } : {};
     this.model.set("asked", { ...rest, ...codes, active: this.active, ...patch });
-    this.model.save_changes();
     this.silence.asked();
+    this.model.save_changes();
   }
   ask(patch) { this.tell({ revision: ++this.sent, pick: null, ...patch }); }
 
