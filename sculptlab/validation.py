@@ -25,9 +25,8 @@ def choice(name: str, value: Any, legal: Collection[Any]) -> Any:
     """`value`, if it is one of `legal`; else a ValueError that lists them, and names the one that was likely meant."""
     if value in legal:
         return value
-    near = (
-        difflib.get_close_matches(value, [word for word in legal if isinstance(word, str)], 1) if isinstance(value, str) else []
-    )
+    words = [word for word in legal if isinstance(word, str)]
+    near = difflib.get_close_matches(value, words, 1) if isinstance(value, str) else []
     meant = f"; did you mean {near[0]!r}?" if near else ""
     raise ValueError(f"{name} must be one of {list(legal)}, got {value!r}{meant}")
 

@@ -71,9 +71,9 @@ class Settings:
             raise ValueError(f"values must be {len(sliders)} number(s) for the prior {self.prior!r}, got {len(given)}")
         checked = tuple(slider.checked(value) for slider, value in zip(sliders, given, strict=True))
         object.__setattr__(self, "values", checked)
-        if self.prior != PAINTED:
-            object.__setattr__(self, "painted", "")  # another prior's settings carry no painting, as their string does not
-        elif not sculptor_priors.unpacked(self.painted).any():
+        if self.prior != PAINTED and self.painted:
+            raise ValueError(f"painted is for prior='painted', got it with prior={self.prior!r}")
+        if self.prior == PAINTED and not sculptor_priors.unpacked(self.painted).any():
             raise NothingPaintedError
         choice("objective", self.objective, OBJECTIVES)
         choice("compare", self.compare, (True, False))
@@ -103,8 +103,8 @@ class Settings:
             if name not in own and name not in known:
                 _refuse(name, prior, [*sorted(own), *known])
         named = {name: changes.pop(name) for name in list(changes) if name not in own}
-        if prior != self.prior:
-            changes.setdefault("values", None)
+        if prior != self.prior:  # sliders and a painting belong to the prior that is left
+            changes = {"values": None, "painted": "", **changes}
         if not named:
             return replace(self, **changes)
         base = replace(self, **changes)

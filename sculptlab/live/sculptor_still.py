@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from sculptlab.live.sculptor_engine import Engine
-from sculptlab.live.sculptor_measures import SIDE, sheet
+from sculptlab.live.sculptor_measures import SIDE, reach, sheet
 from sculptlab.pictures.palette import BAD, CODES, PRIOR, Picture, panels, style
 from sculptlab.plots import density
 
@@ -56,6 +56,6 @@ def _scale(history: pd.DataFrame, lanes: Sequence[str], band: float) -> tuple[fl
 
 def _widen(ax: Axes, codes: np.ndarray) -> None:
     """Show nearly all codes, though they lie outside the prior's window."""
-    far = 1.1 * float(np.quantile(np.abs(codes), 0.98))
+    far = 1.1 * reach(codes)
     if far > max(ax.get_xlim()[1], ax.get_ylim()[1]):
         ax.set(xlim=(-far, far), ylim=(-far, far))

@@ -74,6 +74,7 @@ def test_the_string_says_only_what_differs():
         ("sculptor?noise=0.1&prior=square", "a slider of ring, moons, spirals"),
         ("sculptor?prior=cube", "prior must be one of"),
         ("sculptor?prior=painted", "nothing is painted"),
+        ("sculptor?prior=ring&painted=AAAA", "painted is for prior='painted', got it with prior='ring'"),
         ("sculptor?prior=painted&painted=AAAA", "painted must be a painting"),
         ("sculptor?batch=7", "batch must be one of"),
         ("sculptor?seed=-1", "seed must be at least 0"),
