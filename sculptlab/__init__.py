@@ -1,4 +1,4 @@
-"""sculptlab: give an autoencoder's latent space the shape you want, and prove that it took.
+"""sculptlab: give an autoencoder's latent space the shape you want, and prove that it has it.
 
     import sculptlab as sl
     data = sl.load("digits")
@@ -6,132 +6,69 @@
     run = sl.fit(model, data, sl.objectives.KL(beta=1.0), steps=1000, seed=0)
     sl.diagnose(run.codes(data), sl.priors.Gaussian(2)).plot()
 
-Names load on first use, so that `sculptlab doctor` can still speak where torch cannot be imported.
+Every name is imported on first use. `import sculptlab` is therefore fast, and `sculptlab doctor` works where torch does not.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
-# the modules one uses, by the folder they lie in
-_ROOMS = {
-    "": "alignment autoencoders checks claims compression copy_measures copying datasets diagnostics divergences factors "
-    "kernels mmd objectives plots predictability principal priors profiles results sprites training weights widgets",
-    "experiments": "ablation_studies alignment_cases alignment_recipe alignment_studies compression_studies copying_studies "
-    "curve_studies power_studies prior_gallery prior_studies score_studies sculpting_studies studies",
-    "judges": "dependence mixing reference_codes",
-    "objectives": "isometry",
-    "pictures": "alignment_plots compression_plots copying_plots curve_plots figures mmd_plots particles power_plots prior_plots "
-    "score_plots sculpting_plots study_plots",
+_MODULES = {
+    "compression": "evaluation.compression",
+    "data": "data",
+    "evaluation": "evaluation",
+    "factors": "factors",
+    "independence": "independence",
+    "kernels": "mmd.kernels",
+    "live": "live",
+    "mmd": "mmd",
+    "objectives": "training.objectives",
+    "plots": "plots",
+    "priors": "priors",
+    "profiles": "profiles",
+    "series": "series",
+    "training": "training",
 }
-_MODULES = {name: ".".join(filter(None, ("sculptlab", room, name))) for room, names in _ROOMS.items() for name in names.split()}
 _NAMES = {
-    "load": "datasets",
-    "budget": "profiles",
-    "build_autoencoder": "autoencoders",
-    "steps": "training",
-    "fit": "training",
-    "Run": "runs",
+    "Dataset": "data",
+    "load": "data",
+    "load_folder": "data",
     "mmd2": "mmd",
     "mmd_test": "mmd",
     "witness": "mmd",
-    "diagnose": "diagnostics",
-    "lps": "predictability",
-    "lps_curve": "judges.predictability_curve",
-    "independence": "judges.independence_table",
-    "claim": "claims",
-    "find_weight": "weights",
-    "copy_latents": "copying",
-    "load_folder": "image_sets.image_folders",
-    "Sculptor": "live.sculptor",
-    "Explorer": "live.explorer",
+    "independence_report": "independence",
+    "lps": "independence",
+    "lps_curve": "independence",
+    "Run": "training",
+    "build_autoencoder": "training",
+    "fit": "training",
+    "steps": "training",
+    "copy_latents": "evaluation",
+    "diagnose": "evaluation",
+    "find_weight": "evaluation",
     "SculptedAutoencoder": "estimator",
+    "Explorer": "live",
+    "Sculptor": "live",
 }
 __all__ = ["__version__", *_MODULES, *_NAMES]
 
 if TYPE_CHECKING:
-    from sculptlab import (
-        alignment,
-        autoencoders,
-        checks,
-        claims,
-        compression,
-        copy_measures,
-        copying,
-        datasets,
-        diagnostics,
-        divergences,
-        factors,
-        kernels,
-        mmd,
-        objectives,
-        plots,
-        predictability,
-        principal,
-        priors,
-        profiles,
-        results,
-        sprites,
-        training,
-        weights,
-        widgets,
-    )
-    from sculptlab.autoencoders import build_autoencoder
-    from sculptlab.claims import claim
-    from sculptlab.copying import copy_latents
-    from sculptlab.datasets import load
-    from sculptlab.diagnostics import diagnose
+    from sculptlab import data, evaluation, factors, independence, live, mmd, plots, priors, profiles, series, training
+    from sculptlab.data import Dataset, load, load_folder
     from sculptlab.estimator import SculptedAutoencoder
-    from sculptlab.experiments import (
-        ablation_studies,
-        alignment_cases,
-        alignment_recipe,
-        alignment_studies,
-        compression_studies,
-        copying_studies,
-        curve_studies,
-        power_studies,
-        prior_gallery,
-        prior_studies,
-        score_studies,
-        sculpting_studies,
-        studies,
-    )
-    from sculptlab.image_sets.image_folders import load_folder
-    from sculptlab.judges import dependence, mixing, reference_codes
-    from sculptlab.judges.independence_table import independence
-    from sculptlab.judges.predictability_curve import lps_curve
-    from sculptlab.live.explorer import Explorer
-    from sculptlab.live.sculptor import Sculptor
-    from sculptlab.mmd import mmd2, mmd_test, witness
-    from sculptlab.objectives import isometry
-    from sculptlab.pictures import (
-        alignment_plots,
-        compression_plots,
-        copying_plots,
-        curve_plots,
-        figures,
-        mmd_plots,
-        particles,
-        power_plots,
-        prior_plots,
-        score_plots,
-        sculpting_plots,
-        study_plots,
-    )
-    from sculptlab.predictability import lps
-    from sculptlab.profiles import budget
-    from sculptlab.runs import Run
-    from sculptlab.training import fit, steps
-    from sculptlab.weights import find_weight
+    from sculptlab.evaluation import compression, copy_latents, diagnose, find_weight
+    from sculptlab.independence import independence_report, lps, lps_curve
+    from sculptlab.live import Explorer, Sculptor
+    from sculptlab.mmd import kernels, mmd2, mmd_test, witness
+    from sculptlab.training import Run, build_autoencoder, fit, objectives, steps
 
 
 def __getattr__(name: str) -> Any:
     if name in _NAMES:
         return getattr(import_module(f"sculptlab.{_NAMES[name]}"), name)
     if name in _MODULES:
-        return import_module(_MODULES[name])
+        return import_module(f"sculptlab.{_MODULES[name]}")
     raise AttributeError(f"module 'sculptlab' has no attribute {name!r}; it has {', '.join(sorted(__all__))}")
 
 

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from sculptlab import __version__
-from sculptlab.image_sets import folders
+from sculptlab.data import folders
 from sculptlab.live import fronts
 from sculptlab.profiles import PROFILES
 from sculptlab.series import pages
@@ -167,7 +167,7 @@ def doctor(asked: argparse.Namespace) -> int:
 
 def fetch(asked: argparse.Namespace) -> int:
     """Make sure one data set is there, or list them all."""
-    from sculptlab.image_sets import downloads, sources
+    from sculptlab.data import downloads, sources
 
     if asked.name is None and asked.split is None:
         print("data sets:", *sources.NAMES, sep="\n  ")

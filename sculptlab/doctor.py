@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 
 import sculptlab
-from sculptlab.image_sets import downloads, folders, sources
+from sculptlab.data import downloads, folders, sources
 from sculptlab.series import pages
 
 OLDEST_PYTHON = (3, 11)

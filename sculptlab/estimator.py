@@ -14,12 +14,12 @@ import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
-from sculptlab.autoencoders import Autoencoder, build_autoencoder
 from sculptlab.estimator_inputs import Columns, Pictures, checked_shape, unfolded
-from sculptlab.objectives import KL, MMD, Objective, Predictability, Reconstruction, as_objective
 from sculptlab.priors import Gaussian, Prior, Uniform, as_prior
-from sculptlab.trainer import BATCH_SIZE
-from sculptlab.training import fit
+from sculptlab.training.loop import fit
+from sculptlab.training.models import Autoencoder, build_autoencoder
+from sculptlab.training.objectives import KL, MMD, Objective, Predictability, Reconstruction, as_objective
+from sculptlab.training.state import BATCH_SIZE
 from sculptlab.validation import choice, whole
 
 PRIORS = {"gaussian": Gaussian, "uniform": Uniform}
@@ -43,7 +43,7 @@ class SculptedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
                    latents independent. "game": weight * the game alone; it gives no shape. "kl": a VAE, weight * KL to the
                    Gaussian, codes are its means. None: reconstruction alone. Or an `sl.objectives` object, which brings its own
                    prior and weights, or a function (model, images, generator) -> loss; then `prior` has no say.
-    weight         nats per row for a regulariser of 1; None: 100 for MMD^2, 1 for the game, 0.1 for KL. Large images need more:
+    weight         nats per row for a regularizer of 1; None: 100 for MMD^2, 1 for the game, 0.1 for KL. Large images need more:
                    the squared error grows with the pixels.
     kind, width    the network, as in `sl.build_autoencoder`: "mlp" for tables and images, "conv" and "residual" for images.
     image_shape    (c, h, w) of images given as flat rows; None: X of two dimensions is a table.
@@ -149,7 +149,7 @@ class SculptedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     def score(self, X: Any, y: Any = None) -> float:
         """Minus the mean squared error per value of the reconstruction of X, best at 0; y is ignored.
 
-        In units of the standardised columns, where a table's mean scores -1 on the training rows, or of the pixels in [0, 1].
+        In units of the standardized columns, where a table's mean scores -1 on the training rows, or of the pixels in [0, 1].
         It knows nothing of the codes' shape: there `sl.diagnose(transform(X), prior_)` judges.
         """
         return -self.run_.reconstruction_error(self._seen(X)[0])

@@ -87,7 +87,7 @@ def as_tensor(name: str, value: Any) -> torch.Tensor:
 
 
 def _beyond_single(tensor: torch.Tensor) -> bool:
-    """Whether some whole number in `tensor` is too large for float32 to tell from its neighbour."""
+    """Whether some whole number in `tensor` is too large for float32 to tell from its neighbor."""
     if tensor.is_floating_point() or not tensor.numel():
         return False
     return max(int(tensor.max()), -int(tensor.min())) > 2**24

@@ -7,9 +7,9 @@ from scipy.special import digamma
 
 from sculptlab.factors.rows import binned
 
-NEIGHBOURS = 10  # of the nearest-neighbour estimate, as in the InfoMEC reference
+NEIGHBORS = 10  # of the nearest-neighbor estimate, as in the InfoMEC reference
 JITTER = 1e-10  # of a standard deviation: tells tied codes apart and changes nothing else
-ROUNDING = 1e-13  # of standardised codes: above what a sum is off by, far below the jitter
+ROUNDING = 1e-13  # of standardized codes: above what a sum is off by, far below the jitter
 
 
 def entropies(classes: np.ndarray) -> np.ndarray:
@@ -32,12 +32,12 @@ def plugin_information(codes: np.ndarray, classes: np.ndarray, bins: int, binnin
     return found.clip(0)
 
 
-def neighbour_information(codes: np.ndarray, classes: np.ndarray, seed: int) -> np.ndarray:
-    """The nearest-neighbour estimate (Ross 2014) of the information of each dimension with each factor, (d, k), in nats.
+def neighbor_information(codes: np.ndarray, classes: np.ndarray, seed: int) -> np.ndarray:
+    """The nearest-neighbor estimate (Ross 2014) of the information of each dimension with each factor, (d, k), in nats.
 
-    psi(n) + mean over rows of psi(k) - psi(rows of the class) - psi(rows within the distance of the k-th neighbour of that
+    psi(n) + mean over rows of psi(k) - psi(rows of the class) - psi(rows within the distance of the k-th neighbor of that
     class), k = 10 or all others of a small class; classes of one row are passed over; below 0 it counts as 0. `codes`
-    standardised.
+    standardized.
     """
     found = np.zeros((codes.shape[1], classes.shape[1]))
     noise = np.random.default_rng([seed, 3]).normal(size=codes.shape)
@@ -55,22 +55,22 @@ def _ross(x: np.ndarray, labels: np.ndarray) -> float:
         return 0.0
     x, labels = x[kept], labels[kept]
     order = np.lexsort((x, labels))
-    radius, neighbours = np.empty(len(x)), np.empty(len(x))
+    radius, neighbors = np.empty(len(x)), np.empty(len(x))
     ends = np.cumsum(np.bincount(labels))
     for start, end in zip(np.r_[0, ends[:-1]], ends, strict=True):
         if end > start:
             group = order[start:end]
-            neighbours[group] = min(NEIGHBOURS, end - start - 1)
-            radius[group] = _to_neighbour(x[group], min(NEIGHBOURS, end - start - 1))
-    # the neighbour itself does not count, and whether rounding lets it in must not decide: let it in, and take it off
+            neighbors[group] = min(NEIGHBORS, end - start - 1)
+            radius[group] = _to_neighbor(x[group], min(NEIGHBORS, end - start - 1))
+    # the neighbor itself does not count, and whether rounding lets it in must not decide: let it in, and take it off
     radius += ROUNDING
     everyone = np.sort(x)
     within = np.searchsorted(everyone, x + radius, side="right") - np.searchsorted(everyone, x - radius, side="left") - 1
-    terms = digamma(neighbours) - digamma(counts[labels]) - digamma(within)
+    terms = digamma(neighbors) - digamma(counts[labels]) - digamma(within)
     return float(digamma(len(x)) + terms.mean())
 
 
-def _to_neighbour(x: np.ndarray, k: int) -> np.ndarray:
+def _to_neighbor(x: np.ndarray, k: int) -> np.ndarray:
     """The distance of each of the sorted x to its k-th nearest other: the narrowest window of k + 1 values that holds it."""
     best = np.full(len(x), np.inf)
     for below in range(k + 1):

@@ -9,14 +9,7 @@ import numpy as np
 
 from sculptlab.factors import predictors as predictors
 from sculptlab.factors import votes as factor_votes
-from sculptlab.factors.information import (
-    entropies,
-    gaps,
-    modularities,
-    neighbour_information,
-    plugin_information,
-    shares,
-)
+from sculptlab.factors.information import entropies, gaps, modularities, neighbor_information, plugin_information, shares
 from sculptlab.factors.rows import BINNINGS, FEWEST_ROWS, Rows, deviations, live, read
 from sculptlab.factors.scores import FactorScore, Measured, scored, table
 from sculptlab.validation import choice, number, whole
@@ -103,7 +96,7 @@ def sap(
     factors: Any,
     *,
     kind: str = "discrete",
-    standardise: bool = True,
+    standardize: bool = True,
     train: int = TRAIN,
     test: int = TEST,
     bins: int = BINS,
@@ -117,16 +110,16 @@ def sap(
     classifier (support vectors, C = 0.01, balanced) of the factor's classes, which reaches far less than 1 where a factor has
     many; "continuous": A is the squared correlation with the factor's value, on the training rows. The two are different
     scores. The classifier's penalty depends on the codes' unit, so each dimension is brought to variance 1 first;
-    `standardise=False` is the original, whose score of the same codes times 0.1 is half as large. It depends on the rows, too:
+    `standardize=False` is the original, whose score of the same codes times 0.1 is half as large. It depends on the rows, too:
     perfect codes of dSprites' factors score .24 at 10,000 training rows and .18 at 2,000. details: A.
     Source: Kumar et al. 2018; the classifier, disentanglement_lib.
     """
     choice("kind", kind, ("discrete", "continuous"))
-    _flag("standardise", standardise)
+    _flag("standardize", standardize)
     drawn = read(codes, factors, train=train, test=test, bins=bins, binning="width", seed=seed, continuous=continuous)
 
     def measure(given: Rows) -> Measured:
-        z, t = given.standardised() if standardise else given.codes, given.train
+        z, t = given.standardized() if standardize else given.codes, given.train
         if z.shape[1] == 1:
             z = np.concatenate([z, np.zeros_like(z)], axis=1)  # what the only dimension is better than: nothing
         if kind == "discrete":
@@ -164,7 +157,7 @@ def factor_vae(
     held fixed. Dimensions with a standard deviation below `prune` times the largest are left out: the original's threshold,
     0.05, is in units of a prior N(0, I), which codes of other models do not have. Standard deviations are those without the
     outermost 0.1 % of rows at either end, so that no outlier prunes the others. Dimensions in very different units (codes
-    times [1, 1, 1, 100], or in the factors' own, 0 to 399 and 0 to 2) defeat this: a small unit looks dead. Standardise
+    times [1, 1, 1, 100], or in the factors' own, 0 to 399 and 0 to 2) defeat this: a small unit looks dead. Standardize
     such codes first, or keep them all with `prune=0`. details: the training votes, (d, k).
     Blind to a rotation: it still scores about .86. Source: Kim and Mnih 2018; numbers as in disentanglement_lib.
     """
@@ -197,7 +190,7 @@ def beta_vae(
     train: int = TRAIN,
     test: int = TEST,
     batch: int = 64,
-    standardise: bool = True,
+    standardize: bool = True,
     bins: int = BINS,
     continuous: Collection[Any] | None = None,
     baselines: bool = True,
@@ -208,16 +201,16 @@ def beta_vae(
     A vote: a factor is drawn, then `batch` pairs of different rows that share its value (its bin, if continuous); its
     features are the mean |difference| of each dimension. Logistic regression on `train` votes, accuracy on `test` further
     ones; chance is 1 / k. The rows given are the supply, and values seen in one row only are never shared. The classifier's
-    penalty depends on the codes' unit, so each dimension is brought to variance 1 first; `standardise=False` is the original.
+    penalty depends on the codes' unit, so each dimension is brought to variance 1 first; `standardize=False` is the original.
     details: the classifier's weights, (d, k). Blind to a rotation: it still scores about .95. Source: Higgins et al. 2017;
     numbers as in disentanglement_lib.
     """
     sizes = _votes(train, test, batch)
-    _flag("standardise", standardise)
+    _flag("standardize", standardize)
     drawn = _everything(codes, factors, bins, seed, continuous)
 
     def measure(given: Rows) -> Measured:
-        z = given.standardised() if standardise else given.codes
+        z = given.standardized() if standardize else given.codes
         fixed, means = factor_votes.mean_differences(z, given, train + test, batch, np.random.default_rng([seed, 5]))
         weights, accuracy = factor_votes.told_apart(fixed, means, train, len(given.names))
         return Measured({"BetaVAE": accuracy}, table(weights, given), given.dead)
@@ -280,15 +273,15 @@ def info_mec(
 ) -> FactorScore:
     """InfoM, InfoE and InfoC: modularity, explicitness and compactness in units of information.
 
-    With N (d, k) the nearest-neighbour estimates (10 neighbours, training rows) of I(z_i; v_j) / H(v_j): InfoM is the mean over
+    With N (d, k) the nearest-neighbor estimates (10 neighbors, training rows) of I(z_i; v_j) / H(v_j): InfoM is the mean over
     dimensions of (largest / sum of its row - 1/k) / (1 - 1/k), InfoC the same over factors and columns; a row or column of
     zeros counts as evenly spread, so that nothing is NaN. Noise scores well above 0 in both, as its few estimates above 0
-    look concentrated: read them beside the floor. InfoE is the mean over factors of the share of H(v_j) that an unpenalised
+    look concentrated: read them beside the floor. InfoE is the mean over factors of the share of H(v_j) that an unpenalized
     logistic regression (100 steps) predicts of the test rows, at least 0; the reference scores the rows it was fitted to and
     so credits noise, and weighs classes equally, which for uneven factors differs from the entropy. Dimensions that span
     less than `prune` of the widest, both without the outermost 0.1 % of rows at either end, are left out of InfoM and InfoC;
     the ceiling's spare dimensions are such. Dimensions in very different units (codes times [1, 1, 1, 100], or in the
-    factors' own, 0 to 399 and 0 to 2) defeat this: a small unit looks dead. Standardise such codes first, or keep them all
+    factors' own, 0 to 399 and 0 to 2) defeat this: a small unit looks dead. Standardize such codes first, or keep them all
     with `prune=0`.
     details: N, (d, k), all dimensions. Source: Hsu et al. 2023.
     """
@@ -300,14 +293,14 @@ def info_mec(
     def measure(given: Rows) -> Measured:
         t = given.train
         entropy = entropies(given.classes[:t])
-        information = neighbour_information(given.standardised()[:t], given.classes[:t], seed)
+        information = neighbor_information(given.standardized()[:t], given.classes[:t], seed)
         shown = information / np.where(entropy > 0, entropy, 1)
         alive = live(given.codes, prune, lambda inner: np.ptp(inner, axis=0))
         m, c = shares(shown[alive])
         parts = {"InfoM": m, "InfoE": float(predictors.linear(given, penalty=0.0).information.mean()), "InfoC": c}
         return Measured(parts, table(shown, given), _numbers_of(~alive))
 
-    words = "10 nearest neighbours, logistic regression"
+    words = "10 nearest neighbors, logistic regression"
     return scored("InfoMEC", drawn, measure, estimator=words, n=_split(drawn), baselines=baselines, seed=seed, filler="dead")
 
 

@@ -14,7 +14,7 @@ from sklearn.linear_model import Lasso, LassoCV, LogisticRegression
 from sklearn.model_selection import KFold
 from sklearn.svm import LinearSVC
 
-from sculptlab.factors.rows import Rows, standardised
+from sculptlab.factors.rows import Rows, standardized
 
 LASSO_FOLDS = 5
 MOST_STEPS = 100  # of a logistic regression: scikit-learn's default, at which the reference scores stop too
@@ -33,7 +33,7 @@ def boosting(rows: Rows, factor: int, seed: int) -> Importance:
 
 
 def forest(rows: Rows, factor: int, seed: int) -> Importance:
-    """Ten randomised trees on a factor's classes; quality is accuracy.
+    """Ten randomized trees on a factor's classes; quality is accuracy.
 
     Leaves of 20 rows at least, and every dimension open to every split: else importance goes to dimensions of noise.
     """
@@ -46,11 +46,11 @@ def lasso(rows: Rows, factor: int, seed: int) -> Importance:
     The penalty is the largest whose cross-validated error is within one standard error of the least: at the least itself a
     factor that cannot be predicted leaves a weight or two of chance, which DCI would call perfectly disentangled.
     """
-    z, y, t = rows.standardised(), rows.values[:, factor], rows.train
-    centre, spread = y[:t].mean(), y[:t].std()
+    z, y, t = rows.standardized(), rows.values[:, factor], rows.train
+    center, spread = y[:t].mean(), y[:t].std()
     if not spread or t < LASSO_FOLDS or not z[:t].any():
         return Importance(np.zeros(z.shape[1]), 0.0)
-    y = (y - centre) / spread
+    y = (y - center) / spread
     with _quiet():
         tried = LassoCV(cv=KFold(LASSO_FOLDS, shuffle=True, random_state=seed)).fit(z[:t], y[:t])
         error = tried.mse_path_.mean(1)
@@ -63,7 +63,7 @@ def lasso(rows: Rows, factor: int, seed: int) -> Importance:
 
 
 def _trees(rows: Rows, factor: int, model: Any) -> Importance:
-    z, y, t = rows.standardised(), rows.classes[:, factor], rows.train
+    z, y, t = rows.standardized(), rows.classes[:, factor], rows.train
     if np.ptp(y[:t]) == 0:
         return Importance(np.zeros(z.shape[1]), float((y[t:] == y[0]).mean()))
     model.fit(z[:t], y[:t])
@@ -104,7 +104,7 @@ def accuracies(z: np.ndarray, rows: Rows) -> np.ndarray:
 
 def squared_correlations(z: np.ndarray, values: np.ndarray) -> np.ndarray:
     """The squared correlation of each column of `z` with each factor, (d, k); 0 where one of the two is constant."""
-    return ((standardised(z).T @ standardised(values) / len(z)) ** 2).clip(0, 1)
+    return ((standardized(z).T @ standardized(values) / len(z)) ** 2).clip(0, 1)
 
 
 class Linear(NamedTuple):
@@ -116,7 +116,7 @@ class Linear(NamedTuple):
 
 def linear(rows: Rows, *, penalty: float) -> Linear:
     """Multinomial logistic regression of each factor's classes on all dimensions; `penalty` is 1 / C, 0 for none."""
-    z, t = rows.standardised(), rows.train
+    z, t = rows.standardized(), rows.train
     found = [_logistic(z[:t], y[:t], z[t:], y[t:], penalty) for y in rows.classes.T]
     return Linear(np.array([auc for auc, _ in found]), np.array([information for _, information in found]))
 

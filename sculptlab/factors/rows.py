@@ -47,18 +47,18 @@ class Rows:
         """The names of the continuous factors."""
         return [name for name, wide in zip(self.names, self.continuous, strict=True) if wide]
 
-    def standardised(self) -> np.ndarray:
+    def standardized(self) -> np.ndarray:
         """The codes with mean 0 and variance 1 in each dimension; a dead one is 0."""
-        return standardised(self.codes)
+        return standardized(self.codes)
 
     def perfect(self, seed: int, filler: str, *, numbers: bool) -> "Rows":
-        """The same rows with each factor as one dimension, standardised, and filler up to d dimensions where d > k.
+        """The same rows with each factor as one dimension, standardized, and filler up to d dimensions where d > k.
 
         A factor enters by the rank of its value, a continuous one, or any if `numbers`, by the value itself. Filler is
         Gaussian "noise", or "dead" dimensions.
         """
         by_rank = ~self.continuous & (not numbers)
-        given = standardised(np.where(by_rank, self.classes.astype(float), self.values))
+        given = standardized(np.where(by_rank, self.classes.astype(float), self.values))
         spare = np.random.default_rng([seed, 1]).normal(size=(len(given), max(0, self.codes.shape[1] - given.shape[1])))
         return replace(self, codes=np.concatenate([given, spare if filler == "noise" else 0 * spare], axis=1))
 
@@ -132,9 +132,9 @@ def clipped(columns: np.ndarray) -> np.ndarray:
 def deviations(columns: np.ndarray) -> np.ndarray:
     """The standard deviation of each column, (d,); exactly 0 if it is constant."""
     moves = np.ptp(columns, axis=0) > ROUNDING * np.abs(columns).max(0)
-    centred = np.where(moves, columns - columns.mean(0), 0.0)
-    size = np.abs(centred).max(0)
-    return size * (centred / np.where(moves, size, 1)).std(0)  # of size 1 inside: the square of a tiny number is 0
+    centerd = np.where(moves, columns - columns.mean(0), 0.0)
+    size = np.abs(centerd).max(0)
+    return size * (centerd / np.where(moves, size, 1)).std(0)  # of size 1 inside: the square of a tiny number is 0
 
 
 def live(codes: np.ndarray, prune: float, spread: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
@@ -146,12 +146,12 @@ def live(codes: np.ndarray, prune: float, spread: Callable[[np.ndarray], np.ndar
     return (np.ptp(codes, axis=0) > 0) & (spreads >= prune * spreads.max())
 
 
-def standardised(columns: np.ndarray) -> np.ndarray:
+def standardized(columns: np.ndarray) -> np.ndarray:
     """Each column with mean 0 and variance 1; 0 if it is constant."""
     moves = np.ptp(columns, axis=0) > ROUNDING * np.abs(columns).max(0)
-    centred = np.where(moves, columns - columns.mean(0), 0.0)
-    centred = centred / np.where(moves, np.abs(centred).max(0), 1)  # first to size 1: the square of a tiny number is 0
-    return centred / np.where(moves, centred.std(0), 1)
+    centerd = np.where(moves, columns - columns.mean(0), 0.0)
+    centerd = centerd / np.where(moves, np.abs(centerd).max(0), 1)  # first to size 1: the square of a tiny number is 0
+    return centerd / np.where(moves, centerd.std(0), 1)
 
 
 def binned(column: np.ndarray, bins: int, binning: str) -> np.ndarray:

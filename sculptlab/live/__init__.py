@@ -1,1 +1,6 @@
-"""The widgets that are alive: the Sculptor and the Explorer, each a state without a display and a plain front end."""
+"""The live widgets: the Sculptor and the Explorer."""
+
+from sculptlab.live.explorer import Explorer
+from sculptlab.live.sculptor import Sculptor
+
+__all__ = ["Explorer", "Sculptor"]

@@ -11,10 +11,10 @@ import traitlets
 
 from sculptlab.live.explorer_state import STOPS, Exploration
 from sculptlab.live.fronts import script, style
-from sculptlab.pictures.palette import Picture, panels
-from sculptlab.pictures.palette import style as styled
-from sculptlab.plots import image_grid
-from sculptlab.runs import Run
+from sculptlab.plots.codes import image_grid
+from sculptlab.plots.style import Picture, panels
+from sculptlab.plots.style import style as styled
+from sculptlab.training.run import Run
 
 
 class Explorer(anywidget.AnyWidget):

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from sculptlab.predictability import lps
-from sculptlab.runs import Run, as_images, as_unit_floats
+from sculptlab.independence.lps import lps
+from sculptlab.training.run import Run, as_images, as_unit_floats
 from sculptlab.validation import whole
 
 ROWS = 1000  # images whose codes are shown

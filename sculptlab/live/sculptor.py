@@ -21,8 +21,8 @@ from sculptlab.live.sculptor_frames import Packer, controls
 from sculptlab.live.sculptor_state import Settings
 from sculptlab.live.sculptor_still import still
 from sculptlab.live.sculptor_worker import Worker
-from sculptlab.runs import Run
 from sculptlab.threads import one_thread
+from sculptlab.training.run import Run
 from sculptlab.validation import whole
 
 COUNTERS = ("revision", "plays", "steps", "resets", "reseeds", "views", "seen", "codes")  # they only grow

@@ -17,7 +17,7 @@ PAINTED_BY = f"""
 def painted(painting):
     pairs = np.frombuffer(zlib.decompress(base64.urlsafe_b64decode(painting)), np.uint8)
     darkness = np.stack([pairs >> 4, pairs & 15], 1).reshape({PAPER}, {PAPER}) / {LEVELS}
-    drawing = sl.priors.FromImage(darkness, invert=True, standardise=False)
+    drawing = sl.priors.FromImage(darkness, invert=True, standardize=False)
     return drawing.affine(np.eye(2) * {2 * REACH / PAPER!r}, [{-REACH}, {-REACH}])
 
 """
@@ -82,7 +82,7 @@ def _model(lane: str, settings: Settings) -> list[str]:
     made = [
         f'model = sl.build_autoencoder("mlp", image_shape=data.image_shape, dim=2, width={WIDTH}, seed={settings.seed})',
     ]
-    return [*made, "model = sl.autoencoders.with_variances(model)"] if lane == "kl" else made
+    return [*made, "model = sl.training.models.with_variances(model)"] if lane == "kl" else made
 
 
 def _objective(lane: str, settings: Settings) -> str:
@@ -126,7 +126,7 @@ def _tail(lane: str, engine: Engine) -> list[str]:
 def _training(lane: str, settings: Settings, engine: Engine) -> list[str]:
     return [
         "# the settings were changed on the way, so it goes step by step",
-        f"training = sl.training.Training(model, images, {_objective(lane, settings)},",
+        f"training = sl.training.loop.Training(model, images, {_objective(lane, settings)},",
         f"                                {_pace(settings, engine)}, decay_over=None,",
         f'                                seed={settings.seed}, device="cpu", precision="float32", compile=False)',
         "training.start()",

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sculptlab.datasets import Dataset, load
-from sculptlab.runs import as_images, as_unit_floats
+from sculptlab.data.datasets import Dataset, load
+from sculptlab.training.run import as_images, as_unit_floats
 from sculptlab.validation import as_tensor
 
 HELD_OUT = 500  # images shown and measured

@@ -8,16 +8,16 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
-from sculptlab.autoencoders import Autoencoder, build_autoencoder, with_variances
 from sculptlab.live.sculptor_data import Pictures, cut
 from sculptlab.live.sculptor_measures import LanePicture, Target, look, reach
 from sculptlab.live.sculptor_priors import NAMES, YOURS
 from sculptlab.live.sculptor_state import AFRESH, Settings, checked_changes
-from sculptlab.objectives import KL, MMD
-from sculptlab.objectives.base import Objective
 from sculptlab.priors import Prior, as_prior
-from sculptlab.runs import Run
-from sculptlab.trainer import DivergenceError, Training
+from sculptlab.training.models import Autoencoder, build_autoencoder, with_variances
+from sculptlab.training.objectives import KL, MMD
+from sculptlab.training.objectives.base import Objective
+from sculptlab.training.run import Run
+from sculptlab.training.state import DivergenceError, Training
 from sculptlab.validation import choice
 
 WIDTH = 128  # hidden units: 100 steps a second on one slow core

@@ -12,18 +12,18 @@ from scipy.ndimage import gaussian_filter
 from sklearn.tree import DecisionTreeRegressor
 from torch import Tensor
 
-from sculptlab.autoencoders import Autoencoder
-from sculptlab.engine.kernel import Kernel
-from sculptlab.kernels import IMQ
+from sculptlab.independence.lps import lps
 from sculptlab.live.sculptor_data import Pictures
 from sculptlab.live.sculptor_priors import PAPER, REACH
-from sculptlab.mmd import mmd2, mmd_test
-from sculptlab.predictability import lps
+from sculptlab.mmd.distance import mmd2, mmd_test
+from sculptlab.mmd.kernel_base import Kernel
+from sculptlab.mmd.kernels import IMQ
 from sculptlab.priors import Prior
+from sculptlab.training.models import Autoencoder
 from sculptlab.validation import codes as valid_codes
 
 SIDE = 10  # decoded images to a side of the plane
-NEIGHBOURS = 6
+NEIGHBORS = 6
 DRAWS = 10_000  # that stand for a prior in its picture
 MAP = 2  # so many papers wide and high is the picture of a prior's density
 BLUR = 0.7  # pixels of the density's picture: less than its noise
@@ -50,10 +50,10 @@ class Target:
         plane = [(-MAP * REACH, MAP * REACH)] * 2
         counts, *_ = np.histogram2d(many[:, 0].numpy(), many[:, 1].numpy(), bins=MAP * PAPER, range=plane)
         smooth = gaussian_filter(counts, BLUR)
-        grey = np.sqrt(smooth.T[::-1] / smooth.max()) if smooth.any() else smooth
+        gray = np.sqrt(smooth.T[::-1] / smooth.max()) if smooth.any() else smooth
         box = float(many.abs().quantile(0.99))
         draws, others = many[:rows].contiguous(), many[rows : 2 * rows].contiguous()
-        return cls(prior, draws, others, IMQ().fit(prior), max(box, 0.1), (255 * grey).astype(np.uint8))
+        return cls(prior, draws, others, IMQ().fit(prior), max(box, 0.1), (255 * gray).astype(np.uint8))
 
     @cached_property
     def band(self) -> float:
@@ -118,12 +118,12 @@ def sheet(model: Autoencoder, box: float) -> np.ndarray:
 
 @torch.no_grad()
 def under(model: Autoencoder, pictures: Pictures, codes: np.ndarray, at: tuple[float, float]) -> tuple[np.ndarray, list[int]]:
-    """What lies under a point of the plane: images (3 + NEIGHBOURS, h, w, c) uint8, and the rows of the held-out images.
+    """What lies under a point of the plane: images (3 + NEIGHBORS, h, w, c) uint8, and the rows of the held-out images.
 
     They are: the point decoded; the held-out image whose code is nearest; its reconstruction; then the next nearest images.
     """
     distances = np.square(codes - np.asarray(at, codes.dtype)).sum(1)
-    rows = np.argsort(distances, kind="stable")[: 1 + NEIGHBOURS].tolist()
+    rows = np.argsort(distances, kind="stable")[: 1 + NEIGHBORS].tolist()
     decoded = model.decode(torch.tensor([at, codes[rows[0]].tolist()]))
     images = torch.cat([decoded[:1], pictures.held_out[rows[:1]], decoded[1:], pictures.held_out[rows[1:]]])
     return _bytes(images), rows

@@ -136,7 +136,7 @@ def painted(painting: str) -> Prior:
     darkness = unpacked(painting) / LEVELS
     if not darkness.any():
         raise NothingPaintedError
-    drawing = priors.FromImage(darkness, invert=True, standardise=False)
+    drawing = priors.FromImage(darkness, invert=True, standardize=False)
     return drawing.affine(np.eye(2) * 2 * REACH / PAPER, [-REACH, -REACH])
 
 

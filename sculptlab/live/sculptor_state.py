@@ -7,16 +7,16 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-from sculptlab.engine.kernel import Kernel
-from sculptlab.kernels import IMQ, RBF, Energy, Laplace
 from sculptlab.live import sculptor_priors
 from sculptlab.live.sculptor_priors import PAINTED, PRESETS, YOURS, NothingPaintedError, Slider
+from sculptlab.mmd.kernel_base import Kernel
+from sculptlab.mmd.kernels import IMQ, RBF, Energy, Laplacian
 from sculptlab.priors import Prior
 from sculptlab.validation import choice, whole
 
 SCHEME = "sculptor?"
 OBJECTIVES = ("mmd", "kl")
-KERNELS: dict[str, Kernel] = {"imq": IMQ(), "rbf": RBF(), "laplace": Laplace(), "energy": Energy()}
+KERNELS: dict[str, Kernel] = {"imq": IMQ(), "rbf": RBF(), "laplace": Laplacian(), "energy": Energy()}
 BATCHES = (16, 32, 64, 128, 256, 512)
 DIALS = {
     dial.name: dial

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 
 from sculptlab.live.sculptor_engine import Engine
 from sculptlab.live.sculptor_measures import SIDE, reach, sheet
-from sculptlab.pictures.palette import BAD, CODES, PRIOR, Picture, panels, style
-from sculptlab.plots import density
+from sculptlab.plots.codes import density
+from sculptlab.plots.style import BAD, CODES, PRIOR, Picture, panels, style
 
 LINES = {"mmd": CODES, "kl": BAD}
 
@@ -42,7 +42,7 @@ def still(engine: Engine) -> Picture:
             row[2].plot(history["step"], history[f"{lane} mmd2"], color=LINES[lane], linewidth=1.6)
             row[2].set_ylim(*_scale(history, lanes, engine.target.band))
         row[2].axhspan(-engine.target.band, engine.target.band, color=PRIOR, alpha=0.4, linewidth=0)
-        style(row[2], title="MMD² (grey: chance)", x="step", y="MMD²")
+        style(row[2], title="MMD² (gray: chance)", x="step", y="MMD²")
     return picture
 
 

@@ -1,12 +1,12 @@
 """Priors: anything that can be sampled is a shape an autoencoder's codes may be given.
 
-in your units       Gaussian, Uniform, GaussianMixture, Samples (= Empirical): drawn as given
+in your units       Gaussian, Uniform, GaussianMixture, Samples: drawn as given
 of a textbook       Laplace, Logistic, StudentT; Ball, Sphere, Ring, Moons, Spirals, SwissRoll; Grid, Simplex, Dirichlet;
-                    Checkerboard, FromImage, FromText: by default standardised to mean 0 and, by one factor for all dimensions
-                    (`.scale`; `.centre` is what was subtracted before), a variance of 1 on average over them; `standardise=False`
+                    Checkerboard, FromImage, FromText: by default standardized to mean 0 and, by one factor for all dimensions
+                    (`.scale`; `.center` is what was subtracted before), a variance of 1 on average over them; `standardize=False`
                     gives the textbook's form
 combined            a * b or product(a, b): side by side; mixture([a, b], weights); a.scaled, a.shifted, a.rotated, a.affine,
-                    a.standardised(); Copula(marginals, correlation); Conditional({label: prior}).given(labels);
+                    a.standardized(); Copula(marginals, correlation); Conditional({label: prior}).given(labels);
                     Tied(marginal, low, high).given(numbers): one latent that follows a label
 from elsewhere      as_prior(torch distribution, array, function or object with sample)
 
@@ -16,7 +16,7 @@ only arrays (Samples, larger images) and what as_prior made of other people's ob
 name prints as `as_prior(name, …)`, and so can be pasted where that name is known.
 """
 
-from sculptlab.priors.banks import Empirical, Samples
+from sculptlab.priors.banks import Samples
 from sculptlab.priors.base import Prior, Shape
 from sculptlab.priors.clusters import GaussianMixture, Grid
 from sculptlab.priors.combinations import Mixture, Product, mixture, product
@@ -30,7 +30,7 @@ from sculptlab.priors.simplices import Dirichlet, Simplex
 from sculptlab.priors.sources import Drawn, as_prior
 
 __all__ = [
-    "Affine", "Ball", "Checkerboard", "Conditional", "Copula", "Curve", "Dirichlet", "Drawing", "Drawn", "Empirical", "FromImage",
+    "Affine", "Ball", "Checkerboard", "Conditional", "Copula", "Curve", "Dirichlet", "Drawing", "Drawn", "FromImage",
     "FromText", "Gaussian", "GaussianMixture", "Grid", "Laplace", "Logistic", "Mixture", "Moons", "Prior", "Product", "Ring",
     "Samples", "Shape", "Simplex", "Sphere", "Spirals", "StudentT", "SwissRoll", "Tied", "Uniform", "as_prior", "mixture",
     "product",

@@ -68,9 +68,6 @@ class Samples(Prior):
         return self._sorted[place.clamp(0, len(self.bank) - 1)].to(u)
 
 
-Empirical = Samples
-
-
 def _read(path: str) -> np.ndarray:
     """The points of a .npy or .csv file."""
     kind = choice("prior's file ending", os.path.splitext(path)[1].lower(), [".npy", ".csv"])

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from sculptlab.drawing import draw
 from sculptlab.validation import as_tensor, whole
 
 if TYPE_CHECKING:
@@ -104,20 +105,18 @@ class Prior(ABC):
 
         return rotated(self, angle, plane)
 
-    def standardised(self) -> Affine:
+    def standardized(self) -> Affine:
         """Moved to mean 0 and scaled, by one factor for all dimensions, to a variance of 1 on average over them."""
-        from sculptlab.priors.maps import standardised
+        from sculptlab.priors.maps import standardized
 
-        return standardised(self)
+        return standardized(self)
 
     def plot(self, ax: Any = None) -> Any:
         """What 50,000 draws look like: on `ax`, which is returned, or as a new picture where there is none.
 
         One dimension: the density; two: a map; more: a corner plot, or on an `ax` the first two dimensions.
         """
-        from sculptlab.pictures import figures  # drawing is not needed to train
-
-        return figures.prior_picture(self, ax)
+        return draw("prior_picture", self, ax)
 
 
 Moments = tuple[Tensor | None, Tensor | None]  # mean (dim,), covariance (dim, dim); float64, None where they do not exist
@@ -125,19 +124,19 @@ Moments = tuple[Tensor | None, Tensor | None]  # mean (dim,), covariance (dim, d
 
 @dataclass(frozen=True)
 class Shape(Prior):
-    """A prior whose textbook form has units of its own; its draws are scale * (textbook's draw - centre).
+    """A prior whose textbook form has units of its own; its draws are scale * (textbook's draw - center).
 
-    standardise=True: `centre` is the textbook's mean and `scale` one factor for all dimensions (angles and proportions stay) that
+    standardize=True: `center` is the textbook's mean and `scale` one factor for all dimensions (angles and proportions stay) that
     makes the variance 1 on average over them, as `Gaussian`'s, so that the kernels' default scales fit. Where the variance does
-    not exist, scale is 1. False: the textbook's form itself, centre 0 and scale 1. Subclasses write `form` and `form_moments`.
+    not exist, scale is 1. False: the textbook's form itself, center 0 and scale 1. Subclasses write `form` and `form_moments`.
     """
 
-    standardise: bool = field(default=True, kw_only=True)
+    standardize: bool = field(default=True, kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not isinstance(self.standardise, bool):
-            raise TypeError(f"standardise must be True or False, got {self.standardise!r}")
+        if not isinstance(self.standardize, bool):
+            raise TypeError(f"standardize must be True or False, got {self.standardize!r}")
 
     @abstractmethod
     def form(self, n: int, generator: torch.Generator | None, device: torch.device | str) -> Tensor:
@@ -158,18 +157,18 @@ class Shape(Prior):
     @property
     def scale(self) -> float:
         covariance = self._moments[1]
-        return 1.0 if not self.standardise or covariance is None else math.sqrt(self.dim / covariance.trace().item())
+        return 1.0 if not self.standardize or covariance is None else math.sqrt(self.dim / covariance.trace().item())
 
     @property
-    def centre(self) -> Tensor:
+    def center(self) -> Tensor:
         """What is subtracted from the textbook's draws before scaling, (dim,) float64, in the textbook's units."""
         mean = self._moments[0]
-        return torch.zeros(self.dim, dtype=torch.float64) if not self.standardise or mean is None else mean
+        return torch.zeros(self.dim, dtype=torch.float64) if not self.standardize or mean is None else mean
 
     @property
     def mean(self) -> Tensor | None:
         mean = self._moments[0]
-        return None if mean is None else (self.scale * (mean - self.centre)).float()
+        return None if mean is None else (self.scale * (mean - self.center)).float()
 
     @property
     def covariance(self) -> Tensor | None:
@@ -178,11 +177,11 @@ class Shape(Prior):
 
     def draw(self, n: int, generator: torch.Generator | None, device: torch.device | str) -> Tensor:
         drawn = self.form(n, generator, device)
-        return self.scale * (drawn - self.centre.to(drawn))
+        return self.scale * (drawn - self.center.to(drawn))
 
     def quantile(self, u: Tensor) -> Tensor | None:
         found = self.form_quantile(u)
-        return None if found is None else self.scale * (found - self.centre.to(found))
+        return None if found is None else self.scale * (found - self.center.to(found))
 
 
 def home(generator: Any, device: torch.device | str | None) -> torch.device | str:

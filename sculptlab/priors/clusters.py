@@ -1,4 +1,4 @@
-"""Priors in pieces: mixtures of normals, and the points of a grid for codes that will be quantised."""
+"""Priors in pieces: mixtures of normals, and the points of a grid for codes that will be quantized."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -96,9 +96,9 @@ def _depth(given: Any) -> int:
 
 @dataclass(frozen=True)
 class Grid(Shape):
-    """Each coordinate is one of the whole numbers 0 … levels - 1, all as likely, plus normal noise; then standardised.
+    """Each coordinate is one of the whole numbers 0 … levels - 1, all as likely, plus normal noise; then standardized.
 
-    For codes that will be quantised: levels^dim points. noise is the standard deviation in units of the points' spacing; 0 gives
+    For codes that will be quantized: levels^dim points. noise is the standard deviation in units of the points' spacing; 0 gives
     the points alone, which continuous codes can approach but not reach.
     """
 

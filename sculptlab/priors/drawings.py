@@ -53,7 +53,7 @@ class Drawing(Shape):
 
 @dataclass(frozen=True)
 class Checkerboard(Drawing):
-    """Uniform on the dark squares of a board with `squares` to a side; then standardised."""
+    """Uniform on the dark squares of a board with `squares` to a side; then standardized."""
 
     squares: int = 4
 
@@ -69,7 +69,7 @@ class Checkerboard(Drawing):
 
 @dataclass(frozen=True)
 class FromText(Drawing):
-    """Uniform on the letters of `text`, in DejaVu Sans as it comes with matplotlib, 64 pixels to the font's size; standardised.
+    """Uniform on the letters of `text`, in DejaVu Sans as it comes with matplotlib, 64 pixels to the font's size; standardized.
 
     bold: heavier letters. One factor scales width and height, so a long text is much wider than high. Raises ValueError for a
     text without ink and for characters that the font lacks.
@@ -95,7 +95,7 @@ class FromText(Drawing):
 
 @dataclass(frozen=True, repr=False)
 class FromImage(Drawing):
-    """A drawing's darkness as a density: white is never drawn, black most often; then standardised.
+    """A drawing's darkness as a density: white is never drawn, black most often; then standardized.
 
     image    (h, w), (h, w, 3), or (1 or 3, h, w) as `load` gives them, in [0, 1] where 0 is black, or of type uint8 in 0 … 255;
              or an image file, of which transparent parts are white
@@ -133,7 +133,7 @@ class FromImage(Drawing):
         return self._darkness  # type: ignore[attr-defined]  # set above
 
     def __repr__(self) -> str:
-        rest = f"invert={self.invert}, crc32={self.crc32!r}, standardise={self.standardise}"
+        rest = f"invert={self.invert}, crc32={self.crc32!r}, standardize={self.standardize}"
         if isinstance(self.image, str):
             return f"FromImage({self.image!r}, {rest})"
         if self.image.size <= SMALL:
@@ -177,5 +177,5 @@ def _lightness(image: Any) -> np.ndarray:
     if light.min() < 0 or light.max() > 1:
         raise ValueError(f"image must lie in [0, 1], or be uint8; got values from {light.min():g} to {light.max():g}")
     if light.ndim == 3:
-        light = light.expand(-1, -1, 3) @ light.new_tensor([0.299, 0.587, 0.114])  # luma, as pillow's mode L weighs the colours
+        light = light.expand(-1, -1, 3) @ light.new_tensor([0.299, 0.587, 0.114])  # luma, as pillow's mode L weighs the colors
     return np.ascontiguousarray(light.numpy())

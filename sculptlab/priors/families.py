@@ -115,7 +115,7 @@ class _Coordinates(Shape):
 
 @dataclass(frozen=True)
 class Laplace(_Coordinates):
-    """Independent double exponentials, density exp(-|z|) / 2 (variance 2), then standardised: sharp peak, heavier tails."""
+    """Independent double exponentials, density exp(-|z|) / 2 (variance 2), then standardized: sharp peak, heavier tails."""
 
     def variance(self) -> float:
         return 2.0
@@ -126,7 +126,7 @@ class Laplace(_Coordinates):
 
 @dataclass(frozen=True)
 class Logistic(_Coordinates):
-    """Independent logistic coordinates, P(z < t) = 1 / (1 + exp(-t)) (variance pi^2 / 3), then standardised."""
+    """Independent logistic coordinates, P(z < t) = 1 / (1 + exp(-t)) (variance pi^2 / 3), then standardized."""
 
     def variance(self) -> float:
         return math.pi**2 / 3
@@ -137,7 +137,7 @@ class Logistic(_Coordinates):
 
 @dataclass(frozen=True)
 class StudentT(_Coordinates):
-    """Independent coordinates of Student's t with `df` degrees of freedom (variance df / (df - 2)), then standardised.
+    """Independent coordinates of Student's t with `df` degrees of freedom (variance df / (df - 2)), then standardized.
 
     At df <= 2 there is no variance: `covariance` is None and the draws keep the textbook's scale; at df <= 1 (1: Cauchy) no mean.
     Raises ValueError for df < 0.5, whose tails float32 cannot hold. Drawn by Bailey's polar formula (1994).

@@ -99,12 +99,12 @@ def rotated(prior: Prior, angle: Any, plane: tuple[int, int]) -> Affine:
     return affine(prior, turn, 0.0)
 
 
-def standardised(prior: Prior) -> Affine:
+def standardized(prior: Prior) -> Affine:
     """`prior` with mean 0 and, by one factor for all dimensions, a variance of 1 on average over them."""
     mean, covariance = prior.mean, prior.covariance
     if mean is None or covariance is None:
-        raise ValueError(f"standardised needs a mean and a covariance by formula; use scaled and shifted on {prior!r}")
+        raise ValueError(f"standardized needs a mean and a covariance by formula; use scaled and shifted on {prior!r}")
     spread = math.sqrt(covariance.double().trace().item() / prior.dim)
     if spread == 0:
-        raise ValueError(f"standardised needs a prior that varies, got {prior!r}")
+        raise ValueError(f"standardized needs a prior that varies, got {prior!r}")
     return affine(prior, torch.eye(prior.dim, dtype=torch.float64) / spread, -mean.double() / spread)

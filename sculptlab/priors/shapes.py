@@ -19,7 +19,7 @@ MOST_TURNS = 30
 
 @dataclass(frozen=True)
 class Ball(Shape):
-    """Uniform in the unit ball of `dim` dimensions (variance 1 / (dim + 2) each), then standardised."""
+    """Uniform in the unit ball of `dim` dimensions (variance 1 / (dim + 2) each), then standardized."""
 
     def form_moments(self) -> Moments:
         return torch.zeros(self.dim, dtype=torch.float64), torch.eye(self.dim, dtype=torch.float64) / (self.dim + 2)
@@ -31,7 +31,7 @@ class Ball(Shape):
 
 @dataclass(frozen=True)
 class Sphere(Shape):
-    """Uniform on the surface of the unit ball (variance 1 / dim each), then standardised, which makes the radius sqrt(dim)."""
+    """Uniform on the surface of the unit ball (variance 1 / dim each), then standardized, which makes the radius sqrt(dim)."""
 
     def form_moments(self) -> Moments:
         return torch.zeros(self.dim, dtype=torch.float64), torch.eye(self.dim, dtype=torch.float64) / self.dim
@@ -45,7 +45,7 @@ class Curve(Shape):
     """A point of a curve (or sheet) at uniform parameters, plus normal noise of standard deviation `noise` in every direction.
 
     Subclasses write `at`; mean and covariance are integrals of it, by quadrature exact to rounding. noise is in the textbook's
-    units, before standardising.
+    units, before standardizing.
     """
 
     dim: int = field(default=2, init=False, repr=False)
@@ -91,7 +91,7 @@ class Ring(Curve):
 
 @dataclass(frozen=True)
 class Moons(Curve):
-    """Two interleaved half circles of radius 1, as scikit-learn's `make_moons`: the second's centre lies at (1, 1/2)."""
+    """Two interleaved half circles of radius 1, as scikit-learn's `make_moons`: the second's center lies at (1, 1/2)."""
 
     @property
     def branches(self) -> int:

@@ -13,9 +13,9 @@ from sculptlab.validation import number
 
 @dataclass(frozen=True)
 class Dirichlet(Shape):
-    """k shares of a whole with density proportional to prod_i z_i^(concentration_i - 1), in k dimensions, then standardised.
+    """k shares of a whole with density proportional to prod_i z_i^(concentration_i - 1), in k dimensions, then standardized.
 
-    All shares sum to 1, so the cloud fills k - 1 dimensions and its covariance is singular; with standardise=False the draws are
+    All shares sum to 1, so the cloud fills k - 1 dimensions and its covariance is singular; with standardize=False the draws are
     the shares themselves. `Simplex` is the same cloud in k - 1 dimensions. concentration: k >= 2 numbers > 0.
     """
 
@@ -41,7 +41,7 @@ class Dirichlet(Shape):
 
 @dataclass(frozen=True)
 class Simplex(Shape):
-    """Dirichlet's distribution with equal concentrations, laid without distortion into `dim` dimensions, then standardised.
+    """Dirichlet's distribution with equal concentrations, laid without distortion into `dim` dimensions, then standardized.
 
     dim 2: a triangle with equal sides, dim 3: a tetrahedron. concentration 1: uniform; below: towards corners and edges.
     """

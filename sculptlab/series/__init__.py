@@ -1,1 +1,23 @@
-"""The pages as files: found, run strictly, judged by their claims."""
+"""Everything that only the pages need: studies, figures, exercise checks, claims, recorded results, the page runner.
+
+Nothing outside this folder imports it, except the command line and `sl.series`.
+"""
+
+from importlib import import_module
+from typing import Any
+
+_MODULES = ("browser", "checks", "claims", "execution", "figures", "pages", "reference_codes", "results", "studies")
+_NAMES = {"Browser": "browser", "claim": "claims"}
+__all__ = [*_MODULES, *_NAMES]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _NAMES:
+        return getattr(import_module(f"sculptlab.series.{_NAMES[name]}"), name)
+    if name in _MODULES:
+        return import_module(f"sculptlab.series.{name}")
+    raise AttributeError(f"module 'sculptlab.series' has no attribute {name!r}; it has {', '.join(sorted(__all__))}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

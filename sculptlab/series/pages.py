@@ -9,7 +9,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from sculptlab.image_sets import folders
+from sculptlab.data import folders
 from sculptlab.profiles import PROFILES
 
 START = "00_start_here.ipynb"
@@ -139,7 +139,7 @@ def execute(path: Path, out: Path, profile: str | None = None, seed: int | None 
 
 def verdicts(notebook: Any) -> tuple[Verdict, ...]:
     """The claims among the outputs of an executed notebook, in their order; one shown twice counts once."""
-    from sculptlab.claims import MIME
+    from sculptlab.series.claims import MIME
 
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     shown = [Verdict(**output["data"][MIME]) for output in outputs if MIME in output.get("data", {})]

@@ -25,12 +25,12 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 import sculptlab as sl
-from sculptlab.objectives import MMD, Predictability
-from sculptlab.trainer import Training
+from sculptlab.training.objectives import MMD, Predictability
+from sculptlab.training.state import Training
 
 WARM = 10  # steps before any is timed
 WATCHED = 50  # steps that are taken apart
-PARTS = ("data", "forward", "mmd", "game", "backward", "optimiser", "game's own steps", "rest")
+PARTS = ("data", "forward", "mmd", "game", "backward", "optimizer", "game's own steps", "rest")
 
 Setting = tuple[str, bool, bool]  # precision, channels-last, compiled
 
@@ -71,7 +71,7 @@ class Clock:
         return timed
 
     def shares(self) -> dict[str, float]:
-        synchronise(self.device)
+        synchronize(self.device)
         spent: Counter[str] = Counter()
         for (name, start), (_, end) in itertools.pairwise(self.marks):
             spent[name] += start.elapsed_time(end) if self.device.type == "cuda" else end - start
@@ -82,14 +82,14 @@ def timed_objective(clock: Clock, dim: int) -> Any:
     """MMD, joint and in pairs, and the game, of which `clock` knows."""
 
     class TimedMMD(MMD):
-        def regularisers(self, batch: Any, adversaries: Any) -> Any:
+        def regularizers(self, batch: Any, adversaries: Any) -> Any:
             with clock.part("mmd"):
-                return list(super().regularisers(batch, adversaries))
+                return list(super().regularizers(batch, adversaries))
 
     class TimedGame(Predictability):
-        def regularisers(self, batch: Any, adversaries: Any) -> Any:
+        def regularizers(self, batch: Any, adversaries: Any) -> Any:
             with clock.part("game"):
-                return list(super().regularisers(batch, adversaries))
+                return list(super().regularizers(batch, adversaries))
 
     prior = sl.priors.Gaussian(dim)
     return TimedMMD(prior, weight=100.0) + TimedMMD(prior, weight=10.0, views="pairs") + TimedGame()
@@ -108,17 +108,17 @@ def make(kind: str, setting: Setting, images: torch.Tensor, options: argparse.Na
     training.start()
     for _ in range(WARM):
         training.advance()
-    synchronise(images.device)
+    synchronize(images.device)
     return training, clock, time.perf_counter() - started
 
 
 def seconds(training: Training, steps: int) -> float:
     """Of one step."""
-    synchronise(training.device)
+    synchronize(training.device)
     started = time.perf_counter()
     for _ in range(steps):
         training.advance()
-    synchronise(training.device)
+    synchronize(training.device)
     return (time.perf_counter() - started) / steps
 
 
@@ -134,7 +134,7 @@ def parts(training: Training, clock: Clock) -> dict[str, float]:
         mock.patch.object(torch.Tensor, "backward", timed),
         mock.patch.object(training, "_next_images", clock.wrap("data", training._next_images)),
         mock.patch.object(training, "_terms", clock.wrap("forward", training._terms)),
-        mock.patch.object(training.optimiser, "step", clock.wrap("optimiser", training.optimiser.step)),
+        mock.patch.object(training.optimizer, "step", clock.wrap("optimizer", training.optimizer.step)),
         mock.patch.object(training, "_advance_adversaries", clock.wrap("game's own steps", training._advance_adversaries)),
     ):
         clock.running = True
@@ -147,12 +147,12 @@ def parts(training: Training, clock: Clock) -> dict[str, float]:
 def kernels(training: Training) -> tuple[float, list[tuple[str, float]]]:
     """How much of the time some kernel of the GPU (or operation of the CPU) runs, and the shares of the longest."""
     on_gpu = training.device.type == "cuda"
-    synchronise(training.device)
+    synchronize(training.device)
     started = time.perf_counter()
     with profile(activities=[ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_gpu else [])]) as watched:
         for _ in range(WATCHED):
             training.advance()
-        synchronise(training.device)
+        synchronize(training.device)
         wall = time.perf_counter() - started
     name = "self_device_time_total" if on_gpu else "self_cpu_time_total"
     spent = sorted(((getattr(e, name), e.key) for e in watched.key_averages()), reverse=True)
@@ -174,7 +174,7 @@ def waits(training: Training) -> Counter[str]:
     return Counter(f"{w.filename}:{w.lineno}" for w in seen if "synchroniz" in str(w.message))
 
 
-def synchronise(device: torch.device) -> None:
+def synchronize(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 

@@ -16,7 +16,7 @@ import time
 import torch
 
 import sculptlab as sl
-from sculptlab.kernels import IMQ, RBF, Energy, Laplace, RationalQuadratic, fuse
+from sculptlab.mmd.kernels import IMQ, RBF, Energy, Laplacian, RationalQuadratic, fuse
 
 SIZES = ((2048, 64), (4096, 16))
 TURNS = 7
@@ -90,7 +90,7 @@ def ratios():
         print(f"n = m = {n}, d = {d}, {torch.get_num_threads()} thread(s): {times}; plain / tiled {plainly / tiled:.1f}, "
               f"tiled / floor {tiled / least:.2f}; gradients differ by {difference:.0e}", flush=True)  # fmt: skip
     x, y = rows(2048, 16)
-    kernels = (IMQ(base=32.0), RBF(4.0), RationalQuadratic(4.0), Laplace(4.0), Energy())
+    kernels = (IMQ(base=32.0), RBF(4.0), RationalQuadratic(4.0), Laplacian(4.0), Energy())
     seconds = seconds_of({str(k): lambda k=k: gradient(x, sl.mmd2(x, y, k)) for k in kernels})
     print("n = m = 2048, d = 16: " + ", ".join(f"{name.split('(')[0]} {1e3 * s:.0f} ms" for name, s in seconds.items()))
     x, y = rows(256, 32)

@@ -3,8 +3,8 @@
     python tests/benchmarks/bench_sculptor.py [minutes]
 
 The aims, on two free cores: 10 frames and 100 steps a second on digits, a slider within 100 ms, first motion within 3 s of
-running the cell in a kernel that has imported torch and made one optimiser before (a fresh kernel pays some 4 s of imports
-besides, 1.3 s of them for torch._dynamo with the first optimiser), and memory that does not grow. The load of the machine is
+running the cell in a kernel that has imported torch and made one optimizer before (a fresh kernel pays some 4 s of imports
+besides, 1.3 s of them for torch._dynamo with the first optimizer), and memory that does not grow. The load of the machine is
 printed beside the numbers.
 """
 

@@ -4,7 +4,7 @@ import time
 
 import torch
 
-from sculptlab import sprites
+from sculptlab.data import sprites
 
 
 def rate(n: int, fixed: dict[str, float] | None = None, **options: object) -> float:

@@ -17,8 +17,8 @@ import sculptlab as sl
 STEPS, BATCH, ROUNDS = 1500, 128, 9
 
 
-def by_hand(model: sl.autoencoders.Autoencoder, images: torch.Tensor) -> float:
-    optimiser = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
+def by_hand(model: sl.training.models.Autoencoder, images: torch.Tensor) -> float:
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
     generator = torch.Generator().manual_seed(0)
     step, started = 0, time.perf_counter()
     while step < STEPS:
@@ -26,23 +26,23 @@ def by_hand(model: sl.autoencoders.Autoencoder, images: torch.Tensor) -> float:
         for rows in order[: len(images) // BATCH * BATCH].split(BATCH):
             if step == STEPS:
                 break
-            optimiser.param_groups[0]["lr"] = 1e-3 * 0.5 * (1 + math.cos(math.pi * step / STEPS))
+            optimizer.param_groups[0]["lr"] = 1e-3 * 0.5 * (1 + math.cos(math.pi * step / STEPS))
             x = images[rows]
             mean, log_variance = model.encoder(x).chunk(2, 1)
             z = mean + (0.5 * log_variance).exp() * torch.randn(mean.shape, generator=generator)
             reconstruction = 0.5 * (model.decoder(z).sigmoid() - x).square().sum() / BATCH
             kl = 0.5 * (mean.square() + log_variance.exp() - log_variance - 1).sum() / BATCH
             loss = reconstruction + kl
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             loss.backward()
-            optimiser.step()
+            optimizer.step()
             if not math.isfinite(loss.item()):
                 raise RuntimeError("diverged")
             step += 1
     return time.perf_counter() - started
 
 
-def by_fit(model: sl.autoencoders.Autoencoder, images: torch.Tensor) -> float:
+def by_fit(model: sl.training.models.Autoencoder, images: torch.Tensor) -> float:
     started = time.perf_counter()
     sl.fit(model, images, sl.objectives.KL(), steps=STEPS, batch_size=BATCH, device="cpu", progress=False)
     return time.perf_counter() - started
@@ -51,7 +51,7 @@ def by_fit(model: sl.autoencoders.Autoencoder, images: torch.Tensor) -> float:
 def main() -> None:
     images = sl.load("digits").images
 
-    def fresh() -> sl.autoencoders.Autoencoder:
+    def fresh() -> sl.training.models.Autoencoder:
         return sl.build_autoencoder("mlp", image_shape=(1, 8, 8), dim=2, stochastic=True, width=64)
 
     by_hand(fresh(), images), by_fit(fresh(), images)

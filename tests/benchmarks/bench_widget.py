@@ -12,18 +12,20 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import sculptlab as sl
-from sculptlab.experiments import score_studies, studies
-from sculptlab.pictures import score_plots, study_plots
+from sculptlab.series.figures import kl_failure as study_plots
+from sculptlab.series.figures import scores as score_plots
+from sculptlab.series.studies import kl_failure as studies
+from sculptlab.series.studies import scores as score_studies
 
 
-def milliseconds(browser: sl.widgets.Browser, settings: Mapping[str, Any]) -> float:
+def milliseconds(browser: sl.series.browser.Browser, settings: Mapping[str, Any]) -> float:
     started = time.perf_counter()
     browser.show(**settings)
     return 1000 * (time.perf_counter() - started)
 
 
 def page_01() -> tuple[dict[str, list], Callable]:
-    recorded = {name: sl.results.read(f"kl_failure_{name}") for name in ("fashion_mnist", "digits")}
+    recorded = {name: sl.series.results.read(f"kl_failure_{name}") for name in ("fashion_mnist", "digits")}
     panels = {(name, dim): study_plots.CodesPanel(recorded[name], dim=dim) for name in recorded for dim in (2, 10)}
     controls = {"data": list(recorded), "latents": [2, 10], "β": list(studies.BETAS)}
     return controls, lambda at: panels[at["data"], at["latents"]].png(at["β"])
@@ -35,7 +37,7 @@ def page_02() -> tuple[dict[str, list], Callable]:
         "angle": list(score_studies.ANGLES),
         "bend": list(score_studies.BENDS),
     }
-    return controls, score_plots.MixingPanel(sl.results.read("lps_mixing").frame, n=1000)
+    return controls, score_plots.MixingPanel(sl.series.results.read("lps_mixing").frame, n=1000)
 
 
 def main() -> None:
@@ -43,7 +45,7 @@ def main() -> None:
         started = time.perf_counter()
         controls, draw = page()
         print(f"{page.__name__}: backgrounds drawn once: {1000 * (time.perf_counter() - started):.0f} ms")
-        browser = sl.widgets.Browser(controls, draw)
+        browser = sl.series.browser.Browser(controls, draw)
         settings = [dict(zip(controls, values, strict=True)) for values in itertools.product(*controls.values())][1:]
         for words in ("drawn for the first time", "shown again"):
             times = [milliseconds(browser, at) for at in settings]

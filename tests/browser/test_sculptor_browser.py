@@ -46,12 +46,12 @@ class Shown:
         self.root.get_by_role("button", name=re.compile(name)).first.click()
 
     def pixels(self, kind):
-        """What a canvas shows, and how many colours there are in it."""
+        """What a canvas shows, and how many colors there are in it."""
         return self.root.locator(f"canvas.{kind}").first.evaluate(
             """c => { const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
-                      const colours = new Set();
-                      for (let i = 0; i < d.length; i += 4) colours.add((d[i] << 16) + (d[i+1] << 8) + d[i+2]);
-                      return {url: c.toDataURL(), colours: colours.size}; }"""
+                      const colors = new Set();
+                      for (let i = 0; i < d.length; i += 4) colors.add((d[i] << 16) + (d[i+1] << 8) + d[i+2]);
+                      return {url: c.toDataURL(), colors: colors.size}; }"""
         )
 
     def settings(self, pattern):
@@ -90,13 +90,13 @@ def test_the_sculptor_by_hand(page, notebook, keep):
     one = Shown(page, 0)
     one.wait("d.step === '0' && d.frames > 0")
     first = one.pixels("plane")
-    assert first["colours"] > 20
+    assert first["colors"] > 20
     keep("start")
 
     one.press("Play")
     one.wait("+d.step > 60 && d.playing === 'true'")
     assert one.pixels("plane")["url"] != first["url"]
-    assert one.pixels("grid")["colours"] > 20
+    assert one.pixels("grid")["colors"] > 20
     numbers = [float(text) for text in re.findall(r"\d+\.\d+(?:e-\d+)?", one.root.locator(".charts p").first.inner_text())]
     assert 0.01 < numbers[0] < 0.3
     keep("playing")
@@ -150,7 +150,7 @@ def test_the_sculptor_by_hand(page, notebook, keep):
     expect(one.root.locator("textarea")).to_have_value(re.compile(r"sl\.fit\(model"))
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     one.root.locator(".share").get_by_role("button", name="Copy").click()
-    expect(one.root.get_by_role("button", name="Copied")).to_be_visible()
+    expect(one.root.get_by_role("button", name="CopyResult")).to_be_visible()
     assert page.evaluate("() => navigator.clipboard.readText()") == "sculptor?prior=ring"
     keep("shared", one.root)
     one.root.get_by_text("Share:").click()  # folded up again: a long page takes cells that are out of view out of the document

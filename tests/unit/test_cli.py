@@ -16,7 +16,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 import sculptlab
 from sculptlab import cli
-from sculptlab.image_sets import downloads, folders, sources
+from sculptlab.data import downloads, folders, sources
 from sculptlab.series import pages
 from sculptlab.series.pages import Report, Verdict
 

@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import pytest
 
 from sculptlab import cli, doctor
+from sculptlab.data import downloads, folders, sources
 from sculptlab.doctor import Finding
-from sculptlab.image_sets import downloads, folders, sources
 from sculptlab.series import pages
 
 Usage = namedtuple("Usage", "total used free")

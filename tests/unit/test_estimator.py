@@ -35,7 +35,7 @@ def quick(**given):
 
 
 @parametrize_with_checks([SculptedAutoencoder(steps=5), SculptedAutoencoder("gaussian", objective="kl", steps=5)])
-def test_scikit_learns_own_judgement(estimator, check):
+def test_scikit_learns_own_judgment(estimator, check):
     check(estimator)
 
 
@@ -60,7 +60,7 @@ def test_score_is_minus_the_error_in_standard_deviations(wine):
     assert -0.6 < wine.score(WINE) < 0  # two principal components leave 0.45
 
 
-def test_columns_are_standardised_and_their_units_do_not_matter():
+def test_columns_are_standardized_and_their_units_do_not_matter():
     table = TABLE * 1e6 - 3e7
     table[:, 4] = 7.5
     fitted = quick().fit(table)

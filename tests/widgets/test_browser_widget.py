@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from sculptlab.pictures.palette import panels
-from sculptlab.widgets import Browser
+from sculptlab.plots.style import panels
+from sculptlab.series.browser import Browser
 
 
 def draw(settings):

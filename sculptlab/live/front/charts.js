@@ -2,7 +2,7 @@
 
 const MEASURES = [
   ["reconstruction", "Reconstruction error", "mean squared error per pixel, held out"],
-  ["mmd2", "MMD² from the target", "of held-out codes; grey: what chance alone gives; the scale fits all but the first fifth of the steps"],
+  ["mmd2", "MMD² from the target", "of held-out codes; gray: what chance alone gives; the scale fits all but the first fifth of the steps"],
   ["lps", "LPS", "how well a tree guesses one latent from the other, held out"],
 ];
 
@@ -13,18 +13,18 @@ class Chart {
     this.sheet = new Sheet(this.canvas);
     this.node = html("div", {}, html("p", { title: hint }, `${title} `, this.words), this.canvas);
   }
-  say({ frame, colours }) {
+  say({ frame, colors }) {
     const { lanes } = frame;
     this.words.replaceChildren(...lanes.flatMap((lane, i) => {
       const part = html("span", {}, `${lanes.length > 1 ? `${lane.name.toUpperCase()} ` : ""}${short(lane[this.name])}`);
-      part.style.color = colours[lane.name];
+      part.style.color = colors[lane.name];
       return i ? [" · ", part] : [part];
     }));
     if (this.name === "mmd2" && frame.band !== null) this.words.append(html("small", {}, ` (chance: below ${short(frame.band)})`));
     this.canvas.setAttribute("aria-label", `${this.words.textContent} at step ${frame.step}`);
   }
-  draw({ frame, colours }) {
-    this.say({ frame, colours });
+  draw({ frame, colors }) {
+    this.say({ frame, colors });
     if (!this.sheet.begin()) return;
     const { at, width, height } = this.sheet;
     const { lanes } = frame;
@@ -40,22 +40,22 @@ class Chart {
     const x = (step) => left + (step / last) * (width - left - right);
     const y = (v) => height - bottom - ((v - low) / (top - low)) * (height - bottom - 6);
     if (this.name === "mmd2" && frame.band !== null) {
-      at.fillStyle = colours.line;
+      at.fillStyle = colors.line;
       at.fillRect(left, y(frame.band), width - left - right, y(Math.max(low, -frame.band)) - y(frame.band));
     }
     at.font = "10px system-ui, sans-serif";
-    at.fillStyle = colours.quiet;
+    at.fillStyle = colors.quiet;
     at.textAlign = "right";
     at.fillText(short(top / 1.08), left - 4, y(top / 1.08) + 4);
     at.fillText("0", left - 4, y(0) + 3);
     at.fillText(`${last.toLocaleString("en")} steps`, width - right, height - 4);
-    at.strokeStyle = colours.line;
+    at.strokeStyle = colors.line;
     at.lineWidth = 1;
     at.beginPath(); at.moveTo(left, y(0)); at.lineTo(width - right, y(0)); at.stroke();
     at.save();
     at.beginPath(); at.rect(left - 3, 0, width - left - right + 6, height); at.clip();
     lanes.forEach((lane, k) => {
-      at.strokeStyle = colours[lane.name];
+      at.strokeStyle = colors[lane.name];
       at.lineWidth = 1.8;
       at.setLineDash(lane.name === "kl" ? [5, 3] : []);
       at.beginPath();
@@ -73,7 +73,7 @@ class Chart {
       at.stroke();
       at.setLineDash([]);
       if (!now) return;
-      at.fillStyle = colours[lane.name];
+      at.fillStyle = colors[lane.name];
       at.beginPath(); at.arc(...now, 2.6, 0, 7); at.fill();
     });
     at.restore();

@@ -1,4 +1,4 @@
-// What the package's pages share: small tools for elements, canvases and colours. It stands before each page's own script.
+// What the package's pages share: small tools for elements, canvases and colors. It stands before each page's own script.
 
 const CLASSES = ["#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#BFA900", "#000000", "#882255", "#999999"];
 const ON_DARK = { "#0072B2": "#4CA8E0", "#000000": "#FFFFFF", "#882255": "#D4699C" };
@@ -68,7 +68,7 @@ const smallCanvas = (height, width) => {
   return small.get(size);
 };
 
-// Bytes of grey or colour as a small canvas, to be stretched with drawImage at once: the next image may overwrite it.
+// Bytes of gray or color as a small canvas, to be stretched with drawImage at once: the next image may overwrite it.
 const image = (bytes, height, width, channels, paint) => {
   const { canvas, at, data } = smallCanvas(height, width);
   for (let i = 0; i < width * height; i++) {
@@ -82,8 +82,8 @@ const image = (bytes, height, width, channels, paint) => {
   return canvas;
 };
 
-// The colours of a widget by name, after it was told whether it lies on light or dark.
-const coloursOf = (root) => {
+// The colors of a widget by name, after it was told whether it lies on light or dark.
+const colorsOf = (root) => {
   let back = null;
   for (let node = root.parentElement; node && !back; node = node.parentElement) {
     const found = getComputedStyle(node).backgroundColor.match(/[\d.]+/g);
@@ -96,21 +96,21 @@ const coloursOf = (root) => {
   return { dark, ...Object.fromEntries(names.map((name) => [name, style.getPropertyValue(`--${name}`).trim()])) };
 };
 
-// The colour of a class, by its number.
-const classColour = (name, dark) => {
+// The color of a class, by its number.
+const classColor = (name, dark) => {
   const base = CLASSES[name % CLASSES.length];
   return (dark && ON_DARK[base]) || base;
 };
 
-// How strong a density's grey is, for `image`.
+// How strong a density's gray is, for `image`.
 const shade = (strength, dark) => (value, data, i) => {
   data[i] = data[i + 1] = data[i + 2] = dark ? 235 : 40;
   data[i + 3] = value * strength;
 };
 
-// Every class's name at its middle: ten colours are more than a colour-blind reader can tell apart. Where names meet, two or three queue.
+// Every class's name at its middle: ten colors are more than a color-blind reader can tell apart. Where names meet, two or three queue.
 const LINE = 13; // pixels
-const drawNames = (at, colours, classes, names, point) => {
+const drawNames = (at, colors, classes, names, point) => {
   const kinds = [...new Set(classes)];
   if (kinds.length > 12) return;
   at.font = "bold 13px system-ui, sans-serif";
@@ -131,12 +131,12 @@ const drawNames = (at, colours, classes, names, point) => {
     if (one.y - middle > 2.5 * LINE) continue; // too far from its class to stand for it
     placed.push(one);
     at.globalAlpha = 0.8;
-    at.fillStyle = colours.panel;
+    at.fillStyle = colors.panel;
     at.beginPath();
     at.roundRect(one.x - one.half - 3, one.y - 11.5, 2 * one.half + 6, 14, 4);
     at.fill();
     at.globalAlpha = 1;
-    at.fillStyle = classColour(one.name, colours.dark);
+    at.fillStyle = classColor(one.name, colors.dark);
     at.fillText(one.text, one.x, one.y);
   }
 };

@@ -1,9 +1,9 @@
-// What is drawn of a frame: pure functions of a scene, { frame, spec, colours }.
+// What is drawn of a frame: pure functions of a scene, { frame, spec, colors }.
 
-const drawAxes = (at, width, span, colours) => {
+const drawAxes = (at, width, span, colors) => {
   at.font = "10px system-ui, sans-serif";
-  at.fillStyle = colours.quiet;
-  at.strokeStyle = colours.line;
+  at.fillStyle = colors.quiet;
+  at.strokeStyle = colors.line;
   at.lineWidth = 1;
   const least = span / 8; // whatever the span: a model that diverges may put its codes anywhere
   const power = 10 ** Math.floor(Math.log10(least));
@@ -28,22 +28,22 @@ const drawAxes = (at, width, span, colours) => {
   at.fillText("latent 1", 8, 14);
 };
 
-const drawDensity = ({ frame, spec, colours }, at, place) => {
+const drawDensity = ({ frame, spec, colors }, at, place) => {
   const [reach, across] = [spec.map * spec.reach, spec.map * spec.paper];
   at.imageSmoothingEnabled = true;
   const side = place(reach) - place(-reach);
-  at.drawImage(image(frame.density, across, across, 1, shade(0.38, colours.dark)), place(-reach), place(-reach), side, side);
+  at.drawImage(image(frame.density, across, across, 1, shade(0.38, colors.dark)), place(-reach), place(-reach), side, side);
 };
 
 // The codes of a lane over their target.
 const drawPlane = (scene, lane, { at, width }) => {
-  const { frame, spec, colours } = scene;
+  const { frame, spec, colors } = scene;
   const place = (v) => (v / frame.span + 1) * width / 2;
   if (!frame.blank) drawDensity(scene, at, place);
-  drawAxes(at, width, frame.span, colours);
+  drawAxes(at, width, frame.span, colors);
   const names = frame.labels ? [...new Set(frame.labels)].sort((a, b) => a - b) : [0];
   for (const name of names) {
-    at.fillStyle = classColour(frame.labels ? name : 0, colours.dark);
+    at.fillStyle = classColor(frame.labels ? name : 0, colors.dark);
     at.beginPath();
     for (let i = 0; i < frame.count; i++) {
       if (frame.labels && frame.labels[i] !== name) continue;
@@ -55,13 +55,13 @@ const drawPlane = (scene, lane, { at, width }) => {
     at.fill();
     at.globalAlpha = 1;
   }
-  if (frame.labels) drawNames(at, colours, frame.labels, frame.label_names, (i) => [place(lane.codes[2 * i]), place(-lane.codes[2 * i + 1])]);
+  if (frame.labels) drawNames(at, colors, frame.labels, frame.label_names, (i) => [place(lane.codes[2 * i]), place(-lane.codes[2 * i + 1])]);
   if (frame.pointer && frame.pointer.lane === lane.name) drawPointer(scene, lane, at, place);
 };
 
-const drawPointer = ({ frame, colours }, lane, at, place) => {
+const drawPointer = ({ frame, colors }, lane, at, place) => {
   const { pointer } = frame;
-  at.strokeStyle = colours.ink;
+  at.strokeStyle = colors.ink;
   at.lineWidth = 1.5;
   pointer.rows.forEach((i, k) => {
     at.beginPath();
@@ -75,11 +75,11 @@ const drawPointer = ({ frame, colours }, lane, at, place) => {
 };
 
 // What decodes over the plane, as tiles.
-const drawGrid = ({ frame, spec, colours }, lane, { at, width }) => {
+const drawGrid = ({ frame, spec, colors }, lane, { at, width }) => {
   const [height, across, channels] = frame.sheet;
   at.imageSmoothingEnabled = false;
   at.drawImage(image(lane.sheet, height, across, channels), 0, 0, width, width);
-  at.strokeStyle = colours.panel;
+  at.strokeStyle = colors.panel;
   at.lineWidth = 2;
   at.beginPath();
   for (let k = 1; k < spec.side; k++) {
@@ -104,7 +104,7 @@ const fitting = (word, at, width) => {
 };
 
 // What lies under the pointer, image by image.
-const drawStrip = ({ frame, colours }, lane, { at, width }) => {
+const drawStrip = ({ frame, colors }, lane, { at, width }) => {
   const { pointer } = frame;
   if (!pointer || pointer.lane !== lane.name) return;
   const [count, height, across, channels] = pointer.shape;
@@ -113,7 +113,7 @@ const drawStrip = ({ frame, colours }, lane, { at, width }) => {
   at.imageSmoothingEnabled = false;
   at.font = "10px system-ui, sans-serif";
   at.textAlign = "center";
-  at.fillStyle = colours.quiet;
+  at.fillStyle = colors.quiet;
   for (let k = 0; k < count; k++) {
     const part = pointer.images.subarray(k * height * across * channels, (k + 1) * height * across * channels);
     const x = k * (width / count);

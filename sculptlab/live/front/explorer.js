@@ -41,7 +41,7 @@ class Explorer {
     this.notice = html("div", { className: "notice", role: "status" });
     this.rows = Array.from({ length: this.spec.dim }, (_, i) => this.row(i));
     this.matrix = html("canvas", { className: "square matrix", role: "img", tabIndex: 0 });
-    this.matrix.setAttribute("aria-label", "Every pair of latents, in stronger colour where more correlated; click one, or arrow keys, to plot it");
+    this.matrix.setAttribute("aria-label", "Every pair of latents, in stronger color where more correlated; click one, or arrow keys, to plot it");
     this.plot = html("canvas", { className: "square plane", role: "img" });
     this.plot.setAttribute("aria-label", "Codes in the plane of two latents; click to take the nearest image's code");
     this.pairName = html("h4");
@@ -54,7 +54,7 @@ class Explorer {
       html("div", { className: "stage" }, html("div", { className: "latents" }, html("h4", {}, "Latents ",
         html("small", {}, "slider, LPS (0: not guessed from the others, 1: fully), traversal")), ...this.rows.map((row) => row.node)),
       html("div", {}, this.pairName, this.plot),
-      html("div", {}, html("h4", {}, "Pairs ", html("small", {}, "stronger colour: more correlated; click one")), this.matrix,
+      html("div", {}, html("h4", {}, "Pairs ", html("small", {}, "stronger color: more correlated; click one")), this.matrix,
         html("div", { className: "under" }, this.apart, this.both))));
     this.listen();
   }
@@ -123,7 +123,7 @@ class Explorer {
   }
 
   draw() {
-    this.colours = coloursOf(this.root);
+    this.colors = colorsOf(this.root);
     if (!this.answer) return;
     const { stops } = this.spec;
     this.rows.forEach((row, i) => { if (row.sheet.begin()) this.strip(row.sheet, 2 + stops + i * stops, row.sheet.width, row.sheet.height); });
@@ -147,12 +147,12 @@ class Explorer {
     for (let i = 0; i < dim; i++) {
       for (let j = 0; j < dim; j++) {
         at.globalAlpha = i === j ? 0.06 : 0.06 + 0.94 * matrix[i][j];
-        at.fillStyle = this.colours.mmd;
+        at.fillStyle = this.colors.mmd;
         at.fillRect(i * cell + 0.5, j * cell + 0.5, cell - 1, cell - 1);
       }
     }
     at.globalAlpha = 1;
-    at.strokeStyle = this.colours.kl;
+    at.strokeStyle = this.colors.kl;
     at.lineWidth = 2.5;
     at.strokeRect(this.answer.pair[0] * cell + 1, this.answer.pair[1] * cell + 1, cell - 2, cell - 2);
   }
@@ -163,28 +163,28 @@ class Explorer {
     const x = (v) => (v - left) / (right - left) * width;
     const y = (v) => (top - v) / (top - bottom) * width;
     for (let k = 0; k < classes.length; k++) {
-      at.fillStyle = classColour(labels ? classes[k] : 0, this.colours.dark);
+      at.fillStyle = classColor(labels ? classes[k] : 0, this.colors.dark);
       at.beginPath();
       at.arc(x(points[2 * k]), y(points[2 * k + 1]), 2.2, 0, 7);
       at.fill();
     }
-    if (labels) drawNames(at, this.colours, classes, this.spec.label_names, (k) => [x(points[2 * k]), y(points[2 * k + 1])]);
+    if (labels) drawNames(at, this.colors, classes, this.spec.label_names, (k) => [x(points[2 * k]), y(points[2 * k + 1])]);
     at.font = "bold 14px system-ui, sans-serif";
     at.textAlign = "center";
     for (const name of ["a", "b"]) {
       const [px, py] = [x(this.answer[name][pair[0]]), y(this.answer[name][pair[1]])];
       at.beginPath();
       at.arc(px, py, 10, 0, 7);
-      at.fillStyle = this.colours.paper;
+      at.fillStyle = this.colors.paper;
       at.fill();
-      at.strokeStyle = this.colours.ink;
+      at.strokeStyle = this.colors.ink;
       at.lineWidth = name === this.active ? 3 : 1;
       at.stroke();
-      at.fillStyle = this.colours.ink;
+      at.fillStyle = this.colors.ink;
       at.fillText(name.toUpperCase(), px, py + 5);
     }
     at.font = "10px system-ui, sans-serif";
-    at.fillStyle = this.colours.quiet;
+    at.fillStyle = this.colors.quiet;
     at.textAlign = "left";
     at.fillText(short(left), 18, width - 4);
     at.fillText(short(top), 3, 11);
@@ -196,7 +196,7 @@ class Explorer {
     const { at, width } = sheet;
     at.imageSmoothingEnabled = false;
     at.font = "11px system-ui, sans-serif";
-    at.fillStyle = this.colours.quiet;
+    at.fillStyle = this.colors.quiet;
     [0, 1].forEach((k) => {
       at.drawImage(this.picture(k), k * 92, 14, 84, 84);
       at.fillText("AB"[k], k * 92, 10);

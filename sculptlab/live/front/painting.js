@@ -103,23 +103,23 @@ class Paper {
   take(bytes) { this.ink = Float32Array.from(bytes, (v) => v / this.levels); }
 
   // What lies on it: its own ink, or the middle of a prior's density, bytes as the kernel sends them.
-  show(density, colours) {
-    Object.assign(this, { density, colours });
+  show(density, colors) {
+    Object.assign(this, { density, colors });
     this.draw();
   }
   draw(own = false) {
-    if (!this.colours || !this.sheet.begin()) return;
+    if (!this.colors || !this.sheet.begin()) return;
     const { at, width } = this.sheet;
     const mine = own || this.down || !this.density;
     const bytes = mine ? Uint8Array.from(this.ink, (v) => 255 * v) : this.density;
     const [size, across] = [this.size, mine ? this.size : this.size * this.map];
     const edge = (across - size) / 2;
     at.imageSmoothingEnabled = !mine;
-    at.drawImage(image(bytes, across, across, 1, shade(0.85, this.colours.dark)), edge, edge, size, size, 0, 0, width, width);
-    drawAxes(at, width, this.reach, this.colours);
+    at.drawImage(image(bytes, across, across, 1, shade(0.85, this.colors.dark)), edge, edge, size, size, 0, 0, width, width);
+    drawAxes(at, width, this.reach, this.colors);
     if (this.canvas.matches(":focus-visible")) {
       const unit = width / this.size;
-      at.strokeStyle = this.colours.mmd;
+      at.strokeStyle = this.colors.mmd;
       at.strokeRect((this.cursor[0] - 1.5) * unit, (this.cursor[1] - 1.5) * unit, 3 * unit, 3 * unit);
     }
   }

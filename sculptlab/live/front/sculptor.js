@@ -1,6 +1,6 @@
 // The Sculptor's page: it draws what the kernel sends and tells the kernel what a hand does. All that is known is in the kernel.
 
-const POINT = "Point at the plane: what decodes there, the nearest image, its reconstruction, its neighbours.";
+const POINT = "Point at the plane: what decodes there, the nearest image, its reconstruction, its neighbors.";
 const KEYS = "Space: play or pause · S: one step · M: slow motion · R: reset · N: new seed. On a plane, arrow keys move the pointer; "
   + "on the paper, they move the brush, Enter paints and Backspace rubs out.";
 
@@ -69,7 +69,7 @@ class View {
         value === "painted" ? { painting: this.paper.encoded() } : { prior: value }), this.paper.canvas, this.paper.tools, this.sliders);
   }
 
-  // One labelled slider; `log` moves through powers of ten.
+  // One labeled slider; `log` moves through powers of ten.
   slider(name, dial, value, change, log) {
     const id = `${this.id}-${name}`;
     const shown = html("output", { htmlFor: id });
@@ -278,9 +278,9 @@ class View {
 
   // ---- drawing
   draw() {
-    this.colours = coloursOf(this.root);
+    this.colors = colorsOf(this.root);
     if (!this.frame || this.body.hidden) return;
-    this.paper.show(this.painted() ? null : this.frame.density, this.colours);
+    this.paper.show(this.painted() ? null : this.frame.density, this.colors);
     this.frame.lanes.forEach((lane) => this.drawLane(lane, this.lanes[lane.name]));
     this.lines.forEach((line) => line.draw(this));
   }

@@ -1,1 +1,0 @@
-"""Codes as real bytes: quantisers, rounding while training, an entropy coder."""

@@ -1,0 +1,61 @@
+"""A folder of your own pictures as a Dataset: `load_folder(folder, size)`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+
+from sculptlab.data.datasets import Dataset
+from sculptlab.validation import choice, whole
+
+SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+
+
+def load_folder(folder: str | os.PathLike[str], size: int, *, color: bool = True) -> Dataset:
+    """Every picture in `folder` and below it, sorted by path, as images (n, 3, size, size), float32 in [0, 1].
+
+    Each is turned as its camera says, its middle square cut out and brought to `size` pixels a side (64 suits "conv" and
+    "residual"); what is transparent becomes white; of moving pictures the first frame. color=False gives one channel of gray.
+    Labels are the folders just below `folder`, if every picture lies in one; hidden files are passed over.
+    Raises ValueError for a folder that is not there or holds no picture, and for a file that cannot be read, naming it.
+    """
+    root, side = Path(folder).expanduser(), whole("size", size)
+    mode = "RGB" if choice("color", color, (True, False)) else "L"
+    if not root.is_dir():
+        raise ValueError(f"folder must be a folder of pictures, got {str(root)!r}")
+    files = sorted(path for path in root.rglob("*") if _is_picture(path, root))
+    if not files:
+        raise ValueError(f"folder must hold pictures ({', '.join(SUFFIXES)}), found none in or below {str(root)!r}")
+    pixels = np.empty((len(files), side, side, len(mode)), dtype=np.float32)
+    for row, path in zip(pixels, files, strict=True):
+        row[:] = _square(path, side, mode).reshape(side, side, -1) / np.float32(255)
+    homes = [path.relative_to(root).parts[0] for path in files]
+    images = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
+    if any(path.parent == root for path in files):
+        return Dataset(root.resolve().name, images)
+    names, labels = np.unique(homes, return_inverse=True)
+    return Dataset(root.resolve().name, images, torch.from_numpy(labels.astype(np.int64)), label_names=tuple(map(str, names)))
+
+
+def _is_picture(path: Path, root: Path) -> bool:
+    hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
+    return path.suffix.lower() in SUFFIXES and not hidden and path.is_file()
+
+
+def _square(path: Path, side: int, mode: str) -> np.ndarray:
+    """The middle square of a picture file, uint8 (side, side) or (side, side, 3)."""
+    try:
+        with Image.open(path) as file:
+            picture = ImageOps.exif_transpose(file)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{str(path)!r} cannot be read as a picture ({error}): mend it or move it elsewhere") from error
+    if picture.mode[0] in "IF":  # Pillow would cut them at 255
+        raise ValueError(f"{str(path)!r} must have 8 bits to a channel, got Pillow's mode {picture.mode!r}: convert it first")
+    if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
+        picture = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
+    return np.asarray(ImageOps.fit(picture.convert(mode), (side, side), Image.Resampling.LANCZOS))

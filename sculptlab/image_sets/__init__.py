@@ -1,1 +1,0 @@
-"""Where image sets come from and how they get here: sources, mirrors, checksums, readers."""

@@ -1,0 +1,22 @@
+"""Plots of codes, priors and results: `ax` in, `ax` out; whole figures as a `Picture`."""
+
+from sculptlab.plots.codes import (
+    density,
+    heat_map,
+    image_grid,
+    line_with_spread,
+    marginal,
+    outlines,
+    plane,
+    points_by_class,
+)
+from sculptlab.plots.copying import copy_clouds, copy_correlations
+from sculptlab.plots.figures import corner, marginals, overview, pairs, prior_picture
+from sculptlab.plots.results import independence_strips, lps_against_codes, lps_bars, weight_curve
+from sculptlab.plots.style import Picture, panels, style
+
+__all__ = [
+    "Picture", "copy_clouds", "copy_correlations", "corner", "density", "heat_map", "image_grid", "independence_strips",
+    "line_with_spread", "lps_against_codes", "lps_bars", "marginal", "marginals", "outlines", "overview", "pairs", "panels",
+    "plane", "points_by_class", "prior_picture", "style", "weight_curve",
+]  # fmt: skip

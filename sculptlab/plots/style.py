@@ -1,0 +1,69 @@
+"""The palette, named by role, and the `Picture`: a figure that needs neither pyplot nor rcParams."""
+
+from base64 import b64encode
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+# Okabe and Ito's colors, which stay apart for color-blind readers; roles that meet in one panel differ in lightness too
+CODES = "#0072B2"
+SAMPLES = "#0072B2"  # of a stochastic encoder: the codes the decoder sees
+MEANS = "#E69F00"
+PRIOR = "#7A7A7A"
+RECONSTRUCTION = "#009E73"
+GOOD = "#009E73"
+BAD = "#D55E00"
+ACCENT = "#CC79A7"
+TEXT = "#333333"
+CLASSES = (("#0072B2", "o"), ("#E69F00", "^"), ("#5C1240", "s"))  # color and mark: more than three clouds nobody tells apart
+OTHERS = "#C4C4C4"  # the points of all other classes
+WIDTH = 9.0  # inches: a notebook's column
+
+
+class Picture(Figure):
+    """A matplotlib figure that shows itself in a notebook without pyplot. `.savefig(path)` writes it."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"layout": "constrained", "dpi": 100, "facecolor": "white", **options})
+
+    def _repr_png_(self) -> bytes:
+        buffer = BytesIO()
+        self.savefig(buffer, format="png")
+        return buffer.getvalue()
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
+        png = b64encode(self._repr_png_()).decode()
+        return {"text/plain": repr(self), "image/png": png}, {"image/png": {"alt": self.in_words()}}
+
+    def in_words(self) -> str:
+        """The picture's title, and those of its panels with their axes' names: what a screen reader says of it."""
+        panels = [_words(ax) for ax in self.axes if ax.get_visible()]
+        return ". ".join(part for part in (self.get_suptitle(), *dict.fromkeys(panels)) if part).replace("\n", " ")
+
+
+def _words(ax: Axes) -> str:
+    axes = " over ".join(filter(None, (ax.get_ylabel(), ax.get_xlabel()))) if ax.axison else ""  # off, a title alone is seen
+    return ": ".join(filter(None, (ax.get_title(), axes)))
+
+
+def panels(rows: int = 1, columns: int = 1, *, height: float = 2.8, width: float = WIDTH) -> tuple[Picture, np.ndarray]:
+    """A picture `width` inches wide and its (rows, columns) axes, each row `height` inches high."""
+    picture = Picture(figsize=(width, height * rows))
+    axes = picture.subplots(rows, columns, squeeze=False)
+    for ax in axes.flat:
+        style(ax)
+    return picture, axes
+
+
+def style(ax: Axes, *, title: str | None = None, x: str | None = None, y: str | None = None) -> Axes:
+    """The house's look on `ax`, with its title and axis names if given."""
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.spines[["left", "bottom"]].set_color(TEXT)
+    ax.tick_params(labelsize=8, color=TEXT, labelcolor=TEXT, length=3)
+    for text, write in ((title, ax.set_title), (x, ax.set_xlabel), (y, ax.set_ylabel)):
+        if text is not None:
+            write(text, fontsize=10 if write == ax.set_title else 9, color=TEXT)
+    return ax

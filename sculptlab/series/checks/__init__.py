@@ -1,0 +1,41 @@
+"""Checks of the exercises: each runs the reader's answer and, where it is wrong, names the likely slip."""
+
+from sculptlab.series.checks.copying import check_moved, check_relative, check_same_marginals
+from sculptlab.series.checks.latents import (
+    check_aggregate_variance,
+    check_blind_spot,
+    check_kl,
+    check_puzzle,
+    check_same_sum,
+    check_score,
+    check_target,
+    puzzle,
+)
+from sculptlab.series.checks.mmd import check_bandwidth, check_blind_kernel, check_culprits, check_mmd2, ripples, suspects
+from sculptlab.series.checks.priors import check_drawing, check_quantization, check_three_latents
+from sculptlab.series.checks.sculpting import check_game, check_mmd_objective
+
+__all__ = [
+    "check_aggregate_variance",
+    "check_bandwidth",
+    "check_blind_kernel",
+    "check_blind_spot",
+    "check_culprits",
+    "check_drawing",
+    "check_game",
+    "check_kl",
+    "check_mmd2",
+    "check_mmd_objective",
+    "check_moved",
+    "check_puzzle",
+    "check_quantization",
+    "check_relative",
+    "check_same_marginals",
+    "check_same_sum",
+    "check_score",
+    "check_target",
+    "check_three_latents",
+    "puzzle",
+    "ripples",
+    "suspects",
+]

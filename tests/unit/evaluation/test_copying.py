@@ -1,0 +1,409 @@
+"""Latent copying: measures against closed forms, units put back, anchors that tie places, bad input, studies and pictures."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import sculptlab as sl
+from sculptlab.evaluation import copying
+from sculptlab.evaluation.copy_measures import compare, neighbor_overlap, places, relative, retrieval
+from sculptlab.priors import Samples
+from sculptlab.series.figures import copying as copying_plots
+from sculptlab.series.studies import copying as copying_studies
+from sculptlab.series.studies.copying import Copy
+from sculptlab.training.latent_units import Units
+from sculptlab.training.objectives import MMD, Anchors, Copying, Reconstruction
+from sculptlab.training.objectives.copying import FINE
+
+QUICK = {"steps": 3, "device": "cpu", "progress": False}
+ROWS = torch.rand(400, 6, generator=torch.Generator().manual_seed(5))
+
+
+def normal(n, d, seed=0):
+    return torch.randn(n, d, generator=torch.Generator().manual_seed(seed))
+
+
+def ring(n, seed=0):
+    angle = 6.2832 * torch.rand(n, generator=torch.Generator().manual_seed(seed))
+    return torch.stack([angle.cos(), angle.sin()], 1) + 0.05 * normal(n, 2, seed)
+
+
+def rotation(d, seed=0):
+    return torch.linalg.qr(normal(d, d, seed).double())[0]
+
+
+def model(dim=2, seed=1, **options):
+    return sl.build_autoencoder("mlp", image_shape=(6,), dim=dim, width=16, seed=seed, **options)
+
+
+class Identity(torch.nn.Module):
+    """Codes are the rows themselves."""
+
+    def __init__(self):
+        super().__init__()
+        self.unused = torch.nn.Parameter(torch.zeros(1))
+
+    def encode(self, rows):
+        return rows
+
+    decode = encode
+
+
+def terms(objective, rows):
+    batch = objective.batch(Identity(), rows, len(rows), torch.Generator().manual_seed(0))
+    return {name: value.item() for name, value in objective.terms(batch).items()}
+
+
+# measures: closed forms
+
+
+def test_clouds_apart_share_no_neighbors_and_one_cloud_shares_half():
+    x = normal(500, 3)
+    assert neighbor_overlap(x, x + 100) == 0
+    assert neighbor_overlap(x, x, k=1) == 1  # every row's nearest is its twin
+    assert neighbor_overlap(x, normal(500, 3, 1)) == pytest.approx(500 / 999, abs=0.03)
+
+
+def test_places_are_zero_where_kept_and_one_where_shuffled():
+    z = normal(800, 2)
+    assert places(z, z) == 0
+    assert places(z[torch.randperm(800, generator=torch.Generator().manual_seed(1))], z) == pytest.approx(1, abs=0.05)
+    # mirrored at the mean, a Gaussian's own place is 2 |z| away: 2 E|z| over E|z + z'| = 2 / sqrt(2)
+    assert places(-z, z) == pytest.approx(2**0.5, abs=0.05)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(1, 6), st.integers(1, 9), st.integers(0, 99), st.floats(0.1, 50))
+def test_relative_codes_do_not_see_rotation_or_scale(dim, anchors, seed, scale):
+    z, a = normal(12, dim, seed).double(), normal(anchors, dim, seed + 1).double()
+    turn = scale * rotation(dim, seed)
+    assert torch.allclose(relative(z @ turn, a @ turn), relative(z, a), atol=1e-9)
+    assert relative(z.numpy(), a.numpy()).shape == (12, anchors)
+
+
+def test_relative_codes_see_a_shift_and_survive_a_code_of_length_zero():
+    z, a = normal(12, 2), normal(3, 2, 1)
+    assert not torch.allclose(relative(z + 5, a + 5), relative(z, a), atol=0.1)
+    assert relative(torch.zeros(1, 2), a).tolist() == [[0, 0, 0]]
+
+
+def test_retrieval_finds_everything_nothing_or_shares_ties():
+    z = normal(50, 2)
+    assert retrieval(z, z) == {"top1": 1, "mrr": 1, "rank": 0}
+    line = torch.arange(3.0)[:, None]
+    assert retrieval(line.flip(0), line) == pytest.approx({"top1": 1 / 3, "mrr": 5 / 9, "rank": 2 / 3})  # ranks 3, 1, 3
+    circle = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]])
+    assert retrieval(0 * circle, circle) == pytest.approx({"top1": 0, "mrr": 1 / 2.5, "rank": 0.5})  # four at one distance
+
+
+def test_second_halves_pass_the_tests_at_their_level():
+    found = pd.DataFrame([compare(normal(150, 2, i), normal(150, 2, 500 + i), permutations=99) for i in range(20)])
+    assert ((found[["mmd_p", "c2st_p"]] < 0.05).sum() <= 4).all()  # binomial(20, .05): more in 0.3 %; a classifier's is 10 %
+    assert (found[["mmd_p", "c2st_p"]].median() > 0.2).all()
+    assert found[["c2st", "neighbors"]].mean().tolist() == pytest.approx([0.5, 150 / 299], abs=0.03)
+
+
+def test_compare_sees_dependence_alone_and_units_do_not_matter():
+    z = normal(600, 2)
+    same_marginals = torch.stack([z[:, 0], z[:, 0]], 1)
+    found = compare(same_marginals, normal(600, 2, 1))
+    assert found["mmd_p"] < 0.02
+    assert found["c2st"] > 0.8
+    assert found["correlation_gap"] == pytest.approx(1, abs=0.1)
+    assert found["distance_correlation_gap"] == pytest.approx(1, abs=0.1)
+    stretched = torch.tensor([0.01, 50.0])
+    moved = compare(same_marginals * stretched + 7, normal(600, 2, 1) * stretched + 7)
+    assert moved["mmd2"] == pytest.approx(found["mmd2"], rel=1e-2)
+    assert moved["neighbors"] == pytest.approx(found["neighbors"], abs=1e-2)
+
+
+def test_one_latent_has_no_pairs():
+    assert np.isnan(compare(normal(50, 1), normal(50, 1, 1))["correlation_gap"])
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: neighbor_overlap(normal(30, 2), normal(31, 2)), "as many rows"),
+        (lambda: neighbor_overlap(normal(3, 2), normal(3, 2), k=5), "k must be less than the 5"),
+        (lambda: places(normal(30, 2), normal(31, 2)), "same images"),
+        (lambda: retrieval(normal(30, 2), normal(30, 3)), "z must have 3 column"),
+        (lambda: compare(normal(19, 2), normal(50, 2)), "z must have at least 20 row"),
+        (lambda: compare(normal(50, 2) / 0, normal(50, 2)), "z has 100 value"),
+        (lambda: relative(normal(5, 2), normal(5, 3)), "anchors must have 2 column"),
+    ],
+)
+def test_measures_refuse(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()
+
+
+# units and objectives
+
+
+@pytest.mark.parametrize("stochastic", [False, True])
+def test_units_are_put_on_and_taken_off(stochastic):
+    source = normal(500, 2) * torch.tensor([0.01, 50.0]) + torch.tensor([1000.0, -3.0])
+    units, inner = Units.of(source), model(stochastic=stochastic)
+    assert units.plain(source).mean(0).abs().max() < 0.02  # 1000 +- 0.01 has few digits left in float32
+    assert units.plain(source).std(0) == pytest.approx(torch.ones(2), abs=0.02)
+    wrapped = units.wrap(inner)
+    with torch.no_grad():
+        assert wrapped.encode(ROWS) == pytest.approx(inner.encode(ROWS) * units.std + units.mean, rel=1e-5)
+        assert wrapped(ROWS) == pytest.approx(inner(ROWS), abs=0.02)
+        if stochastic:
+            grown = wrapped.posterior(ROWS).log_variance - inner.posterior(ROWS).log_variance
+            assert grown == pytest.approx(2 * units.std.log().expand_as(grown), abs=1e-5)
+    assert {id(p) for p in wrapped.parameters()} == {id(p) for p in inner.parameters()}
+
+
+def test_any_module_takes_units():
+    units = Units.of(normal(500, 6) * 3 + 5)
+    wrapped = units.wrap(Identity())
+    assert wrapped.encode(ROWS) == pytest.approx(ROWS * units.std + units.mean, rel=1e-5)
+    assert wrapped.decode(wrapped.encode(ROWS)) == pytest.approx(ROWS, abs=1e-5)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-3, 1e3])
+def test_copying_is_mmd_in_the_sources_units(scale):
+    source, rows = normal(300, 2), ring(100)
+    units = Units.of(source)
+    expected = terms(MMD(Samples(units.plain(source)), 7.0, FINE), units.plain(rows))
+    found = terms(Copying(source * scale + 3 * scale, weight=7.0), rows * scale + 3 * scale)
+    assert found["mmd2"] == pytest.approx(expected["mmd2"], rel=1e-3)
+    assert found["loss"] == pytest.approx(7 * expected["mmd2"], rel=1e-3)
+
+
+def test_anchors_cost_their_squared_distance_in_units():
+    rows = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+    found = terms(Anchors(rows, rows + torch.tensor([2.0, 30.0]), weight=5.0, unit=[1.0, 10.0]), ROWS[:, :2])
+    assert found["anchors"] == pytest.approx(0.5 * (2**2 + 3**2))
+    assert found["loss"] == pytest.approx(5 * 6.5)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: Anchors(ROWS[:3], normal(2, 2)), "pair every image with a code"),
+        (lambda: Anchors(ROWS[:3], normal(3, 2) / 0), "codes has 6 value"),
+        (lambda: Anchors(ROWS[:3] / 0, normal(3, 2)), "images has"),
+        (lambda: Anchors(ROWS[:3], normal(3, 2), unit=[1.0, 0.0]), "unit must be 2 number"),
+        (lambda: Anchors(ROWS[:3], normal(3, 2)).check(model(dim=3)), "model's 3 column"),
+        (lambda: Anchors(ROWS[:3, :5], normal(3, 2)).check(model()), "model's shape"),
+        (lambda: Copying(torch.ones(30, 2)), "source must vary"),
+        (lambda: Copying(normal(30, 3)).check(model()), "model's 2 column"),
+        (lambda: terms(Copying(normal(30, 2)), ring(31)), "at least as many rows as a batch has images, 31, got 30"),
+    ],
+)
+def test_objectives_refuse(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()
+
+
+# copy_latents
+
+
+@pytest.fixture(scope="module")
+def first(digits):
+    """A plain autoencoder of the digits, whose codes are to be copied."""
+    model = sl.build_autoencoder("mlp", image_shape=(1, 8, 8), dim=2, width=64, seed=0)
+    return sl.fit(model, digits, Reconstruction(), steps=200, learning_rate=3e-3, seed=0, device="cpu", progress=False)
+
+
+def copied(source, digits, **options):
+    model = sl.build_autoencoder("mlp", image_shape=(1, 8, 8), dim=2, width=64, seed=1)
+    return sl.copy_latents(source, model, digits, **{"steps": 300, "device": "cpu", "progress": False, **options})
+
+
+@pytest.fixture(scope="module")
+def without(first, digits):
+    return copied(first, digits)
+
+
+def test_the_distribution_is_copied(without):
+    report = without.report
+    assert list(report.index) == ["second half", "before", "copy"]
+    assert report.loc["before", "c2st"] > 0.9
+    assert report.loc["copy", "c2st"] < 0.7
+    assert report.loc["copy", "mmd2"] < 0.1 * report.loc["before", "mmd2"]
+    assert report.loc["second half", "mmd_p"] > 0.05
+    assert report.loc["second half", ["place", "decoded_mse"]].tolist() == pytest.approx(
+        [0, report.loc["second half", "decoded_mse"]]
+    )
+    assert "right on" in repr(without)
+    assert "place" in without._repr_html_()
+
+
+def test_anchors_tie_places(first, digits, without):
+    chosen = digits.images[::36]
+    tied = copied(first, digits, anchors=(chosen, first.encode(chosen)))
+    assert tied.report.loc["copy", "place"] < 0.5 * without.report.loc["copy", "place"]
+    assert tied.report.loc["copy", "decoded_mse"] < 0.8 * without.report.loc["copy", "decoded_mse"]
+    found, asked = tied.run.encode(chosen), first.encode(chosen)
+    assert ((found - asked) / asked.std(0)).norm(dim=1).mean() < 0.5
+    # 50 images are anchors; those of them that were held out are judged no more
+    assert len(tied.codes["copy"]) < len(without.codes["copy"])
+
+
+def test_a_source_of_odd_units_keeps_them(digits):
+    source = ring(1200) * torch.tensor([0.01, 50.0]) + torch.tensor([3.0, -1000.0])
+    result = copied(source.numpy(), digits, steps=150)
+    z = result.run.encode(digits)
+    assert z.mean(0) == pytest.approx(source.mean(0), rel=0.01)
+    assert (z.std(0) / source.std(0)).log().abs().max() < 0.3
+    assert result.units["std"].tolist() == pytest.approx(source.std(0).tolist(), rel=0.05)
+    assert "place" not in result.report
+    rows = result.run.objective.prior_for(2).bank
+    assert abs(rows[:, 1].mean() + 1000) < 5
+    assert result.run.sample(4).shape == (4, 1, 8, 8)
+    assert (result.run.reconstruct(digits) - digits.images).square().mean() < digits.images.var(0).mean()
+
+
+def test_what_is_judged_was_not_trained_on(monkeypatch):
+    seen = {}
+    fit = copying.fit
+    monkeypatch.setattr(copying, "fit", lambda m, data, goal, **o: seen.update(data=data, goal=goal) or fit(m, data, goal, **o))
+    source = normal(500, 2)
+    result = sl.copy_latents(source, model(), ROWS, **QUICK)
+    assert len(seen["data"]) == 300
+    bank = {tuple(row) for row in seen["goal"].source.bank.tolist()}
+    assert len(bank) == 375
+    target, spare = ({tuple(row) for row in result.codes[name].tolist()} for name in ("source", "second half"))
+    assert not bank & target
+    assert not bank & spare
+    assert not target & spare
+    trained = result.run.encode(seen["data"])
+    assert torch.cdist(torch.from_numpy(result.codes["copy"]), trained).min() > 0
+
+
+def test_same_seed_same_copy_and_stochastic_models_take_part():
+    one, two = (sl.copy_latents(normal(500, 2), model(stochastic=True), ROWS, seed=3, **QUICK) for _ in range(2))
+    assert one.report.equals(two.report)
+    assert np.array_equal(one.codes["copy"], two.codes["copy"])
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "words"),
+    [
+        (normal(300, 2), {}, "as many rows as a batch has images, 256, .* got 225 of 300"),
+        (normal(1, 2), {}, "source must have at least 2 row"),
+        (normal(500, 3), {}, "source must have 2 column"),
+        (torch.full((500, 2), torch.nan), {}, "source has 1000 value"),
+        (torch.ones(500, 2), {}, "source must vary"),
+        (normal(500, 2), {"held_out": 0.01}, "held_out must leave at least 40 codes"),
+        (normal(500, 2), {"held_out": 1.5}, "held_out must be a share below 1"),
+        (normal(500, 2), {"held_out": 0}, "held_out must be > 0"),
+        (normal(500, 2), {"anchors": (ROWS[:3], normal(2, 2))}, "pair every image"),
+        (normal(500, 2), {"anchors": (ROWS[:3], normal(3, 3))}, "anchors' codes must have"),
+        (normal(500, 2), {"anchors": (ROWS[:3, :5], normal(3, 2))}, "shape"),
+        (normal(500, 2), {"batch_size": 0}, "batch_size must be at least 1"),
+        (normal(500, 2), {"weight": -1.0}, "weight must be >= 0"),
+    ],
+)
+def test_copy_latents_refuses(source, options, words):
+    with pytest.raises(ValueError, match=words):
+        sl.copy_latents(source, model(), ROWS, **{**QUICK, **options})
+
+
+def test_copy_latents_refuses_what_is_no_pair_and_its_own_model(first):
+    with pytest.raises(TypeError, match="anchors must be a pair"):
+        sl.copy_latents(normal(500, 2), model(), ROWS, anchors=ROWS[:3], **QUICK)
+    for wrong in (model(), sl.priors.Gaussian(2)):
+        with pytest.raises(TypeError, match=r"source must be codes .* or a Run, got"):
+            sl.copy_latents(wrong, model(), ROWS, **QUICK)
+    with pytest.raises(TypeError, match="model must be a torch module"):
+        sl.copy_latents(normal(500, 2), "mlp", ROWS, **QUICK)
+    with pytest.raises(TypeError, match="anchors' images must be uint8 or floats"):
+        sl.copy_latents(normal(500, 2), model(), ROWS, anchors=([1, 2, 3], normal(3, 2)), **QUICK)
+    with pytest.raises(ValueError, match=r"a Run on images .*cannot encode data of shape"):
+        sl.copy_latents(first, model(), ROWS, **QUICK)
+    with pytest.raises(ValueError, match="another one than the source's"):
+        sl.copy_latents(first, first.model, sl.load("digits"), **QUICK)
+
+
+@pytest.mark.parametrize(
+    ("last", "words"),
+    [(lambda z: 0 * z + 3.7, r"z2 \(1\)"), (lambda z: (2 * z).round(), r"z2 \(\d+\)")],
+    ids=["constant", "whole numbers"],
+)
+def test_latents_of_few_values_are_said(last, words):
+    """No continuous code equals a single value: a classifier tells the copy by that alone, however good the rest."""
+    source, data = normal(600, 3), sl.load("digits")
+    source[:, 2] = last(source[:, 2])
+    model = sl.build_autoencoder("mlp", image_shape=(1, 8, 8), dim=3, width=16, seed=1)
+    with pytest.warns(UserWarning, match=f"take few values among 450 codes: {words}"):
+        copied = sl.copy_latents(source, model, data, **QUICK)
+    assert "few values" in copied.verdict()
+    assert copied.codes["copy"].shape[1] == 3
+    assert np.isfinite(copied.report.to_numpy()).all()
+
+
+def test_repeated_rows_are_no_few_values():
+    source = normal(300, 2)
+    assert copying.few_valued(source[torch.randint(300, (600,), generator=torch.Generator().manual_seed(0))].numpy()) == ""
+
+
+# pictures and studies
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3])
+def test_pictures_show_source_before_and_after(dim):
+    found = {name: normal(300, dim, i).numpy() for i, name in enumerate(("source", "second half", "before", "copy"))}
+    assert [ax.get_title() for ax in copying_plots.clouds(found).axes] == list(copying_plots.SHOWN.values())
+    if dim == 1:
+        with pytest.raises(ValueError, match="at least 2 latents"):
+            copying_plots.correlations(found)
+    else:
+        assert len(copying_plots.correlations(found).axes) == 8
+
+
+def test_pictures_of_places_and_turns():
+    images = torch.rand(5, 1, 8, 8, generator=torch.Generator().manual_seed(1))
+    picture = copying_plots.exchanged({"shown": images, "decoded": images}, title="said")
+    assert [ax.get_title(loc="left") for ax in picture.axes] == ["shown", "decoded"]
+    z = normal(300, 2)
+    picture = copying_plots.classes({"A": z, "B": -z}, torch.arange(300) % 3, z, title="said")
+    assert [ax.get_title() for ax in picture.axes] == ["A", "B"]
+    assert picture.axes[0].get_xlim() == picture.axes[1].get_xlim()  # that of the outline
+    curves = {"round": [0.0, 0.1, 0.0], "other": [0.0, 2.0, 0.0]}
+    left, right = copying_plots.turned(-z, z, curves, (0, 180, 360), 180, title="said").axes
+    assert left.get_title() == "turned by 180°"
+    assert left.get_xlim() == left.get_ylim()
+    assert left.get_xlim()[1] > z.abs().max()  # the whole cloud, wherever it is turned to
+    assert [line.get_label() for line in right.lines][:2] == list(curves)
+    assert right.lines[2].get_xdata()[0] == 180  # where we are
+
+
+def test_affine_map_through_anchors_is_exact():
+    z, turn = normal(40, 3), normal(3, 2, 1)
+    assert copying_studies.affine(z[:6], z[:6] @ turn + 4, z) == pytest.approx(z @ turn + 4, abs=1e-4)
+
+
+def test_a_study_has_every_arm_and_pairs_only_where_images_are_shared():
+    same = Copy("digits", "digits", dim=2, steps=3, widths=(8, 8), judged=100)
+    other = Copy("digits", "patches", dim=2, steps=3, widths=(8, 8), judged=60, rows=150)
+    other_small = {"same": same, "other": other}
+    frame = copying_studies.copies(other_small, [0], anchors=(5,), progress=False)
+    arms = ["second half", "independent", "copied", "copied, 5 anchors", "5 anchors alone", "affine, 5 anchors"]
+    assert list(frame.loc[frame["case"] == "same", "arm"]) == [*arms, "relative, 5 anchors", "relative centerd, 5 anchors"]
+    assert list(frame.loc[frame["case"] == "other", "arm"]) == arms[:3]
+    best = frame[(frame["case"] == "same") & (frame["arm"] == "second half")].iloc[0]
+    assert (best["place"], best["mrr"], best["decoded_mse"]) == (0, 1, pytest.approx(best["reconstruction_mse"]))
+    assert frame.loc[frame["case"] == "other", "place"].isna().all()
+    picture = copying_plots.arms(frame)
+    assert {ax.get_ylim() for ax in picture.axes} == {(-0.5, 7.5)}  # a line of one arm is a line of it in every panel
+    assert [text.get_text() for text in picture.legends[0].get_texts()] == ["same", "other"]
+
+
+def test_a_recorded_study_says_what_was_done(monkeypatch):
+    kept = {}
+    monkeypatch.setattr(copying_studies, "write", lambda name, frame, **what: kept.update(name=name, frame=frame, **what))
+    monkeypatch.setattr(copying_studies, "copies", lambda cases, seeds: pd.DataFrame({"case": list(cases)}))
+    copying_studies.record_copies(range(2))
+    assert (kept["name"], kept["seeds"]) == ("copies", [0, 1])
+    assert list(kept["frame"]["case"]) == list(copying_studies.COPIES)
+    assert kept["settings"]["another seed"]["dim"] == 4
+    assert copying_studies.live("digits", 5)["another seed"].steps == 5

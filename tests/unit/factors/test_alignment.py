@@ -1,0 +1,91 @@
+"""Alignment of latents with factors, and folds: closed forms of the two measures."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sculptlab.factors.alignment import alignment, folded
+
+
+def uniforms(n, k, seed=0):
+    return np.random.default_rng(seed).uniform(-1, 1, (n, k))
+
+
+def turned(angle):
+    return np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.permutations(range(4)), st.lists(st.sampled_from([-3.0, -0.1, 0.5, 20.0]), min_size=4, max_size=4))
+def test_axes_in_any_order_sign_and_unit_are_aligned(order, units):
+    factors = uniforms(50, 4)
+    assert alignment(factors[:, order] * units + 7, factors) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("degrees", [0, 10, 30, 45])
+def test_a_rotation_of_independent_factors_leaves_the_cosine(degrees):
+    factors = uniforms(200_000, 2)
+    found = alignment(factors @ turned(math.radians(degrees)).T, factors)
+    assert found == pytest.approx([math.cos(math.radians(degrees))] * 2, abs=0.01)
+
+
+def test_a_latent_serves_one_factor_only_and_dead_ones_serve_none():
+    factors = uniforms(50_000, 2)
+    codes = np.stack([factors.sum(1), np.zeros(50_000)], 1)
+    assert sorted(alignment(codes, factors)) == pytest.approx([0, math.sqrt(0.5)], abs=0.01)
+
+
+def test_an_angle_takes_two_latents_wherever_they_are_and_however_turned():
+    angle = np.random.default_rng(0).uniform(0, 2 * math.pi, 500)
+    position = uniforms(500, 2)
+    ring = np.stack([np.cos(angle), np.sin(angle)], 1) @ turned(0.4).T
+    codes = torch.from_numpy(np.stack([ring[:, 0], position[:, 1], ring[:, 1], position[:, 0]], 1))
+    found = alignment(codes, np.stack([position[:, 0], angle, position[:, 1]], 1), angles=[1])
+    assert found == pytest.approx(1, abs=1e-6)
+    without = alignment(np.delete(codes.numpy(), 2, 1).repeat(2, 1)[:, :4], np.stack([position[:, 0], angle], 1), angles=[1])
+    assert without[1] == pytest.approx(math.sqrt(0.5), abs=0.05)  # of a circle's two coordinates one is half of it
+
+
+@pytest.mark.parametrize(
+    ("codes", "factors", "options", "words"),
+    [
+        (np.zeros((5, 1)), np.zeros((5, 2)), {}, "at least 2 latents"),
+        (np.zeros((5, 2)), np.zeros((5, 2)), {"angles": [1]}, "at least 3 latents"),
+        (np.zeros((5, 2)), np.zeros((4, 2)), {}, "codes' 5 rows, got 4"),
+        (np.zeros((5, 3)), np.zeros((5, 2)), {"angles": [2]}, "columns of the 2 factor"),
+        (np.full((5, 2), np.nan), np.zeros((5, 2)), {}, "codes has 10 value"),
+    ],
+)
+def test_alignment_refuses(codes, factors, options, words):
+    with pytest.raises(ValueError, match=words):
+        alignment(codes, factors, **options)
+
+
+def places(size=21):
+    across, down = np.meshgrid(np.linspace(-1, 1, size), np.linspace(-1, 1, size))
+    return np.stack([across, down], 2)
+
+
+@pytest.mark.parametrize("matrix", [np.eye(2), [[0, 1], [1, 0]], [[2, 1], [0.5, 1]], [[-1, 0], [0, 1]]], ids=str)
+def test_no_invertible_linear_map_is_folded(matrix):
+    assert folded(places() @ np.array(matrix, dtype=float).T) == 0
+
+
+def test_folds_are_counted_by_area():
+    flat = places()
+    in_two = flat.copy()
+    in_two[..., 0] = np.abs(flat[..., 0])
+    assert folded(in_two) == pytest.approx(0.5)
+    corner = flat.copy()
+    corner[..., 0] = np.abs(flat[..., 0] + 0.5)  # a quarter of the square is turned over
+    assert folded(corner) == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize("grid", [np.zeros((3, 3)), np.zeros((1, 3, 2)), np.zeros((3, 3, 3)), np.full((3, 3, 2), np.inf)])
+def test_folded_refuses(grid):
+    with pytest.raises(ValueError, match="grid must be finite"):
+        folded(grid)

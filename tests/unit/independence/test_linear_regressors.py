@@ -1,0 +1,45 @@
+"""Least squares without refitting: the same numbers as scikit-learn gives by refitting for every row."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.linear_model import LinearRegression
+from sklearn.model_selection import LeaveOneOut, cross_val_predict
+
+from sculptlab.independence.linear import leave_one_out, predict
+
+
+def mixed(n, d, seed):
+    rng = np.random.default_rng(seed)
+    z = rng.normal(size=(n, d)) @ rng.normal(size=(d, d))
+    return torch.from_numpy((z - z.mean(0)) / z.std(0))
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 10**6), st.integers(2, 5), st.integers(8, 30), st.booleans())
+def test_leaving_each_row_out_agrees_with_refitting(seed, d, n, squares):
+    x = mixed(n, d, seed)
+    y = x.square() if squares else x
+    ours = leave_one_out(x, y).numpy()
+    for i in range(d):
+        rest = np.delete(x.numpy(), i, 1)
+        theirs = cross_val_predict(LinearRegression(), rest, y[:, i].numpy(), cv=LeaveOneOut())
+        assert np.allclose(ours[:, i], theirs, atol=1e-4, rtol=1e-4)
+
+
+def test_new_rows_agree_with_refitting():
+    x, new = mixed(50, 4, 0), mixed(20, 4, 1)
+    ours = predict(x, x + 3, new).numpy()
+    for i in range(4):
+        fit = LinearRegression().fit(np.delete(x.numpy(), i, 1), x[:, i].numpy() + 3)
+        assert np.allclose(ours[:, i], fit.predict(np.delete(new.numpy(), i, 1)), atol=1e-5)
+
+
+def test_a_duplicated_column_is_predicted_by_its_twin():
+    x = mixed(200, 4, 0)
+    x = torch.cat([x, x[:, :1]], 1)
+    lost = (leave_one_out(x, x) - x).square().mean(0)
+    assert lost[[0, 4]].max() < 1e-6
+    assert lost[1] == pytest.approx((leave_one_out(x[:, :4], x[:, :4]) - x[:, :4]).square().mean(0)[1].item(), rel=1e-4)

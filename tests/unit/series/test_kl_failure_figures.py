@@ -1,0 +1,54 @@
+import io
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+
+from sculptlab.series import results
+from sculptlab.series.figures import kl_failure as study_plots
+from sculptlab.series.studies import kl_failure as studies
+
+
+@pytest.fixture(scope="module")
+def recorded():
+    return results.read("kl_failure_digits")
+
+
+def pixels(png):
+    return imread(io.BytesIO(png))
+
+
+def test_the_panel_shows_each_beta_over_the_same_background(recorded):
+    panel = study_plots.CodesPanel(recorded, dim=2)
+    first, other, again = (pixels(panel.png(beta)) for beta in (0.1, 10.0, 0.1))
+    assert np.array_equal(first, again)  # nothing of the last beta is left behind
+    assert not np.array_equal(first, other)
+    fresh = pixels(study_plots.CodesPanel(recorded, dim=2).png(0.1))
+    assert np.array_equal(first, fresh)
+
+
+def test_every_recorded_setting_can_be_drawn(recorded):
+    for dim in (2, 10):
+        panel = study_plots.CodesPanel(recorded, dim=dim)
+        assert all(pixels(panel.png(beta)).std() > 0 for beta in studies.BETAS)
+
+
+def test_the_story_draws_the_means_over_seeds(recorded):
+    picture = study_plots.beta_story(recorded.frame, dim=10, title="a finding")
+    rows = study_plots.betas(recorded.frame, 10).query("codes == 'means'")
+    line = picture.axes[0].lines[0]
+    assert np.allclose(line.get_xdata(), studies.BETAS)
+    assert np.allclose(line.get_ydata(), rows.groupby("beta")["reconstruction_mse"].mean())
+    assert picture.get_suptitle() == "a finding"
+
+
+def test_stars_are_the_means_of_the_live_models(recorded):
+    live = study_plots.betas(recorded.frame, 10).rename(columns={"beta": "β"})
+    picture = study_plots.beta_story(recorded.frame, dim=10, live=live)
+    stars = [line for line in picture.axes[0].lines if line.get_marker() == "*"]
+    assert np.allclose(stars[0].get_ydata(), live.query("codes == 'means'").groupby("β")["reconstruction_mse"].mean())
+
+
+def test_an_unknown_dimension_is_named(recorded):
+    with pytest.raises(ValueError, match=r"dim must be one of \[2, 10\], got 3"):
+        study_plots.betas(recorded.frame, 3)

@@ -1,0 +1,122 @@
+"""Page 03's exercises: right answers pass, and each usual slip is named."""
+
+import numpy as np
+import pytest
+
+from sculptlab.mmd.distance import mmd2, mmd_test
+from sculptlab.mmd.kernels import RBF
+from sculptlab.series import checks
+from sculptlab.series.checks.mmd import CULPRITS, PERIOD, ripples, suspects
+
+
+def k(a, b, h):
+    return np.exp(-((a[:, None] - b[None]) ** 2).sum(-1) / (2 * h**2))
+
+
+def within(x, h):
+    return (k(x, x, h).sum() - len(x)) / (len(x) * (len(x) - 1))
+
+
+def by_hand(x, y, h):
+    return within(x, h) + within(y, h) - 2 * k(x, y, h).mean()
+
+
+def biased(x, y, h):
+    return k(x, x, h).mean() + k(y, y, h).mean() - 2 * k(x, y, h).mean()
+
+
+def short(x, y, h):
+    return (k(x, x, h).sum() - len(x)) / len(x) ** 2 + (k(y, y, h).sum() - len(y)) / len(y) ** 2 - 2 * k(x, y, h).mean()
+
+
+def twin_shapes(seed=0):
+    rng = np.random.default_rng(seed)
+    x, y = rng.choice([-1.0, 1.0], size=(500, 2)) + 0.2 * rng.normal(size=(500, 2)), rng.normal(size=(500, 2))
+    return (x - x.mean(0)) / x.std(0), (y - y.mean(0)) / y.std(0)
+
+
+@pytest.mark.parametrize(
+    ("check", "answer"),
+    [
+        (checks.check_mmd2, by_hand),
+        (checks.check_bandwidth, lambda: 0.1),
+        (checks.check_blind_kernel, twin_shapes),
+        (checks.check_culprits, lambda x, y: CULPRITS),
+        (checks.check_culprits, lambda x, y: np.array(CULPRITS[::-1])),
+    ],
+)
+def test_the_right_answer_passes(check, answer):
+    feedback = check(answer)
+    assert feedback.passed, feedback
+
+
+NORMAL = np.random.default_rng(3).normal(size=(2, 300, 2))
+
+
+@pytest.mark.parametrize(
+    ("check", "answer", "words"),
+    [
+        (checks.check_mmd2, lambda x, y, h: ..., "returns nothing yet"),
+        (checks.check_mmd2, lambda x, y, h: 1 / 0, "ZeroDivisionError"),
+        (checks.check_mmd2, lambda x, y, h: k(x, y, h), "over which axis"),
+        (checks.check_mmd2, biased, "biased estimate"),
+        (checks.check_mmd2, short, "n (n - 1) pairs left"),
+        (checks.check_mmd2, lambda x, y, h: within(x, h) + within(y, h) - k(x, y, h).mean(), "counts twice"),
+        (checks.check_mmd2, lambda x, y, h: within(x, h) + within(y, h) + 2 * k(x, y, h).mean(), "is subtracted"),
+        (checks.check_mmd2, lambda x, y, h: by_hand(x, y, h) / 2, "half of it"),
+        (checks.check_mmd2, lambda x, y, h: by_hand(x, y, h) ** 0.5, "leave out the root"),
+        (checks.check_mmd2, lambda x, y, h: by_hand(x, y, h / 2**0.5), "the 2 is missing"),
+        (checks.check_mmd2, lambda x, y, h: by_hand(x, y, h**0.5), "width enters squared"),
+        (checks.check_mmd2, lambda x, y, h: by_hand(x, y, h) + 1, "expected about"),
+        (checks.check_bandwidth, lambda: ..., "returns nothing yet"),
+        (checks.check_bandwidth, lambda: "wide", "one number"),
+        (checks.check_bandwidth, lambda: 0, "above 0"),
+        (checks.check_bandwidth, lambda: float("nan"), "above 0"),
+        (checks.check_bandwidth, lambda: 0.002, "too small"),
+        (checks.check_bandwidth, lambda: 1.0, "too large"),
+        (checks.check_blind_kernel, lambda: None, "returns nothing yet"),
+        (checks.check_blind_kernel, lambda: 3, "two arrays"),
+        (checks.check_blind_kernel, lambda: (NORMAL[0], NORMAL[1][:100]), "n from 200 to 2000"),
+        (checks.check_blind_kernel, lambda: (NORMAL[0], NORMAL[1] * np.nan), "NaN"),
+        (checks.check_blind_kernel, lambda: (NORMAL[0], NORMAL[1] + 1), "means differ"),
+        (checks.check_blind_kernel, lambda: (2 * (NORMAL[0] - NORMAL[0].mean(0)), NORMAL[1] - NORMAL[1].mean(0)), "covariances"),
+        (checks.check_blind_kernel, lambda: (NORMAL[0], NORMAL[0][::-1].copy()), "no difference either"),
+        (checks.check_culprits, lambda x, y: ..., "returns nothing yet"),
+        (checks.check_culprits, lambda x, y: "ab", "two whole numbers"),
+        (checks.check_culprits, lambda x, y: (1, 1), "you named [1]"),
+        (checks.check_culprits, lambda x, y: (1, 12), "you named [1, 12]"),
+        (checks.check_culprits, lambda x, y: (0, 3), "is the largest"),
+    ],
+)
+def test_a_slip_is_named(check, answer, words):
+    feedback = check(answer)
+    assert not feedback.passed
+    assert words in feedback.message
+
+
+def test_ripples_have_stripes_and_nothing_else():
+    x, y = ripples(4)
+    assert x.shape == y.shape == (400, 2)
+    assert np.cos(2 * np.pi * x[:, 0] / PERIOD).mean() == pytest.approx(0.5, abs=0.1)  # E cos under (1 + cos) is 1/2
+    assert np.cos(2 * np.pi * x[:, 1] / PERIOD).mean() == pytest.approx(0, abs=0.1)
+    assert np.allclose([x.mean(0), x.std(0)], [[0, 0], [1, 1]], atol=0.15)
+
+
+def test_suspects_look_innocent_one_by_one_and_together():
+    x, y = suspects()
+    correlation = np.corrcoef(x.T) - np.eye(12)
+    assert np.abs(correlation).max() < 0.2
+    assert np.allclose(np.abs(x[:, CULPRITS[0]]), np.abs(x[:, CULPRITS[1]]))
+    assert mmd_test(x, y).p_value > 0.05
+    pairs = mmd2(x, y, views="pairs", reduction="none").numpy()
+    first, second = np.triu_indices(12, 1)
+    assert (first[pairs.argmax()], second[pairs.argmax()]) == CULPRITS
+
+
+def test_an_estimate_that_is_cut_off_at_zero_does_not_pass():
+    def clamped(x, y, h):
+        return max(0.0, mmd2(x, y, RBF(h)).item())
+
+    feedback = checks.check_mmd2(clamped)
+    assert not feedback.passed
+    assert "cut it off" in feedback.message

@@ -1,0 +1,100 @@
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sculptlab.training.models import Posterior
+from sculptlab.training.objectives.divergences import (
+    covariance,
+    dip_penalty,
+    kl_to_standard_normal,
+    permute_each_dimension,
+    split_kl,
+)
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+@given(st.floats(-3, 3), st.floats(0.05, 4))
+def test_kl_is_torchs_closed_form(mean, std):
+    ours = kl_to_standard_normal(Posterior(torch.tensor([[mean]]), torch.tensor([[2 * math.log(std)]])))
+    theirs = torch.distributions.kl_divergence(torch.distributions.Normal(mean, std), torch.distributions.Normal(0.0, 1.0))
+    assert ours.item() == pytest.approx(theirs.item(), rel=1e-4, abs=1e-5)
+
+
+def test_kl_is_zero_at_the_prior_alone():
+    assert kl_to_standard_normal(Posterior(torch.zeros(2, 3), torch.zeros(2, 3))).abs().max() == 0
+    assert kl_to_standard_normal(Posterior(torch.full((1, 1), 0.1), torch.zeros(1, 1))) > 0
+
+
+def gaussian_latents(rows, dim, std, seed=0):
+    """Means drawn so that the aggregate of N(mean, std^2) is N(0, I) exactly as rows grow."""
+    mean = (1 - std**2) ** 0.5 * torch.randn(rows, dim, generator=generator(seed))
+    posterior = Posterior(mean, torch.full((rows, dim), 2 * math.log(std)))
+    return posterior.sample(generator(seed + 1)), posterior
+
+
+@pytest.mark.parametrize("dim", [1, 2, 4])
+def test_split_of_a_gaussian_channel_has_its_closed_form(dim):
+    std = 0.8
+    codes, posterior = gaussian_latents(2000, dim, std)
+    parts = split_kl(codes, posterior, rows=2000)
+    assert parts.mutual_information.item() == pytest.approx(-dim * math.log(std), abs=0.05)
+    assert parts.total_correlation.item() == pytest.approx(0, abs=0.05)
+    assert parts.dimension_kl.item() == pytest.approx(0, abs=0.05)
+    assert parts.aggregate.item() == pytest.approx((parts.total_correlation + parts.dimension_kl).item())
+
+
+def test_duplicated_gaussian_latents_have_the_total_correlation_of_their_correlation():
+    std = 0.8
+    codes, posterior = gaussian_latents(2000, 1, std)
+    twice = Posterior(posterior.mean.repeat(1, 2), posterior.log_variance.repeat(1, 2))
+    codes = twice.sample(generator(5))
+    rho = 1 - std**2
+    assert split_kl(codes, twice, rows=2000).total_correlation.item() == pytest.approx(-0.5 * math.log(1 - rho**2), abs=0.05)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 4), st.integers(16, 64))
+def test_parts_add_up_to_the_kl_term_for_any_batch(seed, dim, batch):
+    mean, log_variance = torch.randn(2, batch, dim, generator=generator(seed), dtype=torch.float64)
+    posterior = Posterior(mean, log_variance)
+    codes = posterior.sample(generator(seed + 1))
+    parts = split_kl(codes, posterior, rows=10 * batch)
+    ratio = torch.distributions.Normal(mean, (0.5 * log_variance).exp()).log_prob(codes) - torch.distributions.Normal(
+        0.0, 1.0
+    ).log_prob(codes)
+    assert parts.total.item() == pytest.approx(ratio.sum(1).mean().item(), rel=1e-6, abs=1e-6)
+
+
+def test_a_batch_of_one_is_its_own_mixture():
+    posterior = Posterior(torch.zeros(1, 4), torch.zeros(1, 4))
+    assert abs(split_kl(posterior.sample(generator()), posterior, rows=1000).total_correlation.item()) < 1e-5
+
+
+@pytest.mark.parametrize("rows", [256, 10_000, 1_000_000])
+def test_collapsed_latents_have_no_total_correlation(rows):
+    """Weighted sampling would report (dim - 1) log(rows) here: 28 nats at dim = 4, rows = 10,000."""
+    posterior = Posterior(torch.zeros(256, 4), torch.zeros(256, 4))
+    assert abs(split_kl(posterior.sample(generator()), posterior, rows=rows).total_correlation.item()) < 1e-4
+
+
+def test_covariance_divides_by_n():
+    z = torch.tensor([[1.0, 2.0], [3.0, 6.0]])
+    assert torch.equal(covariance(z), torch.tensor([[1.0, 2.0], [2.0, 4.0]]))
+
+
+def test_dip_penalty_by_hand():
+    assert dip_penalty(torch.tensor([[2.0, 0.5], [0.5, 1.0]]), diagonal_weight=10.0).item() == pytest.approx(0.5 + 10 * 1)
+    assert dip_penalty(torch.eye(3), diagonal_weight=10.0).item() == 0
+
+
+def test_permuting_keeps_marginals_and_breaks_dependence():
+    z = torch.randn(4000, 1, generator=generator()).repeat(1, 2)
+    apart = permute_each_dimension(z, generator(1))
+    assert torch.equal(apart.sort(0).values, z.sort(0).values)
+    assert abs(torch.corrcoef(apart.T)[0, 1].item()) < 0.06
