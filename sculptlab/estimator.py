@@ -23,8 +23,8 @@ from sculptlab.training.state import BATCH_SIZE
 from sculptlab.validation import choice, whole
 
 PRIORS = {"gaussian": Gaussian, "uniform": Uniform}
-OBJECTIVES = ("mmd", "mmd+game", "game", "kl", None)
-WEIGHTS = {"mmd": 100.0, "mmd+game": 100.0, "game": 1.0, "kl": 0.1}
+OBJECTIVES = ("mmd", "mmd+predictability", "predictability", "kl", None)
+WEIGHTS = {"mmd": 100.0, "mmd+predictability": 100.0, "predictability": 1.0, "kl": 0.1}
 TYPES = (np.float64, np.float32)
 
 
@@ -39,8 +39,8 @@ class SculptedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     prior          the shape of the codes: "uniform" (a box of unit variance), "gaussian" (standard normal), or anything that
                    `sl.priors.as_prior` takes, of `dim` dimensions.
     dim            number of latents.
-    objective      "mmd": reconstruction + weight * MMD^2(codes, prior). "mmd+game": and 1 * the predictability game, which makes
-                   latents independent. "game": weight * the game alone; it gives no shape. "kl": a VAE, weight * KL to the
+    objective      "mmd": reconstruction + weight * MMD^2(codes, prior). "mmd+predictability": and 1 * the
+                   predictability penalty, which makes latents independent. "predictability": weight * the penalty alone. "kl": a VAE, weight * KL to the
                    Gaussian, codes are its means. None: reconstruction alone. Or an `sl.objectives` object, which brings its own
                    prior and weights, or a function (model, images, generator) -> loss; then `prior` has no say.
     weight         nats per row for a regularizer of 1; None: 100 for MMD^2, 1 for the game, 0.1 for KL. Large images need more:
@@ -187,14 +187,14 @@ class SculptedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         if name is None:
             return Reconstruction()
         weight = WEIGHTS[name] if self.weight is None else self.weight
-        if name == "game":
+        if name == "predictability":
             return Predictability(weight)
         prior = self._prior()
         if name == "kl":
             if not isinstance(prior, Gaussian):
                 raise ValueError(f"prior must be 'gaussian' for objective='kl', got {self.prior!r}")
             return KL(weight)
-        return MMD(prior, weight) + Predictability() if name == "mmd+game" else MMD(prior, weight)
+        return MMD(prior, weight) + Predictability() if name == "mmd+predictability" else MMD(prior, weight)
 
     def _prior(self) -> Prior:
         dim = whole("dim", self.dim)

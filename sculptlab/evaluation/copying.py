@@ -70,9 +70,10 @@ class CopyResult:
             f"on {best['c2st']:.1%} of the source's own second half."
         )
         said = f"{said} But {self.warning}." if self.warning else said
-        if "place" not in copy:
+        if "alignment_error" not in copy:
             return said
-        return f"{said} An image lies {copy['place']:.2f} times as far from its own place at the source as from another image's."
+        error = copy["alignment_error"]
+        return f"{said} An image lies {error:.2f} times as far from its own place at the source as from another image's."
 
 
 def copy_latents(
@@ -266,7 +267,7 @@ def _codes(run: Run, images: Tensor) -> Tensor:
 def _on_pairs(codes: dict[str, Tensor], source: Run, images: Tensor) -> pd.DataFrame:
     target, shown = codes["second half"], as_unit_floats(images)
     rows = {
-        name: {"place": places(z, target), "decoded_mse": float((source.decode(z) - shown).square().mean())}
+        name: {"alignment_error": places(z, target), "decoded_mse": float((source.decode(z) - shown).square().mean())}
         for name, z in codes.items()
     }
     return pd.DataFrame(rows).T

@@ -128,7 +128,11 @@ def diagnose(z: Any, prior: Any, *, max_rows: int = 2000, permutations: int = 20
             shown = rows[torch.randperm(len(rows), generator=generator)[:limit]]
             target, spare = fresh(len(shown))
             tests = jointly(shown, target, kernel, permutations, seed)
-            joint[name] = {**tests, "holes": _holes(shown, target, spare), **_dependence(pairs[name], dimensions[name]["dead"])}
+            joint[name] = {
+                **tests,
+                "coverage_gap": _holes(shown, target, spare),
+                **_dependence(pairs[name], dimensions[name]["dead"]),
+            }
     del dimensions[FLOOR], pairs[FLOOR]
     return Diagnosis(
         per_dimension=pd.concat(dimensions, names=["codes", "dimension"]),

@@ -38,7 +38,7 @@ class WeightCurve:
     @property
     def means(self) -> pd.DataFrame:
         """The mean over seeds for each weight."""
-        return self.frame.groupby("weight")[["reconstruction_mse", "ratio", "lps", "mmd2"]].mean()
+        return self.frame.groupby("weight")[["reconstruction_mse", "relative_error", "lps", "mmd2"]].mean()
 
     @property
     def best(self) -> float | None:
@@ -48,7 +48,7 @@ class WeightCurve:
         A weight without an LPS (one latent, or none that varies) is not among them.
         """
         rows = self.means.drop(index=0.0)
-        within = rows[(rows["ratio"] <= 1 + self.tolerance) & rows["lps"].notna()]
+        within = rows[(rows["relative_error"] <= 1 + self.tolerance) & rows["lps"].notna()]
         ranked = within.assign(lps=within["lps"].round(3)).sort_values(["lps", "mmd2"])
         return None if ranked.empty else float(ranked.index[0])
 
@@ -71,8 +71,8 @@ class WeightCurve:
         if row["lps"] > ENTANGLED:
             remedy = "more steps, fewer latents or a stronger Predictability()"
             found.append(f"its latents are still entangled (LPS {row['lps']:.2f}): {remedy}")
-        if row["ratio"] < UNFINISHED:
-            found.append(f"the plain autoencoder is worse ({row['ratio']:.2f}x): more steps will change the ratios")
+        if row["relative_error"] < UNFINISHED:
+            found.append(f"the plain autoencoder is worse ({row['relative_error']:.2f}x): more steps will change the ratios")
         return "".join(f"\n- {words}" for words in found)
 
     def plot(self) -> Any:
@@ -129,7 +129,7 @@ def find_weight(
         run = fit(build(seed), images, goal, steps=total, seed=seed, progress=False, **options)
         rows.append({"weight": weight, "seed": seed, **_judged(run, judged, sought)})
     frame = pd.DataFrame(rows)
-    frame["ratio"] = frame["reconstruction_mse"] / frame.loc[frame["weight"] == 0, "reconstruction_mse"].mean()
+    frame["relative_error"] = frame["reconstruction_mse"] / frame.loc[frame["weight"] == 0, "reconstruction_mse"].mean()
     return WeightCurve(frame, allowed)
 
 

@@ -132,9 +132,9 @@ def clipped(columns: np.ndarray) -> np.ndarray:
 def deviations(columns: np.ndarray) -> np.ndarray:
     """The standard deviation of each column, (d,); exactly 0 if it is constant."""
     moves = np.ptp(columns, axis=0) > ROUNDING * np.abs(columns).max(0)
-    centerd = np.where(moves, columns - columns.mean(0), 0.0)
-    size = np.abs(centerd).max(0)
-    return size * (centerd / np.where(moves, size, 1)).std(0)  # of size 1 inside: the square of a tiny number is 0
+    centered = np.where(moves, columns - columns.mean(0), 0.0)
+    size = np.abs(centered).max(0)
+    return size * (centered / np.where(moves, size, 1)).std(0)  # of size 1 inside: the square of a tiny number is 0
 
 
 def live(codes: np.ndarray, prune: float, spread: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
@@ -149,9 +149,9 @@ def live(codes: np.ndarray, prune: float, spread: Callable[[np.ndarray], np.ndar
 def standardized(columns: np.ndarray) -> np.ndarray:
     """Each column with mean 0 and variance 1; 0 if it is constant."""
     moves = np.ptp(columns, axis=0) > ROUNDING * np.abs(columns).max(0)
-    centerd = np.where(moves, columns - columns.mean(0), 0.0)
-    centerd = centerd / np.where(moves, np.abs(centerd).max(0), 1)  # first to size 1: the square of a tiny number is 0
-    return centerd / np.where(moves, centerd.std(0), 1)
+    centered = np.where(moves, columns - columns.mean(0), 0.0)
+    centered = centered / np.where(moves, np.abs(centered).max(0), 1)  # first to size 1: the square of a tiny number is 0
+    return centered / np.where(moves, centered.std(0), 1)
 
 
 def binned(column: np.ndarray, bins: int, binning: str) -> np.ndarray:

@@ -119,7 +119,7 @@ def lps_curve(
             "n": sizes,
             "score": [score for score, _ in found],
             "worst": [worst for _, worst in found],
-            "floor": [float(np.mean(f)) if f else np.nan for f in floors],
+            "chance": [float(np.mean(f)) if f else np.nan for f in floors],
         }
     )
     names = [i for i in range(given.shape[1]) if i not in dead]

@@ -56,7 +56,7 @@ def hsic_to_rest(z: Any, max_rows: int = 1000, seed: int = 0) -> Any:
     as (d,).
 
     HSIC(K, L) / sqrt(HSIC(K, K) HSIC(L, L)), each unbiased, of Gaussian kernels exp(-D^2 / (2 w^2)) whose width w is the
-    median distance between rows (300 of them); 1 where both kernels agree, as in centerd kernel alignment. 0 in the
+    median distance between rows (300 of them); 1 where both kernels agree, as in centered kernel alignment. 0 in the
     population if and only if independent. Constants, rows and errors as in `distance_correlation_to_rest`.
     Sources: Gretton et al. 2005; the unbiased form, Song et al. 2012, JMLR 13.
     """
@@ -90,7 +90,7 @@ def hsics(data: torch.Tensor) -> torch.Tensor:
     """`hsic_to_rest` of columns (n, d) that are standardized already."""
     own_width, rest_width = _median_squares(data)
 
-    # 1 - k in place of k: a constant does not change what is centerd, and the diagonal is 0, as the unbiased form needs
+    # 1 - k in place of k: a constant does not change what is centered, and the diagonal is 0, as the unbiased form needs
     def kernels(own: torch.Tensor, rest: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         own, rest = own.mul_(-0.5 / own_width[:, None, None]), rest.mul_(-0.5 / rest_width[:, None, None])
         return own.exp_().neg_().add_(1), rest.exp_().neg_().add_(1)
@@ -145,7 +145,7 @@ def _to_rest(
         total - 2 / (n - 2) * (a * b).sum(1) + a.sum(1) * b.sum(1) / ((n - 1) * (n - 2))
         for total, (a, b) in zip(products, combinations_with_replacement((own_sums, rest_sums), 2), strict=True)
     )
-    # what one row alone sets apart is 0 once centerd, but for rounding; 0 is the convention for its correlation
+    # what one row alone sets apart is 0 once centered, but for rounding; 0 is the convention for its correlation
     empty = (own_own < ROUNDING * products[0]) | (rest_rest < ROUNDING * products[2])
     return (own_rest / torch.where(empty, 1, own_own * rest_rest).sqrt()).clamp(-1, 1).masked_fill(empty, 0)
 
@@ -194,8 +194,8 @@ def _distance_covariance(data: torch.Tensor) -> torch.Tensor:
         products += flat.T @ flat
     sums = torch.cat(row_sums)
     total = sums.sum(0)
-    centerd = products - 2 / (n - 2) * (sums.T @ sums) + total[:, None] * total[None, :] / ((n - 1) * (n - 2))
-    return centerd / (n * (n - 3))
+    centered = products - 2 / (n - 2) * (sums.T @ sums) + total[:, None] * total[None, :] / ((n - 1) * (n - 2))
+    return centered / (n * (n - 3))
 
 
 def standardized(z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

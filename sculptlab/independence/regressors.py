@@ -220,10 +220,10 @@ def _edges(z: Tensor, shares: Tensor) -> Tensor:
 
 def _standard(y: Tensor) -> Tensor:
     """Columns of mean 0 and variance 1; a constant one (the squares of -1 and 1) is all zeros."""
-    centerd = y - y.mean(0)
-    spread = centerd.square().mean(0).sqrt()
+    centered = y - y.mean(0)
+    spread = centered.square().mean(0).sqrt()
     varies = spread > 1e-9 * y.abs().amax(0)
-    return torch.where(varies, centerd / torch.where(varies, spread, 1), 0)
+    return torch.where(varies, centered / torch.where(varies, spread, 1), 0)
 
 
 def _array(values: Tensor) -> np.ndarray:

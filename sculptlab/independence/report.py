@@ -90,7 +90,7 @@ class IndependenceReport:
         return words + self._shown().to_html()
 
     def _shown(self) -> pd.DataFrame:
-        return self.table.assign(value=self.table["value"].round(4), floor=self.table["floor"].round(4))
+        return self.table.assign(value=self.table["value"].round(4), chance=self.table["chance"].round(4))
 
     def _lines(self) -> list[str]:
         left_out = f" Dead, left out: {', '.join(map(str, self.dead))}." if self.dead else ""
@@ -155,4 +155,4 @@ def _p_value(value: float, null: np.ndarray) -> float:
 
 
 def _line(value: float, null: np.ndarray, p_value: float, unit: str, rows: int, sees: str) -> dict[str, Any]:
-    return {"value": value, "floor": float(null.mean()), "p_value": p_value, "unit": unit, "rows": rows, "sees": sees}
+    return {"value": value, "chance": float(null.mean()), "p_value": p_value, "unit": unit, "rows": rows, "sees": sees}

@@ -159,8 +159,8 @@ def _viewed(x: Tensor, y: Tensor, kernel: Kernel, views: str) -> tuple[Tensor, T
         raise ValueError("views='pairs' needs x and y of at least 2 columns, got 1")
     spread = y.detach().std(dim=0) if len(y) > 1 else torch.ones_like(y[0])
     spread = torch.where(spread > 0, spread, 1)
-    centerd = (y.detach() - y.detach().mean(dim=0)) / spread
-    fitted = _fitted(kernel, _columns(centerd, views).transpose(0, 1).flatten(0, 1), len(y))
+    centered = (y.detach() - y.detach().mean(dim=0)) / spread
+    fitted = _fitted(kernel, _columns(centered, views).transpose(0, 1).flatten(0, 1), len(y))
     if fitted is not kernel:
         x, y = x / spread, y / spread
     return _columns(x, views), _columns(y, views), fitted

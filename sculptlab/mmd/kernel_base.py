@@ -23,7 +23,7 @@ FIT_ROWS = 10_000  # draws a kernel is scaled by when its target is a prior: 2 d
 def squared_distances(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     """D2[i, j] = |x_i - y_j|^2 >= 0, of shape (n, m), by one matrix product; exactly 0 on the diagonal where `x is y`.
 
-    Both are centerd on the mean of `y` first: in float32 the product form loses what lies far from the origin.
+    Both are centered on the mean of `y` first: in float32 the product form loses what lies far from the origin.
     """
     center = y.detach().mean(dim=0)
     if x is y:

@@ -60,7 +60,7 @@ class Pull:
         self.frames: list[tuple[Tensor, Tensor]] = []
 
     def frame(self, x: Tensor) -> Tensor:
-        """Weights (v, n) for the rows as seen from one origin: centerd rows lose less when the two parts are subtracted."""
+        """Weights (v, n) for the rows as seen from one origin: centered rows lose less when the two parts are subtracted."""
         self.frames.append((x, x.new_zeros(x.shape[:2], dtype=exact(x))))
         return self.frames[-1][1]
 

@@ -17,7 +17,7 @@ from sculptlab.plots.style import ACCENT, BAD, CODES, GOOD, MEANS, PRIOR, TEXT, 
 CASES = ((CODES, "o"), (MEANS, "D"), (GOOD, "^"), (ACCENT, "v"), (BAD, "s"))
 MEASURES = {
     "c2st": "told apart (0.5: not)",
-    "place": "place (1: chance)",
+    "alignment_error": "place (1: chance)",
     "mrr": "retrieval, MRR",
     "decoded_mse": "decoded by A, error",
 }

@@ -41,8 +41,8 @@ def lps_against_codes(found: Any, ax: Any = None) -> Any:
         picture, axes = panels(height=3.0, width=5.0)
         ax = axes[0, 0]
     ax.plot(found.frame["n"], found.frame["score"], color=CODES, marker="o", label="codes")
-    if found.frame["floor"].notna().any():
-        ax.plot(found.frame["n"], found.frame["floor"], color=PRIOR, marker="X", label="columns permuted apart")
+    if found.frame["chance"].notna().any():
+        ax.plot(found.frame["n"], found.frame["chance"], color=PRIOR, marker="X", label="columns permuted apart")
     ax.set_xscale("log")
     ax.legend(fontsize=8, frameon=False)
     style(ax, title=found.verdict(), x="codes that the regressor learned from", y=f"LPS, {found.unit}")
@@ -71,7 +71,7 @@ def _strip(ax: Any, name: str, line: pd.Series, null: np.ndarray) -> None:
     seen = line["p_value"] <= 0.05
     if np.isfinite(null).all():
         ax.hlines(0, null.min(), null.max(), color=PRIOR, linewidth=7, alpha=0.55)
-        ax.vlines(line["floor"], -0.5, 0.5, color=TEXT, linewidth=1.2)
+        ax.vlines(line["chance"], -0.5, 0.5, color=TEXT, linewidth=1.2)
     at = value if np.isfinite(value) else high + 0.08 * reach
     color = BAD if seen else GOOD
     shape = "o" if np.isfinite(value) else ">"
@@ -92,9 +92,9 @@ def weight_curve(found: Any) -> Picture:
     picture, (axes,) = panels(1, 2, height=2.8)
     rows = found.frame[found.frame["weight"] > 0]
     plain = found.means.loc[0.0]
-    line_with_spread(axes[0], rows, "weight", "ratio", color=RECONSTRUCTION, log_x=True)
+    line_with_spread(axes[0], rows, "weight", "relative_error", color=RECONSTRUCTION, log_x=True)
     axes[0].axhspan(0, 1 + found.tolerance, color=PRIOR, alpha=0.2, linewidth=0)
-    axes[0].set_ylim(min(0.9, rows["ratio"].min() - 0.02), max(1.2, rows["ratio"].max() + 0.02))
+    axes[0].set_ylim(min(0.9, rows["relative_error"].min() - 0.02), max(1.2, rows["relative_error"].max() + 0.02))
     style(axes[0], title="the price", x="weight", y="error / plain autoencoder's")
     line_with_spread(axes[1], rows, "weight", "lps", color=CODES, log_x=True)
     axes[1].axhline(plain["lps"], color=TEXT, linestyle="--", linewidth=1)

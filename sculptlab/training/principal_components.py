@@ -46,7 +46,7 @@ class PrincipalComponents:
 
     def project(self, images: Any) -> Tensor:
         """The components (n, k) of `images` (n, ...), in units of a pixel's value."""
-        return self._centerd(images) @ self.basis.T
+        return self._centered(images) @ self.basis.T
 
     def restore(self, components: Tensor) -> Tensor:
         """The images, flat (n, pixels), that these components (n, k) stand for."""
@@ -54,15 +54,15 @@ class PrincipalComponents:
 
     def lost(self, images: Any) -> float:
         """The mean squared error per pixel of images that went through the basis and back."""
-        centerd = self._centerd(images)
-        return float((centerd.square().sum(1) - (centerd @ self.basis.T).square().sum(1)).mean() / self.pixels)
+        centered = self._centered(images)
+        return float((centered.square().sum(1) - (centered @ self.basis.T).square().sum(1)).mean() / self.pixels)
 
     def error(self, run: Any, images: Any) -> float:
         """The mean squared error per pixel of whole images reconstructed by `run`, which was trained on their components."""
         kept = self.project(images)
         return run.reconstruction_error(kept) * kept.shape[1] / self.pixels + self.lost(images)
 
-    def _centerd(self, images: Any) -> Tensor:
+    def _centered(self, images: Any) -> Tensor:
         rows = _rows(images)
         if rows.shape[1] != self.pixels:
             raise ValueError(f"images must have {self.pixels} pixels as those of the basis, got {rows.shape[1]}")

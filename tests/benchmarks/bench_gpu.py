@@ -30,7 +30,7 @@ from sculptlab.training.state import Training
 
 WARM = 10  # steps before any is timed
 WATCHED = 50  # steps that are taken apart
-PARTS = ("data", "forward", "mmd", "game", "backward", "optimizer", "game's own steps", "rest")
+PARTS = ("data", "forward", "mmd", "predictability", "backward", "optimizer", "predictability's own steps", "rest")
 
 Setting = tuple[str, bool, bool]  # precision, channels-last, compiled
 
@@ -88,7 +88,7 @@ def timed_objective(clock: Clock, dim: int) -> Any:
 
     class TimedGame(Predictability):
         def regularizers(self, batch: Any, adversaries: Any) -> Any:
-            with clock.part("game"):
+            with clock.part("predictability"):
                 return list(super().regularizers(batch, adversaries))
 
     prior = sl.priors.Gaussian(dim)
@@ -127,7 +127,7 @@ def parts(training: Training, clock: Clock) -> dict[str, float]:
     backward = torch.Tensor.backward
 
     def timed(loss: torch.Tensor) -> None:
-        with clock.part("game's own steps" if clock.open[-1:] == ["game's own steps"] else "backward"):
+        with clock.part("predictability's own steps" if clock.open[-1:] == ["predictability's own steps"] else "backward"):
             backward(loss)
 
     with (
@@ -135,7 +135,9 @@ def parts(training: Training, clock: Clock) -> dict[str, float]:
         mock.patch.object(training, "_next_images", clock.wrap("data", training._next_images)),
         mock.patch.object(training, "_terms", clock.wrap("forward", training._terms)),
         mock.patch.object(training.optimizer, "step", clock.wrap("optimizer", training.optimizer.step)),
-        mock.patch.object(training, "_advance_adversaries", clock.wrap("game's own steps", training._advance_adversaries)),
+        mock.patch.object(
+            training, "_advance_adversaries", clock.wrap("predictability's own steps", training._advance_adversaries)
+        ),
     ):
         clock.running = True
         for _ in range(WATCHED):

@@ -83,7 +83,7 @@ def ratios():
         seconds = seconds_of({
             "plain": lambda x=x, y=y, base=base: gradient(x, plain(x, y, base)),
             "tiled": lambda x=x, y=y, kernel=kernel: gradient(x, sl.mmd2(x, y, kernel)),
-            "floor": lambda x=x, y=y, base=base: floor(x, y, base),
+            "chance": lambda x=x, y=y, base=base: floor(x, y, base),
         })  # fmt: skip
         times, (plainly, tiled, least) = ", ".join(f"{name} {1e3 * s:.0f} ms" for name, s in seconds.items()), seconds.values()
         difference = ((a - b).abs().max() / a.abs().max()).item()

@@ -110,7 +110,7 @@ def test_random_state_is_the_seed_of_fit():
 def test_nothing_global_moves():
     state, threads = np.random.get_state(), torch.get_num_threads()  # noqa: NPY002
     for random_state in (None, 0):
-        fitted = quick(random_state=random_state, objective="mmd+game").fit(TABLE)
+        fitted = quick(random_state=random_state, objective="mmd+predictability").fit(TABLE)
         fitted.transform(TABLE), fitted.sample(3, random_state=random_state), fitted.score(TABLE)
     assert all(np.array_equal(a, b) for a, b in zip(state, np.random.get_state(), strict=True))  # noqa: NPY002
     assert torch.get_num_threads() == threads  # torch's generator: the fixture of conftest.py
@@ -176,7 +176,7 @@ NORMAL = torch.distributions.MultivariateNormal(torch.zeros(2), torch.eye(2))
     "prior", ["uniform", sl.priors.Uniform(2), BANK, NORMAL, ring], ids=["name", "prior", "bank", "torch", "f"]
 )
 def test_pickles_and_copies_are_the_same(prior):
-    fitted = quick(prior=prior, objective="mmd+game").fit(TABLE)
+    fitted = quick(prior=prior, objective="mmd+predictability").fit(TABLE)
     for other in (pickle.loads(pickle.dumps(fitted)), copy.deepcopy(fitted)):
         assert np.array_equal(other.transform(TABLE), fitted.transform(TABLE))
         assert np.array_equal(other.sample(5), fitted.sample(5))
@@ -196,10 +196,11 @@ def test_what_was_trained_on_a_gpu_is_pickled_from_the_cpu(monkeypatch):
 def test_objectives_by_name():
     terms = {
         name: set(quick(objective=name, prior="gaussian").fit(TABLE).history_) - {"step", "loss", "reconstruction", "seconds"}
-        for name in ("mmd", "mmd+game", "game", "kl", None)
+        for name in ("mmd", "mmd+predictability", "predictability", "kl", None)
     }
     assert terms == {
-        "mmd": {"mmd2"}, "mmd+game": {"mmd2", "predictability"}, "game": {"predictability"}, "kl": {"kl"}, None: set(),
+        "mmd": {"mmd2"}, "mmd+predictability": {"mmd2", "predictability"}, "predictability": {"predictability"}, "kl": {"kl"},
+        None: set(),
     }  # fmt: skip
 
 
@@ -273,7 +274,7 @@ NAN = np.where(np.arange(178)[:, None] == 3, np.nan, TABLE)
         (lambda: quick(objective="kl").fit(TABLE), ValueError, "prior must be 'gaussian' for objective='kl', got 'uniform'"),
         (lambda: quick(objective=sl.objectives.KL(), weight=2.0).fit(TABLE), ValueError, "weight must be None"),
         (lambda: quick(objective=3).fit(TABLE), TypeError, "objective must be an Objective"),
-        (lambda: quick(objective="mmd+game", dim=1).fit(TABLE), ValueError, "at least 2 latents"),
+        (lambda: quick(objective="mmd+predictability", dim=1).fit(TABLE), ValueError, "at least 2 latents"),
         (lambda: quick(weight=-1.0).fit(TABLE), ValueError, "weight must be >= 0"),
         (lambda: quick(dim=0).fit(TABLE), ValueError, "dim must be at least 1"),
         (lambda: quick(dim=2.0).fit(TABLE), TypeError, "dim must be a whole number"),
@@ -290,7 +291,7 @@ NAN = np.where(np.arange(178)[:, None] == 3, np.nan, TABLE)
         ),
         (lambda: quick(random_state=np.random.default_rng(0)).fit(TABLE), TypeError, "random_state must be a whole number"),
         (lambda: quick().fit(TABLE[:1]), ValueError, r"1 sample\(s\).*minimum of 2"),
-        (lambda: quick(objective="mmd+game").fit(TABLE[:2]), ValueError, r"2 sample\(s\).*minimum of 3"),
+        (lambda: quick(objective="mmd+predictability").fit(TABLE[:2]), ValueError, r"2 sample\(s\).*minimum of 3"),
         (lambda: quick().fit(NAN), ValueError, "contains NaN"),
         (lambda: quick().fit(np.where(np.isnan(NAN), np.inf, NAN)), ValueError, "contains infinity"),
         (lambda: quick().fit(TABLE * 1e300), ValueError, "X must have columns whose variance is finite"),
@@ -300,7 +301,7 @@ NAN = np.where(np.arange(178)[:, None] == 3, np.nan, TABLE)
         (lambda: quick().fit(TABLE).inverse_transform(TABLE), ValueError, "Z must have the 2 column"),
         (lambda: quick().fit(TABLE).inverse_transform(NAN[:, :2]), ValueError, "Input Z contains NaN"),
         (lambda: quick().fit(TABLE).sample(0), ValueError, "n must be at least 1"),
-        (lambda: quick(objective="game").fit(TABLE).sample(2), ValueError, "pull the codes towards a prior"),
+        (lambda: quick(objective="predictability").fit(TABLE).sample(2), ValueError, "pull the codes towards a prior"),
         (lambda: quick(objective=None).fit(TABLE).sample(2), ValueError, "pull the codes towards a prior"),
         (lambda: quick().fit(DIGITS * 255), ValueError, r"in \[0, 1\] or of uint8, got \[0, 255\]; divide"),
         (lambda: quick().fit(DIGITS[:, 0]), ValueError, r"X\[:, None\] adds a channel"),

@@ -90,8 +90,8 @@ def scores_by_prior(
     for k, (column, words) in enumerate(scores.items()):
         ax = axes[k]
         for i, arm in enumerate(arms):
-            _seeds(ax, frame[frame["arm"] == arm], column, -i, COLORS[i % len(COLORS)])
-        ideal, noise = (frame.loc[frame["arm"] == name, column] for name in ("ideal", "noise"))
+            _seeds(ax, frame[frame["condition"] == arm], column, -i, COLORS[i % len(COLORS)])
+        ideal, noise = (frame.loc[frame["condition"] == name, column] for name in ("ideal", "noise"))
         if len(ideal):
             ax.axvline(ideal.mean(), color=TEXT, linestyle=":", linewidth=1)
         if len(noise):
@@ -120,14 +120,14 @@ def labels_lines(frame: pd.DataFrame, columns: Mapping[str, str], *, title: str 
     picture, (axes,) = panels(1, len(columns), height=3.3)
     if title is not None:
         picture.suptitle(title, fontsize=12, color=TEXT)
-    none = frame[frame["arm"] == "mirror"].assign(labels=0)
+    none = frame[frame["condition"] == "mirror"].assign(labels=0)
     for k, (column, words) in enumerate(columns.items()):
         ax = axes[k]
         for arm, (label, color, marker) in TIES.items():
-            found = frame[frame["arm"] == arm]
+            found = frame[frame["condition"] == arm]
             found = pd.concat([none, found]) if arm != "regression" else found
-            spaced = found.assign(place=found["labels"].map(_spaced))
-            line_with_spread(ax, spaced, "place", column, label=label if k == 0 else None, color=color, marker=marker)
+            spaced = found.assign(position=found["labels"].map(_spaced))
+            line_with_spread(ax, spaced, "position", column, label=label if k == 0 else None, color=color, marker=marker)
         given = sorted(set(frame["labels"].dropna()) | {0})
         ax.set_xticks([_spaced(n) for n in given], [f"{n:g}" for n in given])
         ax.set_ylim(0, 1.03)

@@ -32,7 +32,7 @@ def rate_distortion_lines(frame: pd.DataFrame, *, rates: tuple[float, float], ti
     picture, (axes,) = panels(1, len(PANELS), height=3.9)
     if title is not None:
         picture.suptitle(title, fontsize=12, color=TEXT)
-    unit = frame.loc[frame["arm"] == "none", "unquantized"].mean()
+    unit = frame.loc[frame["condition"] == "none", "unquantized"].mean()
     for ax, (rate, words) in zip(axes, PANELS.items(), strict=True):
         found = at_rates(frame, np.linspace(*rates, 8 * MARKS + 1), rate=rate)
         _lines(ax, found.assign(mse=found["mse"] / unit))
@@ -48,7 +48,7 @@ def rate_distortion_lines(frame: pd.DataFrame, *, rates: tuple[float, float], ti
 
 def _lines(ax: Axes, found: pd.DataFrame) -> None:
     for name, (words, color, marker, line) in ARMS.items():
-        of = found[found["arm"] == name].groupby("rate")["mse"].agg(["mean", "min", "max", "count"])
+        of = found[found["condition"] == name].groupby("rate")["mse"].agg(["mean", "min", "max", "count"])
         of = of[of["count"] == of["count"].max()]  # rates that all seeds reach
         ax.fill_between(of.index, of["min"], of["max"], color=color, alpha=0.2, linewidth=0)
         ax.plot(of.index, of["mean"], color=color, linestyle=line, linewidth=1.6, label=words, marker=marker, markersize=5,

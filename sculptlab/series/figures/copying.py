@@ -14,7 +14,7 @@ from sculptlab.plots.style import ACCENT, BAD, CODES, GOOD, MEANS, TEXT, Picture
 CASES = ((CODES, "o"), (MEANS, "D"), (GOOD, "^"), (ACCENT, "v"), (BAD, "s"))
 MEASURES = {
     "c2st": "told apart (0.5: not)",
-    "place": "place (1: chance)",
+    "alignment_error": "place (1: chance)",
     "mrr": "retrieval, MRR",
     "decoded_mse": "decoded by A, error",
 }
@@ -24,7 +24,7 @@ SHOWN = {"source": "the source's codes", "before": "B before, at its own scale",
 def arms(frame: pd.DataFrame, measures: Mapping[str, str] | None = None, *, title: str | None = None) -> Picture:
     """A study's arms as rows, a panel for each of `measures` (column -> words), a mark for each case: means and ranges."""
     shown = MEASURES if measures is None else measures
-    order = list(dict.fromkeys(frame["arm"]))[::-1]
+    order = list(dict.fromkeys(frame["condition"]))[::-1]
     picture, (axes,) = panels(1, len(shown), height=1.0 + 0.28 * len(order))
     if title is not None:
         picture.suptitle(title, fontsize=12, color=TEXT)
@@ -32,7 +32,7 @@ def arms(frame: pd.DataFrame, measures: Mapping[str, str] | None = None, *, titl
         for (name, rows), (color, marker), at in zip(
             frame.groupby("case", sort=False), CASES, np.linspace(0.2, -0.2, 5), strict=False
         ):
-            of = rows.groupby("arm")[column].agg(["mean", "min", "max"]).reindex(order)
+            of = rows.groupby("condition")[column].agg(["mean", "min", "max"]).reindex(order)
             y = np.arange(len(order)) + at
             ax.hlines(y, of["min"], of["max"], color=color, linewidth=1.2)
             ax.plot(of["mean"], y, linestyle="none", marker=marker, color=color, markersize=5, label=str(name))

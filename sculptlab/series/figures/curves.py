@@ -13,8 +13,8 @@ from sculptlab.series.figures import sculpting as sculpting_plots
 from sculptlab.series.figures.sculpting import INDEPENDENT, kind
 
 # an objective has one color and one mark in all figures; that of the game alone, which is not here, goes to the strong game
-KINDS = {name: mark for name, mark in sculpting_plots.KINDS.items() if name != "game"}
-KINDS["marginal MMD + strong game"] = sculpting_plots.KINDS["game"]
+KINDS = {name: mark for name, mark in sculpting_plots.KINDS.items() if name != "predictability"}
+KINDS["marginal MMD + strong predictability"] = sculpting_plots.KINDS["predictability"]
 REGRESSORS = {"mlp": "networks", "boosting": "trees"}
 
 
@@ -38,7 +38,7 @@ def rising(frames: Mapping[str, pd.DataFrame], *, title: str | None = None) -> P
                 of = rows[rows["kind"] == objective]
                 if len(of):
                     line_with_spread(ax, of, "n", "score", label=objective, color=color, marker=marker, log_x=True)
-            ax.plot(*zip(*rows.groupby("n")["floor"].max().items(), strict=True), color=TEXT, linestyle="--", linewidth=0.8)
+            ax.plot(*zip(*rows.groupby("n")["chance"].max().items(), strict=True), color=TEXT, linestyle="--", linewidth=0.8)
             ax.axhline(INDEPENDENT, color=TEXT, linestyle=":", linewidth=0.8)
             ax.set_ylim(-0.03 * top, top)
             ax.xaxis.set_major_formatter(FuncFormatter(lambda n, _: f"{n / 1000:.2g}k"))

@@ -27,7 +27,7 @@ def reconstruction(ax: Axes, frame: pd.DataFrame, dim: int) -> Axes:
     """Held-out reconstruction error over beta, with the error of the mean image as the line where nothing is left."""
     rows = betas(frame, dim).query("codes == 'means'")
     line_with_spread(ax, rows, "beta", "reconstruction_mse", color=RECONSTRUCTION, log_x=True)
-    blank = rows["blank_mse"].iloc[0]
+    blank = rows["baseline_mse"].iloc[0]
     ax.axhline(blank, color=TEXT, linestyle="--", linewidth=1)
     ax.annotate("the mean image", (0.02, blank), xycoords=("axes fraction", "data"), va="bottom", fontsize=8, color=TEXT)
     ax.set_ylim(0, 1.15 * blank)
@@ -61,11 +61,11 @@ def beta_story(frame: pd.DataFrame, *, dim: int, title: str | None = None, live:
     reconstruction(axes[0, 0], frame, dim)
     over_beta(axes[0, 1], frame, dim, "c2st", floor=0.5, words="told apart from the prior (0.5: cannot)")
     over_beta(axes[1, 0], frame, dim, "distance_correlation", floor=0.0, words="dependence of live latents (0: none)")
-    over_beta(axes[1, 1], frame, dim, "holes", floor=0.05, words="holes: share of the prior without codes")
+    over_beta(axes[1, 1], frame, dim, "coverage_gap", floor=0.05, words="holes: share of the prior without codes")
     axes[0, 1].legend(fontsize=8, frameon=False)
     if live is not None:
         _stars(axes[0, 0], live[live["codes"] == "means"], "reconstruction_mse", RECONSTRUCTION)
-        for ax, column in zip(axes.flat[1:], ("c2st", "distance_correlation", "holes"), strict=True):
+        for ax, column in zip(axes.flat[1:], ("c2st", "distance_correlation", "coverage_gap"), strict=True):
             for kind, color, _ in KINDS:
                 _stars(ax, live[live["codes"] == kind], column, color)
     return picture

@@ -43,13 +43,15 @@ def gaps(frame: pd.DataFrame, *, title: str | None = None) -> Picture:
     picture, axes = panels(1, len(kinds), height=2.4)
     _head(picture, title)
     for ax, kind in zip(axes[0], kinds, strict=True):
-        ratios = frame[frame["features"] == kind].groupby("bags")["ratio"].agg(["mean", "min", "max"]).reindex(bags)
+        ratios = frame[frame["features"] == kind].groupby("bags")["relative_error"].agg(["mean", "min", "max"]).reindex(bags)
         ax.axvspan(1e-3, 1, color=PRIOR, alpha=0.3, linewidth=0)
         places = np.arange(len(bags))[::-1]
         ax.hlines(places, ratios["min"], ratios["max"], color=CODES, linewidth=1.5)
         for place, mean in zip(places, ratios["mean"], strict=True):
             ax.plot(mean, place, marker="o", markersize=7, color=CODES if mean > 1 else "white", markeredgecolor=CODES)
-        ax.set(xscale="log", xlim=(0.02, 2 * max(1.0, frame["ratio"].max())), ylim=(-0.6, len(bags) - 0.4), yticks=places)
+        ax.set(
+            xscale="log", xlim=(0.02, 2 * max(1.0, frame["relative_error"].max())), ylim=(-0.6, len(bags) - 0.4), yticks=places
+        )
         ax.set_yticklabels(bags if ax is axes[0, 0] else [])
         ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         style(ax, title=kind, x="gap / the null's 95 % limit")

@@ -25,7 +25,7 @@ def power_curves(frame: pd.DataFrame, knob: str, *, title: str | None = None) ->
     frame: columns difference, lens, seed, rate and the knob, as `power_studies.rates` gives them, at one value of the
     other knob. Lines are means over seeds; the dotted line is the level.
     """
-    choice("knob", knob, KNOBS)
+    choice("hyperparameter", knob, KNOBS)
     differences = list(dict.fromkeys(frame["difference"]))
     picture, axes = panels(1, len(differences), height=3.1)
     if title is not None:

@@ -101,7 +101,7 @@ def scoreboard(frame: pd.DataFrame, *, title: str | None = None) -> Picture:
         picture.suptitle(title, fontsize=12, color=TEXT)
     for ax, column, words in zip(
         axes,
-        ("c2st", "stray", "ratio"),
+        ("c2st", "off_support", "relative_error"),
         ("told apart by a classifier", "codes where the prior has no mass", "error / plain autoencoder's"),
         strict=True,
     ):
@@ -109,8 +109,8 @@ def scoreboard(frame: pd.DataFrame, *, title: str | None = None) -> Picture:
         places = np.arange(len(means))
         ax.hlines(places, spread["min"], spread["max"], color=CODES, linewidth=2, alpha=0.5)
         ax.plot(means[column], places, "o", color=CODES, markersize=5, label="codes")
-        if f"floor_{column}" in means:
-            ax.plot(means[f"floor_{column}"], places, "|", color=TEXT, markersize=8, label="a second sample of the prior")
+        if f"chance_{column}" in means:
+            ax.plot(means[f"chance_{column}"], places, "|", color=TEXT, markersize=8, label="a second sample of the prior")
             ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         ax.set_yticks(places, means.index if ax is axes[0] else [""] * len(means))
         ax.grid(axis="y", color="#EEEEEE")
@@ -124,14 +124,18 @@ def over_weight(frame: pd.DataFrame, *, title: str | None = None) -> Picture:
     picture, (axes,) = panels(1, 3, height=3.4)
     if title is not None:
         picture.suptitle(title, fontsize=12, color=TEXT)
-    words = {"stray": "codes where the prior has no mass", "c2st": "told apart (50 %: cannot)", "ratio": "error / plain error"}
+    words = {
+        "off_support": "codes where the prior has no mass",
+        "c2st": "told apart (50 %: cannot)",
+        "relative_error": "error / plain error",
+    }
     for ax, (column, y) in zip(axes, words.items(), strict=True):
         for name, color, mark in zip(TARGETS, COLORS, MARKS, strict=False):
             of = frame[frame["prior"] == name].groupby("weight")[column].agg(["mean", "min", "max"])
             ax.fill_between(of.index, of["min"], of["max"], color=color, alpha=0.2, linewidth=0)
             ax.plot(of.index, of["mean"], color=color, marker=mark, markersize=5, label=name)
-        if column != "ratio":
-            floor = frame.groupby("weight")[f"floor_{column}"].mean()
+        if column != "relative_error":
+            floor = frame.groupby("weight")[f"chance_{column}"].mean()
             ax.plot(floor.index, floor, color=TEXT, linestyle=":", label="a second sample of the prior")
             ax.yaxis.set_major_formatter(PercentFormatter(1))
         ax.set_xscale("log")
@@ -188,8 +192,8 @@ class HandPanel:
         prior, row = ring_with_hand(share, np.deg2rad(turn)), self.rows.loc[key]
         picture, (axes,) = panels(1, 3, height=3.9)
         picture.suptitle(
-            f"told apart {row['c2st']:.0%} (floor {row['floor_c2st']:.0%}), strays {row['stray']:.1%} "
-            f"(floor {row['floor_stray']:.1%}), error {row['ratio']:.2f} times the plain one",
+            f"told apart {row['c2st']:.0%} (floor {row['chance_c2st']:.0%}), strays {row['off_support']:.1%} "
+            f"(floor {row['chance_off_support']:.1%}), error {row['relative_error']:.2f} times the plain one",
             fontsize=11, color=TEXT,
         )  # fmt: skip
         limits = np.array([[-EDGE, EDGE]] * 2)

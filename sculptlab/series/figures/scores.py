@@ -73,7 +73,7 @@ def models(frame: pd.DataFrame, order: list[str], *, title: str | None = None) -
         picture.suptitle(title, fontsize=12, color=TEXT)
     for ax, kind in zip(axes[0], ("means", "samples"), strict=True):
         rows = frame[frame["codes"] == kind]
-        floor = rows[[f"{name}_floor" for name in REGRESSORS]].max().max()
+        floor = rows[[f"{name}_chance" for name in REGRESSORS]].max().max()
         ax.axvspan(0, floor, color=PRIOR, alpha=0.5, linewidth=0)
         ax.axvline(0, color=PRIOR, linewidth=1.5)
         dots(ax, rows, "objective", REGRESSORS, order)
@@ -130,7 +130,7 @@ def sensitivity(frame: pd.DataFrame, codes: str, *, title: str | None = None) ->
     if title is not None:
         picture.suptitle(title, fontsize=12, color=TEXT)
     for ax, knob in zip(axes[0], ("n", "d"), strict=True):
-        rows = frame[(frame["knob"] == knob) & (frame["codes"] == codes)]
+        rows = frame[(frame["hyperparameter"] == knob) & (frame["codes"] == codes)]
         for name, (color, marker) in REGRESSORS.items():
             chosen = rows[rows["regressor"] == name]
             line_with_spread(ax, chosen, "value", "raw", label=name, color=color, marker=marker, log_x=True)
@@ -145,7 +145,7 @@ def sensitivity(frame: pd.DataFrame, codes: str, *, title: str | None = None) ->
 
 def over_training(frame: pd.DataFrame, *, title: str | None = None) -> Picture:
     """LPS of the means of models trained for ever more steps, by regressor, a panel for each model."""
-    rows = frame[frame["knob"] == "steps"]
+    rows = frame[frame["hyperparameter"] == "steps"]
     names = list(dict.fromkeys(rows["codes"]))
     picture, axes = panels(1, len(names), height=2.9)
     if title is not None:

@@ -19,18 +19,18 @@ KINDS: dict[str, tuple[str, str]] = {
     "no regularizer": (PRIOR, "X"),
     "KL": (MEANS, "D"),
     "MMD": (ACCENT, "v"),
-    "game": (GOOD, "^"),
-    "MMD + game": (CODES, "o"),
-    "marginal MMD + game": (BAD, "s"),
+    "predictability": (GOOD, "^"),
+    "MMD + predictability": (CODES, "o"),
+    "marginal MMD + predictability": (BAD, "s"),
 }
-GAMES = {"game": 13, "MMD + game": 9, "marginal MMD + game": 5}  # sizes of their rings
+GAMES = {"predictability": 13, "MMD + predictability": 9, "marginal MMD + predictability": 5}  # sizes of their rings
 JUDGES: dict[str, tuple[str, str]] = {
     "boosting": (GOOD, "s"),
     "mlp": (CODES, "o"),
     "squares boosting": (ACCENT, "D"),
     "dcor_rest": (TEXT, "v"),
 }
-ARMS: dict[str, tuple[str, str]] = {"no regularizer": (PRIOR, "X"), "MMD": (ACCENT, "v"), "MMD + game": (CODES, "o")}
+ARMS: dict[str, tuple[str, str]] = {"no regularizer": (PRIOR, "X"), "MMD": (ACCENT, "v"), "MMD + predictability": (CODES, "o")}
 
 
 def kind(objective: str) -> str:
@@ -62,8 +62,8 @@ def _frontier(ax: Axes, frame: pd.DataFrame, judge: str, top: float) -> None:
         rows = frame[frame["objective"].map(kind) == name]
         if rows.empty:
             continue
-        of = rows.groupby("objective", sort=False)[["ratio", judge]].agg(["mean", "min", "max"])
-        x, y = of["ratio"], of[judge]
+        of = rows.groupby("objective", sort=False)[["relative_error", judge]].agg(["mean", "min", "max"])
+        x, y = of["relative_error"], of[judge]
         ax.hlines(y["mean"], x["min"], x["max"], color=color, linewidth=1)
         ax.vlines(x["mean"], y["min"], y["max"], color=color, linewidth=1)
         # rings, one in the other: games that come to the same place are all seen
@@ -71,7 +71,7 @@ def _frontier(ax: Axes, frame: pd.DataFrame, judge: str, top: float) -> None:
         if name in GAMES:
             look = {"markersize": GAMES[name], "markeredgewidth": 1.5, "markerfacecolor": "none"}
         ax.plot(x["mean"], y["mean"], color=color, marker=marker, linewidth=1, linestyle=":", label=name, **look)
-    ratios = frame.groupby("objective")["ratio"].mean()
+    ratios = frame.groupby("objective")["relative_error"].mean()
     ax.set_xlim(min(0.95, ratios.min() - 0.03), max(1.15, ratios.max() + 0.05))
 
 
@@ -107,7 +107,7 @@ def small_multiples(frame: pd.DataFrame, knobs: Mapping[str, str], *, title: str
     for column, (knob, words) in enumerate(knobs.items()):
         rows = _with_base(frame, knob)
         values = list(dict.fromkeys(rows["value"]))
-        for ax, measured in zip(axes[:, column], ("mlp", "ratio"), strict=True):
+        for ax, measured in zip(axes[:, column], ("mlp", "relative_error"), strict=True):
             _arms(ax, rows, values, measured)
         axes[0, column].set_ylim(-0.03, 1.03)
         style(axes[0, column], title=words)
@@ -122,7 +122,7 @@ def small_multiples(frame: pd.DataFrame, knobs: Mapping[str, str], *, title: str
 
 def _arms(ax: Axes, rows: pd.DataFrame, values: list[str], measured: str) -> None:
     for shift, (arm, (color, marker)) in zip((-0.15, 0, 0.15), ARMS.items(), strict=True):
-        of = rows[rows["arm"] == arm].groupby("value")[measured].agg(["mean", "min", "max"]).reindex(values)
+        of = rows[rows["condition"] == arm].groupby("value")[measured].agg(["mean", "min", "max"]).reindex(values)
         at = np.arange(len(values)) + shift
         ax.vlines(at, of["min"], of["max"], color=color, linewidth=1.2)
         ax.plot(at, of["mean"], linestyle="none", marker=marker, color=color, markersize=5, label=arm)
@@ -138,19 +138,19 @@ def _with_base(frame: pd.DataFrame, knob: str) -> pd.DataFrame:
     Of networks, which have no base, the error is over that of the same network without regularizer.
     """
     if knob not in BASES:
-        return _priced(frame[frame["knob"] == knob])
-    base = frame[frame["knob"] == "base"]
+        return _priced(frame[frame["hyperparameter"] == knob])
+    base = frame[frame["hyperparameter"] == "base"]
     if knob == "bandwidth":  # its own base is the RBF of the median distance
-        base = frame[(frame["knob"] == "kernel") & (frame["value"] == "RBF")]
-    rows = pd.concat([base.assign(value=BASES[knob]), frame[frame["knob"] == knob]])
+        base = frame[(frame["hyperparameter"] == "kernel") & (frame["value"] == "RBF")]
+    rows = pd.concat([base.assign(value=BASES[knob]), frame[frame["hyperparameter"] == knob]])
     if knob != "kernel":
         rows = rows.sort_values("value", key=lambda column: column.astype(float), kind="stable")
-    plain = frame[(frame["arm"] == "no regularizer") & (frame["knob"] == "base")]["reconstruction_mse"].mean()
+    plain = frame[(frame["condition"] == "no regularizer") & (frame["hyperparameter"] == "base")]["reconstruction_mse"].mean()
     return rows.assign(ratio=rows["reconstruction_mse"] / plain)
 
 
 def _priced(rows: pd.DataFrame) -> pd.DataFrame:
-    plain = rows[rows["arm"] == "no regularizer"].groupby("value")["reconstruction_mse"].mean()
+    plain = rows[rows["condition"] == "no regularizer"].groupby("value")["reconstruction_mse"].mean()
     return rows.assign(ratio=rows["reconstruction_mse"] / rows["value"].map(plain))
 
 
@@ -163,10 +163,10 @@ def dimensions(frames: Mapping[str, pd.DataFrame], *, title: str | None = None) 
     if title is not None:
         picture.suptitle(title, fontsize=12, color=TEXT)
     for column, (name, frame) in enumerate(frames.items()):
-        rows = frame[frame["knob"].isin(("base", "dim"))]
+        rows = frame[frame["hyperparameter"].isin(("base", "dim"))]
         numbers = [str(dim) for dim in sorted(set(rows["dim"]))]
         rows = _priced(rows.assign(value=rows["dim"].astype(str), filled=rows["rank"] / rows["dim"]))
-        for ax, measured in zip(axes[:, column], ("mlp", "filled", "ratio"), strict=True):
+        for ax, measured in zip(axes[:, column], ("mlp", "filled", "relative_error"), strict=True):
             _arms(ax, rows, numbers, measured)
             ax.axhline(float(measured != "mlp"), color=PRIOR, linestyle=":", linewidth=1)
         for ax in axes[:2, column]:

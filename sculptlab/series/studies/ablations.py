@@ -29,11 +29,11 @@ ABLATIONS: dict[str, Setting] = {
     "fashion_mnist": Setting("fashion_mnist", 16, components=128, steps=700, width=128, rows=20_000, judged=2000),
 }
 SHORT = Setting("cifar10", 16, components=3072, steps=500, width=128, rows=20_000, judged=2000)  # components: all
-ARMS = ("no regularizer", "MMD", "MMD + game")
+ARMS = ("no regularizer", "MMD", "MMD + predictability")
 ARCHITECTURES: dict[str, tuple[Setting, Sequence[str], Sequence[str]]] = {  # setting, kinds, arms
     "architecture": (SHORT, KINDS, ARMS),
     # are the networks that the game did not reach in 500 steps reached in 2,000?
-    "architecture_long": (replace(SHORT, steps=2000), ("mlp", "conv"), ("no regularizer", "MMD + game")),
+    "architecture_long": (replace(SHORT, steps=2000), ("mlp", "conv"), ("no regularizer", "MMD + predictability")),
 }
 CHANNELS = 16  # of the first convolution
 
@@ -79,20 +79,25 @@ def ablate(
     setting: Setting, seeds: Iterable[int], *, knobs: Sequence[str] | None = None, arms: Sequence[str] | None = None,
     progress: bool = True, prepared: Prepared | None = None,
 ) -> pd.DataFrame:  # fmt: skip
-    """Every row of `ablations`, without and with the game; columns knob, value, arm ("MMD", "MMD + game"), and the judge's.
+    """Every row of `ablations`, without and with the predictability penalty.
 
-    For the base and each dim also "no regularizer" and, for the base, "game" and "game, squared". Kernels of one term weigh seven
-    times as much as IMQ's sum of seven, so that k(x, x) agrees.
+    Columns hyperparameter, value, condition ("MMD", "MMD + predictability"), and those of `judge`. For the base and each dim also
+    "no regularizer" and, for the base, "predictability" and "predictability, squared". Kernels of one term weigh seven times as
+    much as IMQ's sum of seven, so that k(x, x) agrees.
     """
     prepared = prepared or Prepared.of(setting)
     grid: list[tuple[str, str, str, Objective, dict[str, Any], int]] = []
     for knob, value, term, changes in ablations(setting.dim):
-        goals: dict[str, Objective] = {"MMD": term, "MMD + game": term + Predictability(GAME)}
+        goals: dict[str, Objective] = {"MMD": term, "MMD + predictability": term + Predictability(GAME)}
         if knob in ("base", "dim"):
             goals["no regularizer"] = Reconstruction()
         if knob == "base":
             squared = Predictability(GAME, "square")
-            goals |= {"game": Predictability(GAME), "game, squared": squared, "MMD + game, squared": term + squared}
+            goals |= {
+                "predictability": Predictability(GAME),
+                "predictability, squared": squared,
+                "MMD + predictability, squared": term + squared,
+            }
         if knobs is None or knob in knobs:
             asked = {arm: goal for arm, goal in goals.items() if arms is None or arm in arms}
             grid += [(knob, value, arm, goal, changes, seed) for arm, goal in asked.items() for seed in seeds]
@@ -100,7 +105,15 @@ def ablate(
     for knob, value, arm, goal, changes, seed in tqdm(grid, disable=not progress, unit="model"):
         run = prepared.train(goal, seed, **changes)
         z = run.encode(prepared.held_out[: setting.judged])
-        rows.append({"knob": knob, "value": value, "arm": arm, "seed": seed, **_measured(setting, z, prepared.error(run), seed)})
+        rows.append(
+            {
+                "hyperparameter": knob,
+                "value": value,
+                "condition": arm,
+                "seed": seed,
+                **_measured(setting, z, prepared.error(run), seed),
+            }
+        )
     return pd.DataFrame(rows)
 
 
@@ -123,7 +136,11 @@ def architectures(
     """
     training, held_out = train_and_test(setting.data)
     images, shape = training.images[: setting.rows], MMD(Gaussian(setting.dim), WEIGHT)
-    goals: dict[str, Objective] = {"no regularizer": Reconstruction(), "MMD": shape, "MMD + game": shape + Predictability(GAME)}
+    goals: dict[str, Objective] = {
+        "no regularizer": Reconstruction(),
+        "MMD": shape,
+        "MMD + predictability": shape + Predictability(GAME),
+    }
     rows = []
     for kind, arm, seed in tqdm([(k, a, s) for k in kinds for a in arms for s in seeds], disable=not progress, unit="model"):
         model = build_autoencoder(
@@ -131,7 +148,7 @@ def architectures(
         )
         run = fit(model, images, goals[arm], steps=setting.steps, batch_size=setting.batch_size, seed=seed, progress=False)
         found = _measured(setting, run.encode(held_out.images[: setting.judged]), run.reconstruction_error(held_out.images), seed)
-        rows.append({"knob": "architecture", "value": kind, "arm": arm, "seed": seed, **found})
+        rows.append({"hyperparameter": "architecture", "value": kind, "condition": arm, "seed": seed, **found})
     return pd.DataFrame(rows)
 
 
@@ -145,7 +162,7 @@ def record_ablations(name: str, seeds: Sequence[int] = range(5), knobs: Sequence
 def record_longer(seeds: Sequence[int] = range(5), *, steps: int = 4000, dims: Sequence[int] = (8, 16)) -> Recorded:
     """Is what the game leaves on Fashion-MNIST a matter of time? The base of its ablation, `steps` long: record it."""
     setting = replace(ABLATIONS["fashion_mnist"], steps=steps)
-    asked: dict[str, Any] = {"knobs": ("base",), "arms": ("no regularizer", "MMD + game")}
+    asked: dict[str, Any] = {"knobs": ("base",), "arms": ("no regularizer", "MMD + predictability")}
     frame = pd.concat(ablate(replace(setting, dim=dim), seeds, **asked) for dim in dims)
     return write("ablations_fashion_mnist_long", frame, seeds=list(seeds), settings={**described(setting), "dim": list(dims)})
 

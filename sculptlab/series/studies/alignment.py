@@ -49,10 +49,10 @@ def align_positions(sprites: Sprites, seed: int) -> tuple[pd.DataFrame, pd.DataF
         picks = {arm: chosen} if arm != "uniform" else {arm: chosen, "uniform, one start": 0}
         for name, k in picks.items():
             if name != arm and k == chosen:
-                rows.append({**rows[-1], "arm": name})
+                rows.append({**rows[-1], "condition": name})
                 continue
             run = train(sprites, runs[k].model, MMD(prior, recipe.WEIGHT), FINISH, seed, recipe.RATE / 2)
-            rows.append({"arm": name, "seed": seed, **judged(sprites, run, prior, seed=seed)})
+            rows.append({"condition": name, "seed": seed, **judged(sprites, run, prior, seed=seed)})
             kept[name] = run.encode(sprites.held_out[:SHOWN]).numpy()
     return pd.DataFrame(rows), pd.concat(tried, ignore_index=True), kept
 
@@ -68,7 +68,7 @@ def align_more(sprites: Sprites, seed: int) -> tuple[pd.DataFrame, dict[str, Run
     starts |= {f"{name}, not turned": (priors[name], False) for name in ("gaussian", "mirror") if sprites.case.middle < 1}
     for arm, (prior, turned) in starts.items():
         runs[arm] = train(sprites, started(sprites, seed, turned=turned), MMD(prior, recipe.WEIGHT), LONG, seed)
-        rows.append({"arm": arm, "seed": seed, **judged(sprites, runs[arm], prior, seed=seed)})
+        rows.append({"condition": arm, "seed": seed, **judged(sprites, runs[arm], prior, seed=seed)})
     return pd.DataFrame(rows), runs
 
 
@@ -88,7 +88,7 @@ def tune(sprites: Sprites, seed: int = TUNED_ON) -> pd.DataFrame:
         for pull in PULLS:
             run = train_tied(sprites, arm, TUNED_WITH, pull, seed)
             found = sprites.aligned(run.encode(sprites.held_out))
-            rows.append({"arm": arm, "pull": pull, "seed": seed, "labels": TUNED_WITH, "error": sprites.error(run),
+            rows.append({"condition": arm, "pull": pull, "seed": seed, "labels": TUNED_WITH, "error": sprites.error(run),
                          "aligned": float(np.mean(list(found.values())))})  # fmt: skip
     return pd.DataFrame(rows)
 
@@ -104,10 +104,10 @@ def with_labels(
     for n in LABELS if labels is None else labels:
         for arm in TIES:
             run = runs[f"{arm} {n}"] = train_tied(sprites, arm, n, pulls[arm], seed)
-            rows.append({"arm": arm, "labels": n, "seed": seed, **judged(sprites, run, sprites.case.mirror, seed=seed)})
+            rows.append({"condition": arm, "labels": n, "seed": seed, **judged(sprites, run, sprites.case.mirror, seed=seed)})
         images, values = sprites.labeled(n, seed)
         z = regressed(sprites, images, sprites.case.ideal(values), seed)
-        rows.append({"arm": "regression", "labels": n, "seed": seed, **scores(sprites, z, seed)})
+        rows.append({"condition": "regression", "labels": n, "seed": seed, **scores(sprites, z, seed)})
     return pd.DataFrame(rows), runs
 
 
@@ -133,7 +133,7 @@ def record_alignment(seeds: Sequence[int] = range(5), *, progress: bool = True) 
     """
     prepared = {name: Sprites.of(case) for name, case in CASES.items()}
     tuned = tune(prepared["ellipse"])
-    pulls = tuned.loc[tuned.groupby("arm")["aligned"].idxmax()].set_index("arm")["pull"].to_dict()
+    pulls = tuned.loc[tuned.groupby("condition")["aligned"].idxmax()].set_index("condition")["pull"].to_dict()
     settings = {
         "width": recipe.WIDTH, "weight": recipe.WEIGHT, "even": recipe.EVEN, "warm": recipe.WARM, "steps": recipe.STEPS,
         "finish": FINISH, "long": LONG, "rate": recipe.RATE, "turns": recipe.TURNS,
@@ -171,4 +171,4 @@ def _bytes(images: np.ndarray) -> np.ndarray:
 def chosen_of(frame: pd.DataFrame, case: str, arms: Iterable[str] | None = None) -> pd.DataFrame:
     """The models of a recorded case, one row for each arm and seed."""
     found = frame[(frame["case"] == case) & (frame["kind"] == "model")]
-    return found if arms is None else found[found["arm"].isin(list(arms))]
+    return found if arms is None else found[found["condition"].isin(list(arms))]

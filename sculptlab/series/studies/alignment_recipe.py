@@ -126,7 +126,7 @@ def limits(sprites: Sprites, seed: int) -> pd.DataFrame:
     """The scores of the factors themselves, written as the mirror would ("ideal"), and of noise that knows nothing ("noise")."""
     noise = torch.randn(len(sprites.values), sprites.case.dim, generator=torch.Generator().manual_seed(seed))
     codes = {"ideal": sprites.case.ideal(sprites.values), "noise": noise}
-    return pd.DataFrame([{"arm": arm, "seed": seed, **scores(sprites, z, seed)} for arm, z in codes.items()])
+    return pd.DataFrame([{"condition": arm, "seed": seed, **scores(sprites, z, seed)} for arm, z in codes.items()])
 
 
 def traversals(sprites: Sprites, run: Run, steps: int = 7, reach: float = 1.5) -> np.ndarray:

@@ -91,8 +91,8 @@ def _curve(prepared: Prepared, run: Run, bits: Sequence[int], levels: str) -> pd
     for column in ("mse", "unquantized"):
         frame[column] = frame[column] * share + prepared.lost
     z = run.encode(prepared.held_out)
-    centerd = (z - z.mean(0)) / z.std(0).clamp_min(1e-12)
-    return frame.assign(kurtosis=centerd.pow(4).mean().item())
+    centered = (z - z.mean(0)) / z.std(0).clamp_min(1e-12)
+    return frame.assign(kurtosis=centered.pow(4).mean().item())
 
 
 def family(arm: str) -> str:
@@ -111,19 +111,19 @@ def at_rates(frame: pd.DataFrame, rates: Iterable[float] = RATES, *, rate: str =
     wanted = list(rates)
     used = frame[frame["levels"] != "step"] if rate == "nominal" else frame
     rows = []
-    for (name, levels, seed), curve in used.groupby(["arm", "levels", "seed"], sort=False):
+    for (name, levels, seed), curve in used.groupby(["condition", "levels", "seed"], sort=False):
         ordered = curve.sort_values(rate)
         x, y = ordered[rate].to_numpy(), np.log(ordered["mse"].to_numpy())
-        common = {"arm": family(str(name)), "seed": seed, "curve": f"{name}, {levels}"}
+        common = {"condition": family(str(name)), "seed": seed, "curve": f"{name}, {levels}"}
         rows += [{**common, "rate": r, "mse": float(np.exp(np.interp(r, x, y)))} for r in wanted if x[0] <= r <= x[-1]]
-    found = pd.DataFrame(rows, columns=["arm", "seed", "curve", "rate", "mse"])
-    return found.loc[found.groupby(["arm", "seed", "rate"], sort=False)["mse"].idxmin()].reset_index(drop=True)
+    found = pd.DataFrame(rows, columns=["condition", "seed", "curve", "rate", "mse"])
+    return found.loc[found.groupby(["condition", "seed", "rate"], sort=False)["mse"].idxmin()].reset_index(drop=True)
 
 
 def against(frame: pd.DataFrame, arm: str, rates: Iterable[float] = RATES, *, rate: str = "coded") -> pd.DataFrame:
     """Error over that of `arm` at the same seed and rate (1: as good), a row for each arm and rate: mean, min, max over seeds."""
-    table = at_rates(frame, rates, rate=rate).pivot(index=["arm", "rate"], columns="seed", values="mse")
-    base = table.loc[choice("arm", arm, sorted(set(table.index.get_level_values("arm"))))]
+    table = at_rates(frame, rates, rate=rate).pivot(index=["condition", "rate"], columns="seed", values="mse")
+    base = table.loc[choice("condition", arm, sorted(set(table.index.get_level_values("condition"))))]
     ratio = table.div(base.reindex(table.index.get_level_values("rate")).to_numpy())
     return ratio.agg(["mean", "min", "max"], axis=1).dropna()
 
@@ -135,4 +135,4 @@ def record_compression(name: str = "fashion_mnist", seeds: Sequence[int] = range
 
 
 def _settings(setting: Setting) -> Mapping[str, Any]:
-    return {**vars(setting), "shape": SHAPE, "game": GAME, "bits": BITS, "aware": AWARE}
+    return {**vars(setting), "shape": SHAPE, "predictability": GAME, "bits": BITS, "aware": AWARE}

@@ -87,7 +87,7 @@ class _Pair:
         if not self.paired:
             return found
         decoded = float((self.source.decode(z) - self.shown).square().mean())
-        return {**found, "place": places(z, self.own), "decoded_mse": decoded, **retrieval(z, self.own)}
+        return {**found, "alignment_error": places(z, self.own), "decoded_mse": decoded, **retrieval(z, self.own)}
 
 
 def _order(n: int, seed: int) -> Tensor:
@@ -116,22 +116,29 @@ def copies(
               Where both models know the same images, for k of `anchors`: "copied, k anchors"; "k anchors alone": tied without a
               distribution; "affine, k anchors": the independent B's codes under the affine map that takes its anchors to A's,
               by least squares; "relative, k anchors": the codes of A and of the independent B as cosine similarities to those of
-              the anchors, and "relative centerd, k anchors", to which the anchors' mean is the origin.
+              the anchors, and "relative centered, k anchors", to which the anchors' mean is the origin.
     columns   those of `compare`, against A's codes of other held-out images; place (`places`), top1, mrr, rank (`retrieval`);
               decoded_mse: the held-out images against what A's decoder makes of B's codes; reconstruction_mse: against what B's
-              own makes of them; blank_mse: against their mean. NaN where a column has no meaning.
+              own makes of them; baseline_mse: against their mean. NaN where a column has no meaning.
     """
     rows = []
     for seed, (name, copy) in tqdm([(s, c) for s in seeds for c in cases.items()], disable=not progress, unit="pair"):
         pair = _Pair.of(copy, seed)
         blank = pair.shown.var(0, correction=0).mean().item()
-        common = {"case": name, "seed": seed, "data": copy.data, "dim": copy.dim, "judged": len(pair.shown), "blank_mse": blank}
+        common = {
+            "case": name,
+            "seed": seed,
+            "data": copy.data,
+            "dim": copy.dim,
+            "judged": len(pair.shown),
+            "baseline_mse": blank,
+        }
         rows += [{**common, **row} for row in _arms(pair, anchors)]
     return pd.DataFrame(rows)
 
 
 def _arms(pair: _Pair, anchors: Sequence[int]) -> Iterable[dict[str, Any]]:
-    yield {"arm": "second half", "anchors": 0, **_best(pair)}
+    yield {"condition": "second half", "anchors": 0, **_best(pair)}
     alone = pair.train(Reconstruction())
     yield _row(pair, "independent", 0, alone)
     yield _row(pair, "copied", 0, pair.train(goal(pair.bank)))
@@ -145,10 +152,10 @@ def _arms(pair: _Pair, anchors: Sequence[int]) -> Iterable[dict[str, Any]]:
             pair, f"{count} anchors alone", count, pair.train(Anchors(images, codes, ANCHOR_WEIGHT, Units.of(pair.bank).std))
         )
         at, z = alone.encode(images), alone.encode(pair.shown)
-        yield {"arm": f"affine, {count} anchors", "anchors": count, **pair.judge(affine(at, codes, z))}
-        for name, a, b in (("relative", 0 * codes[0], 0 * at[0]), ("relative centerd", codes.mean(0), at.mean(0))):
+        yield {"condition": f"affine, {count} anchors", "anchors": count, **pair.judge(affine(at, codes, z))}
+        for name, a, b in (("relative", 0 * codes[0], 0 * at[0]), ("relative centered", codes.mean(0), at.mean(0))):
             found = retrieval(relative(z - b, at - b), relative(pair.own - a, codes - a))
-            yield {"arm": f"{name}, {count} anchors", "anchors": count, **found}
+            yield {"condition": f"{name}, {count} anchors", "anchors": count, **found}
 
 
 def affine(anchors: Tensor, places: Tensor, z: Tensor) -> Tensor:
@@ -161,7 +168,7 @@ def affine(anchors: Tensor, places: Tensor, z: Tensor) -> Tensor:
 
 def _row(pair: _Pair, arm: str, count: int, run: Run) -> dict[str, Any]:
     error = run.reconstruction_error(pair.shown)
-    return {"arm": arm, "anchors": count, "reconstruction_mse": error, **pair.judge(run.encode(pair.shown))}
+    return {"condition": arm, "anchors": count, "reconstruction_mse": error, **pair.judge(run.encode(pair.shown))}
 
 
 def _best(pair: _Pair) -> dict[str, float]:

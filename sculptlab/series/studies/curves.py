@@ -39,7 +39,7 @@ CURVES: dict[str, Curves] = {
         "cifar10_64",
         0.01,
         (1000, 4000, 16_000, 50_000),
-        only=("no regularizer", "marginal MMD + game", "marginal MMD + strong game"),
+        only=("no regularizer", "marginal MMD + predictability", "marginal MMD + strong predictability"),
     ),
     "tiny_imagenet_32": Curves("tiny_imagenet_32", 0.1, (1000, 2000, 4000, 6667)),
 }
@@ -52,9 +52,9 @@ def contenders(dim: int, beta: float) -> dict[str, Objective]:
         "no regularizer": Reconstruction(),
         f"beta {beta:g}": KL(beta=beta),
         "MMD": MMD(prior, WEIGHT),
-        "MMD + game": MMD(prior, WEIGHT) + Predictability(GAME),
-        "marginal MMD + game": marginal(dim) + Predictability(GAME),
-        "marginal MMD + strong game": marginal(dim) + STRONG,
+        "MMD + predictability": MMD(prior, WEIGHT) + Predictability(GAME),
+        "marginal MMD + predictability": marginal(dim) + Predictability(GAME),
+        "marginal MMD + strong predictability": marginal(dim) + STRONG,
     }
 
 

@@ -56,7 +56,7 @@ def measure(run: Run, held_out: Dataset) -> list[dict[str, Any]]:
     """A row for each kind of code the run has (means, samples), measured on held-out images against N(0, I).
 
     codes                  "means" or "samples" ("codes" for a deterministic encoder)
-    reconstruction_mse     mean squared error per pixel through the means; blank_mse: that of the held-out images' mean image
+    reconstruction_mse     mean squared error per pixel through the means; baseline_mse: that of the held-out images' mean image
     kl                     KL(q(z|x) || N(0, I)), nats per image; active: latents with more than 0.01 nats
     the columns of `diagnose(...).joint`: mmd2, mmd_p, c2st, largest_correlation, distance_correlation, dead …
     """
@@ -64,12 +64,14 @@ def measure(run: Run, held_out: Dataset) -> list[dict[str, Any]]:
     joint = diagnose(codes, Gaussian(run.model.dim), seed=run.seed).joint
     common: dict[str, Any] = {
         "reconstruction_mse": run.reconstruction_error(held_out),
-        "blank_mse": held_out.images.float().var(0, correction=0).mean().item(),
+        "baseline_mse": held_out.images.float().var(0, correction=0).mean().item(),
     }
     if run.model.stochastic:
         kl = kl_to_standard_normal(run.posterior(held_out)).mean(0)
         common |= {"kl": kl.sum().item(), "active": int((kl > 0.01).sum())}
-    floor = {f"floor_{column}": joint.loc["prior", column] for column in ("mmd2", "c2st", "holes", "distance_correlation")}
+    floor = {
+        f"chance_{column}": joint.loc["prior", column] for column in ("mmd2", "c2st", "coverage_gap", "distance_correlation")
+    }
     return [{"codes": name, **common, **{str(k): v for k, v in joint.loc[name].items()}, **floor} for name in codes]
 
 

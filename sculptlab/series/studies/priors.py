@@ -73,12 +73,12 @@ def reached(
         for name, prior in priors.items():
             run = prepared.train(sculpted(prior, weight), seed)
             error = prepared.error(run)
-            common = {"prior": name, "seed": seed, "weight": weight, "reconstruction_mse": error, "ratio": error / base}
+            common = {"prior": name, "seed": seed, "weight": weight, "reconstruction_mse": error, "relative_error": error / base}
             rows.append({**common, **judge(run.encode(prepared.held_out), prior, seed)})
             if on_run is not None:
                 on_run(name, seed, run, prepared)
     frame = pd.DataFrame(rows)
-    return frame if plain else frame.drop(columns="ratio")
+    return frame if plain else frame.drop(columns="relative_error")
 
 
 def judge(z: Tensor, prior: Prior, seed: int = 0) -> dict[str, float]:
@@ -91,13 +91,13 @@ def judge(z: Tensor, prior: Prior, seed: int = 0) -> dict[str, float]:
     codes_row, floor = joint.loc["codes"], joint.loc[FLOOR]
     second = prior.sample(len(z), torch.Generator().manual_seed(seed + 1))
     stray = {
-        "stray": strays(z, prior, seed).double().mean().item(),
-        "floor_stray": strays(second, prior, seed).double().mean().item(),
+        "off_support": strays(z, prior, seed).double().mean().item(),
+        "chance_off_support": strays(second, prior, seed).double().mean().item(),
     }
-    columns = ("mmd2", "mmd2_95", "mmd_p", "c2st", "c2st_p", "holes")
+    columns = ("mmd2", "mmd2_95", "mmd_p", "c2st", "c2st_p", "coverage_gap")
     return {
         **{name: float(codes_row[name]) for name in columns},
-        **{f"floor_{name}": float(floor[name]) for name in columns},
+        **{f"chance_{name}": float(floor[name]) for name in columns},
         **stray,
         "rows": int(codes_row["rows"]),
     }
@@ -145,7 +145,7 @@ def record_topology(name: str = "fashion_mnist", seeds: Sequence[int] = range(5)
     weights = [times * WEIGHT[name] for times in OVER]
     frames = [reached(TARGETS, setting, seeds, weight=weight, plain=False, prepared=prepared) for weight in weights]
     frame = pd.concat(frames, ignore_index=True)
-    frame["ratio"] = frame["reconstruction_mse"] / frame["seed"].map(plain)
+    frame["relative_error"] = frame["reconstruction_mse"] / frame["seed"].map(plain)
     return write(f"priors_topology_{name}", frame, seeds=list(seeds), settings={**_settings(setting), "weights": weights})
 
 

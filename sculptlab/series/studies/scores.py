@@ -52,7 +52,7 @@ def score(z: Tensor, *, permutations: int = 4, seed: int = 0, lines: Iterable[st
     for name in LINES if lines is None else lines:
         regressor, target = LINES[name]
         result = lps(z, regressor, target, permutations=permutations, seed=seed)
-        found |= {name: result.score, f"{name}_floor": result.floor}
+        found |= {name: result.score, f"{name}_chance": result.floor}
     live = z.std(0) >= DEAD_BELOW
     found |= {"dead": int((~live).sum()), "alive": np.nan}
     if live.all():
@@ -207,7 +207,7 @@ def record_sensitivity(seeds: Sequence[int] = range(5)) -> Recorded:
                 for regressor in REGRESSORS:
                     found = lps(known.sample(n, 1000 * seed + value), regressor, permutations=0, seed=seed)
                     moved = [i for i, best in enumerate(known.best["mean"]) if best > 0] or range(dim)
-                    rows.append({"knob": knob, "value": value, "codes": name, "regressor": regressor, "seed": seed,
+                    rows.append({"hyperparameter": knob, "value": value, "codes": name, "regressor": regressor, "seed": seed,
                                  "score": found.score, "raw": found.raw[moved].mean(), "truth": known.truth["mean"],
                                  "truth_of_moved": np.mean([known.best["mean"][i] for i in moved])})  # fmt: skip
     training, held_out = train_and_test("digits")
@@ -218,6 +218,6 @@ def record_sensitivity(seeds: Sequence[int] = range(5)) -> Recorded:
                 z = run.codes(held_out, seed=seed)["means"]
                 for regressor in REGRESSORS:
                     found = lps(z, regressor, permutations=0, seed=seed)
-                    rows.append({"knob": "steps", "value": steps, "codes": name, "regressor": regressor, "seed": seed,
+                    rows.append({"hyperparameter": "steps", "value": steps, "codes": name, "regressor": regressor, "seed": seed,
                                  "score": found.score, "raw": found.raw.mean()})  # fmt: skip
     return write("lps_sensitivity", pd.DataFrame(rows), seeds=list(seeds), settings={"d at n": 4000, "n at d": 6})

@@ -95,7 +95,7 @@ def judge(z: Tensor, *, lines: Iterable[str] = JUDGES, seed: int = 0) -> dict[st
     mlp, boosting: LPS of means; squares, squares boosting: of squares (`LINES`); no floors: the score of independent
     codes is 0 by construction (page 02). correlation: the largest |r| of a pair. dcor: distance correlation, the mean over
     pairs and dcor_rest that of each latent to all others, and the same of codes whose columns were permuted apart
-    (dcor_floor, dcor_rest_floor). std_min, std_max, kurtosis (3 for a Gaussian); mmd2 and mmd2_marginal to N(0, I).
+    (dcor_chance, dcor_rest_chance). std_min, std_max, kurtosis (3 for a Gaussian); mmd2 and mmd2_marginal to N(0, I).
     """
     found: dict[str, float] = {"n": len(z)}
     for name in lines:
@@ -103,16 +103,16 @@ def judge(z: Tensor, *, lines: Iterable[str] = JUDGES, seed: int = 0) -> dict[st
         found[name] = lps(z, regressor, target, permutations=0, seed=seed).score
     apart = permuted_columns(z, torch.Generator().manual_seed(seed))
     off = ~torch.eye(z.shape[1], dtype=torch.bool)
-    for suffix, codes in (("", z), ("_floor", apart)):
+    for suffix, codes in (("", z), ("_chance", apart)):
         found[f"dcor{suffix}"] = distance_correlation(codes, seed=seed)[off].mean().item()
         found[f"dcor_rest{suffix}"] = distance_correlation_to_rest(codes, seed=seed).mean().item()
-    centerd = (z - z.mean(0)) / z.std(0)
+    centered = (z - z.mean(0)) / z.std(0)
     drawn = Gaussian(z.shape[1]).sample(len(z), generator=torch.Generator().manual_seed(seed))
     return {
         **found,
         "correlation": correlation(z)[off].abs().max().item(),
         "std_min": z.std(0).min().item(), "std_max": z.std(0).max().item(),
-        "kurtosis": centerd.pow(4).mean().item(),
+        "kurtosis": centered.pow(4).mean().item(),
         "mmd2": mmd2(z, drawn).item(), "mmd2_marginal": mmd2(z[:1000], drawn[:1000], views="marginal").item(),
     }  # fmt: skip
 
@@ -124,9 +124,9 @@ def rivals(dim: int, betas: Iterable[float]) -> dict[str, Objective]:
         "no regularizer": Reconstruction(),
         **{f"beta {beta:g}": KL(beta=beta) for beta in betas},
         "MMD": MMD(prior, WEIGHT),
-        "game": Predictability(GAME),
-        "MMD + game": MMD(prior, WEIGHT) + Predictability(GAME),
-        "marginal MMD + game": marginal(dim) + Predictability(GAME),
+        "predictability": Predictability(GAME),
+        "MMD + predictability": MMD(prior, WEIGHT) + Predictability(GAME),
+        "marginal MMD + predictability": marginal(dim) + Predictability(GAME),
     }
 
 
@@ -160,7 +160,9 @@ def frontier(
             asked = QUICK if kind == "samples" else lines  # means are what people use, and what the claims are about
             rows.append({**common, "codes": kind, **judge(z, lines=asked, seed=seed)})
     frame = pd.DataFrame(rows)
-    frame["ratio"] = frame["reconstruction_mse"] / frame.loc[frame["objective"] == "no regularizer", "reconstruction_mse"].mean()
+    frame["relative_error"] = (
+        frame["reconstruction_mse"] / frame.loc[frame["objective"] == "no regularizer", "reconstruction_mse"].mean()
+    )
     return frame
 
 
@@ -199,4 +201,4 @@ def record_frontier(name: str, seeds: Sequence[int] = range(5)) -> Recorded:
 
 def described(setting: Setting) -> dict[str, Any]:
     """What a recorded result says of its setting."""
-    return {**vars(setting), "weight": WEIGHT, "shape": SHAPE, "game": GAME}
+    return {**vars(setting), "weight": WEIGHT, "shape": SHAPE, "predictability": GAME}

@@ -73,8 +73,8 @@ def _stratified_log_weights(batch: int, rows: int, like: Tensor) -> Tensor:
 
 def covariance(codes: Tensor) -> Tensor:
     """The covariance matrix (dim, dim) of codes (n, dim), divided by n."""
-    centerd = codes - codes.mean(0)
-    return centerd.T @ centerd / len(codes)
+    centered = codes - codes.mean(0)
+    return centered.T @ centered / len(codes)
 
 
 def dip_penalty(matrix: Tensor, diagonal_weight: float) -> Tensor:

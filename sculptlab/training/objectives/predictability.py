@@ -46,8 +46,8 @@ class Predictors(Adversary):
 
 def standardized(codes: Tensor) -> Tensor:
     """codes (n, d) with mean 0 and standard deviation 1 over the rows of each column; a constant column becomes zeros."""
-    centerd = codes - codes.mean(0)
-    return centerd * (centerd.square().mean(0) + 1e-8).rsqrt()
+    centered = codes - codes.mean(0)
+    return centered * (centered.square().mean(0) + 1e-8).rsqrt()
 
 
 def squared_correlations(codes: Tensor, guesses: Tensor) -> Tensor:

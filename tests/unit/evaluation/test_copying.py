@@ -230,17 +230,17 @@ def test_the_distribution_is_copied(without):
     assert report.loc["copy", "c2st"] < 0.7
     assert report.loc["copy", "mmd2"] < 0.1 * report.loc["before", "mmd2"]
     assert report.loc["second half", "mmd_p"] > 0.05
-    assert report.loc["second half", ["place", "decoded_mse"]].tolist() == pytest.approx(
+    assert report.loc["second half", ["alignment_error", "decoded_mse"]].tolist() == pytest.approx(
         [0, report.loc["second half", "decoded_mse"]]
     )
     assert "right on" in repr(without)
-    assert "place" in without._repr_html_()
+    assert "alignment_error" in without._repr_html_()
 
 
 def test_anchors_tie_places(first, digits, without):
     chosen = digits.images[::36]
     tied = copied(first, digits, anchors=(chosen, first.encode(chosen)))
-    assert tied.report.loc["copy", "place"] < 0.5 * without.report.loc["copy", "place"]
+    assert tied.report.loc["copy", "alignment_error"] < 0.5 * without.report.loc["copy", "alignment_error"]
     assert tied.report.loc["copy", "decoded_mse"] < 0.8 * without.report.loc["copy", "decoded_mse"]
     found, asked = tied.run.encode(chosen), first.encode(chosen)
     assert ((found - asked) / asked.std(0)).norm(dim=1).mean() < 0.5
@@ -255,7 +255,7 @@ def test_a_source_of_odd_units_keeps_them(digits):
     assert z.mean(0) == pytest.approx(source.mean(0), rel=0.01)
     assert (z.std(0) / source.std(0)).log().abs().max() < 0.3
     assert result.units["std"].tolist() == pytest.approx(source.std(0).tolist(), rel=0.05)
-    assert "place" not in result.report
+    assert "alignment_error" not in result.report
     rows = result.run.objective.prior_for(2).bank
     assert abs(rows[:, 1].mean() + 1000) < 5
     assert result.run.sample(4).shape == (4, 1, 8, 8)
@@ -388,11 +388,11 @@ def test_a_study_has_every_arm_and_pairs_only_where_images_are_shared():
     other_small = {"same": same, "other": other}
     frame = copying_studies.copies(other_small, [0], anchors=(5,), progress=False)
     arms = ["second half", "independent", "copied", "copied, 5 anchors", "5 anchors alone", "affine, 5 anchors"]
-    assert list(frame.loc[frame["case"] == "same", "arm"]) == [*arms, "relative, 5 anchors", "relative centerd, 5 anchors"]
-    assert list(frame.loc[frame["case"] == "other", "arm"]) == arms[:3]
-    best = frame[(frame["case"] == "same") & (frame["arm"] == "second half")].iloc[0]
-    assert (best["place"], best["mrr"], best["decoded_mse"]) == (0, 1, pytest.approx(best["reconstruction_mse"]))
-    assert frame.loc[frame["case"] == "other", "place"].isna().all()
+    assert list(frame.loc[frame["case"] == "same", "condition"]) == [*arms, "relative, 5 anchors", "relative centered, 5 anchors"]
+    assert list(frame.loc[frame["case"] == "other", "condition"]) == arms[:3]
+    best = frame[(frame["case"] == "same") & (frame["condition"] == "second half")].iloc[0]
+    assert (best["alignment_error"], best["mrr"], best["decoded_mse"]) == (0, 1, pytest.approx(best["reconstruction_mse"]))
+    assert frame.loc[frame["case"] == "other", "alignment_error"].isna().all()
     picture = copying_plots.arms(frame)
     assert {ax.get_ylim() for ax in picture.axes} == {(-0.5, 7.5)}  # a line of one arm is a line of it in every panel
     assert [text.get_text() for text in picture.legends[0].get_texts()] == ["same", "other"]

@@ -157,8 +157,8 @@ def test_codes_like_the_points_of_a_bank_are_left_in_peace():
     for p in (joint.loc["codes", "c2st_p"], joint.loc["codes", "mmd_p"], joint.loc["prior", "c2st_p"], marginal):
         assert (p <= 0.05).sum() <= 0.05 * len(p) + 4  # binomial(20, 0.05) exceeds 5, binomial(40, 0.05) 6 once in 300
         assert p.mean() > 0.3
-    assert joint.loc["codes", "holes"].mean() == pytest.approx(0.05, abs=0.03)
-    assert joint.loc["prior", "holes"].mean() == pytest.approx(0.05, abs=0.03)
+    assert joint.loc["codes", "coverage_gap"].mean() == pytest.approx(0.05, abs=0.03)
+    assert joint.loc["prior", "coverage_gap"].mean() == pytest.approx(0.05, abs=0.03)
 
 
 def test_codes_unlike_the_bank_are_noticed():
@@ -223,7 +223,7 @@ def test_swapped_arguments_are_told_their_order(prior):
 def test_what_is_printed_explains_its_rows_below_the_table(ill):
     text = repr(ill)
     table, legend = text[: text.index("mmd2: ")], text[text.index("mmd2: ") :]
-    for name in ("mmd2", "mmd2_95", "mmd_p", "c2st", "c2st_p", "holes", "prior"):
+    for name in ("mmd2", "mmd2_95", "mmd_p", "c2st", "c2st_p", "coverage_gap", "prior"):
         assert f"{name}: " in legend
         assert f"{name} " in table
         assert f"{name}: " in ill._repr_html_()
@@ -241,10 +241,10 @@ def test_unknown_pictures_and_names_are_refused(ill):
 def test_holes_are_found_where_codes_are_missing():
     """Half of a uniform square is empty: about half of the prior's draws lie in a hole, less the rim that codes reach."""
     z = Uniform(2).sample(2000, torch.Generator().manual_seed(3))
-    joint = diagnose(z[z[:, 0] > 0], Uniform(2)).joint["holes"]
+    joint = diagnose(z[z[:, 0] > 0], Uniform(2)).joint["coverage_gap"]
     assert joint["codes"] == pytest.approx(0.5, abs=0.06)
     assert joint["prior"] == pytest.approx(0.05, abs=0.03)
-    assert diagnose(torch.zeros(500, 2) + 1e-3 * z[:500], Uniform(2)).joint["holes"]["codes"] > 0.95
+    assert diagnose(torch.zeros(500, 2) + 1e-3 * z[:500], Uniform(2)).joint["coverage_gap"]["codes"] > 0.95
 
 
 @pytest.mark.parametrize(("rows", "dim"), [(500, 2), (300, 5)])

@@ -28,9 +28,11 @@ def goal(weight):
 
 def curve(ratios, scores, tolerance=0.1):
     """Weights 1, 10, 100 … with these ratios and LPS for one seed, beside a plain autoencoder's of LPS .8."""
-    rows = [{"weight": 0.0, "seed": 0, "reconstruction_mse": 0.02, "ratio": 1.0, "lps": 0.8, "mmd2": 1.0}]
+    rows = [{"weight": 0.0, "seed": 0, "reconstruction_mse": 0.02, "relative_error": 1.0, "lps": 0.8, "mmd2": 1.0}]
     for i, (ratio, score) in enumerate(zip(ratios, scores, strict=True)):
-        rows.append({"weight": 10.0**i, "seed": 0, "reconstruction_mse": 0.02 * ratio, "ratio": ratio, "lps": score, "mmd2": 0.1})
+        rows.append(
+            {"weight": 10.0**i, "seed": 0, "reconstruction_mse": 0.02 * ratio, "relative_error": ratio, "lps": score, "mmd2": 0.1}
+        )
     return WeightCurve(pd.DataFrame(rows), tolerance)
 
 
@@ -72,7 +74,7 @@ def test_means_are_over_seeds():
     one, two = curve([1.0], [0.2]).frame, curve([1.16], [0.4]).frame.assign(seed=1)
     found = WeightCurve(pd.concat([one, two]), 0.1)
     assert found.means.loc[1.0, "lps"] == pytest.approx(0.3)
-    assert found.means.loc[1.0, "ratio"] == pytest.approx(1.08)
+    assert found.means.loc[1.0, "relative_error"] == pytest.approx(1.08)
     assert found.best == 1.0  # on average within, though one seed is not
 
 
@@ -80,11 +82,11 @@ def test_a_row_for_each_weight_and_seed():
     found = find_weight(goal, build, ROWS, weights=[30, 1.0], seeds=(0, 5), **QUICK)
     assert list(found.frame["weight"]) == [0, 0, 1, 1, 30, 30]
     assert list(found.frame["seed"]) == [0, 5] * 3
-    assert list(found.frame.columns) == ["weight", "seed", "reconstruction_mse", "lps", "mmd2", "ratio"]
+    assert list(found.frame.columns) == ["weight", "seed", "reconstruction_mse", "lps", "mmd2", "relative_error"]
     assert np.isfinite(found.frame).all(axis=None)
     plain = found.frame["reconstruction_mse"][:2].mean()
-    assert np.allclose(found.frame["ratio"], found.frame["reconstruction_mse"] / plain)
-    assert found.frame["ratio"][:2].mean() == pytest.approx(1.0)
+    assert np.allclose(found.frame["relative_error"], found.frame["reconstruction_mse"] / plain)
+    assert found.frame["relative_error"][:2].mean() == pytest.approx(1.0)
 
 
 @pytest.fixture
@@ -190,7 +192,7 @@ def test_a_larger_weight_brings_the_codes_nearer_to_the_prior():
 
 
 @pytest.mark.parametrize("scores", [[0.5, 0.1], [math.nan, math.nan]], ids=["scores", "none"])
-@pytest.mark.parametrize("ratio", [1.05, 1.5])
+@pytest.mark.parametrize("relative_error", [1.05, 1.5])
 def test_the_picture_has_two_panels_and_marks_the_best(ratio, scores):
     found = curve([1.0, ratio], scores)
     picture = found.plot()
@@ -264,7 +266,10 @@ def test_what_is_no_objective_or_of_another_dimension_is_refused_before_anything
 def test_best_breaks_a_tie_by_the_distance_to_the_prior():
     rows = [(0.0, 1.0, 0.5, 0.9), (10.0, 1.05, 0.0001, 0.02), (30.0, 1.06, 0.0002, 0.01), (90.0, 1.5, 0.0, 0.0)]
     frame = pd.DataFrame(
-        [{"weight": w, "seed": 0, "reconstruction_mse": r, "ratio": r, "lps": lps, "mmd2": mmd2} for w, r, lps, mmd2 in rows]
+        [
+            {"weight": w, "seed": 0, "reconstruction_mse": r, "relative_error": r, "lps": lps, "mmd2": mmd2}
+            for w, r, lps, mmd2 in rows
+        ]
     )
     assert WeightCurve(frame, 0.1).best == 30.0
 

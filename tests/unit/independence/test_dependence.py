@@ -23,16 +23,16 @@ def gaussian_dcor2(rho):
 
 
 def by_definition(a, b):
-    """The U-centerd matrices, written out."""
+    """The U-centered matrices, written out."""
 
-    def centerd(x):
+    def centered(x):
         n = len(x)
         m = np.abs(x[:, None] - x[None, :])
         u = m - m.sum(0) / (n - 2) - m.sum(1)[:, None] / (n - 2) + m.sum() / ((n - 1) * (n - 2))
         np.fill_diagonal(u, 0)
         return u
 
-    u, v = centerd(a), centerd(b)
+    u, v = centered(a), centered(b)
     return (u * v).sum() / np.sqrt((u * u).sum() * (v * v).sum())
 
 
@@ -140,7 +140,7 @@ def test_each_against_the_rest_agrees_with_the_definition(seed, n, d):  # n with
     far, alike = distance_correlation_to_rest(7 * z - 3), hsic_to_rest(7 * z - 3)
     for i in range(d):
         (a, k), (b, m) = similarities(s[:, [i]]), similarities(np.delete(s, i, axis=1))
-        # distances are centerd as kernels are, up to their sign
+        # distances are centered as kernels are, up to their sign
         assert far[i] == pytest.approx(unbiased_hsic(a, b) / np.sqrt(unbiased_hsic(a, a) * unbiased_hsic(b, b)), abs=1e-9)
         assert alike[i] == pytest.approx(unbiased_hsic(k, m) / np.sqrt(unbiased_hsic(k, k) * unbiased_hsic(m, m)), abs=1e-9)
 

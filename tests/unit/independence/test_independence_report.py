@@ -57,9 +57,9 @@ def test_values_are_those_of_the_measures_and_floors_the_means_of_copies(parabol
     for name, line in parabola.table.iterrows():
         null = parabola.null[name]
         assert len(null) == 19
-        assert line["floor"] == pytest.approx(null.mean())
+        assert line["chance"] == pytest.approx(null.mean())
         assert line["p_value"] == pytest.approx((1 + (null >= line["value"]).sum()) / 20)
-    assert np.abs(parabola.table.loc[JOINT[:2], "floor"]).max() < 0.005
+    assert np.abs(parabola.table.loc[JOINT[:2], "chance"]).max() < 0.005
 
 
 def test_xor_is_seen_jointly_and_by_no_line(joint_only):

@@ -42,7 +42,7 @@ def test_what_few_codes_miss_many_find():
 def test_independent_codes_stay_at_their_floor(regressor):
     curve = sl.lps_curve(gaussian(4000, 4, 0)[0], regressor=regressor, rows=(500, 3000))
     assert (curve.frame["score"] < 0.01).all()
-    assert (curve.frame["floor"] < 0.01).all()
+    assert (curve.frame["chance"] < 0.01).all()
     assert curve.verdict() == "no longer rising"
 
 

@@ -84,7 +84,7 @@ def test_the_gradient_is_the_difference_quotient(kernel):
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10**6), st.integers(2, 8), st.integers(1, 4))
-def test_every_kernel_is_symmetric_and_positive_definite_on_centerd_weights(seed, n, d):
+def test_every_kernel_is_symmetric_and_positive_definite_on_centered_weights(seed, n, d):
     g = torch.Generator().manual_seed(seed)
     x, weights = torch.randn(n, d, generator=g).double(), torch.randn(n, generator=g).double()
     weights -= weights.mean()

@@ -118,20 +118,20 @@ def test_a_random_start_is_not_warm(positions, monkeypatch):
 def test_every_arm_is_trained_and_judged(positions):
     table, tried, kept = alignment_studies.align_positions(positions, 0)
     arms = {*SMALL.priors, "uniform, one start", "uniform, no isometry", "uniform, random start"}
-    assert set(table["arm"]) == arms
+    assert set(table["condition"]) == arms
     assert arms - {"uniform, one start"} <= set(kept) <= arms  # one start may be the chosen one
-    assert tried.groupby("arm")["chosen"].sum().eq(1).all()
-    best = tried[tried["arm"] == "uniform"]
+    assert tried.groupby("condition")["chosen"].sum().eq(1).all()
+    best = tried[tried["condition"] == "uniform"]
     assert best.loc[best["chosen"], "distortion"].item() == best["distortion"].min()
-    cold = tried[tried["arm"] == "uniform, random start"]
+    cold = tried[tried["condition"] == "uniform, random start"]
     assert cold.loc[cold["chosen"], "training error"].item() == cold["training error"].min()
     assert table[["aligned", "mig", "dci", "sap", "folded", "error"]].notna().all(axis=None)
 
 
 def test_more_factors_and_labels(ellipses):
     table, runs = alignment_studies.align_more(ellipses, 0)
-    assert set(table["arm"]) == set(runs) == {*MORE.priors, "gaussian, not turned", "mirror, not turned"}
-    limits = recipe.limits(ellipses, 0).set_index("arm")
+    assert set(table["condition"]) == set(runs) == {*MORE.priors, "gaussian, not turned", "mirror, not turned"}
+    limits = recipe.limits(ellipses, 0).set_index("condition")
     assert limits.loc["ideal", "aligned"] > 0.999
     assert limits.loc["noise", "aligned"] < 0.3
     assert (table["mig"] < limits.loc["ideal", "mig"]).all()
@@ -139,7 +139,7 @@ def test_more_factors_and_labels(ellipses):
     tuned = alignment_studies.tune(ellipses, seed=1)
     assert len(tuned) == 2 * len(alignment_studies.PULLS)
     labeled, more = alignment_studies.with_labels(ellipses, {"prior": 1.0, "distance": 1.0}, 0, labels=(10,))
-    assert list(labeled["arm"]) == ["prior", "distance", "regression"]
+    assert list(labeled["condition"]) == ["prior", "distance", "regression"]
     assert set(more) == {"prior 10", "distance 10"}
     assert recipe.traversals(ellipses, more["prior 10"]).shape == (5, 7, 16, 16)
 
@@ -180,7 +180,9 @@ def _small(case):
 def frame():
     arms = ("gaussian", "uniform", "ideal", "noise", "mirror", "prior", "distance", "regression")
     rows = [
-        {"arm": arm, "seed": s, "labels": 10 if arm in ("prior", "distance", "regression") else 0} for arm in arms for s in (0, 1)
+        {"condition": arm, "seed": s, "labels": 10 if arm in ("prior", "distance", "regression") else 0}
+        for arm in arms
+        for s in (0, 1)
     ]
     scores = {name: 0.1 * (1 + i) for i, name in enumerate(alignment_plots.SCORES)}
     return pd.DataFrame([{**row, **scores, "aligned x": 0.5 + row["seed"] / 10} for row in rows])

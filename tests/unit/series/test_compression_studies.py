@@ -21,18 +21,20 @@ def frame():
 
 
 def curve(arm, levels, rates, errors, seed=0):
-    return pd.DataFrame({"arm": arm, "levels": levels, "seed": seed, "coded": rates, "nominal": rates, "mse": errors})
+    return pd.DataFrame({"condition": arm, "levels": levels, "seed": seed, "coded": rates, "nominal": rates, "mse": errors})
 
 
 def test_every_arm_is_read_with_all_levels_and_only_the_uniform_one_with_its_box(frame):
-    plain = frame[~frame["arm"].str.contains("aware")]
+    plain = frame[~frame["condition"].str.contains("aware")]
     assert (
-        set(plain["arm"]) == set(arms(3, (0.01, 0.1))) == {"uniform", "gaussian", "beta 0.01", "beta 0.1", "independent", "none"}
+        set(plain["condition"])
+        == set(arms(3, (0.01, 0.1)))
+        == {"uniform", "gaussian", "beta 0.01", "beta 0.1", "independent", "none"}
     )
-    for arm, rows in plain.groupby("arm"):
+    for arm, rows in plain.groupby("condition"):
         assert set(rows["levels"]) == set(LEVELS if arm == "uniform" else LEVELS[1:])
     assert len(plain) == 2 * 3 * (5 + 4 * 5)
-    aware = frame[frame["arm"].str.contains("aware")]
+    aware = frame[frame["condition"].str.contains("aware")]
     assert set(aware["levels"]) == {"box"}
     assert len(aware) == 2 * 2 * 2
 

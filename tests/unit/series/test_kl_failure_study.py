@@ -27,7 +27,7 @@ def test_the_measurements_are_of_held_out_images():
     assert means["rows"] == samples["rows"] == len(held_out)
     assert means["reconstruction_mse"] == run.reconstruction_error(held_out)
     images = held_out.images
-    assert means["blank_mse"] == pytest.approx((images - images.mean(0)).square().mean().item(), rel=1e-4)
+    assert means["baseline_mse"] == pytest.approx((images - images.mean(0)).square().mean().item(), rel=1e-4)
     posterior = run.posterior(held_out)
     by_hand = 0.5 * (posterior.mean**2 + posterior.log_variance.exp() - posterior.log_variance - 1)
     assert means["kl"] == pytest.approx(by_hand.sum(1).mean().item(), rel=1e-4)

@@ -17,7 +17,7 @@ PNG = b"\x89PNG\r\n\x1a\n"
 
 def test_gaps_are_means_over_seeds_filled_where_they_exceed_the_null():
     rows = [("a", "the same", 0, 0.2), ("a", "the same", 1, 0.6), ("a", "other", 0, 3.0), ("a", "other", 1, 5.0)]
-    picture = mmd_plots.gaps(pd.DataFrame(rows, columns=["features", "bags", "seed", "ratio"]), title="t")
+    picture = mmd_plots.gaps(pd.DataFrame(rows, columns=["features", "bags", "seed", "relative_error"]), title="t")
     ax = picture.axes[0]
     assert [(line.get_xdata()[0], to_hex(line.get_markerfacecolor())) for line in ax.lines] == [
         (pytest.approx(0.4), "#ffffff"),

@@ -49,8 +49,8 @@ def test_a_drawing_stands_beside_its_codes_on_one_scale():
 @pytest.fixture
 def frame():
     rows = [
-        {"prior": name, "seed": seed, "weight": weight, "c2st": 0.5 + 0.1 * i + 0.01 * seed, "floor_c2st": 0.5,
-         "stray": 0.02 * i, "floor_stray": 0.001, "ratio": 1.2 + weight / 1000}
+        {"prior": name, "seed": seed, "weight": weight, "c2st": 0.5 + 0.1 * i + 0.01 * seed, "chance_c2st": 0.5,
+         "off_support": 0.02 * i, "chance_off_support": 0.001, "relative_error": 1.2 + weight / 1000}
         for i, name in enumerate(TARGETS) for seed in (0, 1) for weight in (50.0, 500.0)
     ]  # fmt: skip
     return pd.DataFrame(rows)
@@ -84,7 +84,14 @@ def test_bridges_show_the_images_of_strays_in_order():
 
 
 def test_the_hand_of_a_setting_is_drawn_with_its_scores():
-    row = {"prior": "0.5|45", "c2st": 0.561, "floor_c2st": 0.503, "stray": 0.04, "floor_stray": 0.001, "ratio": 1.3}
+    row = {
+        "prior": "0.5|45",
+        "c2st": 0.561,
+        "chance_c2st": 0.503,
+        "off_support": 0.04,
+        "chance_off_support": 0.001,
+        "relative_error": 1.3,
+    }
     arrays = {
         "0.5|45|codes": draw(Ring(), 50).numpy().astype(np.float16),
         "0.5|45|grid": np.zeros((SIDE**2, 6, 6), np.uint8),

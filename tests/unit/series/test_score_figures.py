@@ -14,7 +14,7 @@ def frame():
     rng = np.random.default_rng(0)
     rows = [
         {"objective": name, "codes": kind, "seed": seed, "linear": rng.random(), "boosting": rng.random(), "mlp": rng.random(),
-         "linear_floor": 0.0, "boosting_floor": 0.01, "mlp_floor": 0.02}
+         "linear_chance": 0.0, "boosting_chance": 0.01, "mlp_chance": 0.02}
         for name in ("a", "b") for kind in ("means", "samples") for seed in range(3)
     ]  # fmt: skip
     return pd.DataFrame(rows)
@@ -50,7 +50,7 @@ def test_agreement_names_every_code():
 
 def test_sensitivity_and_training():
     rows = [
-        {"knob": knob, "value": value, "codes": "xor", "regressor": name, "seed": seed, "score": value / 9000,
+        {"hyperparameter": knob, "value": value, "codes": "xor", "regressor": name, "seed": seed, "score": value / 9000,
          "raw": value / 9000,          "truth_of_moved": 0.6}
         for knob, values in (("n", (250, 8000)), ("d", (3, 48)), ("steps", (30, 3000)))
         for value in values for name in score_plots.REGRESSORS for seed in (0, 1)

@@ -101,7 +101,7 @@ def test_the_recordings(small):
     assert len(mixing.frame) == 4
     assert {"source", "angle", "bend", "seed", "linear", "MIG", "HSIC"} <= set(mixing.frame)
     sensitivity = score_studies.record_sensitivity([0])
-    assert sensitivity.frame.groupby("knob").size().to_dict() == {"n": 4, "d": 4, "steps": 2}
+    assert sensitivity.frame.groupby("hyperparameter").size().to_dict() == {"n": 4, "d": 4, "steps": 2}
     xor = sensitivity.frame.query("knob == 'd' and codes == 'three-way sign XOR'")
     assert xor["truth_of_moved"].item() == pytest.approx(2 / np.pi, abs=1e-4)
     sprites = score_studies.record_factor_scores([0], steps=2, n=200)

@@ -26,7 +26,7 @@ def prepared():
 
 def test_held_out_images_do_not_shape_the_basis(prepared):
     assert len(prepared.training) + len(prepared.held_out) == 1797
-    assert abs(prepared.training.mean(0)).max() < 1e-4  # centerd on the training mean
+    assert abs(prepared.training.mean(0)).max() < 1e-4  # centered on the training mean
     assert abs(prepared.held_out.mean(0)).max() > 1e-3
 
 
@@ -46,19 +46,19 @@ def test_the_judge_knows_a_gaussian_and_a_copy():
     bad = judge(torch.cat([z[:, :3], z[:, :1]], 1), lines=("mlp",))
     assert bad["mlp"] == pytest.approx(0.5, abs=0.05)
     assert bad["correlation"] == pytest.approx(1, abs=1e-5)
-    assert bad["dcor"] > 10 * abs(bad["dcor_floor"])
+    assert bad["dcor"] > 10 * abs(bad["dcor_chance"])
 
 
 def test_frontier_has_a_row_for_each_kind_of_code_and_the_plain_model_costs_one(prepared):
-    goals = {name: rivals(3, (0.1,))[name] for name in ("no regularizer", "beta 0.1", "MMD + game")}
+    goals = {name: rivals(3, (0.1,))[name] for name in ("no regularizer", "beta 0.1", "MMD + predictability")}
     frame = sculpting_studies.frontier(TINY, goals, [0, 1], lines=("mlp",), progress=False, prepared=prepared)
     assert set(frame["codes"]) == {"codes", "means", "samples"}
     assert len(frame) == 2 * (1 + 2 + 1)
-    assert frame[frame["objective"] == "no regularizer"]["ratio"].mean() == pytest.approx(1)
+    assert frame[frame["objective"] == "no regularizer"]["relative_error"].mean() == pytest.approx(1)
     frame = frame.assign(boosting=frame["mlp"], dcor_rest=frame["dcor_rest"], **{"squares boosting": frame["mlp"]})
     picture = sculpting_plots.frontiers({"digits": frame, "again": frame}, title="a finding")
     words = [text.get_text() for text in picture.legends[0].get_texts()]
-    assert words == ["no regularizer", "KL", "MMD + game"]
+    assert words == ["no regularizer", "KL", "MMD + predictability"]
     assert picture.axes[0].get_xlabel().startswith("error / plain")
     lines = sculpting_plots.judges({"digits": frame}, list(goals))
     assert [label.get_text() for label in lines.axes[0].get_yticklabels()] == list(goals)
@@ -66,8 +66,10 @@ def test_frontier_has_a_row_for_each_kind_of_code_and_the_plain_model_costs_one(
 
 def test_rivals_weigh_what_the_module_says():
     goals = rivals(5, (0.01,))
-    assert repr(goals["MMD + game"]) == repr(MMD(Gaussian(5), sculpting_studies.WEIGHT) + Predictability(sculpting_studies.GAME))
-    assert goals["marginal MMD + game"].parts[0].views == "marginal"
+    assert repr(goals["MMD + predictability"]) == repr(
+        MMD(Gaussian(5), sculpting_studies.WEIGHT) + Predictability(sculpting_studies.GAME)
+    )
+    assert goals["marginal MMD + predictability"].parts[0].views == "marginal"
     assert goals["beta 0.01"].needs_posterior
 
 
@@ -98,7 +100,7 @@ def test_architectures_are_compared_on_the_images_themselves(monkeypatch):
     monkeypatch.setattr(ablation_studies, "train_and_test", lambda name: halves)
     setting = Setting("patches", 3, steps=2, width=8, batch_size=16, judged=200)
     frame = ablation_studies.architectures(setting, [0], kinds=("mlp", "conv"), arms=("no regularizer", "MMD"), progress=False)
-    assert list(frame.groupby(["value", "arm"]).size()) == [1] * 4
+    assert list(frame.groupby(["value", "condition"]).size()) == [1] * 4
     assert np.isfinite(frame[["mlp", "rank", "reconstruction_mse"]]).all(axis=None)
 
 
@@ -106,9 +108,14 @@ def test_ablation_has_every_arm_and_its_picture(prepared, monkeypatch):
     small = [row for row in ablations(3) if row[3].get("dim", 3) < 10]  # wide codes take the judge half a minute
     monkeypatch.setattr(ablation_studies, "ablations", lambda dim: small)
     frame = ablation_studies.ablate(TINY, [0], knobs=("base", "dim"), progress=False, prepared=prepared)
-    assert {"MMD", "game", "no regularizer", "MMD + game", "game, squared", "MMD + game, squared"} == set(
-        frame[frame["knob"] == "base"]["arm"]
-    )
+    assert {
+        "MMD",
+        "predictability",
+        "no regularizer",
+        "MMD + predictability",
+        "predictability, squared",
+        "MMD + predictability, squared",
+    } == set(frame[frame["hyperparameter"] == "base"]["condition"])
     assert sorted(set(frame["dim"])) == [3, 4, 8]
     assert np.isfinite(frame[["mlp", "squares", "reconstruction_mse"]]).all(axis=None)
     picture = sculpting_plots.dimensions({"digits": frame})
@@ -117,9 +124,9 @@ def test_ablation_has_every_arm_and_its_picture(prepared, monkeypatch):
 
 def test_small_multiples_put_the_base_where_it_belongs():
     rows = [
-        {"knob": knob, "value": value, "arm": arm, "seed": seed, "mlp": 0.1, "reconstruction_mse": 2.0}
+        {"hyperparameter": knob, "value": value, "condition": arm, "seed": seed, "mlp": 0.1, "reconstruction_mse": 2.0}
         for knob, value in (("base", ""), ("weight", "3"), ("weight", "1000"), ("kernel", "RBF"), ("bandwidth", "4"))
-        for arm in ("MMD", "MMD + game", "no regularizer")
+        for arm in ("MMD", "MMD + predictability", "no regularizer")
         for seed in (0, 1)
     ]
     picture = sculpting_plots.small_multiples(pd.DataFrame(rows), {"weight": "weight", "kernel": "kernel", "bandwidth": "width"})
@@ -129,7 +136,7 @@ def test_small_multiples_put_the_base_where_it_belongs():
 
 def test_networks_are_priced_against_themselves():
     rows = [
-        {"knob": "architecture", "value": value, "arm": arm, "seed": 0, "mlp": 0.1, "reconstruction_mse": error}
+        {"hyperparameter": "architecture", "value": value, "condition": arm, "seed": 0, "mlp": 0.1, "reconstruction_mse": error}
         for value, errors in {"mlp": (2.0, 3.0), "conv": (1.0, 1.2)}.items()
         for arm, error in zip(("no regularizer", "MMD"), errors, strict=True)
     ]
@@ -162,8 +169,8 @@ def test_twins_shows_that_the_squared_penalty_lets_go():
 
 
 def test_joined_frontiers_keep_the_plain_model_once():
-    one = pd.DataFrame({"objective": ["no regularizer", "MMD"], "ratio": [1.0, 1.1]})
-    two = pd.DataFrame({"objective": ["no regularizer", "beta 1"], "ratio": [1.0, 1.5]})
+    one = pd.DataFrame({"objective": ["no regularizer", "MMD"], "relative_error": [1.0, 1.1]})
+    two = pd.DataFrame({"objective": ["no regularizer", "beta 1"], "relative_error": [1.0, 1.5]})
     assert list(sculpting_studies.joined([one, two])["objective"]) == ["no regularizer", "MMD", "beta 1"]
 
 

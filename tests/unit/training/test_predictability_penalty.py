@@ -219,17 +219,17 @@ def mixed_sources(seed, n=1000, d=4):
 def test_the_game_makes_latents_that_another_family_of_regressors_cannot_guess():
     """LPS by boosting, which did not play, of four mixed uniform sources, with and without the game: means of three seeds."""
     options = {"steps": 400, "batch_size": 256, "learning_rate": 3e-3, "device": "cpu", "progress": False}
-    scores, errors = {"plain": [], "game": []}, {"plain": [], "game": []}
+    scores, errors = {"plain": [], "predictability": []}, {"plain": [], "predictability": []}
     for seed in range(3):
         rows = mixed_sources(seed)
-        for name, goal in (("plain", Reconstruction()), ("game", Predictability(rounds=4))):
+        for name, goal in (("plain", Reconstruction()), ("predictability", Predictability(rounds=4))):
             run = sl.fit(model(seed=seed), rows, goal, **options, seed=seed)
             scores[name].append(sl.lps(run.encode(rows), "boosting", permutations=0).score)
             errors[name].append(run.reconstruction_error(rows) / rows.var().item())
     assert np.mean(scores["plain"]) > 0.5
-    assert np.mean(scores["game"]) < 0.15
-    assert max(scores["game"]) < 0.5 * min(scores["plain"])
-    assert np.mean(errors["game"]) < 0.1  # and the codes still say what was put in
+    assert np.mean(scores["predictability"]) < 0.15
+    assert max(scores["predictability"]) < 0.5 * min(scores["plain"])
+    assert np.mean(errors["predictability"]) < 0.1  # and the codes still say what was put in
 
 
 def test_a_weight_of_zero_is_the_plain_autoencoder_to_the_bit(digits):
@@ -242,14 +242,14 @@ def test_a_weight_of_zero_is_the_plain_autoencoder_to_the_bit(digits):
 GAMES = [Predictability(width=8), MMD(Uniform(4)) + Predictability(width=8, rounds=3)]
 
 
-@pytest.mark.parametrize("goal", GAMES, ids=["game", "MMD + game"])
+@pytest.mark.parametrize("goal", GAMES, ids=["predictability", "MMD + predictability"])
 def test_the_same_seed_gives_the_same_bits(goal):
     a, b, c = (weights(sl.fit(model(), mixed_sources(0), goal, **QUICK, seed=s).model) for s in (7, 7, 8))
     assert torch.equal(a, b)
     assert not torch.equal(a, c)
 
 
-@pytest.mark.parametrize("goal", GAMES, ids=["game", "MMD + game"])
+@pytest.mark.parametrize("goal", GAMES, ids=["predictability", "MMD + predictability"])
 def test_a_resumed_game_has_the_bits_of_an_uninterrupted_one(goal, tmp_path):
     rows, options = mixed_sources(0), QUICK | {"schedule": "constant", "log_every": 5}
     whole = sl.fit(model(), rows, goal, **options)

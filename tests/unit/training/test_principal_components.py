@@ -19,7 +19,7 @@ def rows(n=200, d=12, seed=0):
 
 @pytest.mark.parametrize("k", [1, 3, 12])
 def test_they_are_the_exact_ones(k):
-    """The first right singular vectors of the centerd rows, up to sign."""
+    """The first right singular vectors of the centered rows, up to sign."""
     x = rows()
     found = PrincipalComponents.fit(x, k)
     exact = torch.linalg.svd(x.double() - x.double().mean(0), full_matrices=False).Vh[:k].float()
