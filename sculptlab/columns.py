@@ -1,0 +1,40 @@
+"""Columns of codes: standardized, permuted; rows drawn at random. Every statistic uses these."""
+
+import torch
+from torch import Tensor
+
+
+def constant_columns(z: Tensor) -> Tensor:
+    """Which columns of `z` (n, d) hold one value only, as a boolean tensor (d,)."""
+    return z.amax(0) == z.amin(0)
+
+
+def standardize(z: Tensor, epsilon: float = 0.0) -> Tensor:
+    """Shift and scale each column of `z` (n, d) to mean 0 and variance 1; a constant column becomes zeros.
+
+    `epsilon` is added to the variance. A positive one keeps the gradient finite where a column is nearly constant.
+    """
+    if epsilon:
+        centered = z - z.mean(0)
+        return centered * (centered.square().mean(0) + epsilon).rsqrt()
+    largest = z.abs().amax(0)
+    scaled = z / torch.where(largest > 0, largest, 1)  # the squares of very large values would overflow
+    centered = scaled - scaled.mean(0)
+    constant = constant_columns(z)
+    return torch.where(constant, 0, centered / torch.where(constant, 1, centered.square().mean(0).sqrt()))
+
+
+def permute_columns(z: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """Permute each column of `z` (n, d) by itself: the same marginals, independent of each other."""
+    permuted = z.clone()
+    for i in range(z.shape[1]):
+        permuted[:, i] = z[torch.randperm(len(z), generator=generator).to(z.device), i]
+    return permuted
+
+
+def draw_rows(z: Tensor, most: int, seed: int) -> Tensor:
+    """`z` itself if it has at most `most` rows, else that many of its rows, drawn without replacement by `seed`."""
+    if len(z) <= most:
+        return z
+    generator = torch.Generator().manual_seed(seed)
+    return z[torch.randperm(len(z), generator=generator)[:most].to(z.device)]

@@ -1,0 +1,69 @@
+"""Public names carry numpydoc docstrings whose sections agree with their signatures."""
+
+import dataclasses
+import inspect
+from importlib import import_module
+
+import pytest
+from numpydoc.docscrape import NumpyDocString
+
+ROOMS = (
+    "data", "priors", "mmd", "mmd.kernels", "independence", "factors", "training", "training.objectives", "evaluation",
+    "evaluation.compression", "plots", "estimator", "live",
+)  # fmt: skip
+
+
+def public():
+    """Every function and class that a room shows, by its path, once."""
+    found = {}
+    for room in ROOMS:
+        module = import_module(f"sculptlab.{room}")
+        for name in getattr(module, "__all__", ["SculptedAutoencoder"]):
+            thing = getattr(module, name)
+            if inspect.isfunction(thing) or inspect.isclass(thing):
+                found.setdefault(id(thing), (f"{room}.{name}", thing))
+    return dict(found.values())
+
+
+def methods():
+    """The public methods that a public class defines or overrides, with docstrings inherited where they are."""
+    for path, thing in PUBLIC.items():
+        for name, member in vars(thing).items() if inspect.isclass(thing) else ():
+            if inspect.isfunction(member) and not name.startswith("_"):
+                yield f"{path}.{name}", getattr(thing, name)
+
+
+PUBLIC = public()
+METHODS = dict(methods())
+
+
+def parameters(thing):
+    """Names as numpydoc writes them, without `self`; of a dataclass those that its constructor takes."""
+    if inspect.isclass(thing) and issubclass(thing, tuple | Exception):
+        return set()
+    signature = inspect.signature(thing)
+    stars = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
+    names = {stars.get(p.kind, "") + name for name, p in signature.parameters.items()} - {"self", "cls"}
+    private = {field.name for field in dataclasses.fields(thing)} if dataclasses.is_dataclass(thing) else set()
+    return {name for name in names if not (name in private and name.startswith("_"))}
+
+
+def documented(doc, *sections):
+    return {name.strip() for section in sections for entry in doc[section] for name in entry.name.split(",")}
+
+
+@pytest.mark.parametrize("path", [*PUBLIC, *METHODS])
+def test_public_docstring(path):
+    thing = PUBLIC.get(path) or METHODS[path]
+    text = inspect.getdoc(thing)
+    assert text, f"{path} has no docstring"
+    assert text.splitlines()[0].endswith("."), f"{path}: the summary must be one line that ends with a period"
+    doc = NumpyDocString(text)
+    sections = ("Parameters", "Attributes") if inspect.isclass(thing) else ("Parameters",)
+    found, expected = documented(doc, *sections), parameters(thing)
+    assert expected <= found, f"{path} does not document {sorted(expected - found)}"
+    if not inspect.isclass(thing):
+        assert found == expected, f"{path} documents {sorted(found - expected)}, which it does not take"
+        returns = inspect.signature(thing).return_annotation
+        if returns not in (None, "None", inspect.Signature.empty):
+            assert doc["Returns"] or doc["Yields"], f"{path} has no Returns section"
