@@ -172,7 +172,7 @@ def test_missing_notebooks_are_a_problem(monkeypatch, tmp_path):
     assert doctor.notebooks().ok is True
 
 
-@pytest.mark.parametrize("alignment_error", [None, "/usr/bin/chromium"])
+@pytest.mark.parametrize("place", [None, "/usr/bin/chromium"])
 def test_chromium_is_optional(monkeypatch, place):
     monkeypatch.setattr(shutil, "which", lambda name: place)
     assert doctor.chromium().ok is (True if place else None)

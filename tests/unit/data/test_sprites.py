@@ -131,10 +131,10 @@ def test_arrays_lists_and_doubles_draw_the_same():
 
 
 def test_grid_is_that_of_dsprites():
-    assert sprites.SIZES == (3, 6, 40, 32, 32)
-    assert sprites.TOTAL == 737_280
     assert tuple(sprites.GRID) == sprites.FACTOR_NAMES
-    assert sprites.values_at([0, 1, 32, 32**2, 40 * 32**2, 240 * 32**2]) == pytest.approx(
+    values = torch.cartesian_prod(*sprites.GRID.values())
+    assert values.shape == (737_280, 5)
+    assert values[[0, 1, 32, 32**2, 40 * 32**2, 240 * 32**2]] == pytest.approx(
         np.array(
             [
                 [1, 0.5, 0, 0, 0],
@@ -146,28 +146,13 @@ def test_grid_is_that_of_dsprites():
             ]
         )
     )
-    assert sprites.values_at([737_279])[0].tolist() == pytest.approx([3, 1, 2 * math.pi, 1, 1])
-
-
-@pytest.mark.parametrize("none", [[], np.empty(0, dtype=int), torch.empty(0, dtype=torch.long)])
-def test_no_indices_give_no_rows(none):
-    assert sprites.values_at(none).shape == (0, 5)
-    assert sprites.values_at(none).dtype == torch.float32
-    assert sprites.classes_at(none).shape == (0, 5)
-    assert sprites.index_of(sprites.classes_at(none)).shape == (0,)
+    assert values[-1].tolist() == pytest.approx([3, 1, 2 * math.pi, 1, 1])
 
 
 @pytest.mark.parametrize("device", ["cuda:99", "abacus"])
 def test_a_device_that_is_not_there_is_named(device):
     with pytest.raises(ValueError, match=f"device must be one that works on this machine.* got '{device}'"):
         sprites.render(sprites.sample(1), device=device)
-
-
-@settings(deadline=None, derandomize=True)
-@given(st.lists(st.integers(0, 737_279), min_size=1, max_size=50))
-def test_indices_and_classes_undo_each_other(indices):
-    assert sprites.index_of(sprites.classes_at(indices)).tolist() == indices
-    assert sprites.index_of(sprites.classes_at(np.array(indices)).numpy()).tolist() == indices
 
 
 @settings(deadline=None, max_examples=60, derandomize=True)
@@ -257,16 +242,6 @@ def test_other_bad_input_is_refused():
         sprites.sample(1, fixed={"shape": 7})
     with pytest.raises(ValueError, match=r"fixed\['x'\] must be"):
         sprites.sample(1, fixed={"x": math.nan})
-    with pytest.raises(ValueError, match=r"indices must lie in 0 \.\. 737279, got -1 \.\. 737280"):
-        sprites.values_at([-1, 737_280])
-    with pytest.raises(TypeError, match="indices must be whole numbers"):
-        sprites.values_at([0.5])
-    with pytest.raises(ValueError, match="indices must have 1 dimension"):
-        sprites.values_at([[1]])
-    with pytest.raises(ValueError, match="classes must have shape"):
-        sprites.index_of([[0, 0, 0]])
-    with pytest.raises(ValueError, match="classes must be >= 0 and below"):
-        sprites.index_of([[3, 0, 0, 0, 0]])
 
 
 def candidates() -> torch.Tensor:
