@@ -1,4 +1,4 @@
-"""What works on this machine: one small check per thing a page needs, each problem with its remedy."""
+"""What works on this machine: one small check per thing that a page needs, and the remedy for each problem."""
 
 import importlib
 import os
@@ -15,13 +15,12 @@ from sculptlab.data import downloads, folders, sources
 from sculptlab.series import pages
 
 OLDEST_PYTHON = (3, 11)
-KERNEL_SECONDS = 60
-SPARE_GB = 2.0
+PIP = f"{sys.executable} -m pip install"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check found: fine (True), a problem (False), or a note on something optional (None)."""
+    """The result of one check: fine (True), a problem (False), or a note on something optional (None)."""
 
     name: str
     ok: bool | None
@@ -29,45 +28,41 @@ class Finding:
     remedy: str = ""
 
     def __str__(self) -> str:
-        mark = {True: "ok      ", False: "PROBLEM ", None: "note    "}[self.ok]
-        line = f"{mark} {self.name:<19} {self.detail}"
+        mark = {True: "ok", False: "PROBLEM", None: "note"}[self.ok]
+        line = f"{mark:<8} {self.name:<19} {self.detail}"
         return f"{line}\n{'':<29}-> {self.remedy}" if self.remedy else line
 
 
-def python() -> Finding:
-    """Whether this Python is young enough."""
+def check_python() -> Finding:
+    """Whether this Python is recent enough."""
     detail, oldest = f"{platform.python_version()} at {sys.executable}", ".".join(map(str, OLDEST_PYTHON))
     if sys.version_info[:2] >= OLDEST_PYTHON:
         return Finding("Python", True, detail)
     return Finding("Python", False, detail, f"install Python {oldest} or newer and make the environment again with it")
 
 
-def package() -> Finding:
+def check_package() -> Finding:
     """Which sculptlab this is, and whether it runs from a clone."""
     where = "a clone" if folders.clone() else "an installed package"
     return Finding("sculptlab", True, f"{sculptlab.__version__}, {where} at {Path(sculptlab.__file__).parent}")
 
 
-def torch() -> Finding:
+def check_torch() -> Finding:
     """Whether torch and torchvision can be imported together."""
     try:
         versions = [importlib.import_module(name).__version__ for name in ("torch", "torchvision")]
+        return Finding("torch", True, f"{versions[0]}, torchvision {versions[1]}")
+    except ModuleNotFoundError as error:
+        return Finding("torch", False, f"cannot be imported: {_first_line(error)}", f"{PIP} torch torchvision")
     except Exception as error:  # a broken binary may raise anything: ImportError, OSError, RuntimeError
-        return Finding("torch", False, f"cannot be imported: {_first_line(error)}", _torch_remedy(error))
-    return Finding("torch", True, f"{versions[0]}, torchvision {versions[1]}")
+        remedy = f"reinstall both in one command from one index: {PIP} --force-reinstall torch torchvision"
+        if "torchvision::nms" in str(error):
+            remedy = f"torch and torchvision do not fit each other: {remedy}"
+        return Finding("torch", False, f"cannot be imported: {_first_line(error)}", remedy)
 
 
-def _torch_remedy(error: Exception) -> str:
-    again = f"{sys.executable} -m pip install --force-reinstall torch torchvision"
-    if "torchvision::nms" in str(error):
-        return f"torch and torchvision do not fit each other: reinstall both in one command from one index: {again}"
-    if isinstance(error, ModuleNotFoundError):
-        return f"{sys.executable} -m pip install torch torchvision"
-    return f"reinstall both: {again}"
-
-
-def gpu() -> Finding:
-    """Which accelerator torch sees; none is fine."""
+def check_gpu() -> Finding:
+    """Which GPU torch sees. None is fine."""
     try:
         cuda = importlib.import_module("torch").cuda
         if cuda.is_available():
@@ -80,12 +75,12 @@ def gpu() -> Finding:
     return Finding("GPU", None, "none: everything runs on the CPU")
 
 
-def data() -> list[Finding]:
-    """Every data set: bundled, found and where, or how to fetch it."""
-    return [_dataset(name) for name in sources.NAMES]
+def check_data() -> list[Finding]:
+    """Where each data set is, or how to get it."""
+    return [_check_set(name) for name in sources.NAMES]
 
 
-def _dataset(name: str) -> Finding:
+def _check_set(name: str) -> Finding:
     if name in sources.BUNDLED:
         return Finding(f"data: {name}", True, "bundled")
     try:
@@ -97,7 +92,7 @@ def _dataset(name: str) -> Finding:
     return Finding(f"data: {name}", True, f"found in {place}")
 
 
-def cache() -> Finding:
+def check_cache() -> Finding:
     """Whether downloads can be written, and whether there is room for them."""
     remedy = "point SCULPTLAB_DATA to a folder you can write to"
     place = folders.cache()
@@ -107,30 +102,30 @@ def cache() -> Finding:
     except OSError as error:
         return Finding("data cache", False, f"{place} cannot be written: {_first_line(error)}", remedy)
     free = shutil.disk_usage(place).free / 1e9
-    if free < SPARE_GB:
-        remedy = f"free some space, or {remedy}: the downloads take up to {SPARE_GB:g} GB"
+    if free < 2:
+        remedy = f"free some space, or {remedy}: the downloads take up to 2 GB"
         return Finding("data cache", None, f"{place}, only {free:.1f} GB free", remedy)
     return Finding("data cache", True, f"{place}, {free:.0f} GB free")
 
 
-def widgets() -> Finding:
-    """Whether sliders will show: the kernel's half (ipywidgets) and JupyterLab's half (its extension)."""
+def check_widgets() -> Finding:
+    """Whether widgets are shown: ipywidgets in the kernel, and its extension of JupyterLab."""
     try:
-        versions = [f"{name} {metadata.version(name)}" for name in ("ipywidgets", "jupyterlab_widgets")]
+        versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("ipywidgets", "jupyterlab_widgets"))
         from jupyter_core.paths import jupyter_path
-    except ImportError as error:  # PackageNotFoundError is one
-        return Finding("widgets", False, _first_line(error), f"{sys.executable} -m pip install ipywidgets jupyterlab")
-    places = [Path(path, "@jupyter-widgets", "jupyterlab-manager") for path in jupyter_path("labextensions")]
-    found = next((place for place in places if place.is_dir()), None)
-    if found is None:
-        again = f"{sys.executable} -m pip install --force-reinstall --no-deps jupyterlab_widgets"
-        return Finding("widgets", False, f"{', '.join(versions)}, but JupyterLab's extension is missing", again)
-    return Finding("widgets", True, f"{', '.join(versions)}, extension in {found}")
+    except ImportError as error:  # includes PackageNotFoundError
+        return Finding("widgets", False, _first_line(error), f"{PIP} ipywidgets jupyterlab")
+    for path in jupyter_path("labextensions"):
+        place = Path(path, "@jupyter-widgets", "jupyterlab-manager")
+        if place.is_dir():
+            return Finding("widgets", True, f"{versions}, extension in {place}")
+    again = f"{PIP} --force-reinstall --no-deps jupyterlab_widgets"
+    return Finding("widgets", False, f"{versions}, but JupyterLab's extension is missing", again)
 
 
-def kernel() -> Finding:
+def check_kernel() -> Finding:
     """Whether a kernel of this Python starts and answers."""
-    remedy = f"{sys.executable} -m pip install --force-reinstall ipykernel jupyter_client pyzmq"
+    remedy = f"{PIP} --force-reinstall ipykernel jupyter_client pyzmq"
     try:
         answer = _ask_kernel("1+1")
     except Exception as error:
@@ -150,16 +145,15 @@ def _ask_kernel(expression: str) -> str:
     client = manager.client()
     try:
         client.start_channels()
-        client.wait_for_ready(timeout=KERNEL_SECONDS)
-        request = {"silent": True, "user_expressions": {"answer": expression}}
-        reply = client.execute("", reply=True, timeout=KERNEL_SECONDS, **request)
+        client.wait_for_ready(timeout=60)
+        reply = client.execute("", reply=True, timeout=60, silent=True, user_expressions={"answer": expression})
         return str(reply["content"]["user_expressions"]["answer"]["data"]["text/plain"])
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)
 
 
-def notebooks() -> Finding:
+def check_notebooks() -> Finding:
     """Whether the pages are there."""
     try:
         found = pages.every()
@@ -170,8 +164,8 @@ def notebooks() -> Finding:
     return Finding("notebooks", True, f"{len(found)} page(s) in {pages.folder()}")
 
 
-def disk() -> Finding:
-    """Whether a run's outputs fit where one stands."""
+def check_working_folder() -> Finding:
+    """Whether the files of a run can be written to the working folder, and whether there is room for them."""
     here = Path.cwd()
     free = shutil.disk_usage(here).free / 1e9
     if not os.access(here, os.W_OK):
@@ -181,7 +175,7 @@ def disk() -> Finding:
     return Finding("working folder", True, f"{here}, {free:.0f} GB free")
 
 
-def chromium() -> Finding:
+def check_chromium() -> Finding:
     """Whether the browser tests can run; only developers need them."""
     found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if found:
@@ -189,11 +183,14 @@ def chromium() -> Finding:
     return Finding("chromium", None, "absent (only the project's browser tests need it)", "apt-get install chromium")
 
 
-CHECKS = (python, package, torch, gpu, data, cache, widgets, kernel, notebooks, disk, chromium)
+CHECKS = (
+    check_python, check_package, check_torch, check_gpu, check_data, check_cache, check_widgets, check_kernel, check_notebooks,
+    check_working_folder, check_chromium,
+)  # fmt: skip
 
 
 def examine() -> list[Finding]:
-    """Every check's findings, in the order in which a person should read them."""
+    """The findings of all checks, in the order in which to read them."""
     findings: list[Finding] = []
     for check in CHECKS:
         found = check()
@@ -201,6 +198,6 @@ def examine() -> list[Finding]:
     return findings
 
 
-def _first_line(error: BaseException) -> str:
+def _first_line(error: Exception) -> str:
     text = str(error).strip() or type(error).__name__
     return text.splitlines()[0][:200]
