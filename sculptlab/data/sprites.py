@@ -161,7 +161,7 @@ def _span(
 
 
 def _inside(shape: int, u: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-    """Whether points (u, v), relative to a sprite of scale 1 that is not turned, lie inside its outline; overwrites both."""
+    """Whether points (u, v), relative to a sprite of scale 1 that is not turned, lie inside its outline; may overwrite both."""
     if shape == 1:
         return torch.maximum(u.abs_(), v.abs_()) < SQUARE_SIDE / 2
     if shape == 2:

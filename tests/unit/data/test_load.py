@@ -5,6 +5,8 @@ import io
 import os
 import pickle
 import struct
+import subprocess
+import sys
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -448,6 +450,12 @@ def test_to_another_device():
     assert {t.device.type for t in (moved.images, moved.labels, moved.factors)} == {"cuda"}
     assert len(moved.subset([0])) == 1
     assert len(moved.split(0.4)[0]) == 2
+
+
+def test_importing_the_room_imports_no_other_library():
+    code = "import sys, sculptlab.data as data; data.Dataset, data.load, data.fetch; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"sklearn", "torchvision", "PIL", "matplotlib"} & set(done.stdout.split())
 
 
 # --- bad input -------------------------------------------------------------------------------------------------------
