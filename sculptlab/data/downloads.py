@@ -3,7 +3,7 @@
 import os
 import shutil
 import sys
-from importlib.util import find_spec
+from importlib.metadata import distribution
 from pathlib import Path
 
 from filelock import AcquireReturnProxy, FileLock, Timeout
@@ -40,8 +40,7 @@ def locate(name: str, split: str | None = None) -> Path | None:
     """
     published, split = resolve(name, split)
     if published is None:
-        package = find_spec("sculptlab" if name == "sprites" else "sklearn")
-        return Path(package.origin).parent if package is not None and package.origin else None
+        return _bundled(name)
     root = _complete_root(published, split)
     if root is not None:
         return root / published.folder
@@ -98,12 +97,7 @@ def fetch(name: str, split: str | None = None) -> Path:
         If a file in $SCULPTLAB_DATA is not the published one.
     """
     published, split = resolve(name, split)
-    if published is not None:
-        return ensure(published, split) / published.folder
-    folder = locate(name)
-    if folder is None:
-        raise DataNotFound(f"{name} comes with scikit-learn, which is not installed: pip install scikit-learn")
-    return folder
+    return _bundled(name) if published is None else ensure(published, split) / published.folder
 
 
 def ensure(published: Source, split: str) -> Path:
@@ -129,6 +123,12 @@ def ensure(published: Source, split: str) -> Path:
     if root is None:
         raise _not_found(published, split, ["the downloaded files do not contain it"])
     return root
+
+
+def _bundled(name: str) -> Path:
+    if name == "sprites":
+        return Path(__file__).parent
+    return Path(str(distribution("scikit-learn").locate_file("sklearn/datasets")))
 
 
 def _complete_root(published: Source, split: str) -> Path | None:
