@@ -155,14 +155,6 @@ def check_working_folder() -> str:
     return f"{here}, {free:.0f} GB free"
 
 
-def check_chromium() -> str:
-    """Whether the browser tests can run; only developers need them."""
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if found is None:
-        raise Note("absent (only the project's browser tests need it)", "apt-get install chromium")
-    return found
-
-
 _REINSTALL = f"{sys.executable} -m pip install --force-reinstall"
 CHECKS: tuple[tuple[str, Callable[[], str], str], ...] = (  # name, check, remedy for a problem
     ("Python", check_python, "install Python {}.{} or newer and make the environment again with it".format(*OLDEST_PYTHON)),
@@ -175,7 +167,6 @@ CHECKS: tuple[tuple[str, Callable[[], str], str], ...] = (  # name, check, remed
     ("kernel", check_kernel, f"{_REINSTALL} ipykernel jupyter_client pyzmq"),
     ("notebooks", check_notebooks, "reinstall sculptlab, or restore the clone"),
     ("working folder", check_working_folder, "free some space: pages need 0.2 GB"),
-    ("chromium", check_chromium, ""),
 )
 
 
