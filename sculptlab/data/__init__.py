@@ -32,3 +32,7 @@ def __getattr__(name: str) -> Any:
     if name in _MODULES:
         return getattr(import_module(f"sculptlab.data.{_MODULES[name]}"), name)
     raise AttributeError(f"module 'sculptlab.data' has no attribute {name!r}; it has {', '.join(__all__)}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -61,7 +61,7 @@ def read_patches(stride: int) -> RawImages:
     photographs = load_sample_images().images
     windows = [np.lib.stride_tricks.sliding_window_view(photo, (32, 32), axis=(0, 1)) for photo in photographs]
     patches = [window[::stride, ::stride].reshape(-1, 3, 32, 32) for window in windows]
-    labels = np.repeat(np.arange(2), [len(cut) for cut in patches])
+    labels = np.repeat(np.arange(2, dtype=np.int64), [len(cut) for cut in patches])
     return RawImages(np.concatenate(patches), 255, labels, ("china", "flower"))
 
 
@@ -73,11 +73,11 @@ def render_sprites(n: int, size: int, seed: int) -> RawImages:
 
 
 def read_mnist(paths: list[Path], published: str) -> RawImages:
-    """MNIST or Fashion-MNIST by torchvision's class, which reads unpacked files with fixed names: they are made for it."""
+    """MNIST or Fashion-MNIST by torchvision's class, which reads unpacked files: they are written to a temporary folder."""
     from torchvision import datasets
 
-    base = getattr(datasets, published)
-    reader = type(published, (base,), {"resources": ()})  # torchvision would insist on the files of both splits
+    # A subclass of the same name without `resources`: torchvision would otherwise require the files of both splits.
+    reader = type(published, (getattr(datasets, published),), {"resources": ()})
     with TemporaryDirectory() as root:
         folder = Path(root, published, "raw")
         folder.mkdir(parents=True)
@@ -93,10 +93,10 @@ def read_cifar10(paths: list[Path]) -> RawImages:
     """CIFAR-10 by torchvision's class; pickles can run code, so only verified files may come here."""
     from torchvision import datasets
 
-    *batches, meta = [(path.name, None) for path in paths]  # None: torchvision need not verify them again
+    *batches, meta = [(path.name, None) for path in paths]  # without a checksum, as they are verified already
     lists = {"train_list": batches, "test_list": [], "meta": {"filename": meta[0], "md5": None, "key": "label_names"}}
     read = type("CIFAR10", (datasets.CIFAR10,), lists)(paths[0].parents[1])
-    return RawImages(read.data.transpose(0, 3, 1, 2), 255, np.array(read.targets), tuple(read.classes))
+    return RawImages(read.data.transpose(0, 3, 1, 2), 255, np.array(read.targets, dtype=np.int64), tuple(read.classes))
 
 
 def read_tiny_imagenet(paths: list[Path]) -> RawImages:
@@ -112,7 +112,7 @@ def read_tiny_imagenet(paths: list[Path]) -> RawImages:
         files = [(images / wnid / "images" / f"{wnid}_{i}.JPEG", wnid) for wnid in wnids for i in range(500)]
     key = checksums.verify(images, "tree-sha256:")
     pixels = _cached(f"tiny_imagenet-{split}", key, lambda out: _decode_jpegs([path for path, _ in files], out))
-    labels = np.array([wnids.index(wnid) for _, wnid in files])
+    labels = np.array([wnids.index(wnid) for _, wnid in files], dtype=np.int64)
     return RawImages(pixels, 255, labels, tuple(words[wnid].split(",")[0] for wnid in wnids))
 
 
