@@ -175,7 +175,7 @@ def test_a_verified_file_is_not_read_again_until_it_changes(tmp_path, cache, mon
     assert json.loads((cache / "checked.json").read_text())[str(path.resolve())]["sum"] == md5(b"wrong")
 
 
-def test_a_cache_that_cannot_be_written_costs_no_second_reading(tmp_path, cache, monkeypatch):
+def test_a_cache_that_cannot_be_written_needs_no_second_reading(tmp_path, cache, monkeypatch):
     monkeypatch.setattr(folders, "writable", lambda folder: False)
     path, reads, compute = tmp_path / "f", [], checksums.compute_checksum
     path.write_bytes(b"right")
@@ -187,7 +187,7 @@ def test_a_cache_that_cannot_be_written_costs_no_second_reading(tmp_path, cache,
 
 
 @pytest.mark.parametrize("content", ["[]", "{", ""])
-def test_a_spoilt_record_of_what_was_checked_is_written_anew(tmp_path, cache, content):
+def test_a_corrupt_record_of_verified_files_is_written_anew(tmp_path, cache, content):
     (tmp_path / "f").write_bytes(b"right")
     cache.mkdir()
     (cache / "checked.json").write_text(content)
@@ -325,7 +325,7 @@ def test_a_silent_server_is_given_up(cache, mnist, mirror, monkeypatch):
         fetch("mnist")
 
 
-def test_offline_says_what_to_type_what_to_put_where_and_what_can_stand_in(cache, cifar10, mirror):
+def test_offline_says_what_to_type_what_to_put_where_and_what_can_replace_it(cache, cifar10, mirror):
     mirror.close()
     with pytest.raises(FileNotFoundError) as caught:
         fetch("cifar10")
@@ -343,7 +343,7 @@ def test_offline_says_what_to_type_what_to_put_where_and_what_can_stand_in(cache
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_every_set_has_a_bundled_stand_in_and_a_place(cache, name, monkeypatch):
+def test_every_set_has_a_bundled_replacement_and_a_place(cache, name, monkeypatch):
     monkeypatch.setattr(mirrors, "download", lambda wanted, path: ["offline"])
     with pytest.raises(DataNotFound) as caught:
         fetch(name)
@@ -415,7 +415,7 @@ def test_a_damaged_file_in_the_cache_is_replaced(cache, mnist, mirror, capsys):
     assert path.read_bytes() == b"short"
 
 
-def test_a_damaged_file_of_a_person_is_named_and_left_alone(cache, mnist, mirror, tmp_path, monkeypatch):
+def test_a_damaged_file_of_a_user_is_named_and_left_alone(cache, mnist, mirror, tmp_path, monkeypatch):
     monkeypatch.setenv("SCULPTLAB_DATA", str(tmp_path / "mine"))
     path = fetch("mnist") / "raw" / "train.bin"
     assert path.is_relative_to(tmp_path / "mine")
@@ -458,7 +458,7 @@ def test_an_archive_put_there_by_hand_is_unpacked(cache, cifar10, mirror):
     assert mirror.asked.total() == 0
 
 
-def test_a_truncated_archive_of_a_person_is_named(cache, cifar10, mirror, tmp_path, monkeypatch):
+def test_a_truncated_archive_of_a_user_is_named(cache, cifar10, mirror, tmp_path, monkeypatch):
     (get,) = cifar10.downloads
     monkeypatch.setenv("SCULPTLAB_DATA", str(tmp_path / "mine"))
     (tmp_path / "mine").mkdir()
@@ -467,7 +467,7 @@ def test_a_truncated_archive_of_a_person_is_named(cache, cifar10, mirror, tmp_pa
         fetch("cifar10")
 
 
-def test_a_persons_folder_that_lacks_a_split_is_not_replaced(cache, cifar10, tmp_path, monkeypatch):
+def test_a_users_folder_that_lacks_a_split_is_not_replaced(cache, cifar10, tmp_path, monkeypatch):
     monkeypatch.setenv("SCULPTLAB_DATA", str(tmp_path / "mine"))
     mine = tmp_path / "mine" / "cifar-10-batches-py"
     mine.mkdir(parents=True)

@@ -149,7 +149,7 @@ def test_cifar_batches_are_joined(cifar10):
     assert data.label_names[2] == "bird"
 
 
-def test_nothing_is_read_twice_and_no_caller_can_spoil_it(cifar10, monkeypatch):
+def test_nothing_is_read_twice_and_no_caller_can_change_it(cifar10, monkeypatch):
     first = sl.load("cifar10", dtype="uint8")
     first.images.zero_()
     first.labels.zero_()
@@ -497,7 +497,7 @@ def test_bad_input_is_refused_by_name(call, error, said):
         call()
 
 
-def test_the_names_are_the_issues():
+def test_names():
     assert NAMES == (
         "digits", "patches", "sprites", "mnist", "fashion_mnist", "cifar10", "tiny_imagenet", "dsprites",
     )  # fmt: skip

@@ -13,16 +13,16 @@ from matplotlib.path import Path as Polygon
 
 from sculptlab.data import sprites
 
-CENTRE = 0.5  # the position that puts a sprite in the middle of the frame
+CENTER = 0.5  # the position that puts a sprite in the middle of the frame
 AREAS = {1: 19.2**2, 2: math.pi * 12.75 * 7.2, 3: 11.25 * math.pi * 9.6 * 0.6622}  # px² at scale 1, 64 px
 
 
-def image(shape: float, scale: float = 1.0, angle: float = 0.0, x: float = CENTRE, y: float = CENTRE, **options):
+def image(shape: float, scale: float = 1.0, angle: float = 0.0, x: float = CENTER, y: float = CENTER, **options):
     return sprites.render([[shape, scale, angle, x, y]], **options)[0, 0]
 
 
 def inside(shape: int, scale: float, angle: float, x: float, y: float, size: int) -> torch.Tensor:
-    """The same picture from a polygon of 4,000 corners, by matplotlib: no formula shared with the renderer."""
+    """The same image from a polygon of 4,000 corners, by matplotlib, which shares no formula with the renderer."""
     t = np.linspace(0, 2 * np.pi, 4001)
     if shape == 1:
         u, v = np.array([-9.6, 9.6, 9.6, -9.6]), np.array([-9.6, -9.6, 9.6, 9.6])
@@ -82,7 +82,7 @@ def test_rotation_symmetry(shape, period):
 
 
 @pytest.mark.parametrize("shape", [1, 2, 3])
-def test_moving_by_whole_pixels_moves_the_picture(shape):
+def test_moving_by_whole_pixels_moves_the_sprite(shape):
     moved = image(shape, 0.7, 0.9, x=3 / 32, y=5 / 32)
     assert torch.equal(moved, image(shape, 0.7, 0.9, x=0.0, y=0.0).roll((5, 3), (0, 1)))
 
@@ -111,7 +111,7 @@ def test_what_leaves_the_frame_is_cut(shape):
     assert image(shape, 1e-30).sum() <= 1
 
 
-def test_order_of_rows_and_their_mixture_change_nothing():
+def test_the_order_of_rows_does_not_matter():
     values = sprites.sample(3000, seed=5)  # several chunks of each shape
     images = sprites.render(values)
     turn = torch.randperm(3000, generator=torch.Generator().manual_seed(0))
@@ -257,7 +257,7 @@ def candidates() -> torch.Tensor:
 
 
 @pytest.mark.real_data
-def test_genuine_frames_are_met_within_a_few_pixels():
+def test_frames_of_dsprites_are_matched_within_a_few_pixels():
     folder = os.environ.get("SCULPTLAB_DATA")
     if not folder:
         pytest.skip("SCULPTLAB_DATA is not set")
