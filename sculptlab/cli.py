@@ -3,42 +3,39 @@
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NoReturn
 
 from sculptlab import __version__
 from sculptlab.data import folders
-from sculptlab.live import fronts
 from sculptlab.profiles import PROFILES
 from sculptlab.series import pages
 
-OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
-LENT = Path("sculptlab-notebooks")
-APP = fronts.FOLDER / "app.ipynb"
+OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130  # exit codes
+APP = Path(__file__).parent / "live" / "front" / "app.ipynb"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns its exit code: 0 fine, 1 failed, 2 wrong usage, 130 after Ctrl-C."""
+    """Run one command. Its exit code is 0 for success, 1 for failure, 2 for wrong usage, 130 after Ctrl-C."""
     words = list(sys.argv[1:] if argv is None else argv)
-    cut = words.index("--") if "--" in words else len(words)
+    end = words.index("--") if "--" in words else len(words)
     parser = _parser()
-    asked = parser.parse_args(words[:cut])
-    asked.extra = words[cut + 1 :]
-    if asked.extra and asked.command not in (lab, app):
+    arguments = parser.parse_args(words[:end])
+    arguments.extra = words[end + 1 :]
+    if arguments.extra and arguments.command not in (_lab, _app):
         parser.error("only `sculptlab lab` and `sculptlab app` pass words after -- on")
     try:
-        code = int(asked.command(asked))
+        code = arguments.command(arguments)
         sys.stdout.flush()
         return code
-    except BrokenPipeError:  # `sculptlab doctor | head`: nobody reads on
+    except BrokenPipeError:  # the reader of `sculptlab doctor | head` has stopped reading
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
-    except (ValueError, OSError) as error:  # DataNotFound is an OSError
-        print(f"sculptlab: {error}", file=sys.stderr)
-        return FAILED
-    except ImportError as error:
-        print(f"sculptlab: {error}; `sculptlab doctor` says what is missing", file=sys.stderr)
+    except (ValueError, OSError, ImportError) as error:
+        hint = "; `sculptlab doctor` says what is missing" if isinstance(error, ImportError) else ""
+        print(f"sculptlab: {error}{hint}", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:
         print("sculptlab: interrupted", file=sys.stderr)
@@ -50,40 +47,25 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"sculptlab {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
-    text = "open the notebooks in JupyterLab"
-    one = commands.add_parser("lab", help=text, description=f"{text}; words after -- go to `jupyter lab`.")
-    one.set_defaults(command=lab)
+    def add(name: str, command: Callable[[argparse.Namespace], int], text: str, more: str = "") -> argparse.ArgumentParser:
+        one = commands.add_parser(name, help=text, description=text + more)
+        one.set_defaults(command=command)
+        return one
 
-    text = "show the Sculptor alone, without code, in a browser"
-    one = commands.add_parser(
-        "app",
-        help=text,
-        description=f"{text}; words after -- go to `voila`: --port=8870, or "
-        "--Voila.ip=0.0.0.0 for every computer of a network that you trust.",
-    )
-    one.set_defaults(command=app)
-
-    text = "run pages without a browser: an executed copy, an HTML file, the claims with their values"
-    one = commands.add_parser("run", help=text, description=text)
-    one.add_argument("pages", nargs="*", metavar="PAGE", help='a number ("01"), a name or a path; default: every page')
-    one.add_argument(
-        "--profile",
-        choices=PROFILES,
-        help="fast: laptops (the default); full: longer training, more seeds, results recorded anew",
-    )
-    one.add_argument("--seed", type=_seed, metavar="N", help="the seed the pages start from (default 0)")
-    one.add_argument("--out", type=Path, default=Path("executed"), metavar="DIR", help="where the files go (%(default)s)")
-    one.set_defaults(command=run)
-
-    text = "say what works on this machine, and the remedy where something does not"
-    commands.add_parser("doctor", help=text, description=text).set_defaults(command=doctor)
-
-    text = "make sure that a data set is there, downloading it once"
-    one = commands.add_parser("fetch", help=text, description=text)
-    one.add_argument("name", nargs="?", metavar="NAME", help="a data set; without it, the names are listed")
-    text = "the half wanted (default: the one that `load(NAME)` reads, for tiny_imagenet its validation images, test)"
-    one.add_argument("--split", choices=("train", "test"), help=text)
-    one.set_defaults(command=fetch)
+    add("lab", _lab, "open the notebooks in JupyterLab", "; words after -- go to `jupyter lab`.")
+    more = "; words after -- go to `voila`: --port=8870, or --Voila.ip=0.0.0.0 for every computer of a network that you trust."
+    add("app", _app, "show the Sculptor alone, without code, in a browser", more)
+    run = add("run", _run, "run pages without a browser: an executed copy, an HTML file, the claims with their values")
+    run.add_argument("pages", nargs="*", metavar="PAGE", help='a number ("01"), a name or a path; default: every page')
+    profile = "fast: laptops (the default); full: longer training, more seeds, results recorded anew"
+    run.add_argument("--profile", choices=PROFILES, help=profile)
+    run.add_argument("--seed", type=_seed, metavar="N", help="the seed the pages start from (default 0)")
+    run.add_argument("--out", type=Path, default=Path("executed"), metavar="DIR", help="where the files go (%(default)s)")
+    add("doctor", _doctor, "say what works on this machine, and the remedy where something does not")
+    fetch = add("fetch", _fetch, "make sure that a data set is on this machine, downloading it once")
+    fetch.add_argument("name", nargs="?", metavar="NAME", help="a data set; without it, the names are listed")
+    split = "the split to get (default: the one that `load(NAME)` reads; for tiny_imagenet its validation images, test)"
+    fetch.add_argument("--split", choices=("train", "test"), help=split)
     return parser
 
 
@@ -93,69 +75,69 @@ def _seed(text: str) -> int:
     return int(text)
 
 
-def lab(asked: argparse.Namespace) -> int:
-    """Become a JupyterLab that opens the first page."""
+def _lab(arguments: argparse.Namespace) -> int:
+    """Replace this process by JupyterLab, opened at the first page."""
     place = pages.folder()
-    if folders.clone() is None:
-        place = LENT.resolve()
+    if folders.clone() is None:  # an installed package is not a place to edit notebooks: work on a copy
+        place = Path("sculptlab-notebooks").resolve()
         for path in pages.lend(place):
             print(f"kept your changed {path}; delete it to get the package's own page again")
-    command = lab_command(place, asked.extra)
-    # Else a user's own kernel spec called python3 could shadow this environment's.
-    os.execve(command[0], command, os.environ | {"JUPYTER_PREFER_ENV_PATH": "1"})
+    _become(lab_command(place, arguments.extra))
 
 
 def lab_command(place: Path, extra: Sequence[str] = (), root: bool | None = None) -> list[str]:
-    """The command that opens JupyterLab on `place` at the first page; as root it says so, or Jupyter would refuse."""
+    """The command that opens JupyterLab on the folder `place`; Jupyter starts as root only if told to."""
     as_root = root if root is not None else hasattr(os, "geteuid") and os.geteuid() == 0
     command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={place}"]
     command += [f"--LabApp.default_url=/lab/tree/{pages.START}"] if (place / pages.START).is_file() else []
     return command + (["--allow-root"] if as_root else []) + list(extra)
 
 
-def app(asked: argparse.Namespace) -> int:
-    """Become a Voilà server that shows the Sculptor; ImportError where there is none."""
+def _app(arguments: argparse.Namespace) -> int:
+    """Replace this process by a Voilà server that shows the Sculptor."""
     if find_spec("voila") is None:
         raise ImportError(f"the app needs Voilà: {sys.executable} -m pip install voila")
-    command = app_command(asked.extra)
-    os.execve(command[0], command, os.environ | {"JUPYTER_PREFER_ENV_PATH": "1"})
+    _become(app_command(arguments.extra))
 
 
 def app_command(extra: Sequence[str] = ()) -> list[str]:
-    """The command that serves the page with the Sculptor, to this machine's own browsers unless told otherwise."""
-    here = [] if any(word.startswith("--Voila.ip=") for word in extra) else ["--Voila.ip=127.0.0.1"]
-    return [sys.executable, "-m", "voila", str(APP), *here, "--strip_sources=True", *extra]
+    """The command that serves the Sculptor's page, only to this machine's own browsers unless `extra` says otherwise."""
+    address = [] if any(word.startswith("--Voila.ip=") for word in extra) else ["--Voila.ip=127.0.0.1"]
+    return [sys.executable, "-m", "voila", str(APP), *address, "--strip_sources=True", *extra]
 
 
-def run(asked: argparse.Namespace) -> int:
-    """Run the pages one after the other; 1 if any failed or any claim does not hold."""
+def _become(command: list[str]) -> NoReturn:
+    # Without JUPYTER_PREFER_ENV_PATH, a kernel named python3 in the user's home would replace this environment's.
+    os.execve(command[0], command, os.environ | {"JUPYTER_PREFER_ENV_PATH": "1"})
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    """Run the pages one after the other; it fails if a page fails or a claim does not hold."""
     try:
-        paths = [pages.find(page) for page in asked.pages] or pages.every()
+        paths = [pages.find(page) for page in arguments.pages] or pages.every()
     except ValueError as error:
         print(f"sculptlab run: {error}", file=sys.stderr)
         return USAGE
-    in_the_way = [place for place in (asked.out, *asked.out.parents) if place.exists() and not place.is_dir()]
-    if in_the_way:
-        print(f"sculptlab run: --out must be a folder, got {asked.out}: {in_the_way[0]} is a file", file=sys.stderr)
+    files = [place for place in (arguments.out, *arguments.out.parents) if place.exists() and not place.is_dir()]
+    if files:
+        print(f"sculptlab run: --out must be a folder, got {arguments.out}: {files[0]} is a file", file=sys.stderr)
         return USAGE
     if not paths:
         raise FileNotFoundError(f"no page in {pages.folder()}")
     reports = []
     for path in paths:
-        reports.append(pages.execute(path, asked.out, asked.profile, asked.seed))
+        reports.append(pages.execute(path, arguments.out, arguments.profile, arguments.seed))
         print(reports[-1], flush=True)
     failed = [report.page for report in reports if not report.ok]
     claims = [claim for report in reports for claim in report.claims]
-    print(
-        f"{len(reports)} page(s) in {sum(report.seconds for report in reports):.1f} s,"
-        f" {sum(claim.holds for claim in claims)} of {len(claims)} claims hold"
-        + (f"; FAILED: {', '.join(failed)}" if failed else "")
-    )
+    seconds, holding = sum(report.seconds for report in reports), sum(claim.holds for claim in claims)
+    end = f"; FAILED: {', '.join(failed)}" if failed else ""
+    print(f"{len(reports)} page(s) in {seconds:.1f} s, {holding} of {len(claims)} claims hold{end}")
     return FAILED if failed else OK
 
 
-def doctor(asked: argparse.Namespace) -> int:
-    """Print every finding; 1 if one of them is a problem."""
+def _doctor(_: argparse.Namespace) -> int:
+    """Print all findings; it fails if one of them is a problem."""
     from sculptlab.doctor import examine
 
     findings = examine()
@@ -165,19 +147,19 @@ def doctor(asked: argparse.Namespace) -> int:
     return FAILED if problems else OK
 
 
-def fetch(asked: argparse.Namespace) -> int:
-    """Make sure one data set is there, or list them all."""
+def _fetch(arguments: argparse.Namespace) -> int:
+    """Make sure that one data set is on this machine, or list the names of all."""
     from sculptlab.data import downloads, sources
 
-    if asked.name is None and asked.split is None:
+    if arguments.name is None and arguments.split is None:
         print("data sets:", *sources.NAMES, sep="\n  ")
         return OK
     try:
-        downloads.split_of(asked.name, asked.split)
+        downloads.resolve(arguments.name, arguments.split)
     except ValueError as error:
         print(f"sculptlab fetch: {error}", file=sys.stderr)
         return USAGE
-    print(f"{asked.name}: {downloads.fetch(asked.name, asked.split)}")
+    print(f"{arguments.name}: {downloads.fetch(arguments.name, arguments.split)}")
     return OK
 
 

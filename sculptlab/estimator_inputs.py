@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from sklearn.preprocessing import StandardScaler
 
-from sculptlab.data.datasets import Dataset
+from sculptlab.data import Dataset
 from sculptlab.validation import whole
 
 USUAL_CHANNELS = (1, 3, 4)

@@ -1,6 +1,4 @@
-"""A folder of your own pictures as a Dataset: `load_folder(folder, size)`."""
-
-from __future__ import annotations
+"""A folder of your own pictures as a Dataset: `load_folder`."""
 
 import os
 from pathlib import Path
@@ -9,19 +7,36 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 
-from sculptlab.data.datasets import Dataset
+from sculptlab.data.dataset import Dataset
 from sculptlab.validation import choice, whole
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 
 def load_folder(folder: str | os.PathLike[str], size: int, *, color: bool = True) -> Dataset:
-    """Every picture in `folder` and below it, sorted by path, as images (n, 3, size, size), float32 in [0, 1].
+    """Load every picture in a folder and below it, sorted by path.
 
-    Each is turned as its camera says, its middle square cut out and brought to `size` pixels a side (64 suits "conv" and
-    "residual"); what is transparent becomes white; of moving pictures the first frame. color=False gives one channel of gray.
-    Labels are the folders just below `folder`, if every picture lies in one; hidden files are passed over.
-    Raises ValueError for a folder that is not there or holds no picture, and for a file that cannot be read, naming it.
+    Each picture is rotated as its camera recorded, its middle square is cut out and scaled. Transparent parts become
+    white. Of an animation the first frame is read. Hidden files are skipped.
+
+    Parameters
+    ----------
+    folder : str or path
+        If every picture lies in a subfolder, the names of the subfolders are the labels.
+    size : int
+        Pixels per side; 64 suits the models "conv" and "residual".
+    color : bool
+        True gives 3 channels, False one channel of gray.
+
+    Returns
+    -------
+    Dataset
+        Images (n, 3 or 1, size, size), float32 in [0, 1].
+
+    Raises
+    ------
+    ValueError
+        If the folder does not exist or holds no picture, or if a file cannot be read, which the message names.
     """
     root, side = Path(folder).expanduser(), whole("size", size)
     mode = "RGB" if choice("color", color, (True, False)) else "L"
@@ -32,12 +47,11 @@ def load_folder(folder: str | os.PathLike[str], size: int, *, color: bool = True
         raise ValueError(f"folder must hold pictures ({', '.join(SUFFIXES)}), found none in or below {str(root)!r}")
     pixels = np.empty((len(files), side, side, len(mode)), dtype=np.float32)
     for row, path in zip(pixels, files, strict=True):
-        row[:] = _square(path, side, mode).reshape(side, side, -1) / np.float32(255)
-    homes = [path.relative_to(root).parts[0] for path in files]
+        row[:] = _middle_square(path, side, mode).reshape(row.shape) / np.float32(255)
     images = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
     if any(path.parent == root for path in files):
         return Dataset(root.resolve().name, images)
-    names, labels = np.unique(homes, return_inverse=True)
+    names, labels = np.unique([path.relative_to(root).parts[0] for path in files], return_inverse=True)
     return Dataset(root.resolve().name, images, torch.from_numpy(labels.astype(np.int64)), label_names=tuple(map(str, names)))
 
 
@@ -46,15 +60,15 @@ def _is_picture(path: Path, root: Path) -> bool:
     return path.suffix.lower() in SUFFIXES and not hidden and path.is_file()
 
 
-def _square(path: Path, side: int, mode: str) -> np.ndarray:
-    """The middle square of a picture file, uint8 (side, side) or (side, side, 3)."""
+def _middle_square(path: Path, side: int, mode: str) -> np.ndarray:
+    """The middle square of a picture file: uint8 (side, side) for mode "L", (side, side, 3) for "RGB"."""
     try:
         with Image.open(path) as file:
             picture = ImageOps.exif_transpose(file)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{str(path)!r} cannot be read as a picture ({error}): mend it or move it elsewhere") from error
-    if picture.mode[0] in "IF":  # Pillow would cut them at 255
-        raise ValueError(f"{str(path)!r} must have 8 bits to a channel, got Pillow's mode {picture.mode!r}: convert it first")
+        raise ValueError(f"{str(path)!r} cannot be read as a picture ({error}): repair it or move it elsewhere") from error
+    if picture.mode[0] in "IF":  # Pillow would clip such values at 255
+        raise ValueError(f"{str(path)!r} must have 8 bits per channel, got Pillow's mode {picture.mode!r}: convert it first")
     if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
         picture = picture.convert("RGBA")
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)

@@ -1,9 +1,9 @@
-"""Get one file from the first mirror that delivers the published bytes, with a progress bar."""
+"""Download one file from the first mirror that serves the published content, with a progress bar."""
 
-import queue
 import sys
 import threading
 import urllib.request
+from concurrent.futures import Future
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -13,16 +13,16 @@ from tqdm.auto import tqdm
 from sculptlab.data import checksums
 from sculptlab.data.sources import Download
 
-PATIENCE = 10.0  # seconds without an answer or without a byte until a mirror is given up
+TIMEOUT = 10.0  # seconds to wait for an answer, and for each further block
 
 
 def download(wanted: Download, path: Path) -> list[str]:
-    """Fill `path` with the published bytes and return []; else what went wrong at each mirror, a line each."""
+    """Write the published file to `path` and return []; if no mirror serves it, return one error message per mirror."""
     failures = []
     for url in wanted.urls:
         try:
-            _stream(url, path, wanted)
-            actual = checksums.measure(path, wanted.checksum.partition(":")[0])
+            _save(url, path, wanted)
+            actual = checksums.compute_checksum(path, wanted.checksum.partition(":")[0])
             if actual == wanted.checksum:
                 return []
             failures.append(f"{url}: got {path.stat().st_size:,} bytes, {actual} instead of {wanted.checksum}")
@@ -31,8 +31,8 @@ def download(wanted: Download, path: Path) -> list[str]:
     return failures
 
 
-def _stream(url: str, path: Path, wanted: Download) -> None:
-    with _answer(url) as response, path.open("wb") as file:
+def _save(url: str, path: Path, wanted: Download) -> None:
+    with _open(url) as response, path.open("wb") as file:
         total = int(response.headers.get("Content-Length") or 0) or wanted.size
         with tqdm(total=total, unit="B", unit_scale=True, desc=Path(wanted.path).name, file=sys.stderr) as bar:
             while block := response.read(1 << 16):
@@ -40,22 +40,19 @@ def _stream(url: str, path: Path, wanted: Download) -> None:
                 bar.update(len(block))
 
 
-def _answer(url: str) -> Any:
-    """The opened response; opened in a thread, as name look-up and many dead addresses outlast a socket's timeout."""
-    box: queue.Queue[Any] = queue.Queue(1)
+def _open(url: str) -> Any:
+    """Open `url` in a thread: looking up a name, or trying several dead addresses, can outlast a socket's timeout."""
+    answer: Future[Any] = Future()
     request = urllib.request.Request(url, headers={"User-Agent": "sculptlab"})
 
-    def open_it() -> None:
+    def open_url() -> None:
         try:
-            box.put(urllib.request.urlopen(request, timeout=PATIENCE))
+            answer.set_result(urllib.request.urlopen(request, timeout=TIMEOUT))
         except Exception as error:
-            box.put(error)
+            answer.set_exception(error)
 
-    threading.Thread(target=open_it, daemon=True).start()
+    threading.Thread(target=open_url, daemon=True).start()
     try:
-        answer = box.get(timeout=PATIENCE)
-    except queue.Empty:
-        raise TimeoutError(f"no answer within {PATIENCE:g} s") from None
-    if isinstance(answer, Exception):
-        raise answer
-    return answer
+        return answer.result(TIMEOUT)
+    except TimeoutError:
+        raise TimeoutError(f"no answer within {TIMEOUT:g} s") from None

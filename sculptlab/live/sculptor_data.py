@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sculptlab.data.datasets import Dataset, load
+from sculptlab.data import Dataset, load
 from sculptlab.training.run import as_images, as_unit_floats
 from sculptlab.validation import as_tensor
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from sculptlab.data.datasets import BUNDLED
+from sculptlab.data.sources import BUNDLED
 from sculptlab.live import sculptor_priors
 from sculptlab.live.sculptor_engine import MEASURES, Engine
 from sculptlab.live.sculptor_measures import MAP, SIDE, LanePicture, Target, reach, under

@@ -6,7 +6,7 @@ from sculptlab import cli
 
 
 def test_the_app_shows_a_playing_sculptor_without_code(page, serve, keep, monkeypatch):
-    monkeypatch.setenv("JUPYTER_PREFER_ENV_PATH", "1")  # as `cli.app` has it
+    monkeypatch.setenv("JUPYTER_PREFER_ENV_PATH", "1")  # as `sculptlab app` sets it
     with serve(cli.app_command(["--no-browser"])) as (url, _):
         page.goto(url)
         page.wait_for_function("() => document.querySelector('.sculptor')?.dataset.step === '0'")

@@ -28,33 +28,39 @@ def failing_import(monkeypatch, name, error):
     monkeypatch.setattr(importlib, "import_module", load)
 
 
+def finding(name):
+    """What the check called `name` finds here."""
+    (check,) = [check for check in doctor.CHECKS if check[0] == name]
+    return doctor.run_check(*check)
+
+
 def test_a_finding_is_one_line_and_its_remedy_another():
     assert str(Finding("GPU", None, "none")).split() == ["note", "GPU", "none"]
     assert str(Finding("torch", False, "gone", "install it")).splitlines()[1].strip() == "-> install it"
 
 
-@pytest.mark.parametrize("check", [doctor.python, doctor.package, doctor.torch, doctor.widgets, doctor.disk])
-def test_check_is_content_here(check):
-    assert check().ok, check()
+@pytest.mark.parametrize("name", ["Python", "sculptlab", "torch", "widgets", "working folder"])
+def test_what_is_needed_works_here(name):
+    assert finding(name).ok, finding(name)
 
 
 def test_an_old_python_is_a_problem(monkeypatch):
     monkeypatch.setattr(doctor, "OLDEST_PYTHON", (99, 0))
-    assert not doctor.python().ok
-    assert "install Python 99.0" in doctor.python().remedy
+    assert not finding("Python").ok
+    assert "install Python 3.11" in finding("Python").remedy
 
 
 @pytest.mark.parametrize(
     ("name", "error", "remedy"),
     [
-        ("torch", ModuleNotFoundError("No module named 'torch'"), "-m pip install torch torchvision"),
-        ("torch", OSError("libcudart.so.12: cannot open shared object file"), "reinstall both"),
-        ("torchvision", RuntimeError("operator torchvision::nms does not exist"), "do not fit each other"),
+        ("torch", ModuleNotFoundError("No module named 'torch'"), "torch torchvision"),
+        ("torch", OSError("libcudart.so.12: cannot open shared object file"), "install both at once"),
+        ("torchvision", RuntimeError("operator torchvision::nms does not exist"), "must fit each other"),
     ],
 )
 def test_a_broken_torch_is_a_problem(monkeypatch, name, error, remedy):
     failing_import(monkeypatch, name, error)
-    found = doctor.torch()
+    found = finding("torch")
     assert found.ok is False
     assert str(error) in found.detail
     assert remedy in found.remedy
@@ -64,7 +70,7 @@ def test_a_broken_torch_is_a_problem(monkeypatch, name, error, remedy):
 def test_no_gpu_is_a_note(monkeypatch, driver):
     monkeypatch.setattr(importlib, "import_module", lambda name: SimpleNamespace(cuda=SimpleNamespace(is_available=bool)))
     monkeypatch.setattr(shutil, "which", lambda name: driver)
-    found = doctor.gpu()
+    found = finding("GPU")
     assert found.ok is None
     assert "everything runs on the CPU" in found.detail
     assert ("pytorch.org" in found.remedy) is bool(driver)
@@ -73,18 +79,18 @@ def test_no_gpu_is_a_note(monkeypatch, driver):
 def test_a_gpu_is_named(monkeypatch):
     cuda = SimpleNamespace(is_available=lambda: True, device_count=lambda: 1, get_device_name=lambda i: f"Card {i}")
     monkeypatch.setattr(importlib, "import_module", lambda name: SimpleNamespace(cuda=cuda))
-    assert doctor.gpu() == Finding("GPU", True, "Card 0")
+    assert finding("GPU") == Finding("GPU", True, "Card 0")
 
 
 def test_a_gpu_cannot_be_seen_without_torch(monkeypatch):
     failing_import(monkeypatch, "torch", ImportError("no torch"))
-    assert doctor.gpu().ok is None
+    assert finding("GPU").ok is None
 
 
 def test_data_sets_are_bundled_found_or_to_be_fetched(monkeypatch, tmp_path):
     monkeypatch.setattr(downloads, "locate", lambda name: tmp_path if name == "mnist" else None)
-    found = {finding.name.removeprefix("data: "): finding for finding in doctor.data()}
-    assert list(found) == list(sources.NAMES)
+    assert [check[0].removeprefix("data: ") for check in doctor.CHECKS if "data: " in check[0]] == list(sources.NAMES)
+    found = {name: finding(f"data: {name}") for name in sources.NAMES}
     assert {found[name].detail for name in ("digits", "patches", "sprites")} == {"bundled"}
     assert (found["mnist"].ok, found["mnist"].detail) == (True, f"found in {tmp_path}")
     assert (found["cifar10"].ok, found["cifar10"].remedy) == (None, "sculptlab fetch cifar10")
@@ -93,7 +99,7 @@ def test_data_sets_are_bundled_found_or_to_be_fetched(monkeypatch, tmp_path):
 def test_a_data_folder_that_is_a_file_is_a_problem(monkeypatch, tmp_path):
     (tmp_path / "file").touch()
     monkeypatch.setenv("SCULPTLAB_DATA", str(tmp_path / "file"))
-    found = {finding.name: finding for finding in doctor.data()}["data: mnist"]
+    found = finding("data: mnist")
     assert found.ok is False
     assert "SCULPTLAB_DATA" in found.remedy
 
@@ -101,26 +107,26 @@ def test_a_data_folder_that_is_a_file_is_a_problem(monkeypatch, tmp_path):
 def test_a_cache_that_cannot_be_written_is_a_problem(monkeypatch, tmp_path):
     (tmp_path / "file").touch()
     monkeypatch.setattr(folders, "cache", lambda: tmp_path / "file" / "below")
-    assert doctor.cache().ok is False
-    assert "SCULPTLAB_DATA" in doctor.cache().remedy
+    assert finding("data cache").ok is False
+    assert "SCULPTLAB_DATA" in finding("data cache").remedy
     monkeypatch.setattr(folders, "cache", lambda: tmp_path / "new")
-    assert doctor.cache().ok is not False
+    assert finding("data cache").ok is not False
 
 
 def test_little_space_is_noticed(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(folders, "cache", lambda: tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda place: Usage(1e9, 9e8, 1e8))
-    assert doctor.cache().ok is None
-    assert "free some space" in doctor.cache().remedy
-    assert doctor.disk().ok is False
-    assert "free some space" in doctor.disk().remedy
+    assert finding("data cache").ok is None
+    assert "free some space" in finding("data cache").remedy
+    assert finding("working folder").ok is False
+    assert "free some space" in finding("working folder").remedy
 
 
 def test_a_working_folder_that_cannot_be_written_is_noted(monkeypatch):
     monkeypatch.setattr(doctor.os, "access", lambda *_: False)
-    assert doctor.disk().ok is None
-    assert "--out" in doctor.disk().remedy
+    assert finding("working folder").ok is None
+    assert "--out" in finding("working folder").remedy
 
 
 def test_missing_widgets_are_a_problem(monkeypatch):
@@ -128,17 +134,18 @@ def test_missing_widgets_are_a_problem(monkeypatch):
         raise metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(metadata, "version", version)
-    assert doctor.widgets().ok is False
-    assert "pip install ipywidgets" in doctor.widgets().remedy
+    assert finding("widgets").ok is False
+    assert "ipywidgets" in finding("widgets").remedy
 
 
 def test_a_missing_labextension_is_a_problem(monkeypatch, tmp_path):
     monkeypatch.setattr("jupyter_core.paths.jupyter_path", lambda *_: [str(tmp_path)])
-    assert doctor.widgets().ok is False
-    assert "jupyterlab_widgets" in doctor.widgets().remedy
+    assert finding("widgets").ok is False
+    assert "jupyterlab_widgets" in finding("widgets").remedy
 
 
 def test_the_kernel_really_answers():
+    assert finding("kernel") == Finding("kernel", True, "starts and answers")
     assert doctor._ask_kernel("6*7") == "42"
 
 
@@ -150,38 +157,39 @@ def test_a_kernel_that_does_not_answer_is_a_problem(monkeypatch, answer):
         return answer
 
     monkeypatch.setattr(doctor, "_ask_kernel", ask)
-    assert doctor.kernel().ok is False
-    assert str(answer) in doctor.kernel().detail
-    assert "ipykernel" in doctor.kernel().remedy
+    assert finding("kernel").ok is False
+    assert str(answer) in finding("kernel").detail
+    assert "ipykernel" in finding("kernel").remedy
 
 
 def test_a_kernel_that_dies_at_its_start_is_a_problem(monkeypatch):
     monkeypatch.setattr(
         "ipykernel.kernelspec.make_ipkernel_cmd", lambda *_, **__: [sys.executable, "-c", "exit(3)", "{connection_file}"]
     )
-    assert doctor.kernel().ok is False
+    found = finding("kernel")
+    assert found.ok is False
+    assert "ipykernel" in found.remedy
 
 
 def test_missing_notebooks_are_a_problem(monkeypatch, tmp_path):
     monkeypatch.setattr(pages, "_PACKAGE", tmp_path)
     monkeypatch.setattr(folders, "clone", lambda: None)
-    assert "reinstall" in doctor.notebooks().remedy
+    assert "reinstall" in finding("notebooks").remedy
     (tmp_path / "share" / "notebooks").mkdir(parents=True)
-    assert doctor.notebooks().ok is False
+    assert finding("notebooks").ok is False
     (tmp_path / "share" / "notebooks" / "00_start_here.ipynb").touch()
-    assert doctor.notebooks().ok is True
-
-
-@pytest.mark.parametrize("alignment_error", [None, "/usr/bin/chromium"])
-def test_chromium_is_optional(monkeypatch, place):
-    monkeypatch.setattr(shutil, "which", lambda name: place)
-    assert doctor.chromium().ok is (True if place else None)
+    assert finding("notebooks").ok is True
 
 
 def test_the_exit_code_counts_problems_alone(monkeypatch, capsys):
-    note, problem = Finding("a", None, "absent", "fetch it"), Finding("b", False, "broken", "mend it")
-    monkeypatch.setattr(doctor, "CHECKS", (lambda: note,))
+    def note():
+        raise doctor.Note("absent", "fetch it")
+
+    def problem():
+        raise OSError("broken")
+
+    monkeypatch.setattr(doctor, "CHECKS", (("a", note, ""),))
     assert cli.main(["doctor"]) == 0
-    monkeypatch.setattr(doctor, "CHECKS", (lambda: [note], lambda: problem))
+    monkeypatch.setattr(doctor, "CHECKS", (("a", note, ""), ("b", problem, "repair it")))
     assert cli.main(["doctor"]) == 1
-    assert "mend it" in capsys.readouterr().out
+    assert "repair it" in capsys.readouterr().out

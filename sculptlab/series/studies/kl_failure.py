@@ -9,7 +9,7 @@ import pandas as pd
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from sculptlab.data.datasets import Dataset, load
+from sculptlab.data import Dataset, load
 from sculptlab.evaluation.diagnosis import DEAD_BELOW, diagnose
 from sculptlab.independence.dependence import distance_correlation
 from sculptlab.plots.figures import most_dependent

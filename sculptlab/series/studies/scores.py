@@ -10,7 +10,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from sculptlab import factors
-from sculptlab.data.datasets import load
+from sculptlab.data import load
 from sculptlab.evaluation.diagnosis import DEAD_BELOW
 from sculptlab.independence.dependence import correlation, distance_correlations, hsics, standardized, total_correlation
 from sculptlab.independence.lps import lps

@@ -18,9 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from sculptlab.data import checksums, downloads, folders, mirrors, sources
-from sculptlab.data.checksums import DataDamaged
-from sculptlab.data.downloads import DataNotFound, available, fetch, locate
+from sculptlab.data import DataDamaged, DataNotFound, available, checksums, downloads, fetch, folders, mirrors, sources
+from sculptlab.data.downloads import locate
 from sculptlab.data.sources import PUBLISHED, Download, File, Source
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -83,7 +82,7 @@ def mirror():
 def cache(tmp_path, monkeypatch) -> Path:
     monkeypatch.delenv("SCULPTLAB_DATA", raising=False)
     monkeypatch.setattr(folders, "cache", lambda: tmp_path / "cache")
-    monkeypatch.setattr(checksums, "_seen", {})
+    monkeypatch.setattr(checksums, "_checked_here", {})
     return tmp_path / "cache"
 
 
@@ -97,7 +96,7 @@ def mnist(mirror, monkeypatch) -> Source:
         Download(file.path, (f"{mirror.url}/1/{split}.bin", f"{mirror.url}/2/{split}.bin"), file.checksum, None)
         for split, file in files.items()
     )
-    fake = replace(sources.MNIST, splits={split: (file,) for split, file in files.items()}, downloads=gets)
+    fake = replace(PUBLISHED["mnist"], splits={split: (file,) for split, file in files.items()}, downloads=gets)
     monkeypatch.setitem(PUBLISHED, "mnist", fake)
     return fake
 
@@ -127,7 +126,7 @@ def cifar10(request, mirror, monkeypatch) -> Source:
     mirror.files = {name: content}
     splits = {split: (File(path, md5(MEMBERS[path])),) for split, path in zip(("train", "test"), MEMBERS, strict=True)}
     get = Download(name, (f"{mirror.url}/{name}",), md5(content), len(content), unpacks="cifar-10-batches-py")
-    fake = replace(sources.CIFAR10, splits=splits, downloads=(get,))
+    fake = replace(PUBLISHED["cifar10"], splits=splits, downloads=(get,))
     monkeypatch.setitem(PUBLISHED, "cifar10", fake)
     return fake
 
@@ -141,14 +140,14 @@ def left_over(root: Path) -> list[str]:
 
 def test_checksums_have_their_known_values(tmp_path):
     (tmp_path / "hello").write_bytes(b"hello\n")
-    assert checksums.measure(tmp_path / "hello", "md5") == "md5:b1946ac92492d2347c6235b4d2611184"
+    assert checksums.compute_checksum(tmp_path / "hello", "md5") == "md5:b1946ac92492d2347c6235b4d2611184"
     git = "git-blob-sha1:ce013625030ba8dba906f756967f9e9ca394464a"  # what `git hash-object` says of "hello\n"
-    assert checksums.measure(tmp_path / "hello", "git-blob-sha1") == git
+    assert checksums.compute_checksum(tmp_path / "hello", "git-blob-sha1") == git
 
 
 def test_the_checksum_of_a_folder_sees_names_and_contents_of_its_images_only(tmp_path):
     def tree() -> str:
-        return checksums.measure(tmp_path, "tree-sha256")
+        return checksums.compute_checksum(tmp_path, "tree-sha256")
 
     (tmp_path / "a.JPEG").write_bytes(b"1")
     (tmp_path / "b.JPEG").write_bytes(b"2")
@@ -162,9 +161,9 @@ def test_the_checksum_of_a_folder_sees_names_and_contents_of_its_images_only(tmp
 
 
 def test_a_verified_file_is_not_read_again_until_it_changes(tmp_path, cache, monkeypatch):
-    path, reads = tmp_path / "f", []
+    path, reads, compute = tmp_path / "f", [], checksums.compute_checksum
     path.write_bytes(b"right")
-    monkeypatch.setattr(checksums, "measure", lambda p, k, real=checksums.measure: reads.append(p) or real(p, k))
+    monkeypatch.setattr(checksums, "compute_checksum", lambda p, kind: reads.append(p) or compute(p, kind))
     for _ in range(3):
         checksums.verify(path, md5(b"right"))
     assert len(reads) == 1
@@ -176,11 +175,11 @@ def test_a_verified_file_is_not_read_again_until_it_changes(tmp_path, cache, mon
     assert json.loads((cache / "checked.json").read_text())[str(path.resolve())]["sum"] == md5(b"wrong")
 
 
-def test_a_cache_that_cannot_be_written_costs_no_second_reading(tmp_path, cache, monkeypatch):
+def test_a_cache_that_cannot_be_written_needs_no_second_reading(tmp_path, cache, monkeypatch):
     monkeypatch.setattr(folders, "writable", lambda folder: False)
-    path, reads = tmp_path / "f", []
+    path, reads, compute = tmp_path / "f", [], checksums.compute_checksum
     path.write_bytes(b"right")
-    monkeypatch.setattr(checksums, "measure", lambda p, k, real=checksums.measure: reads.append(p) or real(p, k))
+    monkeypatch.setattr(checksums, "compute_checksum", lambda p, kind: reads.append(p) or compute(p, kind))
     for _ in range(2):
         checksums.verify(path, md5(b"right"))
     assert len(reads) == 1
@@ -188,7 +187,7 @@ def test_a_cache_that_cannot_be_written_costs_no_second_reading(tmp_path, cache,
 
 
 @pytest.mark.parametrize("content", ["[]", "{", ""])
-def test_a_spoilt_record_of_what_was_checked_is_written_anew(tmp_path, cache, content):
+def test_a_corrupt_record_of_verified_files_is_written_anew(tmp_path, cache, content):
     (tmp_path / "f").write_bytes(b"right")
     cache.mkdir()
     (cache / "checked.json").write_text(content)
@@ -199,7 +198,7 @@ def test_a_spoilt_record_of_what_was_checked_is_written_anew(tmp_path, cache, co
 def test_a_truncated_image_in_a_folder_is_named(tmp_path, cache):
     for i in range(3):
         (tmp_path / f"val_{i}.JPEG").write_bytes(b"\xff\xd8 image \xff\xd9")
-    right = checksums.measure(tmp_path, "tree-sha256")
+    right = checksums.compute_checksum(tmp_path, "tree-sha256")
     assert checksums.verify(tmp_path, right) == right
     (tmp_path / "val_1.JPEG").write_bytes(b"\xff\xd8 im")
     with pytest.raises(DataDamaged, match=r"3 images, cut short or overwritten: val_1.JPEG"):
@@ -207,11 +206,6 @@ def test_a_truncated_image_in_a_folder_is_named(tmp_path, cache):
 
 
 # --- the tables ------------------------------------------------------------------------------------------------------
-
-
-def test_the_manifest_in_data_is_the_packages():
-    manifest = json.loads((REPOSITORY / "data" / "manifest.json").read_text(encoding="utf-8"))
-    assert manifest == json.loads(json.dumps(sources.manifest()))
 
 
 def test_the_readme_in_data_names_every_set_its_license_and_its_checksums():
@@ -224,19 +218,19 @@ def test_the_readme_in_data_names_every_set_its_license_and_its_checksums():
 def test_names_mirrors_and_checksums_are_torchvisions():
     from torchvision import datasets as tv
 
-    for source, theirs in ((sources.MNIST, tv.MNIST), (sources.FASHION_MNIST, tv.FashionMNIST)):
+    for source, theirs in ((PUBLISHED["mnist"], tv.MNIST), (PUBLISHED["fashion_mnist"], tv.FashionMNIST)):
         ours = {d.path: (d.checksum, d.urls) for d in source.downloads}
         assert ours == {
             f"{theirs.__name__}/raw/{name}": (f"md5:{sum_}", tuple(mirror + name for mirror in theirs.mirrors))
             for name, sum_ in theirs.resources
         }
-    (cifar,) = sources.CIFAR10.downloads
+    (cifar,) = PUBLISHED["cifar10"].downloads
     assert (cifar.path, cifar.urls, cifar.checksum) == (
         tv.CIFAR10.filename,
         (tv.CIFAR10.url,),
         f"md5:{tv.CIFAR10.tgz_md5}",
     )
-    files = [file for split in sources.CIFAR10.splits.values() for file in split]
+    files = [file for split in PUBLISHED["cifar10"].splits.values() for file in split]
     ours = {file.path: file.checksum for file in files}
     listed = [*tv.CIFAR10.train_list, *tv.CIFAR10.test_list, (tv.CIFAR10.meta["filename"], tv.CIFAR10.meta["md5"])]
     assert ours == {f"{tv.CIFAR10.base_folder}/{name}": f"md5:{sum_}" for name, sum_ in listed}
@@ -279,13 +273,13 @@ def test_looking_needs_no_network(cache, mnist, mirror, monkeypatch):
 
 def test_an_unpacked_file_will_do_and_has_a_checksum_of_its_own(tmp_path):
     file = File("MNIST/raw/labels.gz", "md5:packed", "md5:plain")
-    assert file.at(tmp_path) is None
+    assert file.find(tmp_path) is None
     (tmp_path / "MNIST/raw").mkdir(parents=True)
     (tmp_path / "MNIST/raw/labels").write_bytes(b"")
-    found = file.at(tmp_path)
+    found = file.find(tmp_path)
     assert (found, file.expected(found)) == (tmp_path / "MNIST/raw/labels", "md5:plain")
     (tmp_path / "MNIST/raw/labels.gz").write_bytes(b"")
-    found = file.at(tmp_path)
+    found = file.find(tmp_path)
     assert (found, file.expected(found)) == (tmp_path / "MNIST/raw/labels.gz", "md5:packed")
 
 
@@ -325,13 +319,13 @@ def test_bytes_that_are_not_the_published_ones_are_never_put_in_place(cache, mni
 
 
 def test_a_silent_server_is_given_up(cache, mnist, mirror, monkeypatch):
-    monkeypatch.setattr(mirrors, "PATIENCE", 0.2)
+    monkeypatch.setattr(mirrors, "TIMEOUT", 0.2)
     mirror.fault = lambda path: "silent"
     with pytest.raises(DataNotFound, match=r"no answer within 0\.2 s|timed out"):
         fetch("mnist")
 
 
-def test_offline_says_what_to_type_what_to_put_where_and_what_can_stand_in(cache, cifar10, mirror):
+def test_offline_says_what_to_type_what_to_put_where_and_what_can_replace_it(cache, cifar10, mirror):
     mirror.close()
     with pytest.raises(FileNotFoundError) as caught:
         fetch("cifar10")
@@ -349,7 +343,7 @@ def test_offline_says_what_to_type_what_to_put_where_and_what_can_stand_in(cache
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_every_set_has_a_bundled_stand_in_and_a_place(cache, name, monkeypatch):
+def test_every_set_has_a_bundled_replacement_and_a_place(cache, name, monkeypatch):
     monkeypatch.setattr(mirrors, "download", lambda wanted, path: ["offline"])
     with pytest.raises(DataNotFound) as caught:
         fetch(name)
@@ -364,7 +358,7 @@ def test_an_interruption_leaves_nothing_and_the_next_try_succeeds(cache, mnist, 
         def interrupted(*_):
             raise KeyboardInterrupt
 
-        patch.setattr(checksums, "measure", interrupted)
+        patch.setattr(checksums, "compute_checksum", interrupted)
         for name in ("mnist", "cifar10"):
             with pytest.raises(KeyboardInterrupt):
                 fetch(name)
@@ -387,14 +381,14 @@ TWO = """
 import sys
 from dataclasses import replace
 from pathlib import Path
-from sculptlab.image_sets import folders
-from sculptlab.image_sets import sources
-from sculptlab.image_sets.downloads import fetch
+from sculptlab.data import folders
+from sculptlab.data import sources
+from sculptlab.data.downloads import fetch
 url, cache, md5 = sys.argv[1:]
 folders.cache = lambda: Path(cache)
 file = sources.File("MNIST/raw/train.bin", md5)
 get = sources.Download(file.path, (url + "/1/train.bin",), md5, None)
-sources.PUBLISHED["mnist"] = replace(sources.MNIST, splits={"train": (file,)}, downloads=(get,))
+sources.PUBLISHED["mnist"] = replace(sources.PUBLISHED["mnist"], splits={"train": (file,)}, downloads=(get,))
 print(fetch("mnist"))
 """
 
@@ -421,7 +415,7 @@ def test_a_damaged_file_in_the_cache_is_replaced(cache, mnist, mirror, capsys):
     assert path.read_bytes() == b"short"
 
 
-def test_a_damaged_file_of_a_person_is_named_and_left_alone(cache, mnist, mirror, tmp_path, monkeypatch):
+def test_a_damaged_file_of_a_user_is_named_and_left_alone(cache, mnist, mirror, tmp_path, monkeypatch):
     monkeypatch.setenv("SCULPTLAB_DATA", str(tmp_path / "mine"))
     path = fetch("mnist") / "raw" / "train.bin"
     assert path.is_relative_to(tmp_path / "mine")
@@ -464,7 +458,7 @@ def test_an_archive_put_there_by_hand_is_unpacked(cache, cifar10, mirror):
     assert mirror.asked.total() == 0
 
 
-def test_a_truncated_archive_of_a_person_is_named(cache, cifar10, mirror, tmp_path, monkeypatch):
+def test_a_truncated_archive_of_a_user_is_named(cache, cifar10, mirror, tmp_path, monkeypatch):
     (get,) = cifar10.downloads
     monkeypatch.setenv("SCULPTLAB_DATA", str(tmp_path / "mine"))
     (tmp_path / "mine").mkdir()
@@ -473,7 +467,7 @@ def test_a_truncated_archive_of_a_person_is_named(cache, cifar10, mirror, tmp_pa
         fetch("cifar10")
 
 
-def test_a_persons_folder_that_lacks_a_split_is_not_replaced(cache, cifar10, tmp_path, monkeypatch):
+def test_a_users_folder_that_lacks_a_split_is_not_replaced(cache, cifar10, tmp_path, monkeypatch):
     monkeypatch.setenv("SCULPTLAB_DATA", str(tmp_path / "mine"))
     mine = tmp_path / "mine" / "cifar-10-batches-py"
     mine.mkdir(parents=True)
@@ -490,8 +484,8 @@ def test_what_our_own_archive_held_is_trusted_until_it_changes(cache, cifar10, m
     folder = fetch("cifar10")
     (folder / "data_batch_1").write_bytes(b"changed")
     published = PUBLISHED["cifar10"]
-    assert downloads._checked(published, "train")[0] is None
-    assert downloads._checked(published, "test")[0] == cache
+    assert downloads._verified_root(published, "train")[0] is None
+    assert downloads._verified_root(published, "test")[0] == cache
 
 
 # --- bad input -------------------------------------------------------------------------------------------------------

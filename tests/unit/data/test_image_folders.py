@@ -1,4 +1,4 @@
-"""A folder of pictures: what is read, how it is turned, and what is said of what cannot be read."""
+"""A folder of pictures: what is read, how it is rotated, and the errors for files that cannot be read."""
 
 import numpy as np
 import pytest
@@ -45,7 +45,7 @@ def test_the_middle_square_is_cut_out_and_scaled(tmp_path):
     assert (image[:, 3] * 255).tolist() == pytest.approx([200] * 4, abs=15)
 
 
-def test_the_camera_is_believed_and_glass_is_white(tmp_path):
+def test_rotation_by_the_camera_is_applied_and_transparency_is_white(tmp_path):
     turned = Image.Exif()
     turned[0x0112] = 3  # upside down
     save(tmp_path / "a.png", np.repeat([[0], [255]], 2, axis=1), exif=turned)

@@ -5,6 +5,8 @@ import io
 import os
 import pickle
 import struct
+import subprocess
+import sys
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -17,11 +19,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import sculptlab as sl
-from sculptlab.data import checksums, datasets, folders, readers
-from sculptlab.data.checksums import DataDamaged
-from sculptlab.data.datasets import NAMES, Dataset
-from sculptlab.data.downloads import DataNotFound
-from sculptlab.data.sources import PUBLISHED, TINY_IMAGENET, File, Source
+from sculptlab.data import DataDamaged, DataNotFound, Dataset, checksums, folders, loading, readers
+from sculptlab.data.downloads import locate
+from sculptlab.data.sources import NAMES, PUBLISHED, File, Source
+
+TINY_DOWNLOADS = PUBLISHED["tiny_imagenet"].downloads
 
 
 @pytest.fixture
@@ -29,8 +31,8 @@ def mine(tmp_path, monkeypatch) -> Path:
     """An empty $SCULPTLAB_DATA, with a cache of its own and nothing decoded before."""
     monkeypatch.setenv("SCULPTLAB_DATA", str(tmp_path / "mine"))
     monkeypatch.setattr(folders, "cache", lambda: tmp_path / "cache")
-    monkeypatch.setattr(checksums, "_seen", {})
-    monkeypatch.setattr(datasets, "_kept", type(datasets._kept)())
+    monkeypatch.setattr(checksums, "_checked_here", {})
+    monkeypatch.setattr(loading, "_kept", type(loading._kept)())
     (tmp_path / "mine").mkdir()
     return tmp_path / "mine"
 
@@ -41,7 +43,7 @@ def imitate(monkeypatch, root: Path, name: str, files: dict[str, tuple[str, ...]
     def listed(path: str) -> File:
         kind = "md5" if (root / path).is_file() else "tree-sha256"
         unpacked = "md5:0" if path.endswith(".gz") else ""
-        return File(path, checksums.measure(root / path, kind), unpacked)
+        return File(path, checksums.compute_checksum(root / path, kind), unpacked)
 
     splits = {split: tuple(map(listed, paths)) for split, paths in files.items()}
     fake = replace(PUBLISHED[name], splits=splits, downloads=())
@@ -147,24 +149,24 @@ def test_cifar_batches_are_joined(cifar10):
     assert data.label_names[2] == "bird"
 
 
-def test_nothing_is_read_twice_and_no_caller_can_spoil_it(cifar10, monkeypatch):
+def test_nothing_is_read_twice_and_no_caller_can_change_it(cifar10, monkeypatch):
     first = sl.load("cifar10", dtype="uint8")
     first.images.zero_()
     first.labels.zero_()
-    monkeypatch.setattr(readers, "_unpickle", lambda path: pytest.fail("read again"))
+    monkeypatch.setitem(readers.READERS, "cifar10", lambda paths: pytest.fail("read again"))
     again = sl.load("cifar10", dtype="uint8")
     assert np.array_equal(again.images.numpy(), cifar10.reshape(8, 3, 32, 32))
     assert again.labels.tolist() == [0, 1, 2, 3, 0, 1, 2, 3]
 
 
 def test_what_is_kept_in_memory_is_bounded(monkeypatch):
-    monkeypatch.setattr(datasets, "_kept", type(datasets._kept)())
-    monkeypatch.setattr(datasets, "_KEPT_BYTES", 2_000_000)
+    monkeypatch.setattr(loading, "_kept", type(loading._kept)())
+    monkeypatch.setattr(loading, "_KEPT_BYTES", 2_000_000)
     for name in ("digits", "patches"):
         sl.load(name)
-    assert len(datasets._kept) == 2
+    assert len(loading._kept) == 2
     sl.load("sprites", n=300)
-    assert [key[0] for key in datasets._kept] == ["sprites"]
+    assert [key[0] for key in loading._kept] == ["sprites"]
 
 
 def test_a_pickle_that_is_not_the_published_one_is_never_opened(cifar10, mine):
@@ -216,11 +218,11 @@ def test_tiny_imagenet_grayscale_becomes_color_and_labels_follow_wnids(tiny_imag
 
 def test_tiny_imagenet_is_decoded_once_for_all_processes_and_again_when_its_images_change(tiny_imagenet, monkeypatch):
     first = sl.load("tiny_imagenet").images
-    datasets._kept.clear()  # as in the next process
+    loading._kept.clear()  # as in the next process
     with monkeypatch.context() as patch:
         patch.setattr(readers, "_decode_jpegs", lambda *_: pytest.fail("decoded again"))
         assert torch.equal(sl.load("tiny_imagenet").images, first)
-    datasets._kept.clear()
+    loading._kept.clear()
     (decoded,) = (folders.cache() / "decoded").glob("*.npy")
     decoded.write_bytes(decoded.read_bytes()[:1_000])
     assert torch.equal(sl.load("tiny_imagenet").images, first)
@@ -232,7 +234,7 @@ def test_tiny_imagenet_without_a_cache_to_write_to(tiny_imagenet, monkeypatch, l
     if lack == "permission":
         monkeypatch.setattr(folders, "writable", lambda folder: False)
     else:
-        monkeypatch.setattr(readers, "ROOM", 2**62)
+        monkeypatch.setattr(readers, "FREE_BYTES", 2**62)
     assert len(sl.load("tiny_imagenet")) == 3
     assert not list(folders.cache().rglob("*.npy"))
 
@@ -248,7 +250,7 @@ def test_tiny_imagenets_training_images(tiny_imagenet, monkeypatch):
     (tiny_imagenet / "wnids.txt").write_text("n02\n")
     source = PUBLISHED["tiny_imagenet"]
     words, trains = source.splits["train"][1], File("tiny-imagenet-200/train", "tree-sha256:")
-    wnids = File("tiny-imagenet-200/wnids.txt", checksums.measure(tiny_imagenet / "wnids.txt", "md5"))
+    wnids = File("tiny-imagenet-200/wnids.txt", checksums.compute_checksum(tiny_imagenet / "wnids.txt", "md5"))
     monkeypatch.setitem(PUBLISHED, "tiny_imagenet", replace(source, splits={"train": (wnids, words, trains)}))
     content = jpeg(np.full((64, 64, 3), 128, np.uint8))
     for i in range(500):
@@ -256,7 +258,7 @@ def test_tiny_imagenets_training_images(tiny_imagenet, monkeypatch):
     data = sl.load("tiny_imagenet", "train", n=20)
     assert data.images.shape == (20, 3, 64, 64)
     assert data.labels.unique().tolist() == [0]
-    datasets._kept.clear()  # as in the next process
+    loading._kept.clear()  # as in the next process
     (tiny_imagenet / "train/n02/images/n02_7.JPEG").unlink()
     with pytest.raises(DataDamaged, match=r"n02_7\.JPEG"):
         sl.load("tiny_imagenet", "train")
@@ -266,8 +268,8 @@ def test_tiny_imagenet_with_validation_images_only_says_that_train_is_missing(ti
     (tiny_imagenet / "train/n02/images").rmdir()
     (tiny_imagenet / "train/n02").rmdir()
     (tiny_imagenet / "train").rmdir()
-    monkeypatch.setattr("sculptlab.image_sets.mirrors.download", lambda wanted, path: ["offline"])
-    published = replace(PUBLISHED["tiny_imagenet"], downloads=TINY_IMAGENET.downloads)
+    monkeypatch.setattr("sculptlab.data.mirrors.download", lambda wanted, path: ["offline"])
+    published = replace(PUBLISHED["tiny_imagenet"], downloads=TINY_DOWNLOADS)
     monkeypatch.setitem(PUBLISHED, "tiny_imagenet", published)
     with pytest.raises(
         DataNotFound, match=r"(?s)validation images are here.*train/ is missing.*fetch tiny_imagenet --split train"
@@ -297,7 +299,7 @@ def test_dsprites_images_factors_and_shapes(dsprites, monkeypatch):
     assert np.array_equal(data.factors.numpy(), dsprites["latents_values"][:, 1:].astype(np.float32))
     assert data.labels.tolist() == dsprites["latents_classes"][:, 1].tolist()
     assert data.factor_names == ("shape", "scale", "orientation", "x", "y")
-    datasets._kept.clear()
+    loading._kept.clear()
     monkeypatch.setattr(readers, "_pack_bits", lambda *_: pytest.fail("unpacked again"))
     some = sl.load("dsprites", n=5, seed=1, dtype="uint8")
     assert some.images.unique().tolist() == [0, 255]
@@ -328,14 +330,14 @@ def real() -> Path:
 def test_real_mnist_and_fashion_mnist(real, name, tmp_path):
     from torchvision import datasets as tv
 
-    assert datasets.locate(name, "test") == real / PUBLISHED[name].folder
+    assert locate(name, "test") == real / PUBLISHED[name].folder
     train, test = sl.load(name), sl.load(name, "test", dtype="uint8")
     assert (train.images.shape, test.images.shape) == ((60_000, 1, 28, 28), (10_000, 1, 28, 28))
     assert (train.images.min(), train.images.max()) == (0, 1)
     if name == "fashion_mnist":
         assert train.labels.bincount().tolist() == [6_000] * 10
     for file in PUBLISHED[name].splits["test"]:
-        content = gzip.decompress(file.at(real).read_bytes())
+        content = gzip.decompress(file.find(real).read_bytes())
         path = tmp_path / Path(file.path).with_suffix("")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
@@ -351,7 +353,7 @@ def test_real_cifar10(real):
     from torchvision.datasets import CIFAR10
     from torchvision.transforms.functional import to_tensor
 
-    assert datasets.locate("cifar10") == real / "cifar-10-batches-py"
+    assert locate("cifar10") == real / "cifar-10-batches-py"
     test = sl.load("cifar10", "test")
     theirs = CIFAR10(real, train=False)
     assert torch.equal((test.images * 255).round().byte().permute(0, 2, 3, 1), torch.from_numpy(theirs.data))
@@ -365,7 +367,7 @@ def test_real_cifar10(real):
 @pytest.mark.real_data
 def test_real_tiny_imagenet(real):
     folder = real / "tiny-imagenet-200"
-    assert datasets.locate("tiny_imagenet") == folder
+    assert locate("tiny_imagenet") == folder
     data = sl.load("tiny_imagenet", dtype="uint8")
     assert data.images.shape == (10_000, 3, 64, 64)
     assert data.labels.bincount().tolist() == [50] * 200
@@ -450,6 +452,12 @@ def test_to_another_device():
     assert len(moved.split(0.4)[0]) == 2
 
 
+def test_importing_the_room_imports_no_other_library():
+    code = "import sys, sculptlab.data as data; data.Dataset, data.load, data.fetch; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"sklearn", "torchvision", "PIL", "matplotlib"} & set(done.stdout.split())
+
+
 # --- bad input -------------------------------------------------------------------------------------------------------
 
 
@@ -489,7 +497,7 @@ def test_bad_input_is_refused_by_name(call, error, said):
         call()
 
 
-def test_the_names_are_the_issues():
+def test_names():
     assert NAMES == (
         "digits", "patches", "sprites", "mnist", "fashion_mnist", "cifar10", "tiny_imagenet", "dsprites",
     )  # fmt: skip

@@ -13,16 +13,16 @@ from matplotlib.path import Path as Polygon
 
 from sculptlab.data import sprites
 
-CENTRE = 0.5  # the position that puts a sprite in the middle of the frame
+CENTER = 0.5  # the position that puts a sprite in the middle of the frame
 AREAS = {1: 19.2**2, 2: math.pi * 12.75 * 7.2, 3: 11.25 * math.pi * 9.6 * 0.6622}  # px² at scale 1, 64 px
 
 
-def image(shape: float, scale: float = 1.0, angle: float = 0.0, x: float = CENTRE, y: float = CENTRE, **options):
+def image(shape: float, scale: float = 1.0, angle: float = 0.0, x: float = CENTER, y: float = CENTER, **options):
     return sprites.render([[shape, scale, angle, x, y]], **options)[0, 0]
 
 
 def inside(shape: int, scale: float, angle: float, x: float, y: float, size: int) -> torch.Tensor:
-    """The same picture from a polygon of 4,000 corners, by matplotlib: no formula shared with the renderer."""
+    """The same image from a polygon of 4,000 corners, by matplotlib, which shares no formula with the renderer."""
     t = np.linspace(0, 2 * np.pi, 4001)
     if shape == 1:
         u, v = np.array([-9.6, 9.6, 9.6, -9.6]), np.array([-9.6, -9.6, 9.6, 9.6])
@@ -82,7 +82,7 @@ def test_rotation_symmetry(shape, period):
 
 
 @pytest.mark.parametrize("shape", [1, 2, 3])
-def test_moving_by_whole_pixels_moves_the_picture(shape):
+def test_moving_by_whole_pixels_moves_the_sprite(shape):
     moved = image(shape, 0.7, 0.9, x=3 / 32, y=5 / 32)
     assert torch.equal(moved, image(shape, 0.7, 0.9, x=0.0, y=0.0).roll((5, 3), (0, 1)))
 
@@ -111,7 +111,7 @@ def test_what_leaves_the_frame_is_cut(shape):
     assert image(shape, 1e-30).sum() <= 1
 
 
-def test_order_of_rows_and_their_mixture_change_nothing():
+def test_the_order_of_rows_does_not_matter():
     values = sprites.sample(3000, seed=5)  # several chunks of each shape
     images = sprites.render(values)
     turn = torch.randperm(3000, generator=torch.Generator().manual_seed(0))
@@ -131,10 +131,10 @@ def test_arrays_lists_and_doubles_draw_the_same():
 
 
 def test_grid_is_that_of_dsprites():
-    assert sprites.SIZES == (3, 6, 40, 32, 32)
-    assert sprites.TOTAL == 737_280
     assert tuple(sprites.GRID) == sprites.FACTOR_NAMES
-    assert sprites.values_at([0, 1, 32, 32**2, 40 * 32**2, 240 * 32**2]) == pytest.approx(
+    values = torch.cartesian_prod(*sprites.GRID.values())
+    assert values.shape == (737_280, 5)
+    assert values[[0, 1, 32, 32**2, 40 * 32**2, 240 * 32**2]] == pytest.approx(
         np.array(
             [
                 [1, 0.5, 0, 0, 0],
@@ -146,28 +146,13 @@ def test_grid_is_that_of_dsprites():
             ]
         )
     )
-    assert sprites.values_at([737_279])[0].tolist() == pytest.approx([3, 1, 2 * math.pi, 1, 1])
-
-
-@pytest.mark.parametrize("none", [[], np.empty(0, dtype=int), torch.empty(0, dtype=torch.long)])
-def test_no_indices_give_no_rows(none):
-    assert sprites.values_at(none).shape == (0, 5)
-    assert sprites.values_at(none).dtype == torch.float32
-    assert sprites.classes_at(none).shape == (0, 5)
-    assert sprites.index_of(sprites.classes_at(none)).shape == (0,)
+    assert values[-1].tolist() == pytest.approx([3, 1, 2 * math.pi, 1, 1])
 
 
 @pytest.mark.parametrize("device", ["cuda:99", "abacus"])
 def test_a_device_that_is_not_there_is_named(device):
     with pytest.raises(ValueError, match=f"device must be one that works on this machine.* got '{device}'"):
         sprites.render(sprites.sample(1), device=device)
-
-
-@settings(deadline=None, derandomize=True)
-@given(st.lists(st.integers(0, 737_279), min_size=1, max_size=50))
-def test_indices_and_classes_undo_each_other(indices):
-    assert sprites.index_of(sprites.classes_at(indices)).tolist() == indices
-    assert sprites.index_of(sprites.classes_at(np.array(indices)).numpy()).tolist() == indices
 
 
 @settings(deadline=None, max_examples=60, derandomize=True)
@@ -257,16 +242,6 @@ def test_other_bad_input_is_refused():
         sprites.sample(1, fixed={"shape": 7})
     with pytest.raises(ValueError, match=r"fixed\['x'\] must be"):
         sprites.sample(1, fixed={"x": math.nan})
-    with pytest.raises(ValueError, match=r"indices must lie in 0 \.\. 737279, got -1 \.\. 737280"):
-        sprites.values_at([-1, 737_280])
-    with pytest.raises(TypeError, match="indices must be whole numbers"):
-        sprites.values_at([0.5])
-    with pytest.raises(ValueError, match="indices must have 1 dimension"):
-        sprites.values_at([[1]])
-    with pytest.raises(ValueError, match="classes must have shape"):
-        sprites.index_of([[0, 0, 0]])
-    with pytest.raises(ValueError, match="classes must be >= 0 and below"):
-        sprites.index_of([[3, 0, 0, 0, 0]])
 
 
 def candidates() -> torch.Tensor:
@@ -282,7 +257,7 @@ def candidates() -> torch.Tensor:
 
 
 @pytest.mark.real_data
-def test_genuine_frames_are_met_within_a_few_pixels():
+def test_frames_of_dsprites_are_matched_within_a_few_pixels():
     folder = os.environ.get("SCULPTLAB_DATA")
     if not folder:
         pytest.skip("SCULPTLAB_DATA is not set")

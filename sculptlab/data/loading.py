@@ -1,0 +1,146 @@
+"""Read an image set by its name: `load`."""
+
+import threading
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from sculptlab.data.dataset import Dataset
+from sculptlab.data.downloads import ensure, resolve
+from sculptlab.data.readers import READERS, RawImages
+from sculptlab.data.sources import PUBLISHED
+from sculptlab.data.sprites import FACTOR_NAMES
+from sculptlab.validation import choice, whole
+
+_KEPT_BYTES = 2**29
+_kept: OrderedDict[Any, RawImages] = OrderedDict()  # the last sets that were read, at most _KEPT_BYTES of them
+_lock = threading.RLock()  # widgets load from threads
+
+
+def load(
+    name: str,
+    split: str | None = None,
+    *,
+    n: int | None = None,
+    seed: int = 0,
+    dtype: str = "float32",
+    device: str | torch.device = "cpu",
+    stride: int | None = None,
+    size: int | None = None,
+) -> Dataset:
+    """Load an image set by its name.
+
+    "digits", "patches" and "sprites" come with the installation. The other sets are read from $SCULPTLAB_DATA or the
+    cache (a clone's data/, else the user's cache folder), or downloaded once to the first of these that is writable.
+    Their files are checked against published checksums on first use, and again when a size or time of change differs.
+
+    Parameters
+    ----------
+    name : str
+        One of the names in the table below.
+    split : str, optional
+        "train" or "test"; by default the first one in the table. Sets without splits are divided by `Dataset.split`.
+    n : int, optional
+        Number of images, drawn without replacement by `seed`; by default all. Sprites are rendered: by default 20,000.
+    seed : int
+        Seed of the drawing, and of the factors of sprites.
+    dtype : str
+        "float32" for images in [0, 1], "uint8" for 0..255.
+    device : str or torch.device
+        Where the tensors are stored.
+    stride : int, optional
+        Step in pixels between neighboring patches, only for "patches". By default 32, so that they do not overlap.
+    size : int, optional
+        Pixels per side, only for "sprites"; by default 64.
+
+    Returns
+    -------
+    Dataset
+        Images with labels and factors, in memory that is not shared with any other call.
+
+    Raises
+    ------
+    ValueError
+        If a name, split, dtype or option is unknown, or if `n` exceeds the number of images.
+    DataNotFound
+        If the set is not on this machine and cannot be downloaded. The message says what to do.
+    DataDamaged
+        If a file is not the published one.
+
+    Notes
+    -----
+    =============  ============================  ===========  =====================================
+    name           split: images                 c x h x w    notes
+    =============  ============================  ===========  =====================================
+    digits         1,797                         1 x 8 x 8    scikit-learn's; 17 gray levels
+    patches        520                           3 x 32 x 32  of two photographs; 7,700 at stride 8
+    sprites        20,000 rendered, or n         1 x 64 x 64  as dSprites; factors known
+    mnist          train 60,000; test 10,000     1 x 28 x 28
+    fashion_mnist  train 60,000; test 10,000     1 x 28 x 28
+    cifar10        train 50,000; test 10,000     3 x 32 x 32
+    tiny_imagenet  test 10,000; train 100,000    3 x 64 x 64  test: its labeled validation images
+    dsprites       737,280                       1 x 64 x 64  factors known; 12 GB as float32: give n
+    =============  ============================  ===========  =====================================
+
+    The training images of Tiny ImageNet take 4.9 GB as float32, so its default split is "test".
+
+    Examples
+    --------
+    >>> import sculptlab as sl
+    >>> sl.load("digits")
+    <digits: 1,797 images of 1x8x8, float32 in [0, 1] on cpu; 10 labels>
+    """
+    published, split = resolve(name, split)
+    choice("dtype", dtype, ("float32", "uint8"))
+    seed, n = whole("seed", seed, least=0), None if n is None else whole("n", n)
+    legal = {"patches": {"stride": 32}, "sprites": {"size": 64}}.get(name, {})
+    given = {option: value for option, value in {"stride": stride, "size": size}.items() if value is not None}
+    for option, value in given.items():
+        if option not in legal:
+            raise ValueError(f"{option!r} is not an option of {name}, which has {sorted({*legal, 'n', 'seed'})}")
+        whole(option, value)
+    settings = legal | given
+    if name == "sprites":
+        settings, n = settings | {"n": n or 20_000, "seed": seed}, None
+    raw = _read(name, split, settings, ensure(published, split) if published else None)
+    if n is not None and n > len(raw.pixels):
+        raise ValueError(f"n must be at most {len(raw.pixels):,}, the images there are of {name}; got {n:,}")
+    rows = None if n is None else np.sort(np.random.default_rng(seed).choice(len(raw.pixels), n, replace=False))
+    return _dataset(name, raw, rows, dtype).to(device)
+
+
+def _read(name: str, split: str, settings: dict[str, int], root: Path | None) -> RawImages:
+    """The images as stored, of the last few calls from memory: no set is decoded twice in one process."""
+    key = (name, split, *sorted(settings.items()), root)
+    with _lock:
+        if key not in _kept:
+            arguments = () if root is None else (PUBLISHED[name].paths(split, root),)
+            _kept[key] = READERS[name](*arguments, **settings)
+        _kept.move_to_end(key)
+        while len(_kept) > 1 and sum(map(_bytes_in_memory, _kept.values())) > _KEPT_BYTES:
+            _kept.popitem(last=False)
+        return _kept[key]
+
+
+def _bytes_in_memory(raw: RawImages) -> int:
+    return 0 if isinstance(raw.pixels, np.memmap) else raw.pixels.nbytes
+
+
+def _dataset(name: str, raw: RawImages, rows: np.ndarray | None, dtype: str) -> Dataset:
+    """Copies of some rows, or of all, as tensors."""
+
+    def pick(array: np.ndarray | None) -> torch.Tensor | None:
+        return None if array is None else torch.from_numpy(array.copy() if rows is None else array[rows])
+
+    pixels = raw.take(rows)
+    if dtype == "float32":
+        images = torch.empty(pixels.shape, dtype=torch.float32)
+        np.divide(pixels, raw.maximum, out=images.numpy(), dtype=np.float32)
+    else:
+        levels = np.round(np.arange(raw.maximum + 1) * (255 / raw.maximum)).astype(np.uint8)
+        images = torch.from_numpy(levels[pixels])
+    factor_names = () if raw.factors is None else FACTOR_NAMES
+    return Dataset(name, images, pick(raw.labels), pick(raw.factors), factor_names, raw.label_names)
