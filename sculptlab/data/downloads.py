@@ -210,7 +210,10 @@ def _unpack(archive: Path, download: Download, target: Path, published: Source) 
     final, part, old = (target / name.format(download.unpacks) for name in ("{}", ".{}.part", ".{}.old"))
     shutil.rmtree(part, ignore_errors=True)
     try:
-        shutil.unpack_archive(archive, part, "gztar" if download.path.endswith(".tar.gz") else "zip")
+        if download.path.endswith(".tar.gz"):
+            shutil.unpack_archive(archive, part, "gztar", filter="data")
+        else:
+            shutil.unpack_archive(archive, part, "zip")
         shutil.rmtree(old, ignore_errors=True)
         if final.exists():
             final.rename(old)

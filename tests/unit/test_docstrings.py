@@ -58,6 +58,8 @@ def test_public_docstring(path):
     text = inspect.getdoc(thing)
     assert text, f"{path} has no docstring"
     assert text.splitlines()[0].endswith("."), f"{path}: the summary must be one line that ends with a period"
+    if path in METHODS:
+        return  # one sentence will do where the class says the rest
     doc = NumpyDocString(text)
     sections = ("Parameters", "Attributes") if inspect.isclass(thing) else ("Parameters",)
     found, expected = documented(doc, *sections), parameters(thing)
