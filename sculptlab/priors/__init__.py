@@ -16,17 +16,16 @@ only arrays (Samples, larger images) and what as_prior made of other people's ob
 name prints as `as_prior(name, …)`, and so can be pasted where that name is known.
 """
 
-from sculptlab.priors.banks import Samples
-from sculptlab.priors.base import Prior, Shape
-from sculptlab.priors.clusters import GaussianMixture, Grid
-from sculptlab.priors.combinations import Mixture, Product, mixture, product
-from sculptlab.priors.dependence import Conditional, Copula
+from sculptlab.priors.affine import Affine
+from sculptlab.priors.base import Prior
+from sculptlab.priors.conditional import Conditional, Tied
+from sculptlab.priors.curves import Curve, Moons, Ring, Spirals, SwissRoll
 from sculptlab.priors.drawings import Checkerboard, Drawing, FromImage, FromText
-from sculptlab.priors.families import Gaussian, Laplace, Logistic, StudentT, Uniform
-from sculptlab.priors.labels import Tied
-from sculptlab.priors.maps import Affine
-from sculptlab.priors.shapes import Ball, Curve, Moons, Ring, Sphere, Spirals, SwissRoll
-from sculptlab.priors.simplices import Dirichlet, Simplex
+from sculptlab.priors.families import Gaussian, Grid, Laplace, Logistic, StudentT, Uniform
+from sculptlab.priors.mixtures import GaussianMixture, Mixture, mixture
+from sculptlab.priors.products import Copula, Product, product
+from sculptlab.priors.samples import Samples
+from sculptlab.priors.shapes import Ball, Dirichlet, Shape, Simplex, Sphere
 from sculptlab.priors.sources import Drawn, as_prior
 
 __all__ = [

@@ -220,7 +220,7 @@ def test_quantiles(prior, law):
 
 def test_the_law_of_an_uneven_simplex():
     """In float64: float32 cannot tell one in thirty of these draws from the corner itself."""
-    form = Simplex(1, concentration=0.2).form(20_000, seeded(), "cpu")[:, 0].numpy()
+    form = Simplex(1, concentration=0.2).draw(20_000, seeded(), "cpu")[:, 0].numpy()
     assert fits(form * 0.5**0.5 + 0.5, stats.beta(0.2, 0.2).cdf)
 
 
@@ -362,9 +362,9 @@ FIRST = {  # of seed 0, so that a seed means the same in every version and on ev
     "Ball": [0.98561, -0.18768, -1.39354],
     "Spirals": [1.96451, -0.24544],
     "SwissRoll": [0.27337, 0.70587, 2.01181],
-    "Dirichlet": [0.14923, 0.54507, -0.6943],
+    "Dirichlet": [0.3292, 1.50267, -1.83187],
     "Checkerboard": [0.84009, -1.11906],
-    "FromText": [-0.15968, -0.65037],
+    "FromText": [-0.15914, -0.65062],
     "GaussianMixture": [1.26446, -0.68743],
     "mixture": [4.41589, 0.83957],
     "uniform copula": [1.51846, 0.09883],
@@ -425,7 +425,7 @@ def test_numbers_of_numpy_do_not_show_in_a_repr():
         (lambda: Gaussian(covariance=[[np.nan]]), ValueError, "covariance has 1 value"),
         (lambda: Gaussian(2, covariance=2.0), ValueError, "covariance must have shape"),
         (lambda: Gaussian(2, mean=[1, 2, 3]), ValueError, r"mean must have shape \(2\)|mean must have shape \(2,\)"),
-        (lambda: Gaussian(2, mean="a"), TypeError, "mean must be numbers"),
+        (lambda: Gaussian(2, mean="a"), TypeError, "mean must be real numbers"),
         (lambda: StudentT(2, df=0), ValueError, "df must be >= 0.5"),
         (lambda: StudentT(2, df=-1), ValueError, "df must be >= 0.5"),
         (lambda: Ring(noise=-0.1), ValueError, "noise must be >= 0"),
@@ -439,7 +439,7 @@ def test_numbers_of_numpy_do_not_show_in_a_repr():
         (lambda: Dirichlet([1.0, 0.0]), ValueError, "concentration must be at least two numbers > 0"),
         (lambda: Simplex(2, concentration=0), ValueError, "concentration must be > 0"),
         (lambda: GaussianMixture([1.0, 2.0]), ValueError, r"means must have shape \(any, any\), got \(2,\)"),
-        (lambda: GaussianMixture([[1.0], [2.0, 3.0]]), ValueError, "means must have rows of one length"),
+        (lambda: GaussianMixture([[1.0], [2.0, 3.0]]), ValueError, "means must be .* every row of the same length"),
         (lambda: GaussianMixture([[0.0], [1.0]], weights=[0.5, 0.6]), ValueError, "weights must sum to 1, got 1.1"),
         (lambda: GaussianMixture([[0.0], [1.0]], weights=[-0.5, 1.5]), ValueError, "weights must not be negative, got -0.5"),
         (lambda: GaussianMixture([[0.0], [1.0]], weights=[1.0]), ValueError, r"weights must have shape \(2,?\)"),
@@ -471,8 +471,8 @@ class Own(Prior):
     ("dim", "error", "words"),
     [
         (2, TypeError, "must be a tensor"),
-        (3, ValueError, "must have 3 column"),
-        (4, ValueError, "return 2 rows"),
+        (3, ValueError, r"\(2, 3\) when asked for 2, got \(2, 2\)"),
+        (4, ValueError, r"\(2, 4\) when asked for 2, got \(3, 4\)"),
         (5, ValueError, "n, d"),
     ],
 )
