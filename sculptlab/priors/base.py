@@ -44,7 +44,7 @@ class Prior(ABC):
 
     @abstractmethod
     def draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
-        """Draw `n` codes; what a subclass writes and `sample` calls.
+        """Draw `n` codes; those of a `Shape` in its textbook units.
 
         Parameters
         ----------
@@ -58,21 +58,19 @@ class Prior(ABC):
         Returns
         -------
         Tensor of shape (n, dim)
-            The draws. Those of a `Shape` are in its textbook units.
         """
 
     def moments(self) -> Moments:
-        """Mean and covariance in the units of `draw`, where a formula is known.
+        """Mean (dim,) and covariance (dim, dim) in the units of `draw`; None for what has no formula or does not exist.
 
         Returns
         -------
-        tuple of (Tensor or None, Tensor or None)
-            Mean (dim,) and covariance (dim, dim) in float64; None for what does not exist or is not known.
+        tuple of Tensor or None
         """
         return None, None
 
     def quantile(self, u: Tensor) -> Tensor | None:
-        """Quantiles of a prior of one dimension in the units of `draw`, where a formula is known.
+        """Quantiles of a prior of one dimension in the units of `draw`; None if there is no formula.
 
         Parameters
         ----------
@@ -82,28 +80,25 @@ class Prior(ABC):
         Returns
         -------
         Tensor or None
-            The quantiles, in the shape of `u`.
         """
         return None
 
     def sample(self, n: int, generator: Generator | None = None, device: Device | None = None) -> Tensor:
         """Draw `n` independent codes.
 
-        They are drawn on the generator's device and then moved, so that a seed gives the same codes on every device.
-
         Parameters
         ----------
         n : int
             Number of draws.
         generator : torch.Generator, optional
-            Source of randomness; torch's default generator if not given.
+            Source of randomness, by default torch's default generator. Codes are drawn on its device and then moved, so that a
+            seed gives the same codes on every device.
         device : torch.device or str, optional
             Where the codes are needed; by default they stay where they were drawn.
 
         Returns
         -------
-        Tensor of shape (n, dim)
-            The draws, in float32.
+        Tensor of shape (n, dim), float32
         """
         n = whole("n", n)
         drawn = self.draw(n, generator, drawing_device(generator, device))
@@ -128,7 +123,7 @@ class Prior(ABC):
         Returns
         -------
         Tensor or None
-            The quantiles in float64, in the shape of `u`; None where no formula is known or `dim` is not 1.
+            In float64, in the shape of `u`; None if there is no formula or `dim` is not 1.
         """
         p = as_tensor("u", u).double()
         if not bool(((p > 0) & (p < 1)).all()):
@@ -165,7 +160,6 @@ class Prior(ABC):
         Returns
         -------
         Affine
-            A prior of k dimensions.
         """
         from sculptlab.priors.affine import Affine
 
@@ -182,7 +176,6 @@ class Prior(ABC):
         Returns
         -------
         Affine
-            The scaled prior.
         """
         factors = vector("factor", factor, self.dim)
         if (factors == 0).any():
@@ -200,7 +193,6 @@ class Prior(ABC):
         Returns
         -------
         Affine
-            The shifted prior.
         """
         return self.affine(torch.eye(self.dim), offset)
 
@@ -217,7 +209,6 @@ class Prior(ABC):
         Returns
         -------
         Affine
-            The rotated prior.
         """
         from sculptlab.priors.affine import rotation_matrix
 
@@ -229,7 +220,6 @@ class Prior(ABC):
         Returns
         -------
         Affine
-            The standardized prior.
         """
         mean, covariance = self.mean, self.covariance
         if mean is None or covariance is None:
@@ -249,8 +239,7 @@ class Prior(ABC):
 
         Returns
         -------
-        Axes or Picture
-            `ax`, or a new figure if none was given.
+        matplotlib.axes.Axes or Picture
         """
         return draw("prior_picture", self, ax)
 

@@ -78,15 +78,11 @@ class Conditional(Prior):
         ----------
         labels : array_like or list of shape (n,)
             Labels of this prior.
-        generator : torch.Generator, optional
-            As in `sample`.
-        device : torch.device or str, optional
-            As in `sample`.
+        generator, device : as in `sample`
 
         Returns
         -------
-        Tensor of shape (n, dim)
-            The draws, in float32.
+        Tensor of shape (n, dim), float32
         """
         if not isinstance(labels, Iterable) or getattr(labels, "ndim", 1) != 1:
             raise ValueError(f"labels must be a list of {list(self.priors)}, got {labels!r}")
@@ -151,15 +147,11 @@ class Tied(Prior):
         ----------
         labels : array_like of shape (n,)
             Numbers in [low, high].
-        generator : torch.Generator, optional
-            As in `sample`.
-        device : torch.device or str, optional
-            As in `sample`.
+        generator, device : as in `sample`
 
         Returns
         -------
-        Tensor of shape (n, 1)
-            The draws, in float32.
+        Tensor of shape (n, 1), float32
         """
         values = finite("labels", as_tensor("labels", labels))
         if values.ndim != 1 or not len(values):
@@ -174,8 +166,7 @@ class Tied(Prior):
         return self.marginal._icdf(open_unit(torch.special.ndtr(mixed)))[:, None].to(device=device, dtype=torch.float32)
 
     def moments(self) -> Moments:
-        mean, covariance = self.marginal.mean, self.marginal.covariance
-        return None if mean is None else mean.double(), None if covariance is None else covariance.double()
+        return self.marginal.mean, self.marginal.covariance
 
     def draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
         return self.marginal.sample(n, generator, device)

@@ -27,8 +27,7 @@ class Curve(Shape):
     ----------
     noise : float, default 0.1
         Standard deviation of the noise in textbook units.
-    standardize
-        As in `Shape`.
+    standardize : as in `Shape`
     """
 
     dim: int = field(default=2, init=False, repr=False)
@@ -42,7 +41,7 @@ class Curve(Shape):
 
     @abstractmethod
     def at(self, u: Tensor, branch: Tensor) -> Tensor:
-        """Points of the curve.
+        """Points of the curve in textbook units.
 
         Parameters
         ----------
@@ -54,7 +53,6 @@ class Curve(Shape):
         Returns
         -------
         Tensor of shape (n, dim)
-            The points, in textbook units.
         """
 
     def draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
@@ -77,8 +75,7 @@ class Ring(Curve):
 
     Parameters
     ----------
-    noise, standardize
-        As in `Curve`.
+    noise, standardize : as in `Curve`
     """
 
     def at(self, u: Tensor, branch: Tensor) -> Tensor:
@@ -91,13 +88,10 @@ class Moons(Curve):
 
     Parameters
     ----------
-    noise, standardize
-        As in `Curve`.
+    noise, standardize : as in `Curve`
     """
 
-    @property
-    def branches(self) -> int:
-        return 2
+    branches = 2
 
     def at(self, u: Tensor, branch: Tensor) -> Tensor:
         upper = _polar(torch.ones_like(u[:, 0]), math.pi * u[:, 0])
@@ -110,8 +104,7 @@ class Spirals(Curve):
 
     Parameters
     ----------
-    noise, standardize
-        As in `Curve`; the default noise is 0.02.
+    noise, standardize : as in `Curve`, with a noise of 0.02 by default
     arms : int, default 2
         Number of spirals.
     turns : float, default 1.5
@@ -144,8 +137,7 @@ class SwissRoll(Curve):
 
     Parameters
     ----------
-    noise, standardize
-        As in `Curve`; the default noise is 0.25.
+    noise, standardize : as in `Curve`, with a noise of 0.25 by default
     """
 
     dim: int = field(default=3, init=False, repr=False)

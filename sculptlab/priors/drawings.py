@@ -28,8 +28,7 @@ class Drawing(Shape):
 
     Parameters
     ----------
-    standardize
-        As in `Shape`.
+    standardize : as in `Shape`
     """
 
     dim: int = field(default=2, init=False, repr=False)
@@ -63,8 +62,7 @@ class Checkerboard(Drawing):
     ----------
     squares : int, default 4
         Squares along each side, at least 2.
-    standardize
-        As in `Shape`.
+    standardize : as in `Shape`
     """
 
     squares: int = parameter(whole, 4, least=2)
@@ -87,8 +85,7 @@ class FromText(Drawing):
         One line of characters that the font has.
     bold : bool, default True
         Use the bold font.
-    standardize
-        As in `Shape`.
+    standardize : as in `Shape`
     """
 
     text: str
@@ -123,8 +120,7 @@ class FromImage(Drawing):
         Use lightness as the density, for light drawings on dark such as MNIST's digits.
     crc32 : str, optional
         Checksum of the file or the pixels, as the repr shows it; raises ValueError where it differs.
-    standardize
-        As in `Shape`.
+    standardize : as in `Shape`
     """
 
     image: Any = field(compare=False)

@@ -112,8 +112,7 @@ class Laplace(Shape):
 
     Parameters
     ----------
-    dim, standardize
-        As in `Shape`.
+    dim, standardize : as in `Shape`
     """
 
     def moments(self) -> Moments:
@@ -132,8 +131,7 @@ class Logistic(Shape):
 
     Parameters
     ----------
-    dim, standardize
-        As in `Shape`.
+    dim, standardize : as in `Shape`
     """
 
     def moments(self) -> Moments:
@@ -154,8 +152,7 @@ class StudentT(Shape):
 
     Parameters
     ----------
-    dim, standardize
-        As in `Shape`.
+    dim, standardize : as in `Shape`
     df : float, default 5
         Degrees of freedom, at least 0.5: float32 cannot hold the tails of fewer. 1 gives the Cauchy distribution.
 
@@ -188,8 +185,7 @@ class Grid(Shape):
 
     Parameters
     ----------
-    dim, standardize
-        As in `Shape`.
+    dim, standardize : as in `Shape`
     levels : int, default 4
         Points along each axis, at least 2.
     noise : float, default 0.05

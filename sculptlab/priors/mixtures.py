@@ -45,7 +45,7 @@ class Mixture(Prior):
         vars(self).update(dim=shared_dim("parts", parts), parts=parts, weights=weights)
 
     def moments(self) -> Moments:
-        """Mean and covariance by the law of total variance."""
+        # the law of total variance, over the parts that can be drawn
         used = [(weight, part) for weight, part in zip(self.weights or (), self.parts, strict=True) if weight > 0]
         means = [part.mean.double() for _, part in used if part.mean is not None]
         covariances = [part.covariance.double() for _, part in used if part.covariance is not None]
@@ -70,13 +70,11 @@ def mixture(priors: Iterable[Any], weights: Any = None) -> Mixture:
     ----------
     priors : iterable of priors
         Each anything that `as_prior` takes, all of the same dimension.
-    weights : array_like of shape (k,), optional
-        Probabilities, not negative and of sum 1; equal if not given.
+    weights : as in `Mixture`
 
     Returns
     -------
     Mixture
-        The mixture.
 
     Examples
     --------
@@ -97,8 +95,7 @@ class GaussianMixture(Prior):
     covariances : float or array_like of shape (k,), (d, d) or (k, d, d), default 1
         One variance for every coordinate, one variance for each normal, one matrix for all, or one matrix for each.
         Matrices must be symmetric positive definite.
-    weights : array_like of shape (k,), optional
-        Probabilities, not negative and of sum 1; equal if not given.
+    weights : as in `Mixture`
 
     Examples
     --------
@@ -121,26 +118,23 @@ class GaussianMixture(Prior):
         )
 
     @cached_property
-    def _parts(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Weights (k,), means (k, d) and covariances (k, d, d) in float64."""
+    def _parts(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Weights (k,), means (k, d), covariances (k, d, d) and their Cholesky factors, in float64."""
         weights, means, given = (torch.tensor(x, dtype=torch.float64) for x in (self.weights, self.means, self.covariances))
         matrices = given if given.ndim > 1 else given[..., None, None] * torch.eye(self.dim, dtype=torch.float64)
-        return weights, means, matrices.expand(len(means), self.dim, self.dim)
-
-    @cached_property
-    def _roots(self) -> Tensor:
-        return torch.linalg.cholesky(self._parts[2])
+        matrices = matrices.expand(len(means), self.dim, self.dim)
+        return weights, means, matrices, torch.linalg.cholesky(matrices)
 
     def moments(self) -> Moments:
-        weights, means, covariances = self._parts
+        weights, means, covariances, _ = self._parts
         mean, between = weighted_moments(means, weights)
         return mean, between + torch.einsum("k,kij->ij", weights, covariances)
 
     def draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
-        weights, means, _ = self._parts
+        weights, means, _, roots = self._parts
         which = choose(weights, n, generator, device)
         noise = torch.randn(n, self.dim, generator=generator, device=device)
-        return means.to(noise)[which] + (self._roots.to(noise)[which] @ noise[:, :, None])[:, :, 0]
+        return means.to(noise)[which] + (roots.to(noise)[which] @ noise[:, :, None])[:, :, 0]
 
 
 def _covariances(given: Any, count: int, dim: int) -> Tensor:

@@ -37,8 +37,8 @@ class Product(Prior):
         vars(self).update(dim=sum(part.dim for part in flat), parts=flat)
 
     def moments(self) -> Moments:
-        means = [part.mean.double() for part in self.parts if part.mean is not None]
-        covariances = [part.covariance.double() for part in self.parts if part.covariance is not None]
+        means = [part.mean for part in self.parts if part.mean is not None]
+        covariances = [part.covariance for part in self.parts if part.covariance is not None]
         return (
             torch.cat(means) if len(means) == len(self.parts) else None,
             torch.block_diag(*covariances) if len(covariances) == len(self.parts) else None,
@@ -62,7 +62,6 @@ def product(*priors: Any) -> Product:
     Returns
     -------
     Product
-        The joint prior.
     """
     return Product(priors)
 
@@ -89,21 +88,15 @@ class Copula(Prior):
 
     def __post_init__(self) -> None:
         marginals = as_priors("marginals", self.marginals)
-        wide = [i for i, one in enumerate(marginals) if one.dim != 1]
-        if wide:
-            raise ValueError(f"marginals must have 1 dimension each, got {marginals[wide[0]].dim} at place {wide[0]}")
-        if len(marginals) < 2:
-            raise ValueError(f"marginals must be at least 2, got {len(marginals)}")
+        dims = [one.dim for one in marginals]
+        if set(dims) != {1} or len(dims) < 2:
+            raise ValueError(f"marginals must be at least 2 priors of 1 dimension each, got dimensions {dims}")
         correlation = nested(_correlations(self.correlation, len(marginals)))
         vars(self).update(dim=len(marginals), marginals=marginals, correlation=correlation)
 
     @cached_property
     def _correlation(self) -> Tensor:
         return torch.tensor(self.correlation, dtype=torch.float64)
-
-    @cached_property
-    def _root(self) -> Tensor:
-        return torch.linalg.cholesky(self._correlation)
 
     @cached_property
     def _with_quantiles(self) -> list[Prior]:
@@ -135,7 +128,7 @@ class Copula(Prior):
 
     def draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
         g = torch.randn(n, self.dim, generator=generator, device=device).to(widest_dtype(device))
-        u = open_unit(torch.special.ndtr(g @ self._root.T.to(g)))
+        u = open_unit(torch.special.ndtr(g @ torch.linalg.cholesky(self._correlation).T.to(g)))
         return torch.stack([one._icdf(p) for one, p in zip(self._with_quantiles, u.T, strict=True)], 1)
 
 

@@ -17,7 +17,7 @@ from sculptlab.validation import choice, codes, finite
 
 @dataclass(frozen=True, eq=False)
 class Samples(Prior):
-    """The empirical distribution of points: rows drawn with replacement.
+    """The empirical distribution of points: rows drawn with replacement; the covariance divides by m.
 
     The repr names a file, so that it can be pasted back; of an array it only tells size and checksum.
 
@@ -47,7 +47,6 @@ class Samples(Prior):
         return f"Samples(<{len(self.bank)} x {self.dim} points, crc32 {self.crc32}>)"
 
     def moments(self) -> Moments:
-        """Mean and covariance of the points as they are, with 1 / m and not 1 / (m - 1)."""
         return weighted_moments(self.bank.double(), torch.full((len(self.bank),), 1 / len(self.bank), dtype=torch.float64))
 
     def draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:

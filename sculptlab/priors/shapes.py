@@ -52,8 +52,7 @@ class Ball(Shape):
 
     Parameters
     ----------
-    dim, standardize
-        As in `Shape`.
+    dim, standardize : as in `Shape`
     """
 
     def moments(self) -> Moments:
@@ -70,8 +69,7 @@ class Sphere(Shape):
 
     Parameters
     ----------
-    dim, standardize
-        As in `Shape`.
+    dim, standardize : as in `Shape`
     """
 
     def moments(self) -> Moments:
@@ -91,8 +89,7 @@ class Dirichlet(Shape):
     ----------
     concentration : array_like of shape (k,)
         At least two numbers > 0; `dim` is k.
-    standardize
-        As in `Shape`; with False the draws are the shares themselves.
+    standardize : as in `Shape`; with False the draws are the shares themselves
     """
 
     dim: int = field(init=False, repr=False)
@@ -122,8 +119,7 @@ class Simplex(Shape):
 
     Parameters
     ----------
-    dim, standardize
-        As in `Shape`.
+    dim, standardize : as in `Shape`
     concentration : float, default 1
         1 is uniform; less moves the mass towards corners and edges.
     """

@@ -314,7 +314,7 @@ def test_labels_are_drawn_by_their_weights():
         (lambda: Ring().rotated(1.0, plane=0), TypeError, "plane must be two axes"),
         (lambda: Copula([Gaussian(1)], 0.5), ValueError, "marginals must be at least 2"),
         (lambda: Copula(Gaussian(1), 0.5), TypeError, "marginals must be a list of priors"),
-        (lambda: Copula([Gaussian(1), Ring()], 0.5), ValueError, "marginals must have 1 dimension each, got 2 at place 1"),
+        (lambda: Copula([Gaussian(1), Ring()], 0.5), ValueError, r"1 dimension each, got dimensions \[1, 2\]"),
         (lambda: Copula([Gaussian(1)] * 2, 1.0), ValueError, "correlation must lie between -1 and 1"),
         (lambda: Copula([Gaussian(1)] * 3, -0.6), ValueError, "correlation must lie between -0.5 and 1"),
         (lambda: Copula([Gaussian(1)] * 2, [[1, 2], [2, 1]]), ValueError, "correlation must be positive definite"),
