@@ -17,15 +17,14 @@ from sculptlab.priors.sampling import Device, drawing_device
 from sculptlab.validation import as_tensor, whole
 
 if TYPE_CHECKING:
-    from sculptlab.priors.affine import Affine
-    from sculptlab.priors.products import Product
+    from sculptlab.priors.combinations import Affine, Product
 
 
 @dataclass(frozen=True)
 class Prior(ABC):
     """A distribution of codes, known by its samples.
 
-    A subclass writes `draw`, and where it has formulas `moments` and `quantile`. ``a * b`` puts two independent priors side by
+    A subclass writes `_draw`, and where it has formulas `_moments` and `_quantile`. ``a * b`` puts two independent priors side by
     side (see `Product`).
 
     Parameters
@@ -43,44 +42,15 @@ class Prior(ABC):
                 vars(self)[one.name] = one.metadata["check"](one.name, getattr(self, one.name))
 
     @abstractmethod
-    def draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
-        """Draw `n` codes; those of a `Shape` in its textbook units.
+    def _draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
+        """`n` draws (n, dim), made on `device` with `generator`, whose device it is if there is one."""
 
-        Parameters
-        ----------
-        n : int
-            Number of draws.
-        generator : torch.Generator or None
-            Source of randomness; None is torch's default generator.
-        device : torch.device or str
-            Where to draw: the generator's device if there is a generator.
-
-        Returns
-        -------
-        Tensor of shape (n, dim)
-        """
-
-    def moments(self) -> Moments:
-        """Mean (dim,) and covariance (dim, dim) in the units of `draw`; None for what has no formula or does not exist.
-
-        Returns
-        -------
-        tuple of Tensor or None
-        """
+    def _moments(self) -> Moments:
+        """Mean (dim,) and covariance (dim, dim) in the units of `_draw`; None for what has no formula or does not exist."""
         return None, None
 
-    def quantile(self, u: Tensor) -> Tensor | None:
-        """Quantiles of a prior of one dimension in the units of `draw`; None if there is no formula.
-
-        Parameters
-        ----------
-        u : Tensor
-            Probabilities strictly between 0 and 1, of any shape.
-
-        Returns
-        -------
-        Tensor or None
-        """
+    def _quantile(self, u: Tensor) -> Tensor | None:
+        """Quantiles of a prior of one dimension at checked probabilities, in the units of `_draw`; None without a formula."""
         return None
 
     def sample(self, n: int, generator: Generator | None = None, device: Device | None = None) -> Tensor:
@@ -101,7 +71,7 @@ class Prior(ABC):
         Tensor of shape (n, dim), float32
         """
         n = whole("n", n)
-        drawn = self.draw(n, generator, drawing_device(generator, device))
+        drawn = self._draw(n, generator, drawing_device(generator, device))
         if not isinstance(drawn, Tensor):
             raise TypeError(
                 f"prior's draws must be a tensor of shape (n, d), got {type(drawn).__name__}; as_prior(function) takes arrays"
@@ -144,7 +114,7 @@ class Prior(ABC):
 
     @property
     def scale(self) -> float:
-        """The factor from the units of `draw` to those of `sample`; 1 unless a `Shape` is standardized."""
+        """The factor from the units of `_draw` to those of `sample`; 1 unless a `Shape` is standardized."""
         return 1.0
 
     def affine(self, matrix: Any, offset: Any = 0.0) -> Affine:
@@ -161,7 +131,7 @@ class Prior(ABC):
         -------
         Affine
         """
-        from sculptlab.priors.affine import Affine
+        from sculptlab.priors.combinations import Affine
 
         return Affine(self, matrix, offset)
 
@@ -210,7 +180,7 @@ class Prior(ABC):
         -------
         Affine
         """
-        from sculptlab.priors.affine import rotation_matrix
+        from sculptlab.priors.combinations import rotation_matrix
 
         return self.affine(rotation_matrix(angle, plane, self.dim))
 
@@ -245,26 +215,26 @@ class Prior(ABC):
 
     def _icdf(self, u: Tensor) -> Any:
         """`icdf` of checked probabilities of a prior of one dimension: a tensor, or None."""
-        quantile = self.quantile(u)
+        quantile = self._quantile(u)
         return None if quantile is None else self._in_units(quantile)
 
     @cached_property
     def _cached_moments(self) -> Moments:
-        return self.moments()
+        return self._moments()
 
     def _in_units(self, z: Tensor) -> Tensor:
-        """`z` from the units of `draw` to those of `sample`, which are the same unless a `Shape` is standardized."""
+        """`z` from the units of `_draw` to those of `sample`, which are the same unless a `Shape` is standardized."""
         return z
 
     def __mul__(self, other: Any) -> Product:
-        from sculptlab.priors.products import product
+        from sculptlab.priors.combinations import Product
 
-        return product(self, _not_a_number(other))
+        return Product((self, _not_a_number(other)))
 
     def __rmul__(self, other: Any) -> Product:
-        from sculptlab.priors.products import product
+        from sculptlab.priors.combinations import Product
 
-        return product(_not_a_number(other), self)
+        return Product((_not_a_number(other), self))
 
 
 def _not_a_number(other: Any) -> Any:

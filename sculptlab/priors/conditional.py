@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 
 from sculptlab.priors.base import Prior
 from sculptlab.priors.mixtures import Mixture, draw_parts, shared_dim
-from sculptlab.priors.parameters import Moments, Vector, parameter, probabilities
+from sculptlab.priors.parameters import Moments, parameter, probabilities
 from sculptlab.priors.sampling import Device, drawing_device, open_unit, widest_dtype
 from sculptlab.priors.sources import as_prior
 from sculptlab.validation import as_tensor, finite, number
@@ -35,8 +35,8 @@ class Conditional(Prior):
     """
 
     dim: int = field(init=False, repr=False)
-    priors: Mapping[Any, Prior]
-    weights: Vector | None = None
+    priors: Mapping[Any, Any]
+    weights: Any = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.priors, Mapping) or not self.priors:
@@ -45,7 +45,7 @@ class Conditional(Prior):
         for label in priors:
             if not isinstance(label, int | str):
                 raise TypeError(f"priors must have whole numbers or strings as labels, got {label!r}")
-        weights: Any = self.weights
+        weights = self.weights
         if isinstance(weights, Mapping):
             if set(weights) != set(priors):
                 raise ValueError(f"weights must have the labels {list(priors)}, got {list(weights)}")
@@ -65,11 +65,11 @@ class Conditional(Prior):
     def _mixture(self) -> Mixture:
         return Mixture(tuple(self.priors.values()), self.weights)
 
-    def moments(self) -> Moments:
-        return self._mixture.moments()
+    def _moments(self) -> Moments:
+        return self._mixture._moments()
 
-    def draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
-        return self._mixture.draw(n, generator, device)
+    def _draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
+        return self._mixture._draw(n, generator, device)
 
     def given(self, labels: Any, generator: Generator | None = None, device: Device | None = None) -> Tensor:
         """Draw one code for each label.
@@ -165,13 +165,13 @@ class Tied(Prior):
         mixed = self.correlation * g + math.sqrt(1 - self.correlation**2) * noise
         return self.marginal._icdf(open_unit(torch.special.ndtr(mixed)))[:, None].to(device=device, dtype=torch.float32)
 
-    def moments(self) -> Moments:
+    def _moments(self) -> Moments:
         return self.marginal.mean, self.marginal.covariance
 
-    def draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
+    def _draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
         return self.marginal.sample(n, generator, device)
 
-    def quantile(self, u: Tensor) -> Tensor | None:
+    def _quantile(self, u: Tensor) -> Tensor | None:
         return self.marginal._icdf(u)
 
 

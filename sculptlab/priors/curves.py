@@ -21,7 +21,7 @@ MOST_TURNS = 30
 class Curve(Shape):
     """Points of a curve or sheet at uniform parameters, plus normal noise in every direction; then standardized.
 
-    Subclasses write `at`. Mean and covariance are integrals of it, by quadrature that is exact to rounding.
+    Subclasses write `_at`. Mean and covariance are integrals of it, by quadrature that is exact to rounding.
 
     Parameters
     ----------
@@ -40,31 +40,19 @@ class Curve(Shape):
         return 1
 
     @abstractmethod
-    def at(self, u: Tensor, branch: Tensor) -> Tensor:
-        """Points of the curve in textbook units.
+    def _at(self, u: Tensor, branch: Tensor) -> Tensor:
+        """Points (n, dim) at parameters `u` (n, parameters) in [0, 1] of the curves with numbers `branch` (n,)."""
 
-        Parameters
-        ----------
-        u : Tensor of shape (n, parameters)
-            Parameters in [0, 1].
-        branch : Tensor of shape (n,)
-            Which of the curves: 0, 1, ...
-
-        Returns
-        -------
-        Tensor of shape (n, dim)
-        """
-
-    def draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
+    def _draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
         u = uniforms(n, self.parameters, generator, device)
         branch = (self.branches * uniforms(n, 1, generator, device)[:, 0]).long()
-        return self.at(u, branch) + self.noise * torch.randn(n, self.dim, generator=generator, device=device)
+        return self._at(u, branch) + self.noise * torch.randn(n, self.dim, generator=generator, device=device)
 
-    def moments(self) -> Moments:
+    def _moments(self) -> Moments:
         nodes, weights = (torch.from_numpy(x) for x in np.polynomial.legendre.leggauss(QUADRATURE_NODES[self.parameters]))
         u = torch.cartesian_prod(*[(nodes + 1) / 2] * self.parameters).reshape(-1, self.parameters)
         w = torch.cartesian_prod(*[weights / 2] * self.parameters).reshape(-1, self.parameters).prod(1)
-        points = torch.cat([self.at(u, torch.full((len(u),), branch)) for branch in range(self.branches)])
+        points = torch.cat([self._at(u, torch.full((len(u),), branch)) for branch in range(self.branches)])
         mean, covariance = weighted_moments(points, w.repeat(self.branches) / self.branches)
         return mean, covariance + isotropic(self.dim, self.noise**2)[1]
 
@@ -78,7 +66,7 @@ class Ring(Curve):
     noise, standardize : as in `Curve`
     """
 
-    def at(self, u: Tensor, branch: Tensor) -> Tensor:
+    def _at(self, u: Tensor, branch: Tensor) -> Tensor:
         return _polar(torch.ones_like(u[:, 0]), 2 * math.pi * u[:, 0])
 
 
@@ -93,7 +81,7 @@ class Moons(Curve):
 
     branches = 2
 
-    def at(self, u: Tensor, branch: Tensor) -> Tensor:
+    def _at(self, u: Tensor, branch: Tensor) -> Tensor:
         upper = _polar(torch.ones_like(u[:, 0]), math.pi * u[:, 0])
         return torch.where(branch[:, None] == 0, upper, upper.new_tensor([1.0, 0.5]) - upper)
 
@@ -124,7 +112,7 @@ class Spirals(Curve):
     def branches(self) -> int:
         return self.arms
 
-    def at(self, u: Tensor, branch: Tensor) -> Tensor:
+    def _at(self, u: Tensor, branch: Tensor) -> Tensor:
         radius = u[:, 0].sqrt()  # the number of points grows with the radius, as the length of an arm does
         return _polar(radius, 2 * math.pi * (self.turns * radius + branch.to(u) / self.arms))
 
@@ -144,7 +132,7 @@ class SwissRoll(Curve):
     noise: float = parameter(number, 0.25, least=0)
     parameters = 2
 
-    def at(self, u: Tensor, branch: Tensor) -> Tensor:
+    def _at(self, u: Tensor, branch: Tensor) -> Tensor:
         t = 1.5 * math.pi * (1 + 2 * u[:, 0])
         return torch.stack([t * t.cos(), 21 * u[:, 1], t * t.sin()], 1)
 

@@ -44,11 +44,11 @@ class Drawing(Shape):
         darkness = torch.from_numpy(np.ascontiguousarray(self.darkness, dtype=np.float64)).flip(0)
         return darkness.nonzero().flip(1).double(), darkness[darkness > 0] / darkness.sum()
 
-    def moments(self) -> Moments:
+    def _moments(self) -> Moments:
         mean, covariance = weighted_moments(*self._pixels)
         return mean + 0.5, covariance + isotropic(2, 1 / 12)[1]
 
-    def draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
+    def _draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
         corners, weights = self._pixels
         inside = uniforms(n, 2, generator, device)
         return corners.to(inside)[choose(weights, n, generator, device)] + inside

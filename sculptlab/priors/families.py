@@ -55,7 +55,7 @@ class Gaussian(Prior):
         parts = {"dim": self.dim, "mean": self._mean, "covariance": self._covariance}
         return f"Gaussian({', '.join(f'{name}={value!r}' for name, value in parts.items() if value is not None)})"
 
-    def moments(self) -> tuple[Tensor, Tensor]:
+    def _moments(self) -> tuple[Tensor, Tensor]:
         mean, covariance = isotropic(self.dim, 1.0)
         return (
             mean if self._mean is None else torch.tensor(self._mean, dtype=torch.float64),
@@ -64,16 +64,16 @@ class Gaussian(Prior):
 
     @cached_property
     def _root(self) -> Tensor:
-        return torch.linalg.cholesky(self.moments()[1])
+        return torch.linalg.cholesky(self._moments()[1])
 
-    def draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
+    def _draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
         drawn = torch.randn(n, self.dim, generator=generator, device=device)
         if self._covariance is not None:
             drawn = drawn @ self._root.T.to(drawn)
         return drawn if self._mean is None else drawn + drawn.new_tensor(self._mean)
 
-    def quantile(self, u: Tensor) -> Tensor:
-        mean, covariance = self.moments()
+    def _quantile(self, u: Tensor) -> Tensor:
+        mean, covariance = self._moments()
         return torch.special.ndtri(u) * covariance.sqrt().item() + mean.item()
 
 
@@ -96,13 +96,13 @@ class Uniform(Prior):
         super().__post_init__()
         number("high", self.high, above=self.low)
 
-    def moments(self) -> Moments:
+    def _moments(self) -> Moments:
         return isotropic(self.dim, (self.high - self.low) ** 2 / 12, (self.low + self.high) / 2)
 
-    def draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
-        return self.quantile(torch.rand(n, self.dim, generator=generator, device=device))
+    def _draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
+        return self._quantile(torch.rand(n, self.dim, generator=generator, device=device))
 
-    def quantile(self, u: Tensor) -> Tensor:
+    def _quantile(self, u: Tensor) -> Tensor:
         return self.low + (self.high - self.low) * u
 
 
@@ -115,13 +115,13 @@ class Laplace(Shape):
     dim, standardize : as in `Shape`
     """
 
-    def moments(self) -> Moments:
+    def _moments(self) -> Moments:
         return isotropic(self.dim, 2.0)
 
-    def draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
-        return self.quantile(uniforms(n, self.dim, generator, device))
+    def _draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
+        return self._quantile(uniforms(n, self.dim, generator, device))
 
-    def quantile(self, u: Tensor) -> Tensor:
+    def _quantile(self, u: Tensor) -> Tensor:
         return -(u - 0.5).sign() * torch.log1p(-2 * (u - 0.5).abs())
 
 
@@ -134,13 +134,13 @@ class Logistic(Shape):
     dim, standardize : as in `Shape`
     """
 
-    def moments(self) -> Moments:
+    def _moments(self) -> Moments:
         return isotropic(self.dim, math.pi**2 / 3)
 
-    def draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
-        return self.quantile(uniforms(n, self.dim, generator, device))
+    def _draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
+        return self._quantile(uniforms(n, self.dim, generator, device))
 
-    def quantile(self, u: Tensor) -> Tensor:
+    def _quantile(self, u: Tensor) -> Tensor:
         return torch.logit(u)
 
 
@@ -163,15 +163,15 @@ class StudentT(Shape):
 
     df: float = parameter(number, 5.0, least=0.5)
 
-    def moments(self) -> Moments:
+    def _moments(self) -> Moments:
         mean, covariance = isotropic(self.dim, self.df / (self.df - 2) if self.df > 2 else math.nan)
         return mean if self.df > 1 else None, covariance if self.df > 2 else None
 
-    def draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
+    def _draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
         u, v = uniforms(n, 2 * self.dim, generator, device).chunk(2, dim=1)
         return (self.df * torch.expm1(-2 / self.df * u.log())).sqrt() * (2 * math.pi * v).cos()
 
-    def quantile(self, u: Tensor) -> Tensor:
+    def _quantile(self, u: Tensor) -> Tensor:
         from scipy.special import stdtrit  # SciPy takes a second to import
 
         return torch.as_tensor(stdtrit(self.df, u.detach().cpu().double().numpy())).to(u.device)
@@ -195,12 +195,12 @@ class Grid(Shape):
     levels: int = parameter(whole, 4, least=2)
     noise: float = parameter(number, 0.05, least=0)
 
-    def moments(self) -> Moments:
+    def _moments(self) -> Moments:
         return isotropic(self.dim, (self.levels**2 - 1) / 12 + self.noise**2, (self.levels - 1) / 2)
 
-    def draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
+    def _draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
         points = (self.levels * uniforms(n, self.dim, generator, device)).floor()
         return points + self.noise * torch.randn(n, self.dim, generator=generator, device=device) if self.noise else points
 
-    def quantile(self, u: Tensor) -> Tensor | None:
+    def _quantile(self, u: Tensor) -> Tensor | None:
         return (self.levels * u).ceil() - 1 if self.noise == 0 else None

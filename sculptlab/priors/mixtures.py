@@ -10,9 +10,7 @@ from torch import Generator, Tensor
 
 from sculptlab.priors.base import Prior
 from sculptlab.priors.parameters import (
-    Matrix,
     Moments,
-    Vector,
     nested,
     numbers,
     positive_definite,
@@ -33,20 +31,25 @@ class Mixture(Prior):
         Each anything that `as_prior` takes.
     weights : array_like of shape (k,), optional
         Probabilities, not negative and of sum 1; equal if not given.
+
+    Examples
+    --------
+    >>> Mixture([Gaussian(2), Ring()], weights=[0.2, 0.8]).dim
+    2
     """
 
     dim: int = field(init=False, repr=False)
-    parts: tuple[Prior, ...]
-    weights: Vector | None = None
+    parts: Sequence[Any]
+    weights: Any = None
 
     def __post_init__(self) -> None:
         parts = as_priors("parts", self.parts)
         weights = probabilities("weights", self.weights, len(parts))
         vars(self).update(dim=shared_dim("parts", parts), parts=parts, weights=weights)
 
-    def moments(self) -> Moments:
+    def _moments(self) -> Moments:
         # the law of total variance, over the parts that can be drawn
-        used = [(weight, part) for weight, part in zip(self.weights or (), self.parts, strict=True) if weight > 0]
+        used = [(weight, part) for weight, part in zip(self.weights, self.parts, strict=True) if weight > 0]
         means = [part.mean.double() for _, part in used if part.mean is not None]
         covariances = [part.covariance.double() for _, part in used if part.covariance is not None]
         if len(means) < len(used):
@@ -57,31 +60,10 @@ class Mixture(Prior):
             return mean, None
         return mean, between + torch.einsum("k,kij->ij", weights, torch.stack(covariances))
 
-    def draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
+    def _draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
         return draw_parts(
             self.parts, choose(torch.tensor(self.weights, dtype=torch.float64), n, generator, device), generator, device
         )
-
-
-def mixture(priors: Iterable[Any], weights: Any = None) -> Mixture:
-    """Mix priors: each draw comes from one of them.
-
-    Parameters
-    ----------
-    priors : iterable of priors
-        Each anything that `as_prior` takes, all of the same dimension.
-    weights : as in `Mixture`
-
-    Returns
-    -------
-    Mixture
-
-    Examples
-    --------
-    >>> mixture([Gaussian(2), Ring()], weights=[0.2, 0.8]).dim
-    2
-    """
-    return Mixture(as_priors("priors", priors), weights)
 
 
 @dataclass(frozen=True)
@@ -104,9 +86,9 @@ class GaussianMixture(Prior):
     """
 
     dim: int = field(init=False, repr=False)
-    means: Matrix
+    means: Any
     covariances: Any = 1.0
-    weights: Vector | None = None
+    weights: Any = None
 
     def __post_init__(self) -> None:
         means = numbers("means", self.means, (None, None))
@@ -125,12 +107,12 @@ class GaussianMixture(Prior):
         matrices = matrices.expand(len(means), self.dim, self.dim)
         return weights, means, matrices, torch.linalg.cholesky(matrices)
 
-    def moments(self) -> Moments:
+    def _moments(self) -> Moments:
         weights, means, covariances, _ = self._parts
         mean, between = weighted_moments(means, weights)
         return mean, between + torch.einsum("k,kij->ij", weights, covariances)
 
-    def draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
+    def _draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
         weights, means, _, roots = self._parts
         which = choose(weights, n, generator, device)
         noise = torch.randn(n, self.dim, generator=generator, device=device)

@@ -46,10 +46,10 @@ class Samples(Prior):
             return f"Samples({self.file!r}, crc32={self.crc32!r})"
         return f"Samples(<{len(self.bank)} x {self.dim} points, crc32 {self.crc32}>)"
 
-    def moments(self) -> Moments:
+    def _moments(self) -> Moments:
         return weighted_moments(self.bank.double(), torch.full((len(self.bank),), 1 / len(self.bank), dtype=torch.float64))
 
-    def draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
+    def _draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
         rows = torch.randint(len(self.bank), (n,), generator=generator, device=device)
         return self.bank[rows.cpu()].to(device)
 
@@ -57,7 +57,7 @@ class Samples(Prior):
     def _sorted(self) -> Tensor:
         return self.bank[:, 0].double().sort().values
 
-    def quantile(self, u: Tensor) -> Tensor:
+    def _quantile(self, u: Tensor) -> Tensor:
         position = (u.cpu() * len(self.bank)).ceil().long() - 1
         return self._sorted[position.clamp(0, len(self.bank) - 1)].to(u)
 

@@ -2,13 +2,14 @@
 
 import math
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Generator, Tensor
 from torch.nn.functional import normalize
 
 from sculptlab.priors.base import Prior
-from sculptlab.priors.parameters import Moments, Vector, boolean, isotropic, nested, numbers, parameter
+from sculptlab.priors.parameters import Moments, boolean, isotropic, nested, numbers, parameter
 from sculptlab.priors.sampling import Device, uniforms
 from sculptlab.validation import number
 
@@ -17,7 +18,7 @@ from sculptlab.validation import number
 class Shape(Prior):
     """A prior whose textbook form has units of its own; its samples are scale * (textbook draw - center).
 
-    `draw`, `moments` and `quantile` are in textbook units; `sample`, `mean`, `covariance` and `icdf` in the prior's.
+    `_draw`, `_moments` and `_quantile` are in textbook units; `sample`, `mean`, `covariance` and `icdf` in the prior's.
 
     Parameters
     ----------
@@ -55,10 +56,10 @@ class Ball(Shape):
     dim, standardize : as in `Shape`
     """
 
-    def moments(self) -> Moments:
+    def _moments(self) -> Moments:
         return isotropic(self.dim, 1 / (self.dim + 2))
 
-    def draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
+    def _draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
         direction = normalize(torch.randn(n, self.dim, generator=generator, device=device))
         return direction * uniforms(n, 1, generator, device) ** (1 / self.dim)
 
@@ -72,10 +73,10 @@ class Sphere(Shape):
     dim, standardize : as in `Shape`
     """
 
-    def moments(self) -> Moments:
+    def _moments(self) -> Moments:
         return isotropic(self.dim, 1 / self.dim)
 
-    def draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
+    def _draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
         return normalize(torch.randn(n, self.dim, generator=generator, device=device))
 
 
@@ -93,7 +94,7 @@ class Dirichlet(Shape):
     """
 
     dim: int = field(init=False, repr=False)
-    concentration: Vector
+    concentration: Any
 
     def __post_init__(self) -> None:
         alpha = numbers("concentration", self.concentration, (None,))
@@ -102,12 +103,12 @@ class Dirichlet(Shape):
         vars(self).update(dim=len(alpha), concentration=nested(alpha))
         super().__post_init__()
 
-    def moments(self) -> Moments:
+    def _moments(self) -> Moments:
         alpha = torch.tensor(self.concentration, dtype=torch.float64)
         mean = alpha / alpha.sum()
         return mean, (mean.diag() - mean.outer(mean)) / (alpha.sum() + 1)
 
-    def draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
+    def _draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
         return _shares(torch.tensor(self.concentration, dtype=torch.float64), n, generator, device)
 
 
@@ -126,11 +127,11 @@ class Simplex(Shape):
 
     concentration: float = parameter(number, 1.0, above=0)
 
-    def moments(self) -> Moments:
+    def _moments(self) -> Moments:
         k = self.dim + 1
         return isotropic(self.dim, 1 / (k * (k * self.concentration + 1)))
 
-    def draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
+    def _draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
         alpha = torch.full((self.dim + 1,), self.concentration, dtype=torch.float64)
         shares = _shares(alpha, n, generator, device)
         return shares @ _helmert(self.dim).to(shares)

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from types import FunctionType
 from typing import Any
 
@@ -46,7 +47,7 @@ class Drawn(Prior):
         named = isinstance(self.source, FunctionType) and self.source.__name__.isidentifier()
         return f"as_prior({self.source.__name__ if named else f'<{_kind(self.source)}>'}, dim={self.dim})"
 
-    def moments(self) -> Moments:
+    def _moments(self) -> Moments:
         source = self.source
         if not isinstance(source, Distribution) or isinstance(source, VonMises):  # VonMises' moments are those of a direction
             return None, None
@@ -56,12 +57,20 @@ class Drawn(Prior):
             covariance = variance.reshape(self.dim).diag()
         return None if mean is None else mean.reshape(self.dim), covariance
 
-    def quantile(self, u: Tensor) -> Tensor | None:
+    def _quantile(self, u: Tensor) -> Tensor | None:
         quantile = _known(self.source, "icdf", u.cpu()) if isinstance(self.source, Distribution) else None
         return None if quantile is None else quantile.reshape(u.shape).to(u)
 
-    def draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
-        drawn = _draw(self.source, n, generator)
+    def _draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
+        function: Any = getattr(self.source, "sample", self.source)
+        size: Any = n
+        if isinstance(self.source, Distribution):
+            scalar = not self.source.batch_shape and not self.source.event_shape
+            size = torch.Size((n, 1) if scalar else (n,))
+        elif _takes_generator(function):
+            function, generator = partial(function, generator=generator), None
+        with _seeded_global_generators(generator):
+            drawn = function(size)
         if isinstance(drawn, tuple):  # scikit-learn's mixtures return (points, components)
             drawn = drawn[0]
         return codes("prior's draws", drawn, rows=1).detach().float().to(device)
@@ -70,10 +79,9 @@ class Drawn(Prior):
 def as_prior(obj: Any, dim: int | None = None) -> Prior:
     """Make a prior of anything that can be sampled.
 
-    A generator given to `sample` is passed on to a source that takes one. Otherwise it seeds the global generators of torch and
-    NumPy for the length of the call, after which they are put back. A number as an object's ``random_state``, with which every
-    call would return the same draws, is not used. A warning tells of draws that do not follow the seed, such as those of
-    ``numpy.random.default_rng()``.
+    A generator given to `sample` is passed on to a source that takes one. For others it seeds the global generators of torch and
+    NumPy for the length of the call, after which they are put back. A number as an object's ``random_state``, with which all
+    calls would return the same draws, is not used. A warning tells of draws that do not follow the seed.
 
     Parameters
     ----------
@@ -140,7 +148,7 @@ def _tried(obj: Any) -> Drawn:
         obj = copy.copy(obj)
         obj.random_state = None
     try:
-        dim = Drawn(1, obj).draw(8, Generator().manual_seed(0), "cpu").shape[1]
+        dim = Drawn(1, obj)._draw(8, Generator().manual_seed(0), "cpu").shape[1]
     except TypeError as error:
         raise TypeError(f"prior must be drawn from by n -> (n, d) or n, generator -> (n, d): {_kind(obj)}: {error}") from error
     prior = Drawn(dim, obj)
@@ -172,19 +180,6 @@ def _known(distribution: Distribution, name: str, *arguments: Any) -> Tensor | N
     except (AttributeError, NotImplementedError):
         return None
     return answer if torch.isfinite(answer).all() else None
-
-
-def _draw(source: Any, n: int, generator: Generator | None) -> Any:
-    """`n` draws of a source: with the generator where it takes one, else with the global generators seeded from it."""
-    function: Any = getattr(source, "sample", source)
-    argument: Any = n
-    if isinstance(source, Distribution):
-        scalar = not source.batch_shape and not source.event_shape
-        argument = torch.Size((n, 1) if scalar else (n,))
-    elif _takes_generator(function):
-        return function(n, generator=generator)
-    with _seeded_global_generators(generator):
-        return function(argument)
 
 
 def _takes_generator(function: Any) -> bool:

@@ -24,8 +24,10 @@ from sculptlab.priors import (
     Grid,
     Laplace,
     Logistic,
+    Mixture,
     Moons,
     Prior,
+    Product,
     Ring,
     Samples,
     Shape,
@@ -35,8 +37,6 @@ from sculptlab.priors import (
     StudentT,
     SwissRoll,
     Uniform,
-    mixture,
-    product,
 )
 
 N = 200_000
@@ -71,8 +71,8 @@ GIVEN = {
     "mixture of variances": lambda: GaussianMixture([[-1.0, 0.0], [4.0, 0.0]], covariances=[0.1, 2.0]),
     "mixture of matrices": lambda: GaussianMixture([[0.0, 0.0], [4.0, 0.0]], [[[1, 0.5], [0.5, 1]], [[1, 0], [0, 3]]]),
     "Samples": lambda: Samples(seeded_normal(50, 2)),
-    "product": lambda: product(Uniform(1), Ring(), Gaussian(2)),
-    "mixture": lambda: mixture([Ring(), Gaussian(2).shifted([4, 0])], weights=[0.75, 0.25]),
+    "product": lambda: Product([Uniform(1), Ring(), Gaussian(2)]),
+    "mixture": lambda: Mixture([Ring(), Gaussian(2).shifted([4, 0])], weights=[0.75, 0.25]),
     "affine": lambda: Moons().affine([[1, 2], [0, 1], [1, 0]], [5, 0, -5]),
     "Copula": lambda: Copula([Gaussian(1), Gaussian(1).scaled(2)], 0.0),
     "uniform copula": lambda: Copula([Uniform(1), Uniform(1, low=0, high=1)], -0.7),
@@ -220,13 +220,13 @@ def test_quantiles(prior, law):
 
 def test_the_law_of_an_uneven_simplex():
     """In float64: float32 cannot tell one in thirty of these draws from the corner itself."""
-    form = Simplex(1, concentration=0.2).draw(20_000, seeded(), "cpu")[:, 0].numpy()
+    form = Simplex(1, concentration=0.2)._draw(20_000, seeded(), "cpu")[:, 0].numpy()
     assert fits(form * 0.5**0.5 + 0.5, stats.beta(0.2, 0.2).cdf)
 
 
 def test_quantiles_of_a_bank_and_where_there_are_none():
     assert Samples([[3.0], [1.0], [2.0], [4.0]]).icdf([0.1, 0.25, 0.26, 0.5, 0.9]).tolist() == [1, 1, 2, 2, 4]
-    for prior in (Gaussian(2), Ring(), Ball(1), mixture([Gaussian(1), Uniform(1)]), Grid(1)):
+    for prior in (Gaussian(2), Ring(), Ball(1), Mixture([Gaussian(1), Uniform(1)]), Grid(1)):
         assert prior.icdf([0.5]) is None
 
 
@@ -237,8 +237,8 @@ def test_a_variance_that_does_not_exist_is_none():
     assert heavy.scale == 1.0
     assert cauchy.mean is None
     assert (cauchy * Gaussian(1)).mean is None
-    assert mixture([heavy, Gaussian(2)], weights=[0, 1]).covariance is not None
-    assert mixture([heavy, Gaussian(2)]).covariance is None
+    assert Mixture([heavy, Gaussian(2)], weights=[0, 1]).covariance is not None
+    assert Mixture([heavy, Gaussian(2)]).covariance is None
 
 
 def angle_of(rows):
@@ -463,7 +463,7 @@ def test_bad_input_is_named(make, error, words):
 class Own(Prior):
     """A person's own prior, with a fault to be named."""
 
-    def draw(self, n, generator, device):
+    def _draw(self, n, generator, device):
         return {2: np.zeros((n, 2)), 3: torch.zeros(n, 2), 4: torch.zeros(n + 1, 4), 5: torch.zeros(n)}[self.dim]
 
 
