@@ -73,13 +73,9 @@ class Prior(ABC):
         n = whole("n", n)
         drawn = self._draw(n, generator, drawing_device(generator, device))
         if not isinstance(drawn, Tensor):
-            raise TypeError(
-                f"prior's draws must be a tensor of shape (n, d), got {type(drawn).__name__}; as_prior(function) takes arrays"
-            )
+            raise TypeError(f"prior's draws must be a tensor (n, d), got {type(drawn).__name__}; as_prior(function) takes arrays")
         if drawn.shape != (n, self.dim):
-            raise ValueError(
-                f"prior's draws must have shape (n, d) = ({n}, {self.dim}) when asked for {n}, got {tuple(drawn.shape)}"
-            )
+            raise ValueError(f"prior's draws must have shape (n, d) = ({n}, {self.dim}), got {tuple(drawn.shape)}")
         return self._in_units(drawn).to(device=device, dtype=torch.float32)
 
     def icdf(self, u: Any) -> Tensor | None:
@@ -227,18 +223,17 @@ class Prior(ABC):
         return z
 
     def __mul__(self, other: Any) -> Product:
-        from sculptlab.priors.combinations import Product
-
-        return Product((self, _not_a_number(other)))
+        return _side_by_side(self, other)
 
     def __rmul__(self, other: Any) -> Product:
-        from sculptlab.priors.combinations import Product
-
-        return Product((_not_a_number(other), self))
+        return _side_by_side(other, self)
 
 
-def _not_a_number(other: Any) -> Any:
-    """`other`, unless it is a number, which could mean to scale the prior or to repeat it."""
-    if isinstance(other, int | float):
-        raise TypeError(f"* joins the dimensions of two priors, got the number {other}; prior.scaled({other}) scales one")
-    return other
+def _side_by_side(*parts: Any) -> Product:
+    """The product of two priors; a number is refused, since it could mean to scale the prior or to repeat it."""
+    from sculptlab.priors.combinations import Product
+
+    for part in parts:
+        if isinstance(part, int | float):
+            raise TypeError(f"* joins the dimensions of two priors, got the number {part}; prior.scaled({part}) scales one")
+    return Product(parts)

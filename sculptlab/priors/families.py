@@ -118,9 +118,6 @@ class Laplace(Shape):
     def _moments(self) -> Moments:
         return isotropic(self.dim, 2.0)
 
-    def _draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
-        return self._quantile(uniforms(n, self.dim, generator, device))
-
     def _quantile(self, u: Tensor) -> Tensor:
         return -(u - 0.5).sign() * torch.log1p(-2 * (u - 0.5).abs())
 
@@ -136,9 +133,6 @@ class Logistic(Shape):
 
     def _moments(self) -> Moments:
         return isotropic(self.dim, math.pi**2 / 3)
-
-    def _draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
-        return self._quantile(uniforms(n, self.dim, generator, device))
 
     def _quantile(self, u: Tensor) -> Tensor:
         return torch.logit(u)

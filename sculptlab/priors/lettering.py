@@ -21,9 +21,7 @@ def ink(text: str, *, bold: bool = False) -> np.ndarray:
     file = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / f"DejaVuSans{'-Bold' if bold else ''}.ttf"
     missing = sorted({letter for letter in text if not get_font(file).get_char_index(ord(letter))})
     if missing:
-        raise ValueError(
-            f"text must be of characters that DejaVu Sans has, on one line; it lacks {', '.join(map(repr, missing))}"
-        )
+        raise ValueError(f"text must be one line of characters of DejaVu Sans; it lacks {', '.join(map(repr, missing))}")
     writer = TextToPath()
     vertices, codes = writer.get_text_path(FontProperties(fname=file), text)
     if not len(vertices):

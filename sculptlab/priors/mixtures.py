@@ -9,14 +9,7 @@ import torch
 from torch import Generator, Tensor
 
 from sculptlab.priors.base import Prior
-from sculptlab.priors.parameters import (
-    Moments,
-    nested,
-    numbers,
-    positive_definite,
-    probabilities,
-    weighted_moments,
-)
+from sculptlab.priors.parameters import Moments, nested, numbers, positive_definite, probabilities, weighted_moments
 from sculptlab.priors.sampling import Device, choose
 from sculptlab.priors.sources import as_priors
 
@@ -61,9 +54,7 @@ class Mixture(Prior):
         return mean, between + torch.einsum("k,kij->ij", weights, torch.stack(covariances))
 
     def _draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
-        return draw_parts(
-            self.parts, choose(torch.tensor(self.weights, dtype=torch.float64), n, generator, device), generator, device
-        )
+        return draw_parts(self.parts, choose(self.weights, n, generator, device), generator, device)
 
 
 @dataclass(frozen=True)

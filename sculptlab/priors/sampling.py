@@ -1,5 +1,6 @@
 """The random steps that priors share, each from an explicit generator."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -13,9 +14,7 @@ def drawing_device(generator: Any, device: Device | None) -> Device:
     if generator is None:
         return device or "cpu"
     if not isinstance(generator, Generator):
-        raise TypeError(
-            f"generator must be a torch.Generator, such as torch.Generator().manual_seed(0), or None; got {generator!r}"
-        )
+        raise TypeError(f"generator must be None or a torch.Generator, as torch.Generator().manual_seed(0); got {generator!r}")
     return generator.device
 
 
@@ -35,8 +34,8 @@ def uniforms(n: int, columns: int, generator: Generator | None, device: Device) 
     return open_unit(torch.rand(n, columns, generator=generator, device=device, dtype=widest_dtype(device)))
 
 
-def choose(weights: Tensor, n: int, generator: Generator | None, device: Device) -> Tensor:
+def choose(weights: Sequence[float] | Tensor, n: int, generator: Generator | None, device: Device) -> Tensor:
     """Indices (n,) into `weights` (k,), each with a probability proportional to its weight."""
-    cumulative = weights.cumsum(0)
+    cumulative = torch.as_tensor(weights, dtype=torch.float64).cumsum(0)
     u = uniforms(n, 1, generator, device)[:, 0]
     return torch.searchsorted((cumulative / cumulative[-1]).to(u), u, right=True)

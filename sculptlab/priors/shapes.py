@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Generator, Tensor
@@ -42,6 +42,10 @@ class Shape(Prior):
         """What is subtracted from the textbook draws before scaling: their mean (dim,) in float64, or zeros."""
         mean = self._cached_moments[0]
         return torch.zeros(self.dim, dtype=torch.float64) if not self.standardize or mean is None else mean
+
+    def _draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
+        """Independent coordinates of one law, by its quantiles."""
+        return cast(Tensor, self._quantile(uniforms(n, self.dim, generator, device)))
 
     def _in_units(self, z: Tensor) -> Tensor:
         return self.scale * (z - self.center.to(z))

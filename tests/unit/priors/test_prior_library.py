@@ -471,8 +471,8 @@ class Own(Prior):
     ("dim", "error", "words"),
     [
         (2, TypeError, "must be a tensor"),
-        (3, ValueError, r"\(2, 3\) when asked for 2, got \(2, 2\)"),
-        (4, ValueError, r"\(2, 4\) when asked for 2, got \(3, 4\)"),
+        (3, ValueError, r"\(2, 3\), got \(2, 2\)"),
+        (4, ValueError, r"\(2, 4\), got \(3, 4\)"),
         (5, ValueError, "n, d"),
     ],
 )
