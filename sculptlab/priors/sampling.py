@@ -14,7 +14,7 @@ def drawing_device(generator: Any, device: Device | None) -> Device:
     if generator is None:
         return device or "cpu"
     if not isinstance(generator, Generator):
-        raise TypeError(f"generator must be None or a torch.Generator, as torch.Generator().manual_seed(0); got {generator!r}")
+        raise TypeError(f"generator must be a torch.Generator, as torch.Generator().manual_seed(0), or None; got {generator!r}")
     return generator.device
 
 
