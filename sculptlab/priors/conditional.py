@@ -127,7 +127,7 @@ class Tied(Prior):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        marginal = as_prior(self.marginal)
+        marginal = as_prior(self.marginal, dim=1 if isinstance(self.marginal, str) else None)
         if marginal.dim != 1 or marginal.icdf(0.5) is None:
             raise ValueError(f"marginal must have one dimension and quantiles by formula, got {self.marginal!r}")
         number("high", self.high, above=self.low)

@@ -143,12 +143,11 @@ class FromImage(Drawing):
         return lightness if self.invert else 1 - lightness
 
     def __repr__(self) -> str:
-        image: Any = self.image
-        if not isinstance(image, str):
-            printed = image.size <= MOST_PIXELS_PRINTED
-            image = image.tolist() if printed else f"<{image.shape[0]} x {image.shape[1]} pixels>"
-        shown = image if str(image).startswith("<") else repr(image)
-        return f"FromImage({shown}, invert={self.invert}, crc32={self.crc32!r}, standardize={self.standardize})"
+        if isinstance(self.image, str) or self.image.size <= MOST_PIXELS_PRINTED:
+            image = repr(self.image if isinstance(self.image, str) else self.image.tolist())
+        else:
+            image = f"<{' x '.join(map(str, self.image.shape))} pixels>"
+        return f"FromImage({image}, invert={self.invert}, crc32={self.crc32!r}, standardize={self.standardize})"
 
 
 def _read(path: str) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Parameters of priors: checked, then kept as plain numbers and tuples, so that priors compare, hash and print exactly."""
+"""Parameters of priors, checked and kept as plain numbers and tuples, so that priors compare, hash and print; and moments."""
 
 import zlib
 from collections.abc import Callable

@@ -127,11 +127,11 @@ def as_prior(obj: Any, dim: int | None = None) -> Prior:
     return prior
 
 
-def as_priors(name: str, given: Any) -> tuple[Prior, ...]:
-    """A list of one or more things that `as_prior` takes, as priors."""
+def as_priors(name: str, given: Any, dim: int | None = None) -> tuple[Prior, ...]:
+    """A list of one or more things that `as_prior` takes, as priors; those given by a name with `dim` dimensions."""
     if isinstance(given, Prior | Tensor | str) or not isinstance(given, Iterable):
         raise TypeError(f"{name} must be a list of priors, got {given!r}")
-    priors = tuple(as_prior(one) for one in given)
+    priors = tuple(as_prior(one, dim if isinstance(one, str) else None) for one in given)
     if not priors:
         raise ValueError(f"{name} must hold at least one prior, got none")
     return priors

@@ -388,11 +388,11 @@ def test_every_prior_is_a_target_and_draws_itself(name):
 
 
 @pytest.mark.parametrize("prior", [Ring(), Logistic(1), SwissRoll(), Conditional({0: Ring(), 1: Moons()})], ids=repr)
-def test_pictures(prior):
+def test_every_number_of_dimensions_has_a_plot(prior):
     assert prior.plot()._repr_png_().startswith(b"\x89PNG")
 
 
-def test_in_a_picture_of_a_prior_both_axes_have_one_unit():
+def test_both_axes_of_a_plot_have_one_unit():
     assert Ring().plot().axes[0].get_aspect() == 1
 
 

@@ -1,5 +1,7 @@
 """Priors: what they draw, what else may be one, and that nothing global moves."""
 
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -13,7 +15,7 @@ from sklearn.mixture import GaussianMixture
 from torch.distributions import Independent, MultivariateNormal, Normal
 
 from sculptlab import priors
-from sculptlab.priors import Conditional, Gaussian, Prior, Samples, Tied, Uniform, as_prior
+from sculptlab.priors import Conditional, Copula, Gaussian, Prior, Samples, Tied, Uniform, as_prior
 
 
 def seeded(seed=0):
@@ -144,6 +146,13 @@ def test_a_bank_is_drawn_with_replacement_and_not_shared():
 def test_a_name_is_a_prior_of_the_dimension_that_is_needed():
     assert as_prior("gaussian", dim=3) == Gaussian(3)
     assert as_prior("uniform", 2) == Uniform(2)
+    assert Copula(["uniform", "gaussian"], 0.5) == Copula([Uniform(1), Gaussian(1)], 0.5)
+    assert Tied("uniform") == Tied(Uniform(1))
+
+
+def test_priors_are_imported_without_plotting_and_without_scipy():
+    code = "import sys, sculptlab.priors; print([name for name in ('matplotlib', 'scipy', 'IPython') if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
 def test_a_prior_is_itself():

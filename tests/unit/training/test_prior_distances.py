@@ -298,7 +298,7 @@ class Stray(Prior):
 
     kind: str = "wide"
 
-    def draw(self, n, generator, device):
+    def _draw(self, n, generator, device):
         shape = {"wide": (n, self.dim + 1), "flat": (n,), "long": (n + 1, self.dim), "nan": (n, self.dim)}[self.kind]
         return torch.full(shape, math.nan) if self.kind == "nan" else torch.zeros(shape)
 
