@@ -129,7 +129,7 @@ class Tied(Prior):
         super().__post_init__()
         marginal = as_prior(self.marginal, dim=1 if isinstance(self.marginal, str) else None)
         if marginal.dim != 1 or marginal.icdf(0.5) is None:
-            raise ValueError(f"marginal must have one dimension and quantiles by formula, got {self.marginal!r}")
+            raise ValueError(f"marginal must have one dimension and quantiles at hand, got {self.marginal!r}")
         number("high", self.high, above=self.low)
         if not 0 < abs(self.correlation) <= 1:
             raise ValueError(f"correlation must lie in [-1, 1] and not be 0, got {self.correlation}")
