@@ -1,37 +1,29 @@
-"""Priors: anything that can be sampled is a shape an autoencoder's codes may be given.
+"""Priors: distributions that an autoencoder's codes may be given, and how to combine them.
 
-in your units       Gaussian, Uniform, GaussianMixture, Samples: drawn as given
-of a textbook       Laplace, Logistic, StudentT; Ball, Sphere, Ring, Moons, Spirals, SwissRoll; Grid, Simplex, Dirichlet;
-                    Checkerboard, FromImage, FromText: by default standardized to mean 0 and, by one factor for all dimensions
-                    (`.scale`; `.center` is what was subtracted before), a variance of 1 on average over them; `standardize=False`
-                    gives the textbook's form
-combined            a * b or product(a, b): side by side; mixture([a, b], weights); a.scaled, a.shifted, a.rotated, a.affine,
-                    a.standardized(); Copula(marginals, correlation); Conditional({label: prior}).given(labels);
-                    Tied(marginal, low, high).given(numbers): one latent that follows a label
-from elsewhere      as_prior(torch distribution, array, function or object with sample)
+- In the caller's units: `Gaussian`, `Uniform`, `GaussianMixture`, `Samples`.
+- Shapes in textbook units, standardized by default: `Laplace`, `Logistic`, `StudentT`, `Grid`; `Ball`, `Sphere`, `Simplex`,
+  `Dirichlet`; `Ring`, `Moons`, `Spirals`, `SwissRoll`; `Checkerboard`, `FromImage`, `FromText`.
+- Combined: ``a * b``, `Mixture`, `Copula`, ``a.scaled``, ``.shifted``, ``.rotated``, ``.affine``, ``.standardized``.
+- Given a label: `Conditional`, `Tied`.
+- From elsewhere: `as_prior` of a torch distribution, a function, an object with ``sample``, an array or a name.
 
-Each has `dim`, `sample(n, generator, device)`, `mean` and `covariance` (None where no formula is at hand), `icdf` (in one
-dimension), `scale`, `plot()`. One seed gives the same draws, and `eval(repr(prior), vars(sculptlab.priors))` is the same prior;
-only arrays (Samples, larger images) and what as_prior made of other people's objects print in angle brackets. A function with a
-name prints as `as_prior(name, …)`, and so can be pasted where that name is known.
+One seed gives the same draws, and ``eval(repr(prior), vars(sculptlab.priors))`` is the same prior, except for arrays of points,
+larger images and objects of other libraries, which print in angle brackets.
 """
 
-from sculptlab.priors.banks import Samples
-from sculptlab.priors.base import Prior, Shape
-from sculptlab.priors.clusters import GaussianMixture, Grid
-from sculptlab.priors.combinations import Mixture, Product, mixture, product
-from sculptlab.priors.dependence import Conditional, Copula
+from sculptlab.priors.base import Prior
+from sculptlab.priors.combinations import Affine, Copula, Product
+from sculptlab.priors.conditional import Conditional, Tied
+from sculptlab.priors.curves import Curve, Moons, Ring, Spirals, SwissRoll
 from sculptlab.priors.drawings import Checkerboard, Drawing, FromImage, FromText
-from sculptlab.priors.families import Gaussian, Laplace, Logistic, StudentT, Uniform
-from sculptlab.priors.labels import Tied
-from sculptlab.priors.maps import Affine
-from sculptlab.priors.shapes import Ball, Curve, Moons, Ring, Sphere, Spirals, SwissRoll
-from sculptlab.priors.simplices import Dirichlet, Simplex
+from sculptlab.priors.families import Gaussian, Grid, Laplace, Logistic, StudentT, Uniform
+from sculptlab.priors.mixtures import GaussianMixture, Mixture
+from sculptlab.priors.samples import Samples
+from sculptlab.priors.shapes import Ball, Dirichlet, Shape, Simplex, Sphere
 from sculptlab.priors.sources import Drawn, as_prior
 
 __all__ = [
     "Affine", "Ball", "Checkerboard", "Conditional", "Copula", "Curve", "Dirichlet", "Drawing", "Drawn", "FromImage",
     "FromText", "Gaussian", "GaussianMixture", "Grid", "Laplace", "Logistic", "Mixture", "Moons", "Prior", "Product", "Ring",
-    "Samples", "Shape", "Simplex", "Sphere", "Spirals", "StudentT", "SwissRoll", "Tied", "Uniform", "as_prior", "mixture",
-    "product",
+    "Samples", "Shape", "Simplex", "Sphere", "Spirals", "StudentT", "SwissRoll", "Tied", "Uniform", "as_prior",
 ]  # fmt: skip

@@ -1,217 +1,239 @@
-"""What every prior answers: its dimension, its draws, its moments and quantiles where known, its picture; and its algebra."""
+"""What every prior has: a dimension, draws, moments and quantiles where a formula is known, and an algebra."""
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from sculptlab.drawing import draw
+from sculptlab.priors.parameters import Moments, vector
+from sculptlab.priors.sampling import Device, drawing_device
 from sculptlab.validation import as_tensor, whole
 
 if TYPE_CHECKING:
-    from sculptlab.priors.combinations import Product
-    from sculptlab.priors.maps import Affine
+    from sculptlab.priors.combinations import Affine, Product
 
 
 @dataclass(frozen=True)
 class Prior(ABC):
-    """A distribution of codes with `dim` dimensions, known by its samples. Subclasses write `draw`, and what else they know.
+    """A distribution of codes, known by its samples.
 
-    `a * b` is the product: b's dimensions after a's, independent. `scaled`, `shifted`, `rotated` and `affine` map its draws.
+    A subclass writes `_draw`, and where it has formulas `_moments` and `_quantile`. ``a * b`` puts two independent priors side by
+    side (see `Product`).
+
+    Parameters
+    ----------
+    dim : int
+        Number of dimensions.
     """
 
-    dim: int
-    __array_ufunc__ = None  # an array times a prior is for the prior to answer, not for each number of the array
+    dim: int = field(metadata={"check": whole})
+    __array_ufunc__ = None  # so that NumPy leaves `array * prior` to `__rmul__`
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "dim", whole("dim", self.dim))
+        for one in fields(self):
+            if "check" in one.metadata:
+                vars(self)[one.name] = one.metadata["check"](one.name, getattr(self, one.name))
 
     @abstractmethod
-    def draw(self, n: int, generator: torch.Generator | None, device: torch.device | str) -> Tensor:
-        """(n, dim) float32 on `device`, which is the generator's where there is one."""
+    def _draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
+        """`n` draws (n, dim), made on `device` with `generator`, whose device it is if there is one."""
 
-    def sample(self, n: int, generator: torch.Generator | None = None, device: torch.device | str | None = None) -> Tensor:
-        """`n` independent draws, (n, dim) float32 on `device` (default: where they were drawn).
+    def _moments(self) -> Moments:
+        """Mean (dim,) and covariance (dim, dim) in the units of `_draw`; None for what has no formula or does not exist."""
+        return None, None
 
-        They are drawn where `generator` lives and then moved, so that a seed gives the same codes on every device;
-        without a generator they come from torch's default one, as `torch.randn` does.
+    def _quantile(self, u: Tensor) -> Tensor | None:
+        """Quantiles of a prior of one dimension at checked probabilities, in the units of `_draw`; None without a formula."""
+        return None
+
+    def sample(self, n: int, generator: Generator | None = None, device: Device | None = None) -> Tensor:
+        """Draw `n` independent codes.
+
+        Parameters
+        ----------
+        n : int
+            Number of draws.
+        generator : torch.Generator, optional
+            Source of randomness, by default torch's default generator. Codes are drawn on its device and then moved, so that a
+            seed gives the same codes on every device.
+        device : torch.device or str, optional
+            Where the codes are needed; by default they stay where they were drawn.
+
+        Returns
+        -------
+        Tensor of shape (n, dim), float32
         """
-        place = home(generator, device)
         n = whole("n", n)
-        drawn = _of_shape(self.draw(n, generator, place), n, self.dim).float()
-        return drawn if device is None else drawn.to(device)
-
-    @property
-    def mean(self) -> Tensor | None:
-        """E z, (dim,) float32; None where it does not exist or no formula is at hand."""
-        return None
-
-    @property
-    def covariance(self) -> Tensor | None:
-        """E (z - E z)(z - E z)^T, (dim, dim) float32; None where it does not exist or no formula is at hand."""
-        return None
-
-    @property
-    def scale(self) -> float:
-        """The factor from the textbook's shape to this one; 1 for priors whose units the caller gave."""
-        return 1.0
+        drawn = self._draw(n, generator, drawing_device(generator, device))
+        if not isinstance(drawn, Tensor):
+            raise TypeError(f"prior's draws must be a tensor (n, d), got {type(drawn).__name__}; as_prior(function) takes arrays")
+        if drawn.shape != (n, self.dim):
+            raise ValueError(f"prior's draws must have shape (n, d) = ({n}, {self.dim}), got {tuple(drawn.shape)}")
+        return self._in_units(drawn).to(device=device, dtype=torch.float32)
 
     def icdf(self, u: Any) -> Tensor | None:
-        """Quantiles of a prior of one dimension at probabilities 0 < u < 1 of any shape, float64; None where not at hand."""
+        """Quantiles of a prior of one dimension.
+
+        Parameters
+        ----------
+        u : array_like
+            Probabilities strictly between 0 and 1, of any shape.
+
+        Returns
+        -------
+        Tensor or None
+            In float64, in the shape of `u`; None if there is no formula or `dim` is not 1.
+        """
         p = as_tensor("u", u).double()
         if not bool(((p > 0) & (p < 1)).all()):
             raise ValueError("u must lie strictly between 0 and 1")
-        return self.quantile(p) if self.dim == 1 else None
-
-    def quantile(self, u: Tensor) -> Tensor | None:
-        """`icdf` of checked probabilities; subclasses that know it write this one."""
-        return None
-
-    def __mul__(self, other: Any) -> Product:
-        from sculptlab.priors.combinations import product
-
-        return product(self, _no_number(other))
-
-    def __rmul__(self, other: Any) -> Product:
-        from sculptlab.priors.combinations import product
-
-        return product(_no_number(other), self)
-
-    def affine(self, matrix: Any, offset: Any = 0.0) -> Affine:
-        """The law of matrix z + offset; matrix (k, dim), offset (k,) or one number; mean and covariance follow exactly."""
-        from sculptlab.priors.maps import affine
-
-        return affine(self, matrix, offset)
-
-    def scaled(self, factor: Any) -> Affine:
-        """The law of factor z; factor is a number other than 0, or one for each dimension."""
-        from sculptlab.priors.maps import scaled
-
-        return scaled(self, factor)
-
-    def shifted(self, offset: Any) -> Affine:
-        """The law of z + offset; offset is a number, or one for each dimension."""
-        return self.affine(torch.eye(self.dim, dtype=torch.float64), offset)
-
-    def rotated(self, angle: Any, plane: tuple[int, int] = (0, 1)) -> Affine:
-        """Turned by `angle` (radians, from the first axis of `plane` to the second), or by an orthogonal matrix (dim, dim)."""
-        from sculptlab.priors.maps import rotated
-
-        return rotated(self, angle, plane)
-
-    def standardized(self) -> Affine:
-        """Moved to mean 0 and scaled, by one factor for all dimensions, to a variance of 1 on average over them."""
-        from sculptlab.priors.maps import standardized
-
-        return standardized(self)
-
-    def plot(self, ax: Any = None) -> Any:
-        """What 50,000 draws look like: on `ax`, which is returned, or as a new picture where there is none.
-
-        One dimension: the density; two: a map; more: a corner plot, or on an `ax` the first two dimensions.
-        """
-        return draw("prior_picture", self, ax)
-
-
-Moments = tuple[Tensor | None, Tensor | None]  # mean (dim,), covariance (dim, dim); float64, None where they do not exist
-
-
-@dataclass(frozen=True)
-class Shape(Prior):
-    """A prior whose textbook form has units of its own; its draws are scale * (textbook's draw - center).
-
-    standardize=True: `center` is the textbook's mean and `scale` one factor for all dimensions (angles and proportions stay) that
-    makes the variance 1 on average over them, as `Gaussian`'s, so that the kernels' default scales fit. Where the variance does
-    not exist, scale is 1. False: the textbook's form itself, center 0 and scale 1. Subclasses write `form` and `form_moments`.
-    """
-
-    standardize: bool = field(default=True, kw_only=True)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not isinstance(self.standardize, bool):
-            raise TypeError(f"standardize must be True or False, got {self.standardize!r}")
-
-    @abstractmethod
-    def form(self, n: int, generator: torch.Generator | None, device: torch.device | str) -> Tensor:
-        """Draws of the textbook's form, (n, dim)."""
-
-    def form_moments(self) -> Moments:
-        """Mean and covariance of the textbook's form."""
-        raise NotImplementedError
-
-    def form_quantile(self, u: Tensor) -> Tensor | None:
-        """Quantiles of the textbook's form in one dimension; None where not at hand."""
-        return None
-
-    @cached_property
-    def _moments(self) -> Moments:
-        return self.form_moments()
-
-    @property
-    def scale(self) -> float:
-        covariance = self._moments[1]
-        return 1.0 if not self.standardize or covariance is None else math.sqrt(self.dim / covariance.trace().item())
-
-    @property
-    def center(self) -> Tensor:
-        """What is subtracted from the textbook's draws before scaling, (dim,) float64, in the textbook's units."""
-        mean = self._moments[0]
-        return torch.zeros(self.dim, dtype=torch.float64) if not self.standardize or mean is None else mean
+        return self._icdf(p) if self.dim == 1 else None
 
     @property
     def mean(self) -> Tensor | None:
-        mean = self._moments[0]
-        return None if mean is None else (self.scale * (mean - self.center)).float()
+        """The mean (dim,) in float32; None where it does not exist or no formula is known."""
+        mean = self._cached_moments[0]
+        return None if mean is None else self._in_units(mean).float()
 
     @property
     def covariance(self) -> Tensor | None:
-        covariance = self._moments[1]
+        """The covariance (dim, dim) in float32; None where it does not exist or no formula is known."""
+        covariance = self._cached_moments[1]
         return None if covariance is None else (self.scale**2 * covariance).float()
 
-    def draw(self, n: int, generator: torch.Generator | None, device: torch.device | str) -> Tensor:
-        drawn = self.form(n, generator, device)
-        return self.scale * (drawn - self.center.to(drawn))
+    @property
+    def scale(self) -> float:
+        """The factor from the units of `_draw` to those of `sample`; 1 unless a `Shape` is standardized."""
+        return 1.0
 
-    def quantile(self, u: Tensor) -> Tensor | None:
-        found = self.form_quantile(u)
-        return None if found is None else self.scale * (found - self.center.to(found))
+    def affine(self, matrix: Any, offset: Any = 0.0) -> Affine:
+        """Map the codes z to matrix z + offset; mean and covariance follow exactly.
+
+        Parameters
+        ----------
+        matrix : array_like of shape (k, dim)
+            The linear part.
+        offset : float or array_like of shape (k,), default 0
+            Added after it.
+
+        Returns
+        -------
+        Affine
+        """
+        from sculptlab.priors.combinations import Affine
+
+        return Affine(self, matrix, offset)
+
+    def scaled(self, factor: Any) -> Affine:
+        """Multiply the codes by a factor.
+
+        Parameters
+        ----------
+        factor : float or array_like of shape (dim,)
+            One factor for all dimensions, or one for each; none of them 0.
+
+        Returns
+        -------
+        Affine
+        """
+        factors = vector("factor", factor, self.dim)
+        if (factors == 0).any():
+            raise ValueError(f"factor must not be 0, got {factor}")
+        return self.affine(factors.diag())
+
+    def shifted(self, offset: Any) -> Affine:
+        """Add an offset to the codes.
+
+        Parameters
+        ----------
+        offset : float or array_like of shape (dim,)
+            One number for all dimensions, or one for each.
+
+        Returns
+        -------
+        Affine
+        """
+        return self.affine(torch.eye(self.dim), offset)
+
+    def rotated(self, angle: Any, plane: tuple[int, int] = (0, 1)) -> Affine:
+        """Rotate the codes within a plane of two axes, or by an orthogonal matrix.
+
+        Parameters
+        ----------
+        angle : float or array_like of shape (dim, dim)
+            An angle in radians, from the first axis of `plane` to the second; or an orthogonal matrix.
+        plane : tuple of two int, default (0, 1)
+            The axes that an angle refers to.
+
+        Returns
+        -------
+        Affine
+        """
+        from sculptlab.priors.combinations import rotation_matrix
+
+        return self.affine(rotation_matrix(angle, plane, self.dim))
+
+    def standardized(self) -> Affine:
+        """Shift to mean 0 and scale, by one factor for all dimensions, to a variance of 1 on average over them.
+
+        Returns
+        -------
+        Affine
+        """
+        mean, covariance = self.mean, self.covariance
+        if mean is None or covariance is None:
+            raise ValueError(f"standardized needs a mean and a covariance by formula; use scaled and shifted on {self!r}")
+        spread = math.sqrt(covariance.double().trace().item() / self.dim)
+        if spread == 0:
+            raise ValueError(f"standardized needs a prior that varies, got {self!r}")
+        return self.affine(torch.eye(self.dim, dtype=torch.float64) / spread, -mean.double() / spread)
+
+    def plot(self, ax: Any = None) -> Any:
+        """Show 50,000 draws: a density in one dimension, a map in two, a corner plot in more.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Where to plot; of more than two dimensions it shows the first two.
+
+        Returns
+        -------
+        matplotlib.axes.Axes or Picture
+        """
+        return draw("prior_picture", self, ax)
+
+    def _icdf(self, u: Tensor) -> Any:
+        """`icdf` of checked probabilities of a prior of one dimension: a tensor, or None."""
+        quantile = self._quantile(u)
+        return None if quantile is None else self._in_units(quantile)
+
+    @cached_property
+    def _cached_moments(self) -> Moments:
+        return self._moments()
+
+    def _in_units(self, z: Tensor) -> Tensor:
+        """`z` from the units of `_draw` to those of `sample`, which are the same unless a `Shape` is standardized."""
+        return z
+
+    def __mul__(self, other: Any) -> Product:
+        return _side_by_side(self, other)
+
+    def __rmul__(self, other: Any) -> Product:
+        return _side_by_side(other, self)
 
 
-def home(generator: Any, device: torch.device | str | None) -> torch.device | str:
-    """Where draws are made: the generator's device, or the one that was asked for; a TypeError for no torch generator."""
-    if generator is None:
-        return device or "cpu"
-    if not isinstance(generator, torch.Generator):
-        raise TypeError(
-            f"generator must be a torch.Generator, such as torch.Generator().manual_seed(0), or None; got {generator!r}"
-        )
-    return generator.device
+def _side_by_side(*parts: Any) -> Product:
+    """The product of two priors; a number is refused, since it could mean to scale the prior or to repeat it."""
+    from sculptlab.priors.combinations import Product
 
-
-def _of_shape(drawn: Any, n: int, dim: int) -> Tensor:
-    """What `draw` returned, if it is a tensor (n, dim); values are looked at where an objective is made, not at each step."""
-    if not isinstance(drawn, Tensor):
-        raise TypeError(
-            f"prior's draws must be a tensor of shape (n, d), got {type(drawn).__name__}; as_prior(function) takes arrays"
-        )
-    if drawn.ndim != 2:
-        raise ValueError(f"prior's draws must have shape (n, d), samples first; got {tuple(drawn.shape)}")
-    if drawn.shape[1] != dim:
-        raise ValueError(f"prior's draws must have {dim} column(s), got {drawn.shape[1]}")
-    if len(drawn) != n:
-        raise ValueError(f"prior must return {n} rows when asked for {n}, got {len(drawn)}")
-    return drawn
-
-
-def _no_number(other: Any) -> Any:
-    """`other`, unless it is a number: whether that should stretch or repeat the prior, nobody could tell."""
-    if isinstance(other, int | float):
-        raise TypeError(f"* joins the dimensions of two priors, got the number {other}; prior.scaled({other}) stretches one")
-    return other
+    for part in parts:
+        if isinstance(part, int | float):
+            raise TypeError(f"* joins the dimensions of two priors, got the number {part}; prior.scaled({part}) scales one")
+    return Product(parts)

@@ -1,129 +1,211 @@
-"""New priors from several: side by side (product), or one or another (mixture)."""
+"""Priors made of others: an affine map of one; several side by side, independent or coupled by a copula."""
 
-from collections.abc import Iterable
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from sculptlab.priors.base import Prior
-from sculptlab.priors.draws import Place, chosen, scattered
-from sculptlab.priors.parameters import Vector, shares
-from sculptlab.priors.sources import as_prior
+from sculptlab.priors.families import Gaussian, Uniform
+from sculptlab.priors.parameters import Moments, nested, numbers, positive_definite, vector
+from sculptlab.priors.samples import Samples
+from sculptlab.priors.sampling import Device, open_unit, widest_dtype
+from sculptlab.priors.sources import as_prior, as_priors
+from sculptlab.validation import whole
+
+STAND_IN_DRAWS = 100_000
 
 
 @dataclass(frozen=True)
 class Product(Prior):
-    """Independent priors side by side: the dimensions of each after those of the one before it. `a * b` makes it."""
+    """Independent priors side by side: the dimensions of each follow those of the one before it. ``a * b`` makes it.
+
+    Parameters
+    ----------
+    parts : sequence of priors
+        Each anything that `as_prior` takes.
+    """
 
     dim: int = field(init=False, repr=False)
-    parts: tuple[Prior, ...]
+    parts: Sequence[Any]
 
     def __post_init__(self) -> None:
-        parts = priors_of("parts", self.parts)
+        parts = as_priors("parts", self.parts)
         flat = tuple(one for part in parts for one in (part.parts if isinstance(part, Product) else (part,)))
-        object.__setattr__(self, "parts", flat)
-        object.__setattr__(self, "dim", sum(part.dim for part in flat))
+        vars(self).update(dim=sum(part.dim for part in flat), parts=flat)
 
-    @property
-    def mean(self) -> Tensor | None:
-        means = [part.mean for part in self.parts]
-        known = [mean for mean in means if mean is not None]
-        return torch.cat(known) if len(known) == len(means) else None
+    def _moments(self) -> Moments:
+        means = [part.mean for part in self.parts if part.mean is not None]
+        covariances = [part.covariance for part in self.parts if part.covariance is not None]
+        return (
+            torch.cat(means) if len(means) == len(self.parts) else None,
+            torch.block_diag(*covariances) if len(covariances) == len(self.parts) else None,
+        )
 
-    @property
-    def covariance(self) -> Tensor | None:
-        covariances = [part.covariance for part in self.parts]
-        known = [covariance for covariance in covariances if covariance is not None]
-        return torch.block_diag(*known) if len(known) == len(covariances) else None
-
-    def draw(self, n: int, generator: torch.Generator | None, device: Place) -> Tensor:
+    def _draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
         return torch.cat([part.sample(n, generator, device) for part in self.parts], 1)
 
-    def quantile(self, u: Tensor) -> Tensor | None:
-        return self.parts[0].quantile(u)  # asked of one dimension alone, hence of one part
-
-
-def product(*priors: Any) -> Product:
-    """`priors[0] * priors[1] * …`: each anything that `as_prior` takes."""
-    return Product(priors)
+    def _quantile(self, u: Tensor) -> Tensor | None:
+        return self.parts[0]._icdf(u)  # asked of one dimension alone, hence of one part
 
 
 @dataclass(frozen=True)
-class Mixture(Prior):
-    """Each draw is one of parts[0], parts[1], …, with probabilities `weights`; all of one dimension."""
+class Copula(Prior):
+    """Chosen marginals coupled by a Gaussian copula: z_j = Q_j(Phi(g_j)) with g ~ N(0, correlation) and quantiles Q_j.
+
+    A marginal without a formula for its quantiles is replaced by 100,000 fixed draws of it; `empirical` lists those. The
+    covariance is known where each pair is uncorrelated, both normal or both uniform.
+
+    Parameters
+    ----------
+    marginals : sequence of priors
+        At least two, of one dimension each.
+    correlation : float or array_like of shape (d, d)
+        Correlation of g: one number for all pairs, or a symmetric positive definite matrix with ones on its diagonal. That of z
+        is smaller where marginals are not normal.
+    """
 
     dim: int = field(init=False, repr=False)
-    parts: tuple[Prior, ...]
-    weights: Vector | None = None
+    marginals: Sequence[Any]
+    correlation: Any
 
     def __post_init__(self) -> None:
-        parts = priors_of("parts", self.parts)
-        object.__setattr__(self, "parts", parts)
-        object.__setattr__(self, "dim", one_dim("parts", parts))
-        object.__setattr__(self, "weights", shares("weights", self.weights, len(parts)))
+        marginals = as_priors("marginals", self.marginals, dim=1)
+        dims = [one.dim for one in marginals]
+        if set(dims) != {1} or len(dims) < 2:
+            raise ValueError(f"marginals must be at least 2 priors of 1 dimension each, got dimensions {dims}")
+        correlation = nested(_correlations(self.correlation, len(marginals)))
+        vars(self).update(dim=len(marginals), marginals=marginals, correlation=correlation)
 
     @cached_property
-    def _weights(self) -> Tensor:
-        return torch.tensor(self.weights, dtype=torch.float64)
+    def _correlation(self) -> Tensor:
+        return torch.tensor(self.correlation, dtype=torch.float64)
+
+    @cached_property
+    def _with_quantiles(self) -> list[Prior]:
+        """Each marginal, or the draws that stand for it."""
+        seed = torch.Generator().manual_seed(0)
+        return [one if one.icdf(0.5) is not None else Samples(one.sample(STAND_IN_DRAWS, seed)) for one in self.marginals]
 
     @property
-    def mean(self) -> Tensor | None:
-        return mixed_moments(self.parts, self._weights)[0]
+    def empirical(self) -> tuple[int, ...]:
+        """The positions of the marginals whose quantiles are those of draws."""
+        return tuple(i for i, (one, used) in enumerate(zip(self.marginals, self._with_quantiles, strict=True)) if one is not used)
 
     @property
-    def covariance(self) -> Tensor | None:
-        return mixed_moments(self.parts, self._weights)[1]
+    def rank_correlation(self) -> Tensor:
+        """Spearman's correlations (d, d), 6 / pi arcsin(correlation / 2), exact for continuous marginals."""
+        return (6 / math.pi * (self._correlation / 2).asin()).float()
 
-    def draw(self, n: int, generator: torch.Generator | None, device: Place) -> Tensor:
-        return scattered(self.parts, chosen(self._weights, n, generator, device), generator, device)
+    def _moments(self) -> Moments:
+        mean, covariance = Product(tuple(self._with_quantiles))._moments()
+        if covariance is None:
+            return mean, None
+        for i, j in torch.combinations(torch.arange(self.dim)).tolist():
+            pair = {type(self.marginals[i]), type(self.marginals[j])}
+            if pair not in ({Gaussian}, {Uniform}) and self._correlation[i, j] != 0:
+                return mean, None
+            correlation = (self.rank_correlation if pair == {Uniform} else self._correlation)[i, j]
+            covariance[i, j] = covariance[j, i] = correlation * (covariance[i, i] * covariance[j, j]).sqrt()
+        return mean, covariance
+
+    def _draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
+        g = torch.randn(n, self.dim, generator=generator, device=device).to(widest_dtype(device))
+        u = open_unit(torch.special.ndtr(g @ torch.linalg.cholesky(self._correlation).T.to(g)))
+        return torch.stack([one._icdf(p) for one, p in zip(self._with_quantiles, u.T, strict=True)], 1)
 
 
-def mixture(priors: Iterable[Any], weights: Any = None) -> Mixture:
-    """One of `priors` for each draw, by `weights` (k,), not negative, of sum 1; None: all as likely.
+def _correlations(given: Any, dim: int) -> Tensor:
+    """The correlation matrix (dim, dim), checked."""
+    tensor = numbers("correlation", given)
+    if tensor.ndim == 0:
+        low = -1 / (dim - 1)
+        if not low < tensor < 1:
+            raise ValueError(f"correlation must lie between {low:g} and 1 for all pairs of {dim} marginals, got {tensor:g}")
+        return tensor.repeat(dim, dim).fill_diagonal_(1)
+    matrix = positive_definite("correlation", tensor, dim)
+    if not torch.allclose(matrix.diag(), torch.ones(dim, dtype=torch.float64), atol=1e-5):
+        raise ValueError(f"correlation must have ones on its diagonal, got {nested(matrix.diag())}")
+    return matrix.fill_diagonal_(1)
 
-    >>> mixture([Gaussian(2), Ring()], weights=[0.2, 0.8]).dim
-    2
+
+@dataclass(frozen=True)
+class Affine(Prior):
+    """The distribution of matrix z + offset for draws z of a prior.
+
+    Parameters
+    ----------
+    prior : prior
+        Anything that `as_prior` takes.
+    matrix : array_like of shape (k, prior.dim)
+        The linear part.
+    offset : float or array_like of shape (k,)
+        Added after it.
     """
-    return Mixture(_sequence("priors", priors), weights)
+
+    dim: int = field(init=False, repr=False)
+    prior: Any
+    matrix: Any
+    offset: Any
+
+    def __post_init__(self) -> None:
+        prior = as_prior(self.prior)
+        matrix = numbers("matrix", self.matrix, (None, prior.dim))
+        offset = vector("offset", self.offset, len(matrix))
+        vars(self).update(dim=len(matrix), prior=prior, matrix=nested(matrix), offset=nested(offset))
+
+    @cached_property
+    def _map(self) -> tuple[Tensor, Tensor]:
+        return torch.tensor(self.matrix, dtype=torch.float64), torch.tensor(self.offset, dtype=torch.float64)
+
+    @property
+    def bank(self) -> Tensor | None:
+        """All mapped points (m, dim) if the prior is a `Samples`, so that `diagnose` can avoid duplicates; else None."""
+        bank, (matrix, offset) = getattr(self.prior, "bank", None), self._map
+        return None if bank is None else (bank.double() @ matrix.T + offset).float()
+
+    def affine(self, matrix: Any, offset: Any = 0.0) -> "Affine":
+        outer = Affine(self, matrix, offset)  # checks both
+        (second, last), (first, middle) = outer._map, self._map
+        return Affine(self.prior, nested(second @ first), nested(second @ middle + last))
+
+    def _moments(self) -> Moments:
+        mean, covariance, (matrix, offset) = self.prior.mean, self.prior.covariance, self._map
+        return (
+            None if mean is None else matrix @ mean.double() + offset,
+            None if covariance is None else matrix @ covariance.double() @ matrix.T,
+        )
+
+    def _draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
+        drawn = self.prior.sample(n, generator, device)
+        matrix, offset = (part.to(drawn) for part in self._map)
+        return drawn @ matrix.T + offset
+
+    def _quantile(self, u: Tensor) -> Tensor | None:
+        (factor, *others), *_ = self.matrix
+        quantile = None if others or factor == 0 else self.prior._icdf(u if factor > 0 else 1 - u)
+        return None if quantile is None else factor * quantile + self.offset[0]
 
 
-def one_dim(name: str, parts: Iterable[Prior]) -> int:
-    """The dimension that all of `parts` have."""
-    dims = [part.dim for part in parts]
-    if len(set(dims)) != 1:
-        raise ValueError(f"{name} must have one dimension, got {dims}")
-    return dims[0]
-
-
-def mixed_moments(parts: Iterable[Prior], weights: Tensor) -> tuple[Tensor | None, Tensor | None]:
-    """Mean and covariance of a mixture, by the law of total variance; parts of weight 0 do not count."""
-    used = [(weight, part) for weight, part in zip(weights, parts, strict=True) if weight > 0]
-    means = [part.mean for _, part in used]
-    if any(mean is None for mean in means):
-        return None, None
-    w = torch.stack([weight for weight, _ in used])
-    stack = torch.stack([mean.double() for mean in means if mean is not None])
-    mean = w @ stack
-    covariances = [part.covariance for _, part in used]
-    if any(covariance is None for covariance in covariances):
-        return mean.float(), None
-    within = torch.stack([covariance.double() for covariance in covariances if covariance is not None])
-    off = stack - mean
-    return mean.float(), (torch.einsum("k,kij->ij", w, within) + (w[:, None] * off).T @ off).float()
-
-
-def _sequence(name: str, given: Any) -> tuple[Any, ...]:
-    if isinstance(given, Prior | Tensor | str) or not isinstance(given, Iterable):
-        raise TypeError(f"{name} must be a list of priors, got {given!r}")
-    return tuple(given)
-
-
-def priors_of(name: str, given: Any) -> tuple[Prior, ...]:
-    """A list of one or more things that `as_prior` takes, as priors."""
-    parts = tuple(as_prior(part) for part in _sequence(name, given))
-    if not parts:
-        raise ValueError(f"{name} must hold at least one prior, got none")
-    return parts
+def rotation_matrix(angle: Any, plane: Any, dim: int) -> Tensor:
+    """The rotation by an angle in radians within a plane of two axes; or `angle` itself, if it is an orthogonal matrix."""
+    matrix = numbers("angle", angle)
+    if matrix.ndim:
+        matrix = numbers("angle", matrix, (dim, dim))
+        if not torch.allclose(matrix @ matrix.T, torch.eye(dim, dtype=torch.float64), atol=1e-5):
+            raise ValueError("angle must be a number in radians or an orthogonal matrix; for any other matrix use affine(matrix)")
+        return matrix
+    if not isinstance(plane, tuple | list) or len(plane) != 2:
+        raise TypeError(f"plane must be two axes such as (0, 1), got {plane!r}")
+    i, j = (whole("plane", axis, least=0) for axis in plane)
+    if i == j or max(i, j) >= dim:
+        raise ValueError(f"plane must be two different axes of the prior's {dim} dimension(s), got {plane}")
+    sine, cosine = math.sin(matrix), math.cos(matrix)
+    matrix = torch.eye(dim, dtype=torch.float64)
+    matrix[i, i] = matrix[j, j] = cosine
+    matrix[j, i], matrix[i, j] = sine, -sine
+    return matrix

@@ -1,7 +1,6 @@
-"""Drawings as densities: a checkerboard, any image, any text; the darker a pixel, the more codes fall into it."""
+"""Drawings as densities: a checkerboard, a text, any image; the darker a pixel, the more codes fall into it."""
 
 import os
-import zlib
 from abc import abstractmethod
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,55 +10,62 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image, UnidentifiedImageError
-from torch import Tensor
+from torch import Generator, Tensor
 
-from sculptlab.priors.base import Moments, Shape
-from sculptlab.priors.draws import Place, chosen, uniforms
+from sculptlab.priors.parameters import Moments, boolean, checksum, isotropic, parameter, weighted_moments
+from sculptlab.priors.sampling import Device, choose, uniforms
+from sculptlab.priors.shapes import Shape
 from sculptlab.validation import as_tensor, finite, whole
 
-SMALL = 256  # pixels: so many are printed, more are named by their checksum
+MOST_PIXELS_PRINTED = 256
 
 
 @dataclass(frozen=True)
 class Drawing(Shape):
-    """A density on the plane, constant within each pixel; the textbook's unit is one pixel, the origin the lower left corner."""
+    """A density on the plane that is constant within each pixel; then standardized.
+
+    Subclasses write `darkness`. The textbook unit is one pixel, with the origin at the lower left corner.
+
+    Parameters
+    ----------
+    standardize : as in `Shape`
+    """
 
     dim: int = field(default=2, init=False, repr=False)
 
     @property
     @abstractmethod
     def darkness(self) -> np.ndarray:
-        """(height, width), not negative, the top row first, as images are stored."""
+        """The density of each pixel up to a factor, (height, width), the top row first as images are stored."""
 
     @cached_property
     def _pixels(self) -> tuple[Tensor, Tensor]:
-        """Weights (m,) of sum 1 and lower left corners (m, 2) of the pixels that are not white."""
+        """Lower left corners (m, 2) and weights (m,) of sum 1 of the pixels that are not white."""
         darkness = torch.from_numpy(np.ascontiguousarray(self.darkness, dtype=np.float64)).flip(0)
-        corners = darkness.nonzero().flip(1).double()
-        weights = darkness[darkness > 0]
-        return weights / weights.sum(), corners
+        return darkness.nonzero().flip(1).double(), darkness[darkness > 0] / darkness.sum()
 
-    def form_moments(self) -> Moments:
-        weights, corners = self._pixels
-        mean = weights @ corners
-        off = corners - mean
-        return mean + 0.5, (weights[:, None] * off).T @ off + torch.eye(2, dtype=torch.float64) / 12
+    def _moments(self) -> Moments:
+        mean, covariance = weighted_moments(*self._pixels)
+        return mean + 0.5, covariance + isotropic(2, 1 / 12)[1]
 
-    def form(self, n: int, generator: torch.Generator | None, device: Place) -> Tensor:
-        weights, corners = self._pixels
+    def _draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
+        corners, weights = self._pixels
         inside = uniforms(n, 2, generator, device)
-        return corners.to(inside)[chosen(weights, n, generator, device)] + inside
+        return corners.to(inside)[choose(weights, n, generator, device)] + inside
 
 
 @dataclass(frozen=True)
 class Checkerboard(Drawing):
-    """Uniform on the dark squares of a board with `squares` to a side; then standardized."""
+    """Uniform on the dark squares of a checkerboard; then standardized.
 
-    squares: int = 4
+    Parameters
+    ----------
+    squares : int, default 4
+        Squares along each side, at least 2.
+    standardize : as in `Shape`
+    """
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        object.__setattr__(self, "squares", whole("squares", self.squares, least=2))
+    squares: int = parameter(whole, 4, least=2)
 
     @property
     def darkness(self) -> np.ndarray:
@@ -69,99 +75,90 @@ class Checkerboard(Drawing):
 
 @dataclass(frozen=True)
 class FromText(Drawing):
-    """Uniform on the letters of `text`, in DejaVu Sans as it comes with matplotlib, 64 pixels to the font's size; standardized.
+    """Uniform on the letters of a text in matplotlib's font DejaVu Sans, 64 pixels to the font size; then standardized.
 
-    bold: heavier letters. One factor scales width and height, so a long text is much wider than high. Raises ValueError for a
-    text without ink and for characters that the font lacks.
+    One factor scales width and height, so a long text is much wider than high.
+
+    Parameters
+    ----------
+    text : str
+        One line of characters that the font has.
+    bold : bool, default True
+        Use the bold font.
+    standardize : as in `Shape`
     """
 
     text: str
-    bold: bool = True
+    bold: bool = parameter(boolean, True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not isinstance(self.text, str):
             raise TypeError(f"text must be a string, got {self.text!r}")
-        _true_or_false("bold", self.bold)
         if not self.darkness.any():
             raise ValueError(f"text must have ink, got {self.text!r}")
 
     @cached_property
     def darkness(self) -> np.ndarray:
-        from sculptlab.priors.lettering import ink  # matplotlib's font; the other priors need no matplotlib
+        from sculptlab.priors.lettering import ink  # imports matplotlib, for its font
 
         return ink(self.text, bold=self.bold)
 
 
 @dataclass(frozen=True, repr=False)
 class FromImage(Drawing):
-    """A drawing's darkness as a density: white is never drawn, black most often; then standardized.
+    """The darkness of an image as a density; then standardized.
 
-    image    (h, w), (h, w, 3), or (1 or 3, h, w) as `load` gives them, in [0, 1] where 0 is black, or of type uint8 in 0 … 255;
-             or an image file, of which transparent parts are white
-    invert   lightness is the density instead: for light on dark, such as MNIST's digits
-    crc32    of the file or the pixels, as the repr gives it; a ValueError where it differs from what is there
+    The repr names a file, or shows the pixels of a small image; of a larger array it only tells size and checksum.
 
-    The repr names a file, or shows the pixels of a small image (256 at most); of a larger array only size and checksum.
-    Raises ValueError for a blank image, TypeError for what is no image.
+    Parameters
+    ----------
+    image : array_like of shape (h, w), (h, w, 3), (1, h, w) or (3, h, w), or path
+        Lightness in [0, 1], where 0 is black, or of type uint8 in 0 ... 255; or an image file, whose transparent parts are
+        white. It must not be blank.
+    invert : bool, default False
+        Use lightness as the density, for light drawings on dark such as MNIST's digits.
+    crc32 : str, optional
+        Checksum of the file or the pixels, as the repr shows it; raises ValueError where it differs.
+    standardize : as in `Shape`
     """
 
     image: Any = field(compare=False)
-    invert: bool = False
+    invert: bool = parameter(boolean, False)
     crc32: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _true_or_false("invert", self.invert)
-        if isinstance(self.image, str | os.PathLike):
-            image: Any = os.fspath(self.image)
-            found = zlib.crc32(Path(image).read_bytes())
-            light = _opened(image)
-        else:
-            light = image = _lightness(self.image)
-            found = zlib.crc32(light.tobytes())
-        object.__setattr__(self, "image", image)
-        object.__setattr__(self, "crc32", same_crc32("image", f"{found:08x}", self.crc32))
-        object.__setattr__(self, "_darkness", light if self.invert else 1 - light)
+        file = isinstance(self.image, str | os.PathLike)
+        image: Any = os.fspath(self.image) if file else _lightness(self.image)
+        content = Path(image).read_bytes() if file else image.tobytes()
+        vars(self).update(image=image, crc32=checksum("image", content, self.crc32))
         if not self.darkness.any():
-            raise ValueError(
-                f"image must not be blank: it is all {'black' if self.invert else 'white'}, so nothing can be drawn from it"
-            )
+            color = "black" if self.invert else "white"
+            raise ValueError(f"image must not be blank: it is all {color}, so nothing can be drawn from it")
 
-    @property
+    @cached_property
     def darkness(self) -> np.ndarray:
-        return self._darkness  # type: ignore[attr-defined]  # set above
+        lightness = _read(self.image) if isinstance(self.image, str) else self.image
+        return lightness if self.invert else 1 - lightness
 
     def __repr__(self) -> str:
-        rest = f"invert={self.invert}, crc32={self.crc32!r}, standardize={self.standardize}"
-        if isinstance(self.image, str):
-            return f"FromImage({self.image!r}, {rest})"
-        if self.image.size <= SMALL:
-            return f"FromImage({self.image.tolist()}, {rest})"
-        return f"FromImage(<{' x '.join(map(str, self.image.shape))} pixels>, {rest})"
+        if isinstance(self.image, str) or self.image.size <= MOST_PIXELS_PRINTED:
+            image = repr(self.image if isinstance(self.image, str) else self.image.tolist())
+        else:
+            image = f"<{' x '.join(map(str, self.image.shape))} pixels>"
+        return f"FromImage({image}, invert={self.invert}, crc32={self.crc32!r}, standardize={self.standardize})"
 
 
-def _true_or_false(name: str, value: Any) -> None:
-    if not isinstance(value, bool):
-        raise TypeError(f"{name} must be True or False, got {value!r}")
-
-
-def same_crc32(name: str, found: str, expected: str | None) -> str:
-    """`found`, if nothing else was expected."""
-    if expected not in (None, found):
-        raise ValueError(f"{name} has changed: its crc32 is {found}, expected {expected}")
-    return found
-
-
-def _opened(path: str) -> np.ndarray:
-    """An image file's lightness (h, w) in [0, 1], on white paper."""
+def _read(path: str) -> np.ndarray:
+    """An image file's lightness (h, w) in [0, 1] on a white background."""
     try:
         with Image.open(path) as file:
-            picture = file.convert("RGBA")
+            image = file.convert("RGBA")
     except UnidentifiedImageError as error:
         raise ValueError(f"image must be a file that pillow can read, got {path!r}") from error
-    paper = Image.new("RGBA", picture.size, "white")
-    return np.asarray(Image.alpha_composite(paper, picture).convert("L"), dtype=np.float64) / 255
+    background = Image.new("RGBA", image.size, "white")
+    return np.asarray(Image.alpha_composite(background, image).convert("L"), dtype=np.float64) / 255
 
 
 def _lightness(image: Any) -> np.ndarray:

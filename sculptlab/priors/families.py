@@ -1,4 +1,4 @@
-"""The distributions with a name in every textbook of statistics: one law for each coordinate, or a normal with any covariance."""
+"""Families with a name in every textbook of statistics: a Gaussian, and independent coordinates of one law."""
 
 import math
 from dataclasses import dataclass
@@ -6,24 +6,34 @@ from functools import cached_property
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
-from sculptlab.priors.base import Moments, Prior, Shape
-from sculptlab.priors.draws import Place, uniforms
-from sculptlab.priors.parameters import Matrix, Vector, nested, plain, positive_definite, vector
-from sculptlab.validation import number
+from sculptlab.priors.base import Prior
+from sculptlab.priors.parameters import Matrix, Moments, Vector, isotropic, nested, parameter, positive_definite, vector
+from sculptlab.priors.sampling import Device, uniforms
+from sculptlab.priors.shapes import Shape
+from sculptlab.validation import number, whole
 
 ROOT_3 = 3**0.5
 
 
 @dataclass(frozen=True, init=False, repr=False)
 class Gaussian(Prior):
-    """N(mean, covariance); by default N(0, I), the prior of the KL family, and the one prior that no rotation changes and whose
-    coordinates are independent.
+    """The normal distribution N(mean, covariance), by default N(0, I).
 
-    covariance (dim, dim) must be symmetric positive definite, mean is a number or (dim,); `dim` may be left out beside them.
-    Raises ValueError for a covariance that is not, and for sizes that differ.
+    N(0, I) is the only prior with independent coordinates that no rotation changes.
 
+    Parameters
+    ----------
+    dim : int, optional
+        Number of dimensions; may be left out beside a mean (dim,) or a covariance.
+    mean : float or array_like of shape (dim,), default 0
+        The mean.
+    covariance : array_like of shape (dim, dim), optional
+        The covariance, symmetric positive definite; the identity if not given.
+
+    Examples
+    --------
     >>> Gaussian(covariance=[[1, 0.8], [0.8, 1]])
     Gaussian(dim=2, covariance=((1.0, 0.8), (0.8, 1.0)))
     """
@@ -37,128 +47,154 @@ class Gaussian(Prior):
             if matrix is None and getattr(mean, "__len__", None) is None:
                 raise TypeError("dim must be given, or a covariance (dim, dim), or a mean (dim,)")
             dim = len(mean) if matrix is None else len(matrix)
-        object.__setattr__(self, "dim", dim)
-        super().__post_init__()
-        object.__setattr__(self, "_mean", None if mean is None else nested(vector("mean", mean, self.dim)))
-        object.__setattr__(self, "_covariance", None if matrix is None else nested(matrix))
+        center = None if mean is None else nested(vector("mean", mean, whole("dim", dim)))
+        vars(self).update(dim=dim, _mean=center, _covariance=None if matrix is None else nested(matrix))
+        self.__post_init__()
 
     def __repr__(self) -> str:
         parts = {"dim": self.dim, "mean": self._mean, "covariance": self._covariance}
         return f"Gaussian({', '.join(f'{name}={value!r}' for name, value in parts.items() if value is not None)})"
 
-    @property
-    def mean(self) -> Tensor:
-        return torch.zeros(self.dim) if self._mean is None else torch.tensor(self._mean)
-
-    @property
-    def covariance(self) -> Tensor:
-        return torch.eye(self.dim) if self._covariance is None else torch.tensor(self._covariance)
+    def _moments(self) -> tuple[Tensor, Tensor]:
+        mean, covariance = isotropic(self.dim, 1.0)
+        return (
+            mean if self._mean is None else torch.tensor(self._mean, dtype=torch.float64),
+            covariance if self._covariance is None else torch.tensor(self._covariance, dtype=torch.float64),
+        )
 
     @cached_property
     def _root(self) -> Tensor:
-        return torch.linalg.cholesky(torch.tensor(self._covariance, dtype=torch.float64))
+        return torch.linalg.cholesky(self._moments()[1])
 
-    def draw(self, n: int, generator: torch.Generator | None, device: Place) -> Tensor:
+    def _draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
         drawn = torch.randn(n, self.dim, generator=generator, device=device)
         if self._covariance is not None:
             drawn = drawn @ self._root.T.to(drawn)
-        return drawn if self._mean is None else drawn + self.mean.to(drawn)
+        return drawn if self._mean is None else drawn + drawn.new_tensor(self._mean)
 
-    def quantile(self, u: Tensor) -> Tensor:
-        spread = 1.0 if self._covariance is None else self._covariance[0][0] ** 0.5
-        return torch.special.ndtri(u) * spread + (0.0 if self._mean is None else self._mean[0])
+    def _quantile(self, u: Tensor) -> Tensor:
+        mean, covariance = self._moments()
+        return torch.special.ndtri(u) * covariance.sqrt().item() + mean.item()
 
 
 @dataclass(frozen=True)
 class Uniform(Prior):
-    """The uniform box [low, high]^dim; by default it has unit variance like `Gaussian`, so the same kernels fit both."""
+    """The uniform distribution on the box [low, high]^dim, by default with unit variance, as `Gaussian` has.
 
-    low: float = -ROOT_3
-    high: float = ROOT_3
+    Parameters
+    ----------
+    dim : int
+        Number of dimensions.
+    low, high : float, default -sqrt(3) and sqrt(3)
+        The bounds of every coordinate.
+    """
+
+    low: float = parameter(number, -ROOT_3)
+    high: float = parameter(number, ROOT_3)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        number("high", self.high, above=number("low", self.low))
-        object.__setattr__(self, "low", plain(self.low))
-        object.__setattr__(self, "high", plain(self.high))
+        number("high", self.high, above=self.low)
 
-    @property
-    def mean(self) -> Tensor:
-        return torch.full((self.dim,), (self.low + self.high) / 2)
+    def _moments(self) -> Moments:
+        return isotropic(self.dim, (self.high - self.low) ** 2 / 12, (self.low + self.high) / 2)
 
-    @property
-    def covariance(self) -> Tensor:
-        return torch.eye(self.dim) * ((self.high - self.low) ** 2 / 12)
+    def _draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
+        return self._quantile(torch.rand(n, self.dim, generator=generator, device=device))
 
-    def draw(self, n: int, generator: torch.Generator | None, device: Place) -> Tensor:
-        return self.low + (self.high - self.low) * torch.rand(n, self.dim, generator=generator, device=device)
-
-    def quantile(self, u: Tensor) -> Tensor:
+    def _quantile(self, u: Tensor) -> Tensor:
         return self.low + (self.high - self.low) * u
 
 
 @dataclass(frozen=True)
-class _Coordinates(Shape):
-    """Independent coordinates of one symmetric law, mean 0, known by its variance and quantiles."""
+class Laplace(Shape):
+    """Independent Laplace coordinates with density exp(-|z|) / 2 and variance 2 before standardizing.
 
-    def variance(self) -> float:
-        raise NotImplementedError
+    Parameters
+    ----------
+    dim, standardize : as in `Shape`
+    """
 
-    def form_moments(self) -> Moments:
-        return torch.zeros(self.dim, dtype=torch.float64), self.variance() * torch.eye(self.dim, dtype=torch.float64)
+    def _moments(self) -> Moments:
+        return isotropic(self.dim, 2.0)
 
-    def form(self, n: int, generator: torch.Generator | None, device: Place) -> Tensor:
-        drawn = self.form_quantile(uniforms(n, self.dim, generator, device))
-        assert drawn is not None  # each of these laws writes it
-        return drawn
-
-
-@dataclass(frozen=True)
-class Laplace(_Coordinates):
-    """Independent double exponentials, density exp(-|z|) / 2 (variance 2), then standardized: sharp peak, heavier tails."""
-
-    def variance(self) -> float:
-        return 2.0
-
-    def form_quantile(self, u: Tensor) -> Tensor:
+    def _quantile(self, u: Tensor) -> Tensor:
         return -(u - 0.5).sign() * torch.log1p(-2 * (u - 0.5).abs())
 
 
 @dataclass(frozen=True)
-class Logistic(_Coordinates):
-    """Independent logistic coordinates, P(z < t) = 1 / (1 + exp(-t)) (variance pi^2 / 3), then standardized."""
+class Logistic(Shape):
+    """Independent logistic coordinates, P(z < t) = 1 / (1 + exp(-t)), with variance pi^2 / 3 before standardizing.
 
-    def variance(self) -> float:
-        return math.pi**2 / 3
+    Parameters
+    ----------
+    dim, standardize : as in `Shape`
+    """
 
-    def form_quantile(self, u: Tensor) -> Tensor:
+    def _moments(self) -> Moments:
+        return isotropic(self.dim, math.pi**2 / 3)
+
+    def _quantile(self, u: Tensor) -> Tensor:
         return torch.logit(u)
 
 
 @dataclass(frozen=True)
-class StudentT(_Coordinates):
-    """Independent coordinates of Student's t with `df` degrees of freedom (variance df / (df - 2)), then standardized.
+class StudentT(Shape):
+    """Independent coordinates of Student's t distribution with variance df / (df - 2) before standardizing.
 
-    At df <= 2 there is no variance: `covariance` is None and the draws keep the textbook's scale; at df <= 1 (1: Cauchy) no mean.
-    Raises ValueError for df < 0.5, whose tails float32 cannot hold. Drawn by Bailey's polar formula (1994).
+    At df <= 2 there is no variance, so the draws keep the textbook's scale; at df <= 1 there is no mean.
+
+    Parameters
+    ----------
+    dim, standardize : as in `Shape`
+    df : float, default 5
+        Degrees of freedom, at least 0.5: float32 cannot hold the tails of fewer. 1 gives the Cauchy distribution.
+
+    References
+    ----------
+    Bailey, "Polar generation of random variates with the t-distribution", Mathematics of Computation 62 (1994).
     """
 
-    df: float = 5.0
+    df: float = parameter(number, 5.0, least=0.5)
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        number("df", self.df, least=0.5)
-        object.__setattr__(self, "df", plain(self.df))
+    def _moments(self) -> Moments:
+        mean, covariance = isotropic(self.dim, self.df / (self.df - 2) if self.df > 2 else math.nan)
+        return mean if self.df > 1 else None, covariance if self.df > 2 else None
 
-    def form_moments(self) -> Moments:
-        mean = torch.zeros(self.dim, dtype=torch.float64) if self.df > 1 else None
-        return mean, self.df / (self.df - 2) * torch.eye(self.dim, dtype=torch.float64) if self.df > 2 else None
-
-    def form(self, n: int, generator: torch.Generator | None, device: Place) -> Tensor:
+    def _draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
         u, v = uniforms(n, 2 * self.dim, generator, device).chunk(2, dim=1)
         return (self.df * torch.expm1(-2 / self.df * u.log())).sqrt() * (2 * math.pi * v).cos()
 
-    def form_quantile(self, u: Tensor) -> Tensor:
-        from scipy.special import stdtrit  # a second to import, for this alone
+    def _quantile(self, u: Tensor) -> Tensor:
+        from scipy.special import stdtrit  # SciPy takes a second to import
 
         return torch.as_tensor(stdtrit(self.df, u.detach().cpu().double().numpy())).to(u.device)
+
+
+@dataclass(frozen=True)
+class Grid(Shape):
+    """Independent coordinates, each one of the whole numbers 0 ... levels - 1 plus normal noise; then standardized.
+
+    A target for codes that will be quantized: levels^dim equally likely points.
+
+    Parameters
+    ----------
+    dim, standardize : as in `Shape`
+    levels : int, default 4
+        Points along each axis, at least 2.
+    noise : float, default 0.05
+        Standard deviation in units of the points' spacing. With 0, continuous codes can approach the points but not reach them.
+    """
+
+    levels: int = parameter(whole, 4, least=2)
+    noise: float = parameter(number, 0.05, least=0)
+
+    def _moments(self) -> Moments:
+        return isotropic(self.dim, (self.levels**2 - 1) / 12 + self.noise**2, (self.levels - 1) / 2)
+
+    def _draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
+        points = (self.levels * uniforms(n, self.dim, generator, device)).floor()
+        return points + self.noise * torch.randn(n, self.dim, generator=generator, device=device) if self.noise else points
+
+    def _quantile(self, u: Tensor) -> Tensor | None:
+        return (self.levels * u).ceil() - 1 if self.noise == 0 else None

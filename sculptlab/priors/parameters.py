@@ -1,59 +1,63 @@
-"""What priors are made of, checked and kept as plain numbers and tuples of them: those compare, hash and print back exactly."""
+"""Parameters of priors, checked and kept as plain numbers and tuples, so that priors compare, hash and print; and moments."""
 
-from collections.abc import Mapping, Sequence
+import zlib
+from collections.abc import Callable
+from dataclasses import field
+from functools import partial
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from sculptlab.validation import as_tensor, finite, number
+from sculptlab.validation import as_tensor, finite
 
 Vector = tuple[float, ...]
 Matrix = tuple[Vector, ...]
+Moments = tuple[Tensor | None, Tensor | None]
 
 
-def plain(value: Any) -> Any:
-    """NumPy's scalars as Python's, whose repr can be pasted; all else as it is."""
-    return value.item() if hasattr(value, "item") and getattr(value, "ndim", 1) == 0 else value
+def parameter(check: Callable[..., Any], default: Any, **limits: Any) -> Any:
+    """A field of a prior whose value becomes `check(name, value, **limits)` when the prior is made."""
+    return field(default=default, metadata={"check": partial(check, **limits)})
 
 
-def numbers(name: str, value: Any, shape: tuple[int | None, ...]) -> torch.Tensor:
-    """`value` as finite float64 of `shape`, where None stands for any size of at least 1."""
-    if isinstance(value, str) or value is None:
-        raise TypeError(f"{name} must be numbers, got {value!r}")
-    try:
-        tensor = finite(name, as_tensor(name, value).detach().cpu().double())
-    except ValueError as error:
-        if "inhomogeneous" not in str(error):  # NumPy's words for rows of different lengths
-            raise
-        raise ValueError(f"{name} must have rows of one length, got {value!r}") from error
-    fits = tensor.ndim == len(shape) and all(size in (None, have) for size, have in zip(shape, tensor.shape, strict=False))
-    if not fits or not tensor.numel():
-        wanted = tuple("any" if size is None else size for size in shape)
-        raise ValueError(f"{name} must have shape {wanted}, got {tuple(tensor.shape)}".replace("'", ""))
+def boolean(name: str, value: Any) -> bool:
+    """`value`, if it is True or False."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be True or False, got {value!r}")
+    return value
+
+
+def numbers(name: str, value: Any, shape: tuple[int | None, ...] | None = None) -> Tensor:
+    """`value` as finite float64 on the CPU, of `shape` if given, where None stands for any size of at least 1."""
+    tensor = finite(name, as_tensor(name, value).detach().cpu().double())
+    if shape is not None:
+        fits = tensor.ndim == len(shape) and all(size in (None, have) for size, have in zip(shape, tensor.shape, strict=True))
+        if not fits or not tensor.numel():
+            wanted = ", ".join("any" if size is None else str(size) for size in shape)
+            raise ValueError(f"{name} must have shape ({wanted}), got {tuple(tensor.shape)}")
     return tensor
 
 
-def nested(tensor: torch.Tensor) -> Any:
+def nested(tensor: Tensor) -> Any:
     """A tensor as tuples of tuples of floats."""
     return tuple(nested(row) for row in tensor) if tensor.ndim else tensor.item()
 
 
-def vector(name: str, value: Any, size: int) -> torch.Tensor:
+def vector(name: str, value: Any, size: int) -> Tensor:
     """One number for all of `size` dimensions, or one for each, as float64 (size,)."""
-    value = plain(value)
-    if isinstance(value, int | float):
-        return torch.full((size,), number(name, value), dtype=torch.float64)
-    return numbers(name, value, (size,))
+    tensor = numbers(name, value)
+    return tensor.repeat(size) if tensor.ndim == 0 else numbers(name, tensor, (size,))
 
 
-def positive_definite(name: str, value: Any, dim: int | None = None) -> torch.Tensor:
+def positive_definite(name: str, value: Any, dim: int | None = None) -> Tensor:
     """A symmetric positive definite matrix (dim, dim), float64."""
     matrix = numbers(name, value, (dim, dim))
     if matrix.shape[0] != matrix.shape[1]:
         raise ValueError(f"{name} must be square, got shape {tuple(matrix.shape)}")
-    slack = 1e-6 * matrix.abs().max().item()
-    if not torch.allclose(matrix, matrix.T, rtol=0, atol=slack):
-        raise ValueError(f"{name} must be symmetric, got entries that differ by {(matrix - matrix.T).abs().max():.3g}")
+    difference = (matrix - matrix.T).abs().max().item()
+    if difference > 1e-6 * matrix.abs().max().item():
+        raise ValueError(f"{name} must be symmetric, got entries that differ by {difference:.3g}")
     matrix = (matrix + matrix.T) / 2
     least, largest = torch.linalg.eigvalsh(matrix)[[0, -1]].tolist()
     if least <= 1e-12 * largest or largest <= 0:
@@ -61,8 +65,8 @@ def positive_definite(name: str, value: Any, dim: int | None = None) -> torch.Te
     return matrix
 
 
-def shares(name: str, value: Any, count: int) -> Vector:
-    """`count` weights that are not negative and sum to 1 (within 1e-5; then made exact); None: equal ones."""
+def probabilities(name: str, value: Any, count: int) -> Vector:
+    """`count` weights that are not negative and sum to 1 within 1e-5, made to sum to 1 exactly; None gives equal ones."""
     if value is None:
         return (1 / count,) * count
     tensor = numbers(name, value, (count,))
@@ -74,10 +78,21 @@ def shares(name: str, value: Any, count: int) -> Vector:
     return nested(tensor / total if abs(total - 1) > 1e-12 else tensor)
 
 
-def in_order(name: str, value: Any, keys: Sequence[Any]) -> Any:
-    """The values of a mapping in the order of `keys`, which it must have; anything but a mapping as it is."""
-    if not isinstance(value, Mapping):
-        return value
-    if set(value) != set(keys):
-        raise ValueError(f"{name} must have the labels {list(keys)}, got {list(value)}")
-    return [value[key] for key in keys]
+def checksum(name: str, content: bytes, expected: str | None) -> str:
+    """The CRC-32 of `content` as eight hexadecimal digits, which must be the expected one if that is given."""
+    found = f"{zlib.crc32(content):08x}"
+    if expected not in (None, found):
+        raise ValueError(f"{name} has changed: its crc32 is {found}, expected {expected}")
+    return found
+
+
+def weighted_moments(points: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean (d,) and covariance (d, d) of `points` (m, d) with `weights` (m,) of sum 1."""
+    mean = weights @ points
+    centered = points - mean
+    return mean, (weights[:, None] * centered).T @ centered
+
+
+def isotropic(dim: int, variance: float, mean: float = 0.0) -> tuple[Tensor, Tensor]:
+    """Mean (dim,) and covariance (dim, dim) of uncorrelated coordinates with one mean and one variance."""
+    return torch.full((dim,), mean, dtype=torch.float64), variance * torch.eye(dim, dtype=torch.float64)

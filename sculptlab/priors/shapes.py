@@ -1,154 +1,160 @@
-"""Shapes with a geometry: balls and their surfaces, and curves and sheets with a little noise across them."""
+"""Shapes with textbook units of their own, standardized by default; and the simplest ones: balls, spheres and simplices."""
 
 import math
-from abc import abstractmethod
 from dataclasses import dataclass, field
+from typing import Any, cast
 
-import numpy as np
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
+from torch.nn.functional import normalize
 
-from sculptlab.priors.base import Moments, Shape
-from sculptlab.priors.draws import Place, normals, uniforms
-from sculptlab.priors.parameters import plain
-from sculptlab.validation import number, whole
+from sculptlab.priors.base import Prior
+from sculptlab.priors.parameters import Moments, boolean, isotropic, nested, numbers, parameter
+from sculptlab.priors.sampling import Device, uniforms
+from sculptlab.validation import number
 
-NODES = {1: 512, 2: 64}  # of Gauss-Legendre quadrature over the parameters: exact to rounding for 30 turns of a spiral
-MOST_TURNS = 30
+
+@dataclass(frozen=True)
+class Shape(Prior):
+    """A prior whose textbook form has units of its own; its samples are scale * (textbook draw - center).
+
+    `_draw`, `_moments` and `_quantile` are in textbook units; `sample`, `mean`, `covariance` and `icdf` in the prior's.
+
+    Parameters
+    ----------
+    dim : int
+        Number of dimensions.
+    standardize : bool, default True
+        Shift to mean 0 and scale, by one factor for all dimensions, to a variance of 1 on average over them, which suits the
+        kernels' default scales and keeps angles and proportions. Where there is no variance, `scale` is 1. False keeps the
+        textbook units: center 0 and scale 1.
+    """
+
+    standardize: bool = field(default=True, kw_only=True, metadata={"check": boolean})
+
+    @property
+    def scale(self) -> float:
+        covariance = self._cached_moments[1]
+        return 1.0 if not self.standardize or covariance is None else math.sqrt(self.dim / covariance.trace().item())
+
+    @property
+    def center(self) -> Tensor:
+        """What is subtracted from the textbook draws before scaling: their mean (dim,) in float64, or zeros."""
+        mean = self._cached_moments[0]
+        return torch.zeros(self.dim, dtype=torch.float64) if not self.standardize or mean is None else mean
+
+    def _draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
+        """Independent coordinates of one law, by its quantiles."""
+        return cast(Tensor, self._quantile(uniforms(n, self.dim, generator, device)))
+
+    def _in_units(self, z: Tensor) -> Tensor:
+        return self.scale * (z - self.center.to(z))
 
 
 @dataclass(frozen=True)
 class Ball(Shape):
-    """Uniform in the unit ball of `dim` dimensions (variance 1 / (dim + 2) each), then standardized."""
+    """Uniform in the unit ball, with variance 1 / (dim + 2) in each dimension before standardizing.
 
-    def form_moments(self) -> Moments:
-        return torch.zeros(self.dim, dtype=torch.float64), torch.eye(self.dim, dtype=torch.float64) / (self.dim + 2)
+    Parameters
+    ----------
+    dim, standardize : as in `Shape`
+    """
 
-    def form(self, n: int, generator: torch.Generator | None, device: Place) -> Tensor:
-        direction = torch.nn.functional.normalize(normals(n, self.dim, generator, device))
+    def _moments(self) -> Moments:
+        return isotropic(self.dim, 1 / (self.dim + 2))
+
+    def _draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
+        direction = normalize(torch.randn(n, self.dim, generator=generator, device=device))
         return direction * uniforms(n, 1, generator, device) ** (1 / self.dim)
 
 
 @dataclass(frozen=True)
 class Sphere(Shape):
-    """Uniform on the surface of the unit ball (variance 1 / dim each), then standardized, which makes the radius sqrt(dim)."""
+    """Uniform on the surface of the unit ball; standardizing makes the radius sqrt(dim).
 
-    def form_moments(self) -> Moments:
-        return torch.zeros(self.dim, dtype=torch.float64), torch.eye(self.dim, dtype=torch.float64) / self.dim
-
-    def form(self, n: int, generator: torch.Generator | None, device: Place) -> Tensor:
-        return torch.nn.functional.normalize(normals(n, self.dim, generator, device))
-
-
-@dataclass(frozen=True)
-class Curve(Shape):
-    """A point of a curve (or sheet) at uniform parameters, plus normal noise of standard deviation `noise` in every direction.
-
-    Subclasses write `at`; mean and covariance are integrals of it, by quadrature exact to rounding. noise is in the textbook's
-    units, before standardizing.
+    Parameters
+    ----------
+    dim, standardize : as in `Shape`
     """
 
-    dim: int = field(default=2, init=False, repr=False)
-    noise: float = 0.1
-    parameters = 1  # of the curve
+    def _moments(self) -> Moments:
+        return isotropic(self.dim, 1 / self.dim)
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        number("noise", self.noise, least=0)
-        object.__setattr__(self, "noise", plain(self.noise))
-
-    @property
-    def branches(self) -> int:
-        """How many curves there are, all as likely."""
-        return 1
-
-    @abstractmethod
-    def at(self, u: Tensor, branch: Tensor) -> Tensor:
-        """The points (n, dim) at parameters u (n, parameters) in [0, 1] of branches (n,) 0, 1, …"""
-
-    def form(self, n: int, generator: torch.Generator | None, device: Place) -> Tensor:
-        u = uniforms(n, self.parameters, generator, device)
-        branch = (self.branches * uniforms(n, 1, generator, device)[:, 0]).long()
-        return self.at(u, branch) + self.noise * normals(n, self.dim, generator, device)
-
-    def form_moments(self) -> Moments:
-        u, weights = _quadrature(self.parameters)
-        first, second = torch.zeros(self.dim, dtype=torch.float64), torch.zeros(self.dim, self.dim, dtype=torch.float64)
-        for branch in range(self.branches):
-            points = self.at(u, torch.full((len(u),), branch))
-            first += weights @ points / self.branches
-            second += (weights[:, None] * points).T @ points / self.branches
-        return first, second - first.outer(first) + self.noise**2 * torch.eye(self.dim, dtype=torch.float64)
+    def _draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
+        return normalize(torch.randn(n, self.dim, generator=generator, device=device))
 
 
 @dataclass(frozen=True)
-class Ring(Curve):
-    """The unit circle with noise: it has a hole, so that no continuous map of a disc onto it is one-to-one."""
+class Dirichlet(Shape):
+    """Shares of a whole: k positive coordinates of sum 1 with density proportional to prod_i z_i^(concentration_i - 1).
 
-    def at(self, u: Tensor, branch: Tensor) -> Tensor:
-        return _polar(torch.ones_like(u[:, 0]), 2 * math.pi * u[:, 0])
+    The draws fill k - 1 of the k dimensions, so the covariance is singular; see `Simplex` for k - 1 coordinates.
 
-
-@dataclass(frozen=True)
-class Moons(Curve):
-    """Two interleaved half circles of radius 1, as scikit-learn's `make_moons`: the second's center lies at (1, 1/2)."""
-
-    @property
-    def branches(self) -> int:
-        return 2
-
-    def at(self, u: Tensor, branch: Tensor) -> Tensor:
-        upper = _polar(torch.ones_like(u[:, 0]), math.pi * u[:, 0])
-        return torch.where(branch[:, None] == 0, upper, upper.new_tensor([1.0, 0.5]) - upper)
-
-
-@dataclass(frozen=True)
-class Spirals(Curve):
-    """`arms` spirals r = theta / (2 pi turns) from the origin to radius 1, evenly turned, about as dense along each arm."""
-
-    noise: float = 0.02
-    arms: int = 2
-    turns: float = 1.5
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        object.__setattr__(self, "arms", whole("arms", self.arms))
-        if number("turns", self.turns, above=0) > MOST_TURNS:
-            raise ValueError(f"turns must be at most {MOST_TURNS}, got {self.turns}")
-        object.__setattr__(self, "turns", plain(self.turns))
-
-    @property
-    def branches(self) -> int:
-        return self.arms
-
-    def at(self, u: Tensor, branch: Tensor) -> Tensor:
-        radius = u[:, 0].sqrt()  # as many points at each radius as the arm is long there
-        return _polar(radius, 2 * math.pi * (self.turns * radius + branch.to(u) / self.arms))
-
-
-@dataclass(frozen=True)
-class SwissRoll(Curve):
-    """A sheet rolled up in three dimensions, (t cos t, 21 v, t sin t) with t uniform in [1.5 pi, 4.5 pi], v in [0, 1].
-
-    As scikit-learn's `make_swiss_roll`; noise in these units.
+    Parameters
+    ----------
+    concentration : array_like of shape (k,)
+        At least two numbers > 0; `dim` is k.
+    standardize : as in `Shape`; with False the draws are the shares themselves
     """
 
-    dim: int = field(default=3, init=False, repr=False)
-    noise: float = 0.25
-    parameters = 2
+    dim: int = field(init=False, repr=False)
+    concentration: Any
 
-    def at(self, u: Tensor, branch: Tensor) -> Tensor:
-        t = 1.5 * math.pi * (1 + 2 * u[:, 0])
-        return torch.stack([t * t.cos(), 21 * u[:, 1], t * t.sin()], 1)
+    def __post_init__(self) -> None:
+        alpha = numbers("concentration", self.concentration, (None,))
+        if len(alpha) < 2 or (alpha <= 0).any():
+            raise ValueError(f"concentration must be at least two numbers > 0, got {self.concentration}")
+        vars(self).update(dim=len(alpha), concentration=nested(alpha))
+        super().__post_init__()
+
+    def _moments(self) -> Moments:
+        alpha = torch.tensor(self.concentration, dtype=torch.float64)
+        mean = alpha / alpha.sum()
+        return mean, (mean.diag() - mean.outer(mean)) / (alpha.sum() + 1)
+
+    def _draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
+        return _shares(torch.tensor(self.concentration, dtype=torch.float64), n, generator, device)
 
 
-def _polar(radius: Tensor, angle: Tensor) -> Tensor:
-    return torch.stack([radius * angle.cos(), radius * angle.sin()], 1)
+@dataclass(frozen=True)
+class Simplex(Shape):
+    """Dirichlet's distribution with equal concentrations, laid without distortion into `dim` dimensions; then standardized.
+
+    In two dimensions it is an equilateral triangle, in three a regular tetrahedron.
+
+    Parameters
+    ----------
+    dim, standardize : as in `Shape`
+    concentration : float, default 1
+        1 is uniform; less moves the mass towards corners and edges.
+    """
+
+    concentration: float = parameter(number, 1.0, above=0)
+
+    def _moments(self) -> Moments:
+        k = self.dim + 1
+        return isotropic(self.dim, 1 / (k * (k * self.concentration + 1)))
+
+    def _draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
+        alpha = torch.full((self.dim + 1,), self.concentration, dtype=torch.float64)
+        shares = _shares(alpha, n, generator, device)
+        return shares @ _helmert(self.dim).to(shares)
 
 
-def _quadrature(parameters: int) -> tuple[Tensor, Tensor]:
-    """Points (m, parameters) in the unit cube and weights (m,) whose sum of f is its integral."""
-    x, w = (torch.from_numpy(part) for part in np.polynomial.legendre.leggauss(NODES[parameters]))
-    points = torch.cartesian_prod(*[(x + 1) / 2] * parameters).reshape(-1, parameters)
-    weights = torch.cartesian_prod(*[w / 2] * parameters).reshape(-1, parameters).prod(1)
-    return points, weights
+def _helmert(dim: int) -> Tensor:
+    """Helmert's matrix (dim + 1, dim): orthonormal columns of sum 0, so that shares times it keep their distances."""
+    k = torch.arange(1.0, dim + 1, dtype=torch.float64)
+    columns = torch.ones(dim + 1, dim, dtype=torch.float64).triu()
+    columns[torch.arange(1, dim + 1), torch.arange(dim)] = -k
+    columns[:, -1] *= -1  # a triangle stands on its side
+    return columns / (k * (k + 1)).sqrt()
+
+
+def _shares(alpha: Tensor, n: int, generator: Generator | None, device: Device) -> Tensor:
+    """Draws (n, k) of Dirichlet's distribution: gamma variables G(alpha_i) divided by their sum.
+
+    Drawn as log G(a) = log G(a + 1) + log(U) / a, since the draws for a small alpha are too small for a float.
+    """
+    u = uniforms(n, len(alpha), generator, device)
+    alpha = alpha.to(u).expand_as(u)
+    return (torch._standard_gamma(alpha + 1, generator).log() + u.log() / alpha).softmax(1)

@@ -1,188 +1,205 @@
-"""Priors from elsewhere: torch's distributions, other objects and functions that can be sampled, arrays of points."""
+"""Priors from elsewhere: names, torch's distributions, other objects and functions that can be sampled, arrays of points."""
 
 import copy
 import inspect
+import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from types import FunctionType
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Generator, Tensor
+from torch.distributions import Distribution, Independent, VonMises
 
-from sculptlab.priors.banks import Samples
 from sculptlab.priors.base import Prior
-from sculptlab.validation import codes, what_came
+from sculptlab.priors.families import Gaussian, Uniform
+from sculptlab.priors.parameters import Moments
+from sculptlab.priors.samples import Samples
+from sculptlab.priors.sampling import Device
+from sculptlab.validation import choice, codes, what_came
 
-TRIED = 8  # draws by which a foreign source is tried
-CIRCULAR = torch.distributions.VonMises  # what torch calls its mean and variance are those of a direction, not of a number
+NAMES = {"gaussian": Gaussian, "uniform": Uniform}
+GLOBAL_GENERATORS = threading.RLock()
 
 
 @dataclass(frozen=True)
 class Drawn(Prior):
-    """A prior whose draws come from another object's function `draws(n, generator)`.
+    """A prior drawn from a function or from an object of another library; `as_prior` makes it.
 
-    Of a torch distribution (`source`) it also knows the mean, the covariance and the quantiles that torch knows. The repr of a
-    function with a name can be pasted back where that name is known; of other sources it tells the type.
+    Of a torch distribution it has the mean, covariance and quantiles that torch knows.
+
+    Parameters
+    ----------
+    dim : int
+        Number of dimensions.
+    source : torch.distributions.Distribution, object with ``sample``, or callable
+        Drawn from as ``source.sample(n)`` or ``source(n)``, with ``generator=`` where that is a parameter.
     """
 
-    draws: Callable[[int, torch.Generator | None], Any]
-    name: str
-    source: Any = field(default=None, repr=False)
+    source: Any
 
     def __repr__(self) -> str:
-        return f"as_prior({self.name}, dim={self.dim})"
+        named = isinstance(self.source, FunctionType) and self.source.__name__.isidentifier()
+        return f"as_prior({self.source.__name__ if named else f'<{_kind(self.source)}>'}, dim={self.dim})"
 
-    @property
-    def mean(self) -> torch.Tensor | None:
-        return _known(lambda: self.source.mean.float().reshape(self.dim))
+    def _moments(self) -> Moments:
+        source = self.source
+        if not isinstance(source, Distribution) or isinstance(source, VonMises):  # VonMises' moments are those of a direction
+            return None, None
+        mean, covariance, variance = (_known(source, name) for name in ("mean", "covariance_matrix", "variance"))
+        independent = source.event_shape == () or (isinstance(source, Independent) and source.base_dist.event_shape == ())
+        if covariance is None and independent and variance is not None:
+            covariance = variance.reshape(self.dim).diag()
+        return None if mean is None else mean.reshape(self.dim), covariance
 
-    @property
-    def covariance(self) -> torch.Tensor | None:
-        matrix = _known(lambda: self.source.covariance_matrix.float())
-        if matrix is not None or not _independent(self.source):
-            return matrix
-        return _known(lambda: self.source.variance.float().reshape(self.dim).diag())
+    def _quantile(self, u: Tensor) -> Tensor | None:
+        quantile = _known(self.source, "icdf", u.cpu()) if isinstance(self.source, Distribution) else None
+        return None if quantile is None else quantile.reshape(u.shape).to(u)
 
-    def quantile(self, u: torch.Tensor) -> torch.Tensor | None:
-        found = _known(lambda: self.source.icdf(u.cpu()).reshape(u.shape))
-        return None if found is None else found.to(u)
-
-    def draw(self, n: int, generator: torch.Generator | None, device: torch.device | str) -> torch.Tensor:
-        return _checked(self.draws(n, generator), n, self.dim).to(device)
-
-
-def _known(ask: Callable[[], torch.Tensor]) -> torch.Tensor | None:
-    """What a torch distribution answers, if it does and all of it is finite."""
-    try:
-        found = ask().detach().cpu()
-    except (AttributeError, NotImplementedError):
-        return None
-    return found if torch.isfinite(found).all() else None
-
-
-def _independent(source: Any) -> bool:
-    """Whether a torch distribution's dimensions are of its batch, or were declared independent."""
-    batches = torch.distributions.Independent
-    return getattr(source, "event_shape", None) == () or (isinstance(source, batches) and source.base_dist.event_shape == ())
+    def _draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
+        function: Any = getattr(self.source, "sample", self.source)
+        size: Any = n
+        if isinstance(self.source, Distribution):
+            scalar = not self.source.batch_shape and not self.source.event_shape
+            size = torch.Size((n, 1) if scalar else (n,))
+        elif _takes_generator(function):
+            function, generator = partial(function, generator=generator), None
+        with _seeded_global_generators(generator):
+            drawn = function(size)
+        if isinstance(drawn, tuple):  # scikit-learn's mixtures return (points, components)
+            drawn = drawn[0]
+        return codes("prior's draws", drawn, rows=1).detach().float().to(device)
 
 
 def as_prior(obj: Any, dim: int | None = None) -> Prior:
-    """`obj` as a Prior, with `dim` dimensions if given.
+    """Make a prior of anything that can be sampled.
 
-    `obj` is a Prior, a `torch.distributions.Distribution`, an (m, d) array of samples (drawn from with replacement), an
-    object with `sample` (ours, scikit-learn's mixtures, ...) or a callable n -> (n, d). Where those take no generator,
-    a generator given to `sample` seeds torch's and NumPy's global ones for the length of the call and puts them back;
-    an object's own `random_state`, which would repeat its draws at every call, is left aside. A warning tells of draws that do
-    not follow the seed, such as those of `numpy.random.default_rng()`: give n, generator -> (n, d) instead.
-    Raises TypeError for anything else, ValueError for draws of a wrong shape, not finite, or of another dimension than
-    `dim`.
+    A generator given to `sample` is passed on to a source that takes one. For others it seeds the global generators of torch and
+    NumPy for the length of the call, after which they are put back. A number as an object's ``random_state``, with which all
+    calls would return the same draws, is not used. A warning tells of draws that do not follow the seed.
+
+    Parameters
+    ----------
+    obj : str, Prior, torch.distributions.Distribution, object with ``sample``, callable, or array_like of shape (m, d)
+        A name ("gaussian" or "uniform", which need `dim`); a Prior or a distribution; an object whose ``sample`` takes n and
+        returns (n, d), or a callable that does; or samples, to be drawn from with replacement.
+    dim : int, optional
+        The number of dimensions that is needed.
+
+    Returns
+    -------
+    Prior
+        `obj` itself if it is a Prior.
+
+    Raises
+    ------
+    TypeError
+        If `obj` is none of these.
+    ValueError
+        If a name is unknown or comes without `dim`, if draws have a wrong shape or are not finite, or if the number of
+        dimensions is not `dim`.
+
+    Examples
+    --------
+    >>> as_prior("uniform", dim=2)
+    Uniform(dim=2, low=-1.7320508075688772, high=1.7320508075688772)
+    >>> as_prior(torch.distributions.Normal(0.0, 3.0)).covariance
+    tensor([[9.]])
     """
+    if isinstance(obj, str):
+        family = NAMES[choice("prior", obj, NAMES)]
+        if dim is None:
+            raise ValueError(f"prior {obj!r} needs a number of dimensions here: give {family.__name__}(dim)")
+        return family(dim)
     if isinstance(obj, Prior):
         prior = obj
-    elif isinstance(obj, torch.Tensor | list | tuple) or (hasattr(obj, "__array__") and not isinstance(obj, type)):
-        prior = Samples(codes("prior", obj))
+    elif isinstance(obj, Tensor | list | tuple) or (hasattr(obj, "__array__") and not isinstance(obj, type)):
+        prior = Samples(obj)
     else:
-        draws = _draws(obj)
-        first = _tried(draws, obj)
-        source = obj if isinstance(obj, torch.distributions.Distribution) and not isinstance(obj, CIRCULAR) else None
-        named = isinstance(obj, FunctionType) and obj.__name__.isidentifier()
-        prior = Drawn(first.shape[1], draws, obj.__name__ if named else f"<{_kind(obj)}>", source)
+        prior = _tried(obj)
     if dim is not None and prior.dim != dim:
         raise ValueError(f"prior must have {dim} dimension(s) as the codes do, got {prior.dim}: {prior!r}")
     return prior
 
 
-def _draws(obj: Any) -> Callable[[int, torch.Generator | None], Any]:
-    """How `obj` is drawn from, as a function of (n, generator)."""
-    source = getattr(obj, "sample", obj)
-    if isinstance(obj, type) or not callable(source):
+def as_priors(name: str, given: Any, dim: int | None = None) -> tuple[Prior, ...]:
+    """A list of one or more things that `as_prior` takes, as priors; those given by a name with `dim` dimensions."""
+    if isinstance(given, Prior | Tensor | str) or not isinstance(given, Iterable):
+        raise TypeError(f"{name} must be a list of priors, got {given!r}")
+    priors = tuple(as_prior(one, dim if isinstance(one, str) else None) for one in given)
+    if not priors:
+        raise ValueError(f"{name} must hold at least one prior, got none")
+    return priors
+
+
+def _tried(obj: Any) -> Drawn:
+    """`obj` as a prior, tried by a few draws."""
+    if isinstance(obj, type) or not callable(getattr(obj, "sample", obj)):
         raise TypeError(
-            "prior must be a Prior, an object with .sample, a torch Distribution, a callable n -> (n, d) or an (m, d) array, "
-            f"got {what_came(obj)}"
+            "prior must be a name, a Prior, an object with .sample, a torch Distribution, a callable n -> (n, d) or an (m, d) "
+            f"array, got {what_came(obj)}"
         )
-    if isinstance(obj, torch.distributions.Distribution):
-        return partial(_seeded, partial(_rows_of, obj))
-    if getattr(obj, "random_state", None) is not None:  # scikit-learn's mixtures start anew from a number at every call
+    if getattr(obj, "random_state", None) is not None:
         obj = copy.copy(obj)
         obj.random_state = None
-        source = obj.sample
-    _takes_n(source)
-    return partial(_with_generator if _takes_generator(source) else _seeded, source)
-
-
-def _kind(obj: Any) -> str:
-    return "lambda" if getattr(obj, "__name__", "") == "<lambda>" else getattr(obj, "__name__", type(obj).__name__)
-
-
-def _tried(draws: Callable[[int, torch.Generator | None], Any], obj: Any) -> torch.Tensor:
-    """A few draws, checked; a warning where they are not the seed's: not the same again, or the same for another seed."""
-    first, again, other = (_checked(draws(TRIED, torch.Generator().manual_seed(seed)), TRIED, None) for seed in (0, 0, 1))
-    said = None
+    try:
+        dim = Drawn(1, obj)._draw(8, Generator().manual_seed(0), "cpu").shape[1]
+    except TypeError as error:
+        raise TypeError(f"prior must be drawn from by n -> (n, d) or n, generator -> (n, d): {_kind(obj)}: {error}") from error
+    prior = Drawn(dim, obj)
+    first, again, other = (prior.sample(8, Generator().manual_seed(seed)) for seed in (0, 0, 1))
+    problem = None
     if not torch.equal(first, again):
-        said = "differ from call to call with the same generator"
+        problem = "differ from call to call with the same generator"
     elif torch.equal(first, other) and not (first == first[0]).all():
-        said = "are the same at every call, whatever the generator: they are no fresh samples"
-    if said:
+        problem = "are the same at every call, whatever the generator: they are no fresh samples"
+    if problem:
         warnings.warn(
-            f"prior's draws {said}, got {_kind(obj)}; what follows the seed is n, generator -> (n, d) with torch's generator, "
+            f"prior's draws {problem}, got {_kind(obj)}; what follows the seed is n, generator -> (n, d) with torch's generator, "
             "or n -> (n, d) with torch's or NumPy's global one",
             stacklevel=3,
         )
-    return first
+    return prior
 
 
-def _takes_n(function: Callable[..., Any]) -> None:
-    """Check that `function` can be called with the number of draws alone, or with a generator besides."""
+def _kind(obj: Any) -> str:
+    """The name of a function, or of an object's class, for a message."""
+    return getattr(obj, "__name__", type(obj).__name__).strip("<>")
+
+
+def _known(distribution: Distribution, name: str, *arguments: Any) -> Tensor | None:
+    """What a torch distribution answers, in float64, if it does and all of it is finite."""
     try:
-        signature = inspect.signature(function)
-    except (TypeError, ValueError):  # builtins without a signature
-        return
-    try:
-        signature.bind(2, **({"generator": None} if "generator" in signature.parameters else {}))
-    except TypeError as error:
-        raise TypeError(
-            f"prior must be drawn from by n -> (n, d) or n, generator -> (n, d), got {_kind(function)}{signature}: {error}"
-        ) from error
+        answer = getattr(distribution, name)
+        answer = (answer(*arguments) if arguments else answer).detach().cpu().double()
+    except (AttributeError, NotImplementedError):
+        return None
+    return answer if torch.isfinite(answer).all() else None
 
 
-def _takes_generator(function: Callable[..., Any]) -> bool:
+def _takes_generator(function: Any) -> bool:
     try:
         return "generator" in inspect.signature(function).parameters
-    except (TypeError, ValueError):  # builtins without a signature
+    except (TypeError, ValueError):  # a builtin that does not tell
         return False
 
 
-# Functions of the module, not of the call: a prior made of them can be pickled wherever its source can.
-
-
-def _rows_of(distribution: torch.distributions.Distribution, n: int) -> torch.Tensor:
-    scalar = not distribution.batch_shape and not distribution.event_shape
-    return distribution.sample(torch.Size((n, 1) if scalar else (n,)))
-
-
-def _with_generator(source: Callable[..., Any], n: int, generator: torch.Generator | None) -> Any:
-    return source(n, generator=generator)
-
-
-def _seeded(source: Callable[[int], Any], n: int, generator: torch.Generator | None) -> Any:
-    if generator is None:
-        return source(n)
-    seed = torch.randint(2**31, (), generator=generator, device=generator.device).item()
-    with _global_seed(int(seed)):
-        return source(n)
-
-
 @contextmanager
-def _global_seed(seed: int) -> Iterator[None]:
-    """Torch's and NumPy's global generators seeded, and put back after."""
-    # torch.manual_seed would also queue a seed for a GPU not yet in use, which fork_rng cannot take back
+def _seeded_global_generators(generator: Generator | None) -> Iterator[None]:
+    """Seed the global generators of torch and NumPy from `generator`, if there is one, and put them back after."""
+    if generator is None:
+        yield
+        return
+    seed = int(torch.randint(2**31, (), generator=generator, device=generator.device).item())
+    # torch.manual_seed would also queue a seed for a GPU that is not in use yet, which fork_rng cannot take back
     gpus = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
-    numpy_state = np.random.get_state()  # noqa: NPY002
-    with torch.random.fork_rng(devices=gpus):
+    with GLOBAL_GENERATORS, torch.random.fork_rng(devices=gpus):
+        numpy_state = np.random.get_state()  # noqa: NPY002
         torch.default_generator.manual_seed(seed)
         for gpu in gpus:
             torch.cuda.default_generators[gpu].manual_seed(seed)
@@ -191,15 +208,3 @@ def _global_seed(seed: int) -> Iterator[None]:
             yield
         finally:
             np.random.set_state(numpy_state)  # noqa: NPY002
-
-
-def _checked(drawn: Any, n: int, dim: int | None) -> torch.Tensor:
-    """A foreign prior's draws as finite float32 (n, dim)."""
-    if isinstance(drawn, tuple):  # scikit-learn's mixtures return (points, components)
-        drawn = drawn[0]
-    if not isinstance(drawn, torch.Tensor | list) and not hasattr(drawn, "__array__"):
-        raise TypeError(f"prior must return an (n, d) array when asked for n codes, got {type(drawn).__name__}")
-    tensor = codes("prior's draws", drawn, dim=dim, rows=1).detach().float()
-    if len(tensor) != n:
-        raise ValueError(f"prior must return {n} rows when asked for {n}, got {len(tensor)}")
-    return tensor

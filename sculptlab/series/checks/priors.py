@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from sculptlab.mmd.distance import mmd_test
-from sculptlab.priors import Gaussian, Prior, Ring, Uniform, mixture
+from sculptlab.priors import Gaussian, Mixture, Prior, Ring, Uniform
 from sculptlab.series.checks.feedback import Feedback, judge
 
 ROWS = 4000  # draws that an answer is judged by
@@ -33,7 +33,7 @@ def check_three_latents(answer: Callable[[], Any]) -> Feedback:
     z = prior.sample(ROWS, torch.Generator().manual_seed(0))
     if (slip := _first(z[:, 0])) or (slip := _pair(z[:, 1:])):
         return Feedback(False, slip)
-    pair = mixture([Gaussian(2).scaled(0.2), Ring()], weights=[0.25, 0.75])
+    pair = Mixture([Gaussian(2).scaled(0.2), Ring()], weights=[0.25, 0.75])
     right = (Uniform(1, -1.0, 1.0) * pair).sample(ROWS, torch.Generator().manual_seed(1))
     if mmd_test(z, right, permutations=200).p_value < 0.01:
         return Feedback(

@@ -18,6 +18,7 @@ from sculptlab.priors import (
     Grid,
     Laplace,
     Logistic,
+    Mixture,
     Moons,
     Prior,
     Ring,
@@ -29,7 +30,6 @@ from sculptlab.priors import (
     SwissRoll,
     Uniform,
     as_prior,
-    mixture,
 )
 from sculptlab.validation import number
 
@@ -63,7 +63,7 @@ def gallery() -> dict[str, Prior]:
         "FromText": FromText("MMD"),
         "Samples": Samples(figure_of_eight()),
         "product": Uniform(1) * Laplace(1),
-        "mixture": mixture([Gaussian(2).scaled(0.3), Ring()], weights=[0.3, 0.7]),
+        "mixture": Mixture([Gaussian(2).scaled(0.3), Ring()], weights=[0.3, 0.7]),
         "rotated": Uniform(2).rotated(math.pi / 4),
         "Copula": Copula((Uniform(1), Laplace(1)), correlation=((1.0, 0.7), (0.7, 1.0))),
         "torch": as_prior(torch.distributions.Gumbel(torch.zeros(2), 0.8)),
@@ -78,14 +78,14 @@ def ring_with_hand(share: float, turn: float) -> Prior:
         raise ValueError(f"share must be between 0 and 1, got {share}")
     length, width = HAND
     hand = (Uniform(1, -length, length) * Uniform(1, -width, width)).rotated(turn)
-    return mixture([Ring(noise=0.06), hand], weights=[1 - share, share])
+    return Mixture([Ring(noise=0.06), hand], weights=[1 - share, share])
 
 
 def islands(gap: float = GAP) -> Prior:
     """Two squares of equal mass with nothing between them for `gap` units of z0: a target in two parts."""
     offset = (number("gap", gap, least=0) + SIDE) / 2
     square = Uniform(2, -SIDE / 2, SIDE / 2)
-    return mixture([square.shifted((-offset, 0.0)), square.shifted((offset, 0.0))])
+    return Mixture([square.shifted((-offset, 0.0)), square.shifted((offset, 0.0))])
 
 
 def heart(size: int = 64) -> np.ndarray:

@@ -258,7 +258,7 @@ def test_the_verdict_on_true_draws_of_the_prior_is_seldom_wrong(rows, dim):
 class Broken(Prior):
     """A prior whose draws are not finite."""
 
-    def draw(self, n, generator, device):
+    def _draw(self, n, generator, device):
         return torch.full((n, self.dim), torch.nan)
 
 

@@ -44,8 +44,6 @@ from sculptlab.priors import (
     StudentT,
     Uniform,
     as_prior,
-    mixture,
-    product,
 )
 
 N = 20_000
@@ -84,16 +82,16 @@ def test_a_product_puts_independent_priors_side_by_side():
 
 def test_products_are_associative_and_take_whatever_can_be_sampled():
     a, b, c = Uniform(1), Ring(), Gaussian(1)
-    assert (a * b) * c == a * (b * c) == product(a, b, c) == Product((a, b, c))
+    assert (a * b) * c == a * (b * c) == Product([a, b, c])
     normal, bank = Normal(3.0, 0.1), np.arange(6.0).reshape(3, 2)
-    for prior in (as_prior(normal) * b, normal * b, product(normal, b)):
+    for prior in (as_prior(normal) * b, normal * b, Product([normal, b])):
         assert prior.sample(500, seeded())[:, 0].mean().item() == pytest.approx(3, abs=0.05)
     assert (bank * b).dim == (b * bank).dim == 4
     assert torch.equal((b * bank).sample(5, seeded()), (b * bank).sample(5, seeded()))
     assert ((lambda n: torch.zeros(n, 3)) * b).dim == 5
     with pytest.raises(TypeError, match=r"got the number 2; prior.scaled\(2\)"):
         2 * b
-    with pytest.raises(TypeError, match="prior must be a Prior"):
+    with pytest.raises(ValueError, match=r"prior must be one of \['gaussian', 'uniform'\], got 'ring'"):
         b * "ring"
 
 
@@ -142,7 +140,7 @@ def test_a_direction_has_no_mean_on_the_line():
 
 
 def test_a_mixture_keeps_its_weights_and_draws_each_part_as_it_is():
-    prior = mixture([Gaussian(1).shifted(-50), Uniform(1).shifted(50), Normal(0.0, 1.0)], weights=[0.25, 0.7, 0.05])
+    prior = Mixture([Gaussian(1).shifted(-50), Uniform(1).shifted(50), Normal(0.0, 1.0)], weights=[0.25, 0.7, 0.05])
     rows = draws(prior)[:, 0]
     counts = [int((rows < -25).sum()), int((rows > 25).sum())]
     assert stats.binomtest(counts[0], N, 0.25).pvalue > 1e-3
@@ -156,11 +154,11 @@ def test_a_mixture_keeps_its_weights_and_draws_each_part_as_it_is():
 
 
 def test_mixtures_without_weights_are_even_and_a_part_of_weight_zero_never_comes():
-    assert mixture([Ring(), Moons()]).weights == (0.5, 0.5)
-    assert mixture([Ring()]).sample(3, seeded()).shape == (3, 2)
+    assert Mixture([Ring(), Moons()]).weights == (0.5, 0.5)
+    assert Mixture([Ring()]).sample(3, seeded()).shape == (3, 2)
     assert torch.equal(
-        mixture([Gaussian(2), StudentT(2, df=1)], [1, 0]).sample(50, seeded()),
-        mixture([Gaussian(2), Ring()], [1, 0]).sample(50, seeded()),
+        Mixture([Gaussian(2), StudentT(2, df=1)], [1, 0]).sample(50, seeded()),
+        Mixture([Gaussian(2), Ring()], [1, 0]).sample(50, seeded()),
     )
 
 
@@ -200,7 +198,7 @@ def test_a_map_of_a_map_is_one_map():
 
 
 def test_any_prior_can_be_standardized():
-    prior = (mixture([Ring(), Gaussian(2).shifted([4, 0])]) * Uniform(1, low=0, high=100)).standardized()
+    prior = (Mixture([Ring(), Gaussian(2).shifted([4, 0])]) * Uniform(1, low=0, high=100)).standardized()
     assert prior.mean.abs().max() < 1e-6
     assert prior.covariance.trace().item() == pytest.approx(3, rel=1e-5)
     with pytest.raises(ValueError, match="standardized needs a mean and a covariance by formula"):
@@ -243,7 +241,7 @@ def test_copulas_whose_covariance_is_known():
 
 
 def test_a_marginal_without_quantiles_is_replaced_by_draws_and_said_so():
-    two = mixture([Gaussian(1).shifted(-4), Gaussian(1).shifted(4)])
+    two = Mixture([Gaussian(1).shifted(-4), Gaussian(1).shifted(4)])
     prior = Copula([Uniform(1), two, Ball(1)], 0.6)
     assert prior.empirical == (1, 2)
     rows = draws(prior)
@@ -293,19 +291,19 @@ def test_labels_are_drawn_by_their_weights():
 @pytest.mark.parametrize(
     ("make", "error", "words"),
     [
-        (lambda: product(), ValueError, "parts must hold at least one prior"),
-        (lambda: mixture([]), ValueError, "parts must hold at least one prior"),
-        (lambda: mixture(Ring()), TypeError, "priors must be a list of priors"),
-        (lambda: mixture([Ring(), Gaussian(3)]), ValueError, r"parts must have one dimension, got \[2, 3\]"),
-        (lambda: mixture([Ring(), Moons()], [0.5, 0.6]), ValueError, "weights must sum to 1, got 1.1; divide"),
-        (lambda: mixture([Ring(), Moons()], [2, 2]), ValueError, "weights must sum to 1, got 4"),
-        (lambda: mixture([Ring(), Moons()], [-1, 2]), ValueError, "weights must not be negative"),
-        (lambda: mixture([Ring(), "moons"]), TypeError, "prior must be a Prior"),
+        (lambda: Product([]), ValueError, "parts must hold at least one prior"),
+        (lambda: Mixture([]), ValueError, "parts must hold at least one prior"),
+        (lambda: Mixture(Ring()), TypeError, "parts must be a list of priors"),
+        (lambda: Mixture([Ring(), Gaussian(3)]), ValueError, r"parts must have one dimension, got \[2, 3\]"),
+        (lambda: Mixture([Ring(), Moons()], [0.5, 0.6]), ValueError, "weights must sum to 1, got 1.1; divide"),
+        (lambda: Mixture([Ring(), Moons()], [2, 2]), ValueError, "weights must sum to 1, got 4"),
+        (lambda: Mixture([Ring(), Moons()], [-1, 2]), ValueError, "weights must not be negative"),
+        (lambda: Mixture([Ring(), "moons"]), ValueError, "prior must be one of"),
         (lambda: Mixture((Ring(), lambda n: torch.full((n, 2), math.nan))), ValueError, "NaN"),
         (lambda: Ring().scaled(0), ValueError, "factor must not be 0"),
         (lambda: Ring().scaled([1, 2, 3]), ValueError, r"factor must have shape \(2,?\), got \(3,\)"),
-        (lambda: Ring().scaled(math.inf), ValueError, "factor must be finite"),
-        (lambda: Ring().shifted("up"), TypeError, "offset must be numbers"),
+        (lambda: Ring().scaled(math.inf), ValueError, "factor has 1 value"),
+        (lambda: Ring().shifted("up"), TypeError, "offset must be real numbers"),
         (lambda: Ring().affine(np.eye(3)), ValueError, r"matrix must have shape \(any, 2\), got \(3, 3\)"),
         (lambda: Ring().affine([[1, np.nan]]), ValueError, "matrix has 1 value"),
         (lambda: Ring().rotated([[2, 0], [0, 2]]), ValueError, "orthogonal matrix"),
@@ -314,7 +312,7 @@ def test_labels_are_drawn_by_their_weights():
         (lambda: Ring().rotated(1.0, plane=0), TypeError, "plane must be two axes"),
         (lambda: Copula([Gaussian(1)], 0.5), ValueError, "marginals must be at least 2"),
         (lambda: Copula(Gaussian(1), 0.5), TypeError, "marginals must be a list of priors"),
-        (lambda: Copula([Gaussian(1), Ring()], 0.5), ValueError, "marginals must have 1 dimension each, got 2 at place 1"),
+        (lambda: Copula([Gaussian(1), Ring()], 0.5), ValueError, r"1 dimension each, got dimensions \[1, 2\]"),
         (lambda: Copula([Gaussian(1)] * 2, 1.0), ValueError, "correlation must lie between -1 and 1"),
         (lambda: Copula([Gaussian(1)] * 3, -0.6), ValueError, "correlation must lie between -0.5 and 1"),
         (lambda: Copula([Gaussian(1)] * 2, [[1, 2], [2, 1]]), ValueError, "correlation must be positive definite"),
@@ -352,7 +350,7 @@ def larger(inner):
         st.tuples(inner, inner).map(lambda pair: pair[0] * pair[1]),
         st.tuples(inner, NUMBERS).map(lambda pair: pair[0].scaled(pair[1])),
         st.tuples(inner, NUMBERS).map(lambda pair: pair[0].shifted(pair[1])),
-        st.tuples(inner, NUMBERS, st.floats(0, 1)).map(lambda x: mixture([x[0], x[0].shifted(x[1])], weights=[x[2], 1 - x[2]])),
+        st.tuples(inner, NUMBERS, st.floats(0, 1)).map(lambda x: Mixture([x[0], x[0].shifted(x[1])], weights=[x[2], 1 - x[2]])),
         st.tuples(inner, NUMBERS).map(lambda pair: Conditional({0: pair[0], "b": pair[0].scaled(pair[1])})),
         inner.filter(lambda prior: prior.dim > 1).map(lambda prior: prior.rotated(0.7, (0, prior.dim - 1))),
         st.tuples(LINES, LINES, st.floats(-0.9, 0.9)).map(lambda x: Copula(x[:2], x[2])),
@@ -384,6 +382,6 @@ def test_moments_of_expressions_agree_with_algebra(plane, line, entries):
     block = torch.block_diag(plane.covariance, line.covariance)
     mapped = joint.affine(matrix)
     assert torch.allclose(mapped.covariance, matrix @ block @ matrix.T, rtol=1e-4, atol=1e-4)
-    apart = mixture([mapped, mapped.shifted([2.0, 0.0])], weights=[0.25, 0.75])
+    apart = Mixture([mapped, mapped.shifted([2.0, 0.0])], weights=[0.25, 0.75])
     gap = torch.tensor([[0.25 * 0.75 * 4, 0.0], [0.0, 0.0]])
     assert torch.allclose(apart.covariance, mapped.covariance + gap, rtol=1e-4, atol=1e-4)

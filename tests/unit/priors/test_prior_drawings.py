@@ -165,7 +165,7 @@ def test_a_bank_from_a_file(tmp_path):
         pasted = eval(repr(prior), dict(vars(priors)))
         assert torch.equal(pasted.bank, prior.bank)
     np.save(tmp_path / "codes.npy", points + 1)
-    with pytest.raises(ValueError, match=r"prior has changed: its points' crc32 is \w+, expected \w+"):
+    with pytest.raises(ValueError, match=r"prior has changed: its crc32 is \w+, expected \w+"):
         eval(repr(Samples(tmp_path / "codes.csv")).replace(".csv", ".npy"), dict(vars(priors)))
 
 

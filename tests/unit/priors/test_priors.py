@@ -1,5 +1,7 @@
 """Priors: what they draw, what else may be one, and that nothing global moves."""
 
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -13,7 +15,7 @@ from sklearn.mixture import GaussianMixture
 from torch.distributions import Independent, MultivariateNormal, Normal
 
 from sculptlab import priors
-from sculptlab.priors import Conditional, Gaussian, Prior, Samples, Tied, Uniform, as_prior
+from sculptlab.priors import Conditional, Copula, Gaussian, Prior, Samples, Tied, Uniform, as_prior
 
 
 def seeded(seed=0):
@@ -141,6 +143,18 @@ def test_a_bank_is_drawn_with_replacement_and_not_shared():
     assert {tuple(row) for row in prior.sample(50, seeded()).tolist()} == {(0.0, 1.0), (2.0, 3.0)}
 
 
+def test_a_name_is_a_prior_of_the_dimension_that_is_needed():
+    assert as_prior("gaussian", dim=3) == Gaussian(3)
+    assert as_prior("uniform", 2) == Uniform(2)
+    assert Copula(["uniform", "gaussian"], 0.5) == Copula([Uniform(1), Gaussian(1)], 0.5)
+    assert Tied("uniform") == Tied(Uniform(1))
+
+
+def test_priors_are_imported_without_plotting_and_without_scipy():
+    code = "import sys, sculptlab.priors; print([name for name in ('matplotlib', 'scipy', 'IPython') if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
 def test_a_prior_is_itself():
     prior = Gaussian(2)
     assert as_prior(prior, dim=2) is prior
@@ -156,14 +170,15 @@ def test_a_prior_is_itself():
         (lambda: Gaussian(2).sample(0), ValueError, "n must be at least 1"),
         (lambda: as_prior(Gaussian(3), dim=2), ValueError, "prior must have 2 dimension"),
         (lambda: as_prior(Gaussian), TypeError, "call it first"),
-        (lambda: as_prior("uniform"), TypeError, "prior must be a Prior"),
-        (lambda: as_prior(None), TypeError, "prior must be a Prior"),
+        (lambda: as_prior("uniform"), ValueError, r"prior 'uniform' needs a number of dimensions here: give Uniform\(dim\)"),
+        (lambda: as_prior("unifrom", dim=2), ValueError, "one of .* got 'unifrom'; did you mean 'uniform'"),
+        (lambda: as_prior(None), TypeError, "prior must be a name, a Prior"),
         (lambda: as_prior(np.zeros(5)), ValueError, r"prior must have shape \(n, d\)"),
         (lambda: as_prior(np.full((5, 2), np.nan)), ValueError, "prior has 10 value"),
         (lambda: Samples(torch.full((5, 2), 1e39, dtype=torch.float64)), ValueError, "prior has 10 value"),
         (lambda: as_prior(lambda n: torch.randn(n)), ValueError, r"prior's draws must have shape \(n, d\)"),
-        (lambda: as_prior(lambda n: torch.randn(3, 2)), ValueError, "8 rows when asked for 8, got 3"),
-        (lambda: as_prior(lambda n: "codes"), TypeError, "must return an"),
+        (lambda: as_prior(lambda n: torch.randn(3, 2)), ValueError, r"\(8, 2\), got \(3, 2\)"),
+        (lambda: as_prior(lambda n: "codes"), TypeError, "prior's draws must be real numbers"),
         (lambda: as_prior(lambda n: torch.full((n, 2), torch.inf)), ValueError, "NaN or infinite"),
         (lambda: as_prior(lambda: torch.randn(8, 2)), TypeError, "prior must be drawn from by n"),
         (lambda: as_prior(lambda n, rng: torch.randn(n, 2)), TypeError, "prior must be drawn from by n"),

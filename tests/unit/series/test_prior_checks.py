@@ -3,18 +3,18 @@
 import numpy as np
 import pytest
 
-from sculptlab.priors import Gaussian, Ring, Uniform, mixture
+from sculptlab.priors import Gaussian, Mixture, Ring, Uniform
 from sculptlab.series import checks
 
 
 def three(first=(-1.0, 1.0), weights=(0.25, 0.75), scale=0.2):
-    return Uniform(1, *first) * mixture([Gaussian(2).scaled(scale), Ring()], weights=weights).rotated(np.pi / 2)
+    return Uniform(1, *first) * Mixture([Gaussian(2).scaled(scale), Ring()], weights=weights).rotated(np.pi / 2)
 
 
 def dependent():
     class Follows(Gaussian):
-        def draw(self, n, generator, device):
-            z = three().draw(n, generator, device)
+        def _draw(self, n, generator, device):
+            z = three()._draw(n, generator, device)
             order = z[:, 1:].norm(dim=1).argsort()
             z[order, 0] = z[:, 0].sort().values
             return z

@@ -298,7 +298,7 @@ class Stray(Prior):
 
     kind: str = "wide"
 
-    def draw(self, n, generator, device):
+    def _draw(self, n, generator, device):
         shape = {"wide": (n, self.dim + 1), "flat": (n,), "long": (n + 1, self.dim), "nan": (n, self.dim)}[self.kind]
         return torch.full(shape, math.nan) if self.kind == "nan" else torch.zeros(shape)
 
@@ -308,13 +308,13 @@ class Stray(Prior):
     ("prior", "words"),
     [
         (lambda n: torch.zeros(n), r"must have shape \(n, d\)"),
-        (lambda n: torch.zeros(n + 1, 2), "must return 8 rows"),
+        (lambda n: torch.zeros(n + 1, 2), r"\(8, 2\), got \(9, 2\)"),
         (lambda n: torch.full((n, 2), math.nan), "NaN or infinite"),
         (torch.tensor([[0.0, math.nan], [0.0, 0.0]]), "NaN or infinite"),
         (torch.zeros(5), r"must have shape \(n, d\)"),
-        (Stray(2, "wide"), r"must have 2 column\(s\), got 3"),
+        (Stray(2, "wide"), r"\(2, 2\), got \(2, 3\)"),
         (Stray(2, "flat"), r"must have shape \(n, d\)"),
-        (Stray(2, "long"), "must return 2 rows"),
+        (Stray(2, "long"), r"\(2, 2\), got \(3, 2\)"),
         (Stray(2, "nan"), "NaN or infinite"),
     ],
 )
