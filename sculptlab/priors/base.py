@@ -6,13 +6,13 @@ import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Generator, Tensor
 
 from sculptlab.drawing import draw
-from sculptlab.priors.parameters import Moments, vector
+from sculptlab.priors.parameters import Moments, rotation_matrix, vector
 from sculptlab.priors.sampling import Device, drawing_device
 from sculptlab.validation import as_tensor, whole
 
@@ -34,6 +34,7 @@ class Prior(ABC):
     """
 
     dim: int = field(metadata={"check": whole})
+    _algebra: ClassVar[dict[str, Any]] = {}  # the classes `Affine` and `Product`, which the module `combinations` enters here
     __array_ufunc__ = None  # so that NumPy leaves `array * prior` to `__rmul__`
 
     def __post_init__(self) -> None:
@@ -127,9 +128,7 @@ class Prior(ABC):
         -------
         Affine
         """
-        from sculptlab.priors.combinations import Affine
-
-        return Affine(self, matrix, offset)
+        return self._algebra["affine"](self, matrix, offset)
 
     def scaled(self, factor: Any) -> Affine:
         """Multiply the codes by a factor.
@@ -176,8 +175,6 @@ class Prior(ABC):
         -------
         Affine
         """
-        from sculptlab.priors.combinations import rotation_matrix
-
         return self.affine(rotation_matrix(angle, plane, self.dim))
 
     def standardized(self) -> Affine:
@@ -231,9 +228,7 @@ class Prior(ABC):
 
 def _side_by_side(*parts: Any) -> Product:
     """The product of two priors; a number is refused, since it could mean to scale the prior or to repeat it."""
-    from sculptlab.priors.combinations import Product
-
     for part in parts:
         if isinstance(part, int | float):
             raise TypeError(f"* joins the dimensions of two priors, got the number {part}; prior.scaled({part}) scales one")
-    return Product(parts)
+    return Prior._algebra["product"](parts)

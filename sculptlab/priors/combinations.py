@@ -15,7 +15,6 @@ from sculptlab.priors.parameters import Moments, nested, numbers, positive_defin
 from sculptlab.priors.samples import Samples
 from sculptlab.priors.sampling import Device, open_unit, widest_dtype
 from sculptlab.priors.sources import as_prior, as_priors
-from sculptlab.validation import whole
 
 STAND_IN_DRAWS = 100_000
 
@@ -191,21 +190,4 @@ class Affine(Prior):
         return None if quantile is None else factor * quantile + self.offset[0]
 
 
-def rotation_matrix(angle: Any, plane: Any, dim: int) -> Tensor:
-    """The rotation by an angle in radians within a plane of two axes; or `angle` itself, if it is an orthogonal matrix."""
-    matrix = numbers("angle", angle)
-    if matrix.ndim:
-        matrix = numbers("angle", matrix, (dim, dim))
-        if not torch.allclose(matrix @ matrix.T, torch.eye(dim, dtype=torch.float64), atol=1e-5):
-            raise ValueError("angle must be a number in radians or an orthogonal matrix; for any other matrix use affine(matrix)")
-        return matrix
-    if not isinstance(plane, tuple | list) or len(plane) != 2:
-        raise TypeError(f"plane must be two axes such as (0, 1), got {plane!r}")
-    i, j = (whole("plane", axis, least=0) for axis in plane)
-    if i == j or max(i, j) >= dim:
-        raise ValueError(f"plane must be two different axes of the prior's {dim} dimension(s), got {plane}")
-    sine, cosine = math.sin(matrix), math.cos(matrix)
-    matrix = torch.eye(dim, dtype=torch.float64)
-    matrix[i, i] = matrix[j, j] = cosine
-    matrix[j, i], matrix[i, j] = sine, -sine
-    return matrix
+Prior._algebra.update(affine=Affine, product=Product)
