@@ -15,7 +15,7 @@ import torch
 
 from sculptlab.priors.banks import Samples
 from sculptlab.priors.base import Prior
-from sculptlab.validation import codes, what_came
+from sculptlab.validation import codes, describe
 
 TRIED = 8  # draws by which a foreign source is tried
 CIRCULAR = torch.distributions.VonMises  # what torch calls its mean and variance are those of a direction, not of a number
@@ -102,7 +102,7 @@ def _draws(obj: Any) -> Callable[[int, torch.Generator | None], Any]:
     if isinstance(obj, type) or not callable(source):
         raise TypeError(
             "prior must be a Prior, an object with .sample, a torch Distribution, a callable n -> (n, d) or an (m, d) array, "
-            f"got {what_came(obj)}"
+            f"got {describe(obj)}"
         )
     if isinstance(obj, torch.distributions.Distribution):
         return partial(_seeded, partial(_rows_of, obj))
