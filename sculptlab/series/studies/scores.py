@@ -138,8 +138,8 @@ def score_against_factors(z: Tensor, known: Any, *, seed: int = 0, permutations:
         "MIG": factors.mig(z, known, **options).score,
         "SAP": factors.sap(z, known, **options).score,
         **{f"DCI {name}": value for name, value in dci.items()},
-        "FactorVAE": factors.factor_vae(z, known, train=2000, test=1000, **options).score,
-        "BetaVAE": factors.beta_vae(z, known, train=2000, test=1000, **options).score,
+        "FactorVAE": factors.factor_vae(z, known, train_votes=2000, test_votes=1000, **options).score,
+        "BetaVAE": factors.beta_vae(z, known, train_votes=2000, test_votes=1000, **options).score,
         "modularity": parts["modularity"],
         "explicitness": parts["explicitness"],
     }
