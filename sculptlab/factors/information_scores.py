@@ -30,7 +30,7 @@ def mig(
     baselines: bool = True,
     seed: int = 0,
 ) -> FactorScore:
-    """Mutual information gap: is each factor known to one dimension alone?
+    """Mutual information gap: how far each factor is known to one dimension alone.
 
     Mean over factors of (I(z_1; v) - I(z_2; v)) / H(v), where z_1 and z_2 are the two dimensions that know most of v, with
     plug-in estimates from binned codes. Perfect codes score below 1 where a factor has more values than there are bins; a
@@ -87,7 +87,7 @@ def modularity(
     baselines: bool = True,
     seed: int = 0,
 ) -> FactorScore:
-    """Modularity and explicitness: does each dimension know one factor only, and can a linear classifier read the factors?
+    """Modularity, each dimension knows one factor only, and explicitness, a linear classifier can read the factors.
 
     Modularity is the mean over dimensions of 1 - (sum of I^2 over all factors but the best known) / ((k - 1) I_best^2), with
     plug-in information I. A dimension without any scores 0; the part "modularity of active" leaves inactive ones out. Its

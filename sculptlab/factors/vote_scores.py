@@ -24,7 +24,7 @@ def factor_vae(
     baselines: bool = True,
     seed: int = 0,
 ) -> FactorScore:
-    """FactorVAE's score: which factor was held fixed, as told by the dimension that varies least?
+    """FactorVAE's score: accuracy of the least varying dimension's vote for the factor that is held fixed.
 
     For each vote, a factor and a row are drawn, then `batch` rows with the row's value of it (its bin, if continuous), with
     replacement; the dimension with the least variance relative to its variance over all rows votes. Each dimension stands for
@@ -91,7 +91,7 @@ def beta_vae(
     baselines: bool = True,
     seed: int = 0,
 ) -> FactorScore:
-    """BetaVAE's score: which factor do pairs of rows share, as told by a linear classifier of their codes' differences?
+    """BetaVAE's score: accuracy of a linear classifier of the factor that pairs of rows share.
 
     For each vote, a factor is drawn, then `batch` pairs of different rows that share its value (its bin, if continuous); the
     features are the mean |difference| of each dimension. The score is the accuracy of logistic regression on the test votes;
