@@ -1,5 +1,6 @@
 """LPS: the batched networks against scikit-learn's MLPRegressor in a loop, and hand-written gradients against autograd."""
 
+import statistics
 import time
 import warnings
 
@@ -9,7 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPRegressor
 
 import sculptlab as sl
-from sculptlab.independence.networks import Networks, losses, output_gradients
+from sculptlab.independence.networks import BETAS, LEARNING_RATE, Adam, Networks, losses, output_gradients
 
 
 def entangled(n, d, seed=0):
@@ -38,25 +39,28 @@ def by_scikit_learn(z, columns):
                 ).predict(rest)
 
 
-def gradient_steps(d, rows=128):
-    """One step's gradients of d networks, by hand and by autograd."""
+def training_steps(d, rows=128):
+    """One step of d networks with hand-written gradients, and with autograd and torch's Adam."""
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(d, rows, generator=generator)
-    ours = Networks((64, 64), torch.zeros(d, 1), generator)
-    theirs = Networks((64, 64), torch.zeros(d, 1), generator)
+    ours, theirs = (Networks((64, 64), torch.zeros(d, 1), generator) for _ in range(2))
     for parameter in theirs.parameters():
         parameter.requires_grad_()
+    others = 1 - torch.eye(d)[:, None, :]
+    adam, optimizer = Adam(ours.parameters()), torch.optim.Adam(theirs.parameters(), lr=LEARNING_RATE, betas=BETAS)
 
     def by_hand():
         values = ours.layers(x)
-        ours.gradients(values, output_gradients(values[-1], x))
+        adam.step(ours.parameters(), ours.gradients(values, output_gradients(values[-1], x)))
 
     def by_autograd():
+        optimizer.zero_grad()
         value = x
         for level, (weight, bias) in enumerate(zip(theirs.weights, theirs.biases, strict=True)):
-            value = weight @ value + bias
+            value = (weight if level else weight * others) @ value + bias
             value = value.relu() if level < 2 else value
-        torch.autograd.grad(losses(value, x).sum(), theirs.parameters())
+        losses(value, x).sum().backward()
+        optimizer.step()
 
     return by_hand, by_autograd
 
@@ -67,11 +71,11 @@ def main(n=2000, d=16, timed=2):
     ours = seconds(lambda: sl.lps(z, permutations=0))
     loop = seconds(lambda: by_scikit_learn(z / z.std(0), range(timed))) * d / timed
     rows = [(f"LPS, {n} x {d}: loop of MLPRegressor / batched networks", loop / ours)]
-    for d in (4, 16, 64):
-        by_hand, by_autograd = gradient_steps(d)
+    for d in (2, 10, 64):
+        by_hand, by_autograd = training_steps(d)
         by_hand(), by_autograd()
-        ratios = [seconds(by_autograd, 20) / seconds(by_hand, 20) for _ in range(3)]
-        rows.append((f"networks of {d} latents, a step's gradients: autograd / by hand", sorted(ratios)[1]))
+        ratios = [seconds(by_autograd, 20) / seconds(by_hand, 20) for _ in range(5)]
+        rows.append((f"a training step of {d} networks: autograd and torch's Adam / by hand", statistics.median(ratios)))
     return rows
 
 
