@@ -35,6 +35,12 @@ def alignment(codes: Any, factors: Any, *, angles: Collection[int] = ()) -> np.n
     ------
     ValueError
         For fewer latents than the factors need, numbers of rows that differ, or angles that are not columns.
+
+    Examples
+    --------
+    >>> factors = np.random.default_rng(0).uniform(size=(100, 2))
+    >>> alignment(-3 * factors[:, ::-1], factors).round(2).tolist()
+    [1.0, 1.0]
     """
     z, f = (valid_codes(name, value).double().cpu().numpy() for name, value in (("codes", codes), ("factors", factors)))
     circular = sorted(set(angles))

@@ -72,6 +72,8 @@ class LatentPredictor:
 
     def cross_fitted(self, z: Tensor, seed: int) -> HeldOutLoss:
         """Loss of every row of the standardized columns `z` (n, d), predicted by a model fitted to the other folds."""
+        if z.shape[1] < 2:  # a single column has no others: its prediction is the baseline
+            return HeldOutLoss(np.zeros(tuple(z.shape)), np.zeros(tuple(z.shape)), in_bits=False)
         if self.leaves_one_out:
             y = self._targets(z)
             return HeldOutLoss(_array(y - leave_one_out(z, y)) ** 2, _array(y - y.mean(0)) ** 2, in_bits=False)

@@ -15,18 +15,10 @@ BLOCK_NUMBERS = 200_000  # of one distance array held at once, so that a few suc
 
 
 def correlation(z: Any) -> Any:
-    """Pearson's correlation of every pair of columns.
+    """Pearson's correlation of every pair of columns of `z` (n, d), as (d, d); NaN beside a constant column.
 
-    Parameters
-    ----------
-    z : array_like of shape (n, d)
-        Codes, samples first.
-
-    Returns
-    -------
-    matrix of shape (d, d)
-        A tensor for a tensor, a DataFrame for a DataFrame, else an array. NaN beside a constant column. Correlation sees
-        linear dependence only: between z and z^2 of a symmetric z it is 0.
+    It sees linear dependence only: between z and z^2 of a symmetric z it is 0. Like all functions of this module it returns
+    a tensor for a tensor, a DataFrame or Series with the column names for a DataFrame, else an array.
     """
     rows = codes("z", z)
     data = standardize(rows.double())
@@ -34,27 +26,11 @@ def correlation(z: Any) -> Any:
 
 
 def distance_correlation(z: Any, max_rows: int = 1000, seed: int = 0) -> Any:
-    """Squared, bias-corrected distance correlation of every pair of columns.
+    """Squared, bias-corrected distance correlation of every pair of columns of `z` (n, d), as (d, d).
 
-    In the population it is 0 if and only if the two columns are independent; on n rows it can be slightly negative.
-
-    Parameters
-    ----------
-    z : array_like of shape (n, d)
-        Codes, samples first, at least 4 rows.
-    max_rows : int
-        Of more rows, that many are drawn, since the work grows with the square of their number.
-    seed : int
-        Decides which rows are drawn.
-
-    Returns
-    -------
-    matrix of shape (d, d)
-        Of the type of `z`, as in `correlation`. 1 on the diagonal, NaN beside a constant column.
-
-    References
-    ----------
-    Szekely, Rizzo and Bakirov 2007; the unbiased form: Szekely and Rizzo 2014.
+    In the population it is 0 if and only if the two columns are independent; on n rows it can be slightly negative. 1 on the
+    diagonal, NaN beside a constant column. Of more than `max_rows` rows that many are drawn by `seed`, since the work grows
+    with the square of their number. At least 4 rows. Szekely, Rizzo and Bakirov 2007; unbiased: Szekely and Rizzo 2014.
     """
     rows = _rows(z, max_rows, seed)
     covariance = _distance_covariance(standardize(rows.double()))
@@ -65,75 +41,30 @@ def distance_correlation(z: Any, max_rows: int = 1000, seed: int = 0) -> Any:
 
 
 def distance_correlation_to_rest(z: Any, max_rows: int = 1000, seed: int = 0) -> Any:
-    """Squared, bias-corrected distance correlation of every column with all others jointly.
+    """Squared, bias-corrected distance correlation of every column of `z` (n, d) with all others jointly, as (d,).
 
-    It also sees dependence that no pair of columns shows, such as z3 = sign(z1 z2) |z3|.
-
-    Parameters
-    ----------
-    z : array_like of shape (n, d)
-        Codes, samples first, at least 4 rows. Columns are standardized, so units do not matter.
-    max_rows, seed : int
-        As in `distance_correlation`.
-
-    Returns
-    -------
-    vector of shape (d,)
-        A tensor for a tensor, a Series for a DataFrame, else an array. NaN for a constant column, which is not among the
-        others either; 0 for a column in which a single row differs from all the rest.
-
-    Raises
-    ------
-    ValueError
-        For fewer than 4 rows or fewer than 2 columns that vary.
+    It also sees dependence that no pair of columns shows, such as z3 = sign(z1 z2) |z3|. Columns are standardized first, so
+    units do not matter. NaN for a constant column, which is not among the others either; 0 for a column in which a single
+    row differs from all the rest. Rows and references as in `distance_correlation`.
     """
     return _of_each(z, _rows(z, max_rows, seed), distance_correlations)
 
 
 def hsic_to_rest(z: Any, max_rows: int = 1000, seed: int = 0) -> Any:
-    """Normalized Hilbert-Schmidt independence criterion of every column with all others jointly.
+    """Normalized Hilbert-Schmidt independence criterion of every column of `z` (n, d) with all others jointly, as (d,).
 
     HSIC(K, L) / sqrt(HSIC(K, K) HSIC(L, L)), each unbiased, with Gaussian kernels exp(-D^2 / (2 w^2)) whose width w is the
-    median distance between rows. In the population it is 0 if and only if the column is independent of the others.
-
-    Parameters
-    ----------
-    z : array_like of shape (n, d)
-        Codes, samples first, at least 4 rows.
-    max_rows, seed : int
-        As in `distance_correlation`.
-
-    Returns
-    -------
-    vector of shape (d,)
-        As in `distance_correlation_to_rest`; 1 where both kernels agree, as in centered kernel alignment.
-
-    References
-    ----------
-    Gretton et al. 2005; the unbiased form: Song et al. 2012, JMLR 13.
+    median distance between rows; 1 where both kernels agree. In the population it is 0 if and only if the column is
+    independent of the others. Rows and constant columns as above. Gretton et al. 2005; unbiased: Song et al. 2012, JMLR 13.
     """
     return _of_each(z, _rows(z, max_rows, seed), hsics)
 
 
 def gaussian_total_correlation(z: Any) -> float:
-    """Total correlation that Gaussian codes with the same correlation matrix would have.
+    """-1/2 log det of the correlation matrix of `z` (n, d), in nats: the total correlation of such Gaussian codes.
 
-    -1/2 log det C, with C the correlation matrix of the columns that vary.
-
-    Parameters
-    ----------
-    z : array_like of shape (n, d)
-        Codes, samples first.
-
-    Returns
-    -------
-    float
-        In nats. It sees linear dependence only, and is infinite where a column is a linear function of others, as with
-        fewer rows than columns.
-
-    References
-    ----------
-    Watanabe 1960.
+    It sees linear dependence only, and is infinite where a column is a linear function of others, as with fewer rows than
+    columns. Constant columns are left out. Watanabe 1960.
     """
     rows = codes("z", z).detach()
     return total_correlation(standardize(rows.double())[:, ~constant_columns(rows)])

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sculptlab.columns import permute_columns, standardize
 from sculptlab.drawing import draw
-from sculptlab.independence.cross_fitting import TARGETS, UNITS, HeldOutLoss, LatentPredictor
+from sculptlab.independence.cross_fitting import TARGETS, UNITS, LatentPredictor
 from sculptlab.independence.regressors import check_regressor
 from sculptlab.validation import choice, named_codes, whole
 
@@ -229,9 +229,9 @@ def lps(
     if n < predictor.least_rows(dim):
         raise ValueError(f"z must have at least {predictor.least_rows(dim)} rows for {predictor.name} on {dim} columns, got {n}")
     _warn_of_repeats(columns)
-    losses = _cross_fitted(predictor, columns, seed)
+    losses = predictor.cross_fitted(columns, seed)
     generator = torch.Generator().manual_seed(seed)
-    permuted = [_cross_fitted(predictor, permute_columns(columns, generator), seed + 1 + j).gain() for j in range(permutations)]
+    permuted = [predictor.cross_fitted(permute_columns(columns, generator), seed + 1 + j).gain() for j in range(permutations)]
     rng = np.random.default_rng(seed)
     bootstrap = np.stack([losses.gain(np.bincount(rng.integers(0, n, n), minlength=n).astype(float)) for _ in range(200)])
     raw, null_raw = losses.gain(), np.reshape(permuted, (permutations, len(active)))
@@ -265,13 +265,6 @@ def active_columns(z: Tensor) -> tuple[Tensor, list[int]]:
     scaled = z.double() / torch.where(largest > 0, largest, 1).double()
     active = scaled.amax(0) - scaled.amin(0) > 16 * torch.finfo(z.dtype).eps
     return standardize(z.double()[:, active]), active.nonzero()[:, 0].tolist()
-
-
-def _cross_fitted(predictor: LatentPredictor, columns: Tensor, seed: int) -> HeldOutLoss:
-    if columns.shape[1] > 1:
-        return predictor.cross_fitted(columns, seed)
-    nothing = np.zeros(tuple(columns.shape))  # a single column has no others: its prediction is the baseline
-    return HeldOutLoss(nothing, nothing, in_bits=False)
 
 
 def _warn_of_repeats(columns: Tensor) -> None:

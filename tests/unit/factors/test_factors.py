@@ -1,5 +1,6 @@
 """Scores against known factors: closed forms, reference values of perfect, noisy, rotated and random codes, bad input."""
 
+import doctest
 import math
 
 import numpy as np
@@ -513,6 +514,13 @@ def test_no_score_is_ever_nan(data):
     values = found.to_frame().to_numpy()
     assert ((values >= 0) & (values <= 1)).all()
     assert np.isfinite(found.table.to_numpy(dtype=float)).all()
+
+
+@pytest.mark.parametrize("name", ["mig", "alignment"])
+def test_the_examples_in_docstrings(name):
+    function = getattr(scores, name)
+    (example,) = doctest.DocTestFinder().find(function, name, globs={"np": np, name: function})
+    assert doctest.DocTestRunner().run(example) == (0, 2)
 
 
 # Input
