@@ -1,18 +1,18 @@
-"""Columns of codes: standardized, permuted; rows drawn at random. Every statistic uses these."""
+"""Operations on the columns and rows of codes that several statistics share."""
 
 import torch
 from torch import Tensor
 
 
 def constant_columns(z: Tensor) -> Tensor:
-    """Which columns of `z` (n, d) hold one value only, as a boolean tensor (d,)."""
+    """Return a boolean tensor (d,) that marks the columns of `z` (n, d) with a single value."""
     return z.amax(0) == z.amin(0)
 
 
 def standardize(z: Tensor, epsilon: float = 0.0) -> Tensor:
     """Shift and scale each column of `z` (n, d) to mean 0 and variance 1; a constant column becomes zeros.
 
-    `epsilon` is added to the variance. A positive one keeps the gradient finite where a column is nearly constant.
+    `epsilon` is added to the variance. A positive value keeps the gradient finite where a column is nearly constant.
     """
     if epsilon:
         centered = z - z.mean(0)
@@ -25,7 +25,7 @@ def standardize(z: Tensor, epsilon: float = 0.0) -> Tensor:
 
 
 def permute_columns(z: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """Permute each column of `z` (n, d) by itself: the same marginals, independent of each other."""
+    """Permute each column of `z` (n, d) by itself. The marginals stay the same and become independent of each other."""
     permuted = z.clone()
     for i in range(z.shape[1]):
         permuted[:, i] = z[torch.randperm(len(z), generator=generator).to(z.device), i]
@@ -33,7 +33,7 @@ def permute_columns(z: Tensor, generator: torch.Generator | None = None) -> Tens
 
 
 def draw_rows(z: Tensor, most: int, seed: int) -> Tensor:
-    """`z` itself if it has at most `most` rows, else that many of its rows, drawn without replacement by `seed`."""
+    """Return `z` if it has at most `most` rows, else `most` of its rows, drawn without replacement by `seed`."""
     if len(z) <= most:
         return z
     generator = torch.Generator().manual_seed(seed)

@@ -1,4 +1,4 @@
-"""What every public function checks at its border; each message names the argument, the legal set and what came."""
+"""Checks of public arguments. Each error names the argument, what is allowed, and what it got instead."""
 
 import difflib
 import functools
@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 
-def what_came(value: Any) -> str:
-    """`value` for a message; of a class or a function, that it was not called."""
+def describe(value: Any) -> str:
+    """`value` as an error message shows it. A class or function gets the hint that it was not called."""
     if isinstance(value, type):
         return f"the class {value.__name__}: call it first"
     if inspect.isroutine(value) or isinstance(value, functools.partial):
@@ -22,7 +23,7 @@ def what_came(value: Any) -> str:
 
 
 def choice(name: str, value: Any, legal: Collection[Any]) -> Any:
-    """`value`, if it is one of `legal`; else a ValueError that lists them, and names the one that was likely meant."""
+    """Return `value` if it is one of `legal`; else raise a ValueError that lists them and suggests the closest one."""
     if value in legal:
         return value
     words = [word for word in legal if isinstance(word, str)]
@@ -32,7 +33,7 @@ def choice(name: str, value: Any, legal: Collection[Any]) -> Any:
 
 
 def whole(name: str, value: Any, *, least: int = 1) -> int:
-    """`value` as an int, if it is a whole number >= `least`."""
+    """Return `value` as an int if it is a whole number of at least `least`."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise TypeError(f"{name} must be a whole number, got {value!r}")
     if value < least:
@@ -41,7 +42,7 @@ def whole(name: str, value: Any, *, least: int = 1) -> int:
 
 
 def number(name: str, value: Any, *, above: float = -math.inf, least: float = -math.inf) -> float:
-    """`value` as a finite float, > `above` and >= `least`."""
+    """Return `value` as a float if it is finite, greater than `above` and at least `least`."""
     if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
         raise TypeError(f"{name} must be a number, got {value!r}")
     if not math.isfinite(value) or value <= above or value < least:
@@ -50,17 +51,24 @@ def number(name: str, value: Any, *, above: float = -math.inf, least: float = -m
     return float(value)
 
 
-def finite(name: str, value: torch.Tensor) -> torch.Tensor:
-    """`value`, if none of it is NaN or infinite; else a ValueError that counts what is."""
+def flag(name: str, value: Any) -> bool:
+    """Return `value` if it is True or False."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be True or False, got {value!r}")
+    return value
+
+
+def finite(name: str, value: Tensor) -> Tensor:
+    """Return `value` if no entry is NaN or infinite; else raise a ValueError with the number of those that are."""
     bad = (~torch.isfinite(value)).sum().item() if value.is_floating_point() else 0
     if bad:
         raise ValueError(f"{name} has {bad} value(s) that are NaN or infinite, of {value.numel()}")
     return value
 
 
-def as_tensor(name: str, value: Any) -> torch.Tensor:
-    """`value` (tensor, array, DataFrame or nested list of numbers) as a tensor; read-only or reversed memory is copied."""
-    if isinstance(value, torch.Tensor):
+def as_tensor(name: str, value: Any) -> Tensor:
+    """Return a tensor, array, DataFrame or nested list of numbers as a tensor; read-only or reversed memory is copied."""
+    if isinstance(value, Tensor):
         if value.layout != torch.strided:
             raise TypeError(f"{name} must be a dense tensor, got layout {value.layout}; use .to_dense()")
         return value
@@ -70,13 +78,13 @@ def as_tensor(name: str, value: Any) -> torch.Tensor:
         raise ValueError(f"{name} has masked values: drop those rows or fill them in")
     try:
         array = np.asarray(value)
-    except ValueError as error:  # NumPy's words for a list with rows of several lengths
+    except ValueError as error:  # a list whose rows have different lengths
         raise ValueError(f"{name} must be an array of numbers, every row of the same length: {error}") from error
     if array.dtype.kind == "O" and hasattr(value, "to_numpy"):  # a DataFrame of nullable or of mixed columns
         with suppress(TypeError, ValueError):
             array = value.to_numpy(dtype=float, na_value=np.nan)
-    if array.dtype.kind == "O" and not array.ndim:  # no array at all
-        raise TypeError(f"{name} must be an array of real numbers, got {what_came(value)}")
+    if array.dtype.kind == "O" and not array.ndim:  # not an array at all
+        raise TypeError(f"{name} must be an array of real numbers, got {describe(value)}")
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{name} must be real numbers, got an array of {array.dtype}")
     if array.dtype.kind == "f" and array.dtype.itemsize > 8:
@@ -86,24 +94,32 @@ def as_tensor(name: str, value: Any) -> torch.Tensor:
     return torch.from_numpy(array if array.flags.writeable and min(array.strides, default=0) >= 0 else array.copy())
 
 
-def _beyond_single(tensor: torch.Tensor) -> bool:
-    """Whether some whole number in `tensor` is too large for float32 to tell from its neighbor."""
-    if tensor.is_floating_point() or not tensor.numel():
-        return False
-    return max(int(tensor.max()), -int(tensor.min())) > 2**24
+def only_array(name: str, value: Any) -> Any:
+    """Return the one array in a mapping such as `run.codes` returns; anything but a mapping is returned as it is.
 
-
-def codes(name: str, value: Any, *, dim: int | None = None, rows: int = 2) -> torch.Tensor:
-    """`value` as a finite floating tensor (n, d), samples first, with at least `rows` rows and, if given, `dim` columns.
-
-    Accepts tensors, arrays, DataFrames and nested lists; half precision becomes float32, and so do integers that it can
-    hold; larger ones become float64.
+    A mapping of several arrays raises a TypeError that names them.
     """
-    tensor = as_tensor(name, value)
+    if not isinstance(value, Mapping):
+        return value
+    if len(value) != 1:
+        example = f", for example {name}[{next(iter(value))!r}]" if value else ""
+        raise TypeError(f"{name} must be one array, got a mapping of {list(value)}: choose one{example}")
+    return next(iter(value.values()))
+
+
+def codes(name: str, value: Any, *, dim: int | None = None, rows: int = 2) -> Tensor:
+    """Return codes as a finite floating tensor of shape (n, d), samples first.
+
+    `value` may be a tensor, an array, a DataFrame, a nested list, or a mapping that holds one of these. There must be at
+    least `rows` rows and, if given, `dim` columns. float32 and float64 keep their type; everything else becomes float32,
+    except integers too large for it, which become float64.
+    """
+    tensor = as_tensor(name, only_array(name, value))
     if tensor.is_complex():
         raise TypeError(f"{name} must be real numbers, got {tensor.dtype}")
     if tensor.dtype not in (torch.float32, torch.float64):
-        tensor = tensor.double() if _beyond_single(tensor) else tensor.float()
+        largest = 0 if tensor.is_floating_point() or not tensor.numel() else max(int(tensor.max()), -int(tensor.min()))
+        tensor = tensor.double() if largest > 2**24 else tensor.float()  # float32 holds integers up to 2^24 exactly
     if not tensor.numel():
         raise ValueError(f"{name} must have at least {rows} row(s) and 1 column, got {tuple(tensor.shape)}: it is empty")
     if tensor.ndim != 2:
@@ -114,3 +130,10 @@ def codes(name: str, value: Any, *, dim: int | None = None, rows: int = 2) -> to
     if dim is not None and tensor.shape[1] != dim:
         raise ValueError(f"{name} must have {dim} column(s), got {tensor.shape[1]}")
     return finite(name, tensor)
+
+
+def named_codes(name: str, value: Any, *, dim: int | None = None, rows: int = 2) -> tuple[Tensor, list[Any]]:
+    """Return `codes(name, value)` and the names of its columns: a DataFrame's labels, else the numbers 0 ... d - 1."""
+    value = only_array(name, value)
+    tensor = codes(name, value, dim=dim, rows=rows)
+    return tensor, list(getattr(value, "columns", range(tensor.shape[1])))

@@ -17,7 +17,7 @@ from sculptlab.mmd.distance import mmd_test
 from sculptlab.mmd.kernels import IMQ, Kernel
 from sculptlab.priors import Prior, as_prior
 from sculptlab.threads import one_thread
-from sculptlab.validation import choice, codes, finite, what_came, whole
+from sculptlab.validation import choice, codes, describe, finite, whole
 
 DEAD_BELOW = 0.05  # of the prior's standard deviation: the share below which FactorVAE's score prunes a dimension
 FEWEST_ROWS = 20  # below this no test here could tell anything
@@ -171,7 +171,7 @@ def _supply(
 def _named(z: Any) -> dict[str, torch.Tensor]:
     if callable(z) or (hasattr(z, "sample") and not hasattr(z, "__array__")):
         raise TypeError(
-            f"z must be codes (n, d), or a mapping from names to them, got {what_came(z)}; the order is diagnose(codes, prior)"
+            f"z must be codes (n, d), or a mapping from names to them, got {describe(z)}; the order is diagnose(codes, prior)"
         )
     given = dict(z) if isinstance(z, Mapping) else {"codes": z}
     if not given:

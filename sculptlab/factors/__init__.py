@@ -1,20 +1,26 @@
-"""Scores of codes against known factors, each beside what perfect codes and pure noise score on the same factors.
+"""Scores of codes against known factors, each beside what perfect codes and noise score on the same factors.
 
-Every function takes `codes` (n, d) and `factors` (n, k) as arrays, tensors or DataFrames, whose column names then name the
-factors, and returns a `FactorScore`. Rows are drawn by `seed`, never from a grid: any n rows with their factors will do.
-A value that recurs is a class of its own, and values closer than a millionth of the factor"s range are one (whole numbers
-stay apart); a continuous factor is cut into `bins` bins and named in `.binned`. Continuous are the factors that `continuous`
-lists, by name (a DataFrame"s column) or number from 0, and no others; by default (None), those with more than `bins` values
-and, of fractions, more than 100 values or fewer than five rows for each, of whole numbers, both, or fewer than two rows for
-each. Where a factor has far more classes than `bins` even perfect codes score low: see the ceiling, or list the factor. One
-that takes one value only is left out and named in `.left_out`; a dimension that never moves counts as uninformative and is
-named in `.dead`. `baselines=False` saves the two further runs for `.ceiling` and `.floor`. Of fewer than train + test rows,
-two thirds train and one third tests.
+Every score takes `codes` (n, d) and `factors` (n, k) as arrays, tensors or DataFrames, whose column names then name the
+dimensions and factors, and returns a `FactorScore`. Any n >= 20 rows with their factors will do; no grid is needed.
 
-All raise ValueError for wrong shapes, fewer than 20 rows, row counts that differ, values that are masked or not finite,
-fewer varying factors than the score needs and unknown names in `continuous`; TypeError for what is not numbers.
+train, test    numbers of rows to fit to and to test on, drawn by `seed`; of fewer rows, all in the same proportion.
+bins           number of bins into which a continuous factor is cut; each value of another factor is a class.
+continuous     names (a DataFrame's columns) or numbers of the continuous factors. By default those with more than `bins`
+               values and, of fractions, more than 100 values or fewer than five rows for each; of whole numbers, both, or
+               fewer than two rows for each. Fractions closer than a millionth of the factor's range are one value.
+baselines      False leaves out perfect codes and noise, that is, two further runs. Even perfect codes score low where a
+               factor has far more classes than `bins`: compare with the ceiling, or list the factor in `continuous`.
+seed           decides which rows are drawn, and all randomness of the score.
+
+A factor with a single value is left out and named in `.left_out`; a dimension that does not vary is named in `.dead`. All
+raise ValueError for wrong shapes, too few rows or varying factors, values that are masked or not finite, and unknown names
+in `continuous`, and TypeError for what is not numbers.
 """
 
-from sculptlab.factors.metrics import beta_vae, dci, factor_vae, info_mec, mig, modularity, sap
+from sculptlab.factors.alignment import alignment, folded
+from sculptlab.factors.information_scores import info_mec, mig, modularity
+from sculptlab.factors.prediction_scores import dci, sap
+from sculptlab.factors.scores import FactorScore
+from sculptlab.factors.vote_scores import beta_vae, factor_vae
 
-__all__ = ["beta_vae", "dci", "factor_vae", "info_mec", "mig", "modularity", "sap"]
+__all__ = ["FactorScore", "alignment", "beta_vae", "dci", "factor_vae", "folded", "info_mec", "mig", "modularity", "sap"]

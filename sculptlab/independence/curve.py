@@ -1,66 +1,89 @@
-"""How LPS grows with the number of codes that its regressors learn from: is a low score independence, or too few codes?"""
+"""LPS against the number of codes that the regressors are fitted to: a low score can mean independence, or too few codes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import torch
-from torch import Tensor
 
+from sculptlab.columns import permute_columns
 from sculptlab.drawing import draw
-from sculptlab.independence.dependence import permuted_columns
-from sculptlab.independence.lps import UNITS, live_columns
-from sculptlab.independence.regressors import TARGETS, Predictor, checked
-from sculptlab.validation import choice, codes, whole
+from sculptlab.independence.cross_fitting import TARGETS, UNITS, LatentPredictor
+from sculptlab.independence.lps import active_columns
+from sculptlab.independence.regressors import check_regressor
+from sculptlab.validation import choice, codes, named_codes, whole
 
-FEWEST, FACTOR = 500, 4  # codes of the first fit, and how many times as many the next one has
-SET_ASIDE, MOST_SET_ASIDE = 0.2, 10_000  # of the codes, for scoring, where no others are given
-FLAT = 0.01  # R^2 or bits: what the last step may add before the curve is called rising
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
 class LPSCurve:
-    """What `lps_curve` found.
+    """LPS against the number of codes.
 
-    frame    a row per number of codes: n (fitted to), score (mean over latents of max(0, R^2), or bits), worst (the most
-             predictable latent's), floor (the score of copies whose columns were permuted apart; NaN without any)
-    scored   how many other codes the scores are taken on
-    latents  the latents that were predicted
+    Attributes
+    ----------
+    frame : DataFrame
+        A row per number of codes: n (fitted to), score (mean over latents of max(0, R^2), or bits), worst (score of the most
+        predictable latent), chance (mean score of permuted copies; NaN without any).
+    scored : int
+        Number of other codes on which the scores are computed.
+    latents : tuple
+        Latents that were predicted, by name or number.
+    regressor, target : str
+        As in `lps`.
+    dead : list
+        Inactive latents, those without variance, by name or number.
     """
 
     frame: pd.DataFrame
     scored: int
-    latents: tuple[int, ...]
+    latents: tuple[Any, ...]
     regressor: str
     target: str
-    dead: list[int] = field(default_factory=list)
+    dead: list[Any] = field(default_factory=list)
 
     @property
     def unit(self) -> str:
+        """Unit of the scores."""
         return UNITS[self.target]
 
     def plot(self, ax: Any = None) -> Any:
-        """Score and floor against the number of codes; on `ax`, or as a new picture."""
+        """Draw score and chance level against the number of codes.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            Where to draw; without it a new figure is made.
+
+        Returns
+        -------
+        Axes or Picture
+            `ax`, or the new figure.
+        """
         return draw("lps_against_codes", self, ax)
 
     def verdict(self) -> str:
-        """In plain words: would more codes show more?"""
+        """Say whether more codes would give a higher score.
+
+        Returns
+        -------
+        str
+            "still rising" if the last step of the curve added more than 0.01 (R^2 or bits), else "no longer rising".
+        """
         if len(self.frame) < 2:
-            return "one size: no curve"
+            return "one number of codes: no curve"
         before, last = self.frame["score"].iloc[-2:]
-        if last - before > FLAT:
-            return "still rising: more codes would show more"
-        return "no longer rising"
+        return "still rising: more codes would give a higher score" if last - before > 0.01 else "no longer rising"
 
     def __repr__(self) -> str:
         table = self.frame.to_string(index=False, formatters={"n": "{:,}".format}, float_format="{:.4f}".format)
         head = f"LPS ({self.regressor}, {self.target}) on {self.scored:,} other codes: {self.verdict()}"
         tail = f"{len(self.latents)} latent(s) predicted from all others, {self.unit}"
-        return "\n".join([head, table, tail, *([f"dead: {', '.join(map(str, self.dead))}"] if self.dead else [])])
+        return "\n".join([head, table, tail, *([f"inactive: {', '.join(map(str, self.dead))}"] if self.dead else [])])
 
 
 def lps_curve(
@@ -74,82 +97,103 @@ def lps_curve(
     permutations: int = 1,
     seed: int = 0,
 ) -> LPSCurve:
-    """LPS against the number of codes: each latent predicted from all others by regressors fitted to n rows of z (N, d) and
-    scored on `held_out` (t, d), for a growing n.
+    """LPS of regressors fitted to a growing number of codes and scored on other codes.
 
-    score(n) = mean_i max(0, R_i^2(n)), R_i^2(n) = 1 - sum_r (y_ri - f_i^n(z_r,-i))^2 / sum_r (y_ri - mean y_i)^2 over the rows r
-    of `held_out`. A regressor with few codes misses what one with many finds, so a score near 0 is independence only as far as
-    its n goes; a curve that still rises at its end says that it is not the end.
+    score(n) = mean_i max(0, R_i^2(n)), where f_i^n is fitted to n rows of `z`, and over the rows r of `held_out`
+    R_i^2(n) = 1 - sum_r (y_ri - f_i^n(z_r,-i))^2 / sum_r (y_ri - mean y_i)^2.
+    A score near 0 shows independence only as far as n codes allow; a curve that still rises at its end calls for more codes.
 
-    held_out      other codes of the same encoder; None sets aside a fifth of z, at most 10,000, drawn by `seed`
-    regressor, target  as in `lps`
-    rows          the numbers n; None: 500, 2,000, 8,000 … and all of z. Fewer codes are a part of more
-    latents       how many are predicted, drawn by `seed` (each from all the others): for trees on many latents; None: all
-    permutations  copies of codes and held_out with columns permuted apart, for the floor; 0 goes without
-    Raises ValueError for shapes that do not fit, rows outside 20 … N, values that are not finite; TypeError as `lps`.
+    Parameters
+    ----------
+    z : array_like of shape (N, d)
+        Codes, samples first.
+    held_out : array_like of shape (t, d), optional
+        Other codes of the same encoder. By default a fifth of `z`, at most 10,000 rows, is drawn by `seed` and set aside.
+    regressor, target
+        As in `lps`.
+    rows : sequence of int, optional
+        The numbers n; by default 500, 2,000, 8,000, ... and all of `z`. Smaller samples are parts of larger ones.
+    latents : int, optional
+        How many latents are predicted, drawn by `seed`, each from all others; by default all.
+    permutations : int
+        Number of copies with permuted columns, for the chance level; 0 leaves it out.
+    seed : int
+        Decides which rows are set aside, the order of the codes, the latents, the permutations and the regressors.
 
+    Returns
+    -------
+    LPSCurve
+        A table with a row per number of codes.
+
+    Raises
+    ------
+    ValueError
+        For shapes that do not fit, `rows` that are too small or too large, or values that are not finite.
+    TypeError
+        For a regressor that is not an estimator.
+
+    Examples
+    --------
     >>> z = torch.randn(4000, 3, generator=torch.Generator().manual_seed(0))
     >>> z[:, 1] += z[:, 0]
     >>> lps_curve(z, regressor="linear", rows=(20, 3000)).frame["score"].round(2).tolist()
     [0.22, 0.32]
     """
+    import pandas as pd
+
     choice("target", target, TARGETS)
-    checked(regressor, target)
+    check_regressor(regressor, target)
     permutations, seed = whole("permutations", permutations, least=0), whole("seed", seed, least=0)
-    given = codes("z", z).detach()
+    given, names = named_codes("z", z)
+    given = given.detach()
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(given), generator=generator).to(given.device)
     if held_out is None:
-        aside = min(MOST_SET_ASIDE, max(1, round(SET_ASIDE * len(given))))
+        aside = min(10_000, max(1, round(0.2 * len(given))))
         fitted, scored = given[order[aside:]], given[order[:aside]]
     else:
         fitted, scored = given[order], codes("held_out", held_out, dim=given.shape[1]).detach().to(given)
-    predictor = Predictor(regressor, target, 2)
+    predictor = LatentPredictor(regressor, target, 2)
     sizes = _sizes(rows, len(fitted), predictor.least_rows(given.shape[1]))
-    columns, dead = live_columns(torch.cat([fitted, scored]))
-    if columns.shape[1] < 2:
-        raise ValueError(f"z must have at least 2 columns that vary, got {columns.shape[1]}")
+    columns, active = active_columns(torch.cat([fitted, scored]))
+    if len(active) < 2:
+        raise ValueError(f"z must have at least 2 columns that vary, got {len(active)}")
+    chosen = list(range(len(active)))
+    if latents is not None:
+        if whole("latents", latents) > len(active):
+            raise ValueError(f"latents must be at most the {len(active)} that vary, got {latents}")
+        chosen = sorted(torch.randperm(len(active), generator=generator)[:latents].tolist())
     fitted, scored = columns[: len(fitted)], columns[len(fitted) :]
-    chosen = _drawn(latents, fitted.shape[1], generator)
-    found = [_score(predictor, fitted[:n], scored, seed, chosen) for n in sizes]
-    permuted = [(permuted_columns(fitted, generator), permuted_columns(scored, generator)) for _ in range(permutations)]
-    floors = [[_score(predictor, a[:n], b, seed, chosen)[0] for a, b in permuted] for n in sizes]
+
+    def scores(fitted: torch.Tensor, scored: torch.Tensor) -> list[np.ndarray]:
+        """max(0, R^2) of the chosen latents for each number of codes."""
+        losses = [predictor.held_out(torch.cat([fitted[:n], scored]), n, seed, chosen) for n in sizes]
+        return [loss.gain().clip(0) for loss in losses]
+
+    found = scores(fitted, scored)
+    permuted = [scores(permute_columns(fitted, generator), permute_columns(scored, generator)) for _ in range(permutations)]
     frame = pd.DataFrame(
         {
             "n": sizes,
-            "score": [score for score, _ in found],
-            "worst": [worst for _, worst in found],
-            "chance": [float(np.mean(f)) if f else np.nan for f in floors],
+            "score": [float(each.mean()) for each in found],
+            "worst": [float(each.max()) for each in found],
+            "chance": np.mean([[each.mean() for each in copy] for copy in permuted], 0) if permuted else np.nan,
         }
     )
-    names = [i for i in range(given.shape[1]) if i not in dead]
-    return LPSCurve(frame, len(scored), tuple(names[i] for i in chosen), predictor.name, target, dead)
+    predicted, dead = tuple(names[active[i]] for i in chosen), [name for i, name in enumerate(names) if i not in active]
+    return LPSCurve(frame, len(scored), predicted, predictor.name, target, dead)
 
 
 def _sizes(rows: Sequence[int] | None, most: int, least: int) -> list[int]:
-    """The numbers of codes to fit to, rising; a ValueError for one below `least` or above `most`."""
+    """The numbers of codes to fit to, ascending; a ValueError for one below `least` or above `most`."""
     if most < least:
         raise ValueError(f"z must have at least {least} rows to fit to, got {most}")
-    if rows is not None:
-        asked = sorted({whole("rows", n, least=least) for n in rows})
-        if not asked or asked[-1] > most:
-            raise ValueError(f"rows must be numbers between {least} and the {most} that are there to fit to, got {list(rows)}")
-        return asked
-    grown = [max(FEWEST, least)]
-    while grown[-1] * FACTOR < most:
-        grown.append(grown[-1] * FACTOR)
-    return [*(n for n in grown if n < most), most]
-
-
-def _drawn(latents: int | None, dim: int, generator: torch.Generator) -> list[int]:
-    if latents is None:
-        return list(range(dim))
-    if whole("latents", latents) > dim:
-        raise ValueError(f"latents must be at most the {dim} that vary, got {latents}")
-    return sorted(torch.randperm(dim, generator=generator)[:latents].tolist())
-
-
-def _score(predictor: Predictor, fitted: Tensor, scored: Tensor, seed: int, chosen: list[int]) -> tuple[float, float]:
-    """The mean and the largest of max(0, R^2) over the chosen latents."""
-    raw = predictor.transfer(torch.cat([fitted, scored]), len(fitted), seed, chosen).raw().clip(0)
-    return float(raw.mean()), float(raw.max())
+    if rows is None:
+        grown = [max(500, least)]
+        while grown[-1] * 4 < most:
+            grown.append(grown[-1] * 4)
+        return [*(n for n in grown if n < most), most]
+    asked = sorted({whole("rows", n, least=least) for n in rows})
+    if not asked or asked[-1] > most:
+        raise ValueError(f"rows must be numbers between {least} and the {most} that are there to fit to, got {list(rows)}")
+    return asked

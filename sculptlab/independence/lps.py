@@ -1,36 +1,54 @@
-"""LPS, the Latent Predictability Score: how well each latent is predicted from all the others, beside its noise floor."""
+"""LPS, the Latent Predictability Score: how well each latent is predicted from all the others, beside its chance level."""
+
+from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import torch
+from torch import Tensor
 
+from sculptlab.columns import permute_columns, standardize
 from sculptlab.drawing import draw
-from sculptlab.independence.dependence import permuted_columns
-from sculptlab.independence.regressors import FOLDS, TARGETS, Loss, Predictor, checked
-from sculptlab.validation import choice, codes, whole
+from sculptlab.independence.cross_fitting import TARGETS, UNITS, LatentPredictor
+from sculptlab.independence.regressors import check_regressor
+from sculptlab.validation import choice, named_codes, whole
 
-RESAMPLES = 200  # of the rows, for the interval
-UNITS = {"mean": "share of variance (R²)", "square": "share of variance of the squares (R²)", "distribution": "bits"}
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
 class LPSResult:
-    """What `lps` found.
+    """Latent Predictability Score of one sample of codes.
 
-    score           the mean of `per_dimension` over the live dimensions; NaN if there are none
-    per_dimension   (d,) held-out R^2 (bits for the target "distribution"), clipped at 0; NaN where dead
-    raw             (d,) the same, not clipped: below 0 where the regressor does worse than the mean
-    interval        95 % of the scores when rows are drawn anew (bootstrap), the fitted regressors held fixed: how far these
-                    rows decide the score. Not an interval for the best regressor's value, below which a fit to n rows
-                    stays (least squares by about (1 - R^2) d / n)
-    floor           the mean score of `null`: what independent columns with these marginals score at this size
-    null            (permutations,) the scores of column-wise permuted copies of z, regressors fitted anew
-    p_value         (1 + #{null >= score}) / (1 + permutations), never less than 1 / (1 + permutations); NaN without any
-    dead            the dimensions without variance: left out, as target and as input
+    Attributes
+    ----------
+    score : float
+        Mean of `per_dimension` over the active latents; NaN if there is none.
+    per_dimension : array of shape (d,)
+        Held-out R^2 of each latent (bits for the target "distribution"), at least 0; NaN for an inactive latent.
+    raw : array of shape (d,)
+        The same without the lower limit: negative where the regressor does worse than the mean.
+    interval : tuple of two floats
+        Central 95 % of the score over bootstrap samples of the rows, with the fitted regressors held fixed. It says how much
+        the score depends on these rows, not how far the regressor is from the best one.
+    floor : float
+        Chance level: mean of `null`; NaN without permutations.
+    null : array of shape (permutations,)
+        Scores of copies of the codes with every column permuted, regressors fitted anew.
+    p_value : float
+        (1 + #{null >= score}) / (1 + permutations); NaN without permutations.
+    dead : list
+        Inactive latents, those without variance, by name. They are left out as targets and as inputs.
+    names : list
+        Names of the latents: a DataFrame's column labels, else numbers from 0.
+    regressor, target : str
+        What was fitted, and what was predicted.
+    n, folds, seed : int
+        Rows, folds (n for leave-one-out) and seed.
     """
 
     score: float
@@ -40,7 +58,8 @@ class LPSResult:
     floor: float
     null: np.ndarray = field(repr=False)
     p_value: float
-    dead: list[int]
+    dead: list[Any]
+    names: list[Any]
     regressor: str
     target: str
     n: int
@@ -51,53 +70,87 @@ class LPSResult:
 
     @property
     def unit(self) -> str:
+        """Unit of the score."""
         return UNITS[self.target]
 
     def to_frame(self) -> pd.DataFrame:
-        """A row for each dimension: score, raw, the raw value's 95 % interval, the largest raw value of a permuted copy, dead."""
+        """Table of the latents.
+
+        Returns
+        -------
+        DataFrame
+            A row per latent: score, raw, low and high (95 % interval of raw), largest_permuted (raw), dead.
+        """
+        import pandas as pd
+
         columns = {
             "score": self.per_dimension,
             "raw": self.raw,
             "low": self._ranges[0],
             "high": self._ranges[1],
-            "largest_permuted": _largest(self._null_raw),
-            "dead": np.isin(np.arange(len(self.raw)), self.dead),
+            "largest_permuted": self._null_raw.max(0) if len(self.null) else np.nan,
+            "dead": np.isnan(self.raw),
         }
-        return pd.DataFrame(columns).rename_axis("dimension")
+        return pd.DataFrame(columns, index=pd.Index(self.names, name="dimension"))
 
     def plot(self, ax: Any = None) -> Any:
-        """Each dimension's raw value, its interval, and the reach of permuted copies; on `ax`, or as a new picture."""
+        """Draw each latent's raw score with its interval and the largest score of permuted copies.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            Where to draw; without it a new figure is made.
+
+        Returns
+        -------
+        Axes or Picture
+            `ax`, or the new figure.
+        """
         return draw("lps_bars", self, ax)
 
     def title(self) -> str:
-        return f"LPS {self.score:.3f}" + (f", floor {self.floor:.3f}, p = {self.p_value:.2g}" if len(self.null) else "")
+        """Score, chance level and p-value in one line.
+
+        Returns
+        -------
+        str
+            The line, which `plot` uses as its title.
+        """
+        return f"LPS {self.score:.3f}" + (f", chance {self.floor:.3f}, p = {self.p_value:.2g}" if len(self.null) else "")
+
+    def verdict(self) -> str:
+        """Compare the score with its null distribution in words.
+
+        Returns
+        -------
+        str
+            Whether this regressor predicts more than it does in permuted copies, and of which latents most.
+        """
+        if np.isnan(self.score):
+            return "no latent varies"
+        if not len(self.null):
+            return "no chance level (permutations=0)"
+        if self.score <= self.null.max():
+            return "within the range of permuted copies"
+        best = np.argsort(-np.nan_to_num(self.per_dimension))[:3]
+        labels = [name if isinstance(name, str) else f"z{name}" for name in self.names]
+        most = ", ".join(f"{labels[i]} {self.per_dimension[i]:.2f}" for i in best if self.per_dimension[i] > 0)
+        return f"higher than in every permuted copy; most predictable: {most}"
 
     def __repr__(self) -> str:
         low, high = self.interval
-        lines = [f"LPS {self.score:.4f} {self.unit}, {low:.4f} to {high:.4f} for other rows: {self.verdict()}"]
+        lines = [f"LPS {self.score:.4f} {self.unit}, bootstrap interval {low:.4f} to {high:.4f}: {self.verdict()}"]
         if len(self.null):
             lines.append(
-                f"floor {self.floor:.4f} (mean of {len(self.null)} permuted copies, largest {self.null.max():.4f}); "
-                f"p = {self.p_value:.3g}, at least {1 / (1 + len(self.null)):.3g} with so many"
+                f"chance level {self.floor:.4f} (mean of {len(self.null)} permuted copies, largest {self.null.max():.4f}); "
+                f"p = {self.p_value:.3g} (at least {1 / (1 + len(self.null)):.3g} with {len(self.null)} permutations)"
             )
-        cut = "each row left out" if self.folds == self.n else f"{self.folds} folds"
-        live = len(self.raw) - len(self.dead)
-        lines.append(f"{self.regressor} on {live} live of {len(self.raw)} dimensions, n = {self.n:,}, {cut}, seed {self.seed}")
+        cut = "leave-one-out" if self.folds == self.n else f"{self.folds} folds"
+        d, active = len(self.raw), len(self.raw) - len(self.dead)
+        lines.append(f"{self.regressor} on {active} active of {d} latents, n = {self.n:,}, {cut}, seed {self.seed}")
         if self.dead:
-            lines.append(f"dead: {', '.join(map(str, self.dead))}")
+            lines.append(f"inactive: {', '.join(map(str, self.dead))}")
         return "\n".join(lines)
-
-    def verdict(self) -> str:
-        """In plain words: did this regressor find more than in independent columns?"""
-        if np.isnan(self.score):
-            return "no dimension varies"
-        if not len(self.null):
-            return "no floor asked for (permutations=0)"
-        if self.score <= self.null.max():
-            return "no more than independent columns give"
-        best = np.argsort(-np.nan_to_num(self.per_dimension))[:3]
-        named = ", ".join(f"z{i} {self.per_dimension[i]:.2f}" for i in best if self.per_dimension[i] > 0)
-        return f"more than any permuted copy; most predictable {named}"
 
 
 def lps(
@@ -110,97 +163,118 @@ def lps(
     device: Any = None,
     seed: int = 0,
 ) -> LPSResult:
-    """The Latent Predictability Score of codes z (n, d): the mean over dimensions of max(0, R^2) of z_i predicted from
-    all the others, each row by regressors that have not seen it.
+    """Latent Predictability Score: how well each latent is predicted from all the others.
 
-    R_i^2 = 1 - sum_r (y_ri - f_i(z_r,-i))^2 / sum_r (y_ri - mean y_i)^2, over all n rows.
+    The mean over latents of max(0, R_i^2), where each row is predicted by a regressor that was not fitted to it:
+    R_i^2 = 1 - sum_r (y_ri - f_i(z_r,-i))^2 / sum_r (y_ri - mean y_i)^2, over all n rows r.
 
-    regressor     "mlp": all d networks (64, 64 ReLU) as one, Adam, each stopped on a fifth of its rows; "linear": least
-                  squares in closed form; "boosting": scikit-learn's histogram gradient boosting, stopped early; or any
-                  scikit-learn regressor (for the target "distribution", a classifier with predict_proba)
-    target        "mean": y = z_i. "square": y = (z_i - its mean)^2. "distribution": which of 8 equally filled bins z_i
-                  falls into; the score is then the log-loss saved over the bins' shares, in bits, between 0 and 3: a lower
-                  bound on the mutual information I(z_i; z_-i), but for the noise of n rows. "mean" asks for the conditional
-                  mean alone: of a ring or a rotated square it sees nothing, the other two do.
-    folds         into which the rows are cut; None is 2, and for "linear" every row by itself (exact leave-one-out).
-                  More folds see weaker dependence and cost more.
-    permutations  copies of z with every column permuted by itself, scored in the same way: the floor, and the p-value
-                  with its resolution of 1 / (1 + permutations). They cost as many more fits; 0 goes without.
-    device        where "mlp" and "linear" compute; None is where z lies
+    It is a lower bound on what a better regressor would find, and grows with n. Shifting or scaling a column does not
+    change it. Rows must be independent draws: neighboring frames of a film or repeated rows are predicted by their
+    neighbors or duplicates in the codes, but not in the permuted copies. Repeated rows give a warning.
 
-    Rows must be independent draws. Frames of a film, or rows that occur twice, are predicted by their neighbors in time or
-    by their twins, in the codes and not in the permuted copies; repeated rows of codes that do not tie otherwise are warned of.
-    The score is of these n rows with this regressor: it is a lower bound on what a better one would find, and grows with
-    n. It does not change when a column is shifted or scaled. With one live dimension there is nothing to predict it from:
-    the score is 0; with none, NaN. A column whose target is constant (the squares of -1 and 1) scores 0.
-    Raises ValueError for wrong shapes, one column, values that are not finite, too few rows (20; for "linear" more than
-    d + 1), TypeError for what is no regressor. Source: Fruytier et al. 2025, arXiv 2510.11953; cross-fitting, floor,
-    and the second and third target are ours.
+    Parameters
+    ----------
+    z : array_like of shape (n, d)
+        Codes, samples first, at least 20 rows (for "linear" also more than d + 1) and 2 columns. If one column alone
+        varies, the score is 0.
+    regressor : {"mlp", "linear", "boosting"} or scikit-learn estimator
+        "mlp": networks with two layers of 64 ReLU units, stopped early on a fifth of their rows. "linear": least squares in
+        closed form. "boosting": scikit-learn's histogram gradient boosting, stopped early. Or any regressor of scikit-learn;
+        for the target "distribution" a classifier with predict_proba.
+    target : {"mean", "square", "distribution"}
+        What is predicted: z_i; (z_i - its mean)^2; or which of 8 equally filled bins z_i falls into. The score of the last
+        is the log-loss saved over the bins' frequencies, between 0 and 3 bits, a lower bound on the mutual information of
+        z_i and the other latents. "mean" is blind to a ring or a rotated square; the other two are not.
+    folds : int, optional
+        Number of folds. Default 2, and leave-one-out for "linear". More folds see weaker dependence and cost more.
+    permutations : int
+        Number of copies with every column permuted, for the chance level and the p-value. Each costs one more score.
+    device : torch device, optional
+        Where "mlp" and "linear" compute; by default where `z` is.
+    seed : int
+        Decides folds, networks, permutations and bootstrap samples.
 
+    Returns
+    -------
+    LPSResult
+        Score, scores of each latent, bootstrap interval, chance level and p-value.
+
+    Raises
+    ------
+    ValueError
+        For a wrong shape, too few rows, values that are not finite, or an unknown regressor or target.
+    TypeError
+        For a regressor that is not an estimator.
+
+    References
+    ----------
+    Fruytier et al. 2025, arXiv 2510.11953. Cross-fitting, chance level and the last two targets are additions.
+
+    Examples
+    --------
     >>> z = torch.randn(500, 2, generator=torch.Generator().manual_seed(0))
     >>> z[:, 1] += z[:, 0]                                     # correlation 0.71: R^2 is 1/2 for both
     >>> round(lps(z, "linear").score, 2)
     0.47
     """
     choice("target", target, TARGETS)
-    checked(regressor, target)
+    check_regressor(regressor, target)
     permutations, seed = whole("permutations", permutations, least=0), whole("seed", seed, least=0)
-    predictor = Predictor(regressor, target, None if folds is None else whole("folds", folds, least=2))
-    given = codes("z", z).detach()
-    columns, dead = live_columns(given if device is None else given.to(device))
-    n, dim = given.shape
+    predictor = LatentPredictor(regressor, target, None if folds is None else whole("folds", folds, least=2))
+    rows, names = named_codes("z", z)
+    n, dim = rows.shape
+    columns, active = active_columns(rows.detach() if device is None else rows.detach().to(device))
     if dim < 2:
         raise ValueError("z must have at least 2 columns: one latent has no others to be predicted from")
     if n < predictor.least_rows(dim):
         raise ValueError(f"z must have at least {predictor.least_rows(dim)} rows for {predictor.name} on {dim} columns, got {n}")
-    live = [i for i in range(dim) if i not in dead]
     _warn_of_repeats(columns)
-    found = _losses(predictor, columns, seed)
+    losses = predictor.cross_fitted(columns, seed)
     generator = torch.Generator().manual_seed(seed)
-    permuted = [_losses(predictor, permuted_columns(columns, generator), seed + 1 + j).raw() for j in range(permutations)]
-    null_raw = np.stack(permuted) if permuted else np.empty((0, len(live)))
-    resampled = _resampled(found, seed)
-    score, null, scores = (_score(raw) for raw in (found.raw(), null_raw, resampled))
+    permuted = [predictor.cross_fitted(permute_columns(columns, generator), seed + 1 + j).gain() for j in range(permutations)]
+    rng = np.random.default_rng(seed)
+    bootstrap = np.stack([losses.gain(np.bincount(rng.integers(0, n, n), minlength=n).astype(float)) for _ in range(200)])
+    raw, null_raw = losses.gain(), np.reshape(permuted, (permutations, len(active)))
+    score, null, scores = (_score(values) for values in (raw, null_raw, bootstrap))
     return LPSResult(
         score=float(score),
-        per_dimension=_spread(found.raw().clip(0), live, dim),
-        raw=_spread(found.raw(), live, dim),
+        per_dimension=_with_nan(raw.clip(0), active, dim),
+        raw=_with_nan(raw, active, dim),
         interval=(float(np.quantile(scores, 0.025)), float(np.quantile(scores, 0.975))),
         floor=float(null.mean()) if permutations else np.nan,
         null=null,
-        p_value=float((1 + (null >= score).sum()) / (1 + permutations)) if permutations and live else np.nan,
-        dead=dead,
+        p_value=float((1 + (null >= score).sum()) / (1 + permutations)) if permutations and active else np.nan,
+        dead=[names[i] for i in range(dim) if i not in active],
+        names=names,
         regressor=predictor.name,
         target=target,
         n=n,
-        folds=n if predictor.leaves_one_out else predictor.folds or FOLDS,
+        folds=predictor.folds_of(n),
         seed=seed,
-        _ranges=_spread(np.quantile(resampled, [0.025, 0.975], axis=0), live, dim),
-        _null_raw=_spread(null_raw, live, dim),
+        _ranges=_with_nan(np.quantile(bootstrap, [0.025, 0.975], axis=0), active, dim),
+        _null_raw=_with_nan(null_raw, active, dim),
     )
 
 
-def live_columns(z: torch.Tensor) -> tuple[torch.Tensor, list[int]]:
-    """The live columns with mean 0 and variance 1, in float64, and the numbers of the dead ones.
+def active_columns(z: Tensor) -> tuple[Tensor, list[int]]:
+    """The standardized active columns of `z` in float64, and their numbers.
 
-    Dead is a column that moves by no more than its own rounding.
+    A column is inactive if it varies by no more than rounding error in its own floating type.
     """
     largest = z.abs().amax(0)
-    scaled = z.double() / torch.where(largest > 0, largest, 1).double()  # no square of it can overflow
-    live = scaled.amax(0) - scaled.amin(0) > 16 * torch.finfo(z.dtype).eps
-    kept = scaled[:, live]
-    kept = kept - kept.mean(0)
-    return kept / kept.square().mean(0).sqrt(), [int(i) for i in torch.where(~live)[0]]
+    scaled = z.double() / torch.where(largest > 0, largest, 1).double()
+    active = scaled.amax(0) - scaled.amin(0) > 16 * torch.finfo(z.dtype).eps
+    return standardize(z.double()[:, active]), active.nonzero()[:, 0].tolist()
 
 
-def _warn_of_repeats(columns: torch.Tensor) -> None:
-    """Warn where rows occur more than once although some column alone tells rows apart: a table repeated, not ties."""
+def _warn_of_repeats(columns: Tensor) -> None:
+    """Warn if rows are repeated. Columns with many ties of their own, such as small integers, do not count as repeats."""
     n, dim = columns.shape
     distinct = [len(torch.unique(column)) for column in columns.T]
-    if dim < 2 or max(distinct) > 0.99 * n:  # of a column alone, ties and repeats are the same
+    if dim < 2 or max(distinct) > 0.99 * n:
         return
     telling = columns[:, int(np.argmax(distinct))]
-    # were the ties that column's own, rows that share its value would differ elsewhere
+    # If the ties were the column's own, rows with the same value in it would differ in a combination of all columns.
     together = torch.stack([telling, columns @ torch.linspace(1, 2, dim).to(columns)], 1)
     if len(torch.unique(together, dim=0)) == max(distinct) > n / 50:
         warnings.warn(
@@ -210,34 +284,13 @@ def _warn_of_repeats(columns: torch.Tensor) -> None:
         )
 
 
-def _losses(predictor: Predictor, columns: torch.Tensor, seed: int) -> Loss:
-    if columns.shape[1] > 1:
-        return predictor.losses(columns, seed)
-    nothing = np.zeros(tuple(columns.shape))  # a column alone: its best prediction is the blank one
-    return Loss(nothing, nothing, in_bits=False)
-
-
-def _resampled(found: Loss, seed: int) -> np.ndarray:
-    """The raw values of `RESAMPLES` draws of the rows with replacement, (RESAMPLES, d)."""
-    rng, n = np.random.default_rng(seed), len(found.loss)
-    values = []
-    for _ in range(RESAMPLES):
-        counts = np.bincount(rng.integers(0, n, n), minlength=n).astype(float)
-        values.append(found.gain(counts @ found.loss, counts @ found.blank, n))
-    return np.stack(values)
-
-
 def _score(raw: np.ndarray) -> np.ndarray:
-    """The mean over dimensions, the last axis, of max(0, raw); NaN without any."""
+    """Mean of max(0, raw) over the latents, the last axis; NaN without any."""
     return raw.clip(0).mean(-1) if raw.shape[-1] else np.full(raw.shape[:-1], np.nan)
 
 
-def _spread(values: np.ndarray, live: list[int], dim: int) -> np.ndarray:
-    """Values of the live dimensions among all `dim`, NaN for the dead, along the last axis."""
+def _with_nan(values: np.ndarray, active: list[int], dim: int) -> np.ndarray:
+    """Values of the active latents at their places along the last axis of length `dim`, NaN elsewhere."""
     full = np.full((*values.shape[:-1], dim), np.nan)
-    full[..., live] = values
+    full[..., active] = values
     return full
-
-
-def _largest(null_raw: np.ndarray) -> np.ndarray:
-    return null_raw.max(0) if len(null_raw) else np.full(null_raw.shape[1], np.nan)

@@ -21,7 +21,7 @@ import torch
 
 from sculptlab.mmd.fusion import fuse, summed
 from sculptlab.mmd.kernel_base import Kernel, SumKernel, Term, samples_of, squared_distances, width_given, width_of, width_taken
-from sculptlab.validation import number, what_came
+from sculptlab.validation import describe, number
 
 __all__ = [
     "IMQ",
@@ -235,7 +235,7 @@ class MultiScale(Kernel):
 
     def __post_init__(self) -> None:
         if not isinstance(self.kernel, Kernel) or isinstance(self.kernel, Energy):
-            raise TypeError(f"kernel must be a Kernel with a width, such as RBF(), got {what_came(self.kernel)}")
+            raise TypeError(f"kernel must be a Kernel with a width, such as RBF(), got {describe(self.kernel)}")
         if not isinstance(self.factors, tuple) or not self.factors:
             raise TypeError(f"factors must be a tuple of one or more numbers, got {self.factors!r}")
         for factor in self.factors:
@@ -271,7 +271,7 @@ def as_kernel(kernel: Any) -> Kernel:
     """`kernel` itself, `IMQ()` in place of None; a TypeError for anything else."""
     kernel = IMQ() if kernel is None else kernel
     if not isinstance(kernel, Kernel):
-        raise TypeError(f"kernel must be a Kernel such as IMQ() or RBF(1.0), got {what_came(kernel)}")
+        raise TypeError(f"kernel must be a Kernel such as IMQ() or RBF(1.0), got {describe(kernel)}")
     return kernel
 
 

@@ -25,10 +25,13 @@ def lps_bars(found: Any, ax: Any = None) -> Any:
     ax.errorbar(positions, shown, reach, fmt="none", ecolor=TEXT, elinewidth=1)
     if len(found.null):
         ax.scatter(positions, frame["largest_permuted"], marker="_", s=160, color=PRIOR, linewidth=2, label="largest permuted")
-    for i in found.dead:
-        ax.text(i, 0, "dead", rotation=90, ha="center", va="bottom", fontsize=8, color=TEXT)
+    for i in np.flatnonzero(np.isnan(found.raw)):
+        ax.text(i, 0, "inactive", rotation=90, ha="center", va="bottom", fontsize=8, color=TEXT)
     ax.axhline(0, color=TEXT, linewidth=0.8)
-    ax.xaxis.set_major_locator(MaxNLocator(nbins=20, integer=True))
+    if found.names == list(range(len(found.raw))):
+        ax.xaxis.set_major_locator(MaxNLocator(nbins=20, integer=True))
+    else:
+        ax.set_xticks(positions, found.names, rotation=90)
     ax.legend(fontsize=8, frameon=False, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.18))
     style(ax, title=found.title(), x="latent", y=found.unit)
     return ax if picture is None else picture

@@ -21,7 +21,7 @@ from sculptlab.priors.families import Gaussian, Uniform
 from sculptlab.priors.parameters import Moments
 from sculptlab.priors.samples import Samples
 from sculptlab.priors.sampling import Device
-from sculptlab.validation import choice, codes, what_came
+from sculptlab.validation import choice, codes, describe
 
 NAMES = {"gaussian": Gaussian, "uniform": Uniform}
 GLOBAL_GENERATORS = threading.RLock()
@@ -142,7 +142,7 @@ def _tried(obj: Any) -> Drawn:
     if isinstance(obj, type) or not callable(getattr(obj, "sample", obj)):
         raise TypeError(
             "prior must be a name, a Prior, an object with .sample, a torch Distribution, a callable n -> (n, d) or an (m, d) "
-            f"array, got {what_came(obj)}"
+            f"array, got {describe(obj)}"
         )
     if getattr(obj, "random_state", None) is not None:
         obj = copy.copy(obj)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from sculptlab.priors import as_prior
 from sculptlab.training.models import Posterior
 from sculptlab.training.objectives import Objective
-from sculptlab.validation import as_tensor, finite, what_came, whole
+from sculptlab.validation import as_tensor, describe, finite, whole
 from sculptlab.validation import codes as valid_codes
 
 CHUNK = 4096  # rows through the network at once, when no gradient is needed
@@ -22,7 +22,7 @@ CHUNK = 4096  # rows through the network at once, when no gradient is needed
 def as_model(model: Any) -> nn.Module:
     """`model` itself, if it is a module; else a TypeError that says what it is instead."""
     if not isinstance(model, nn.Module):
-        came = f"a {type(model).__name__}" if isinstance(model, Tensor | np.ndarray) else what_came(model)
+        came = f"a {type(model).__name__}" if isinstance(model, Tensor | np.ndarray) else describe(model)
         raise TypeError(f"model must be a torch module, such as build_autoencoder(...) makes, got {came}")
     return model
 

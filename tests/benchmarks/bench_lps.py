@@ -1,11 +1,6 @@
-"""LPS: the batched networks against a loop over scikit-learn's MLPRegressor with the same layers; time and memory when large.
+"""LPS: the batched networks against scikit-learn's MLPRegressor in a loop, and hand-written gradients against autograd."""
 
-python tests/benchmarks/bench_lps.py            the ratio, at d = 64, n = 10,000 (the loop takes minutes)
-python tests/benchmarks/bench_lps.py large      seconds and peak memory at n = 100,000, d = 128
-"""
-
-import resource
-import sys
+import statistics
 import time
 import warnings
 
@@ -15,62 +10,75 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPRegressor
 
 import sculptlab as sl
-
-LAYERS = (64, 64)
-TIMED = 8  # dimensions of the loop that are timed; it is linear in their number
+from sculptlab.independence.networks import BETAS, LEARNING_RATE, Adam, Networks, losses, output_gradients
 
 
 def entangled(n, d, seed=0):
-    """Codes that share 20 uniform sources through a random layer, with noise."""
+    """Codes (n, d) that share 20 uniform sources through a random layer, with noise."""
     rng = np.random.default_rng(seed)
     sources = rng.uniform(-(3**0.5), 3**0.5, (n, 20))
     return np.tanh(sources @ rng.normal(0, 0.3, (20, 100))) @ rng.normal(0, 0.1, (100, d)) + 0.3 * rng.normal(size=(n, d))
 
 
-def correlated(n, d, seed=0):
-    """Equicorrelated Gaussian codes with rho = 1/2, where a line is the best there is."""
-    rng = np.random.default_rng(seed)
-    return 0.5**0.5 * (rng.normal(size=(n, 1)) + rng.normal(size=(n, d)))
+def seconds(call, repeats=1):
+    started = time.perf_counter()
+    for _ in range(repeats):
+        call()
+    return (time.perf_counter() - started) / repeats
 
 
-def loop(z, dimensions):
-    """The held-out R^2 of each of `dimensions` by scikit-learn, two folds, early stopping as it comes."""
-    fold, scores = np.arange(len(z)) % 2, []
-    z = (z - z.mean(0)) / z.std(0)
-    for i in dimensions:
-        rest, predicted = np.delete(z, i, 1), np.empty(len(z))
-        for part in (0, 1):
-            model = MLPRegressor(hidden_layer_sizes=LAYERS, early_stopping=True, random_state=0)
-            model.fit(rest[fold != part], z[fold != part, i])
-            predicted[fold == part] = model.predict(rest[fold == part])
-        scores.append(1 - ((z[:, i] - predicted) ** 2).sum() / ((z[:, i] - z[:, i].mean()) ** 2).sum())
-    return np.array(scores)
+def by_scikit_learn(z, columns):
+    """Two-fold predictions of `columns` by networks of the same layers, one after the other."""
+    for i in columns:
+        rest = np.delete(z, i, 1)
+        for part in (slice(0, None, 2), slice(1, None, 2)):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                MLPRegressor(hidden_layer_sizes=(64, 64), early_stopping=True, random_state=0).fit(
+                    rest[part], z[part, i]
+                ).predict(rest)
 
 
-def ratio(n=10_000, d=64):
-    warnings.simplefilter("ignore", ConvergenceWarning)
-    for draw in (entangled, correlated):
-        z = draw(n, d)
-        started = time.perf_counter()
-        found = sl.lps(z, permutations=0)
-        ours = time.perf_counter() - started
-        started = time.perf_counter()
-        theirs = loop(z, range(TIMED))
-        loops = (time.perf_counter() - started) * d / TIMED
-        print(f"{draw.__name__}, n = {n}, d = {d}, {torch.get_num_threads()} threads: batched {ours:.1f} s, "
-              f"loop {loops:.1f} s (from {TIMED} dimensions), ratio {loops / ours:.1f}; "
-              f"R² of those dimensions: batched {found.raw[:TIMED].mean():.4f}, loop {theirs.mean():.4f}")  # fmt: skip
+def training_steps(d, rows=128):
+    """One step of d networks with hand-written gradients, and with autograd and torch's Adam."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(d, rows, generator=generator)
+    ours, theirs = (Networks((64, 64), torch.zeros(d, 1), generator) for _ in range(2))
+    for parameter in theirs.parameters():
+        parameter.requires_grad_()
+    others = 1 - torch.eye(d)[:, None, :]
+    adam, optimizer = Adam(ours.parameters()), torch.optim.Adam(theirs.parameters(), lr=LEARNING_RATE, betas=BETAS)
+
+    def by_hand():
+        values = ours.layers(x)
+        adam.step(ours.parameters(), ours.gradients(values, output_gradients(values[-1], x)))
+
+    def by_autograd():
+        optimizer.zero_grad()
+        value = x
+        for level, (weight, bias) in enumerate(zip(theirs.weights, theirs.biases, strict=True)):
+            value = (weight if level else weight * others) @ value + bias
+            value = value.relu() if level < 2 else value
+        losses(value, x).sum().backward()
+        optimizer.step()
+
+    return by_hand, by_autograd
 
 
-def large(n=100_000, d=128):
-    z = entangled(n, d).astype(np.float32)
-    for regressor, permutations in (("linear", 19), ("mlp", 0)):
-        started = time.perf_counter()
-        found = sl.lps(z, regressor, permutations=permutations)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-        print(f"{regressor}, n = {n}, d = {d}, {permutations} permutations: {time.perf_counter() - started:.0f} s, "
-              f"peak {peak:.1f} GiB, score {found.score:.3f}", flush=True)  # fmt: skip
+def main(n=2000, d=16, timed=2):
+    """Rows (name, ratio): how many times longer the reference takes."""
+    z = entangled(n, d)
+    ours = seconds(lambda: sl.lps(z, permutations=0))
+    loop = seconds(lambda: by_scikit_learn(z / z.std(0), range(timed))) * d / timed
+    rows = [(f"LPS, {n} x {d}: loop of MLPRegressor / batched networks", loop / ours)]
+    for d in (2, 10, 64):
+        by_hand, by_autograd = training_steps(d)
+        by_hand(), by_autograd()
+        ratios = [seconds(by_autograd, 20) / seconds(by_hand, 20) for _ in range(5)]
+        rows.append((f"a training step of {d} networks: autograd and torch's Adam / by hand", statistics.median(ratios)))
+    return rows
 
 
 if __name__ == "__main__":
-    large() if "large" in sys.argv[1:] else ratio()
+    for name, ratio in main():
+        print(f"{ratio:8.2f}  {name}")

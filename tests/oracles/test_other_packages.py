@@ -83,7 +83,9 @@ def squares(rows):
 def factors_and_codes(n=2000):
     rng = np.random.default_rng(0)
     factors = np.stack([rng.integers(0, k, n) for k in (3, 5, 8)], 1)
-    codes = np.column_stack([factors + 0.3 * rng.normal(size=factors.shape), rng.normal(size=n), factors.sum(1) + rng.normal(size=n)])
+    codes = np.column_stack(
+        [factors + 0.3 * rng.normal(size=factors.shape), rng.normal(size=n), factors.sum(1) + rng.normal(size=n)]
+    )
     return codes, factors
 
 

@@ -10,9 +10,10 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from sculptlab import factors
+from sculptlab.columns import standardize
 from sculptlab.data import load
 from sculptlab.evaluation.diagnosis import DEAD_BELOW
-from sculptlab.independence.dependence import correlation, distance_correlations, hsics, standardized, total_correlation
+from sculptlab.independence.dependence import correlation, distance_correlations, hsics, total_correlation
 from sculptlab.independence.lps import lps
 from sculptlab.independence.regressors import REGRESSORS
 from sculptlab.series.reference_codes import cases as reference_codes
@@ -137,8 +138,8 @@ def score_against_factors(z: Tensor, known: Any, *, seed: int = 0, permutations:
         "MIG": factors.mig(z, known, **options).score,
         "SAP": factors.sap(z, known, **options).score,
         **{f"DCI {name}": value for name, value in dci.items()},
-        "FactorVAE": factors.factor_vae(z, known, train=2000, test=1000, **options).score,
-        "BetaVAE": factors.beta_vae(z, known, train=2000, test=1000, **options).score,
+        "FactorVAE": factors.factor_vae(z, known, train_votes=2000, test_votes=1000, **options).score,
+        "BetaVAE": factors.beta_vae(z, known, train_votes=2000, test_votes=1000, **options).score,
         "modularity": parts["modularity"],
         "explicitness": parts["explicitness"],
     }
@@ -177,7 +178,7 @@ def record_mixing(seeds: Sequence[int] = range(5), *, n: int = 1000) -> Recorded
 
 def mixing_scores(z: Tensor, sources: Tensor, seed: int = 0) -> dict[str, float]:
     """Every score of two mixed sources: dependence of the codes z (n, 2) on each other, and alignment with the sources (n, 2)."""
-    data = standardized(z)[0]
+    data = standardize(z.double())
     lines = {name: lps(z, *LINES[name], permutations=0, seed=seed).score for name in LINES}
     return {
         "|correlation|": abs(float(correlation(z)[0, 1])),

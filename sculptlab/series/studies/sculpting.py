@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from sculptlab.independence.dependence import correlation, distance_correlation, distance_correlation_to_rest, permuted_columns
+from sculptlab.columns import permute_columns
+from sculptlab.independence.dependence import correlation, distance_correlation, distance_correlation_to_rest
 from sculptlab.independence.lps import lps
 from sculptlab.mmd.distance import mmd2
 from sculptlab.priors import Gaussian
@@ -101,7 +102,7 @@ def judge(z: Tensor, *, lines: Iterable[str] = JUDGES, seed: int = 0) -> dict[st
     for name in lines:
         regressor, target = LINES[name]
         found[name] = lps(z, regressor, target, permutations=0, seed=seed).score
-    apart = permuted_columns(z, torch.Generator().manual_seed(seed))
+    apart = permute_columns(z, torch.Generator().manual_seed(seed))
     off = ~torch.eye(z.shape[1], dtype=torch.bool)
     for suffix, codes in (("", z), ("_chance", apart)):
         found[f"dcor{suffix}"] = distance_correlation(codes, seed=seed)[off].mean().item()

@@ -8,14 +8,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sculptlab.factors.alignment import alignment, folded
+from sculptlab.factors import alignment, folded
 
 
 def uniforms(n, k, seed=0):
     return np.random.default_rng(seed).uniform(-1, 1, (n, k))
 
 
-def turned(angle):
+def rotation(angle):
     return np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
 
 
@@ -29,20 +29,20 @@ def test_axes_in_any_order_sign_and_unit_are_aligned(order, units):
 @pytest.mark.parametrize("degrees", [0, 10, 30, 45])
 def test_a_rotation_of_independent_factors_leaves_the_cosine(degrees):
     factors = uniforms(200_000, 2)
-    found = alignment(factors @ turned(math.radians(degrees)).T, factors)
+    found = alignment(factors @ rotation(math.radians(degrees)).T, factors)
     assert found == pytest.approx([math.cos(math.radians(degrees))] * 2, abs=0.01)
 
 
-def test_a_latent_serves_one_factor_only_and_dead_ones_serve_none():
+def test_a_latent_is_matched_to_one_factor_and_inactive_ones_to_none():
     factors = uniforms(50_000, 2)
     codes = np.stack([factors.sum(1), np.zeros(50_000)], 1)
     assert sorted(alignment(codes, factors)) == pytest.approx([0, math.sqrt(0.5)], abs=0.01)
 
 
-def test_an_angle_takes_two_latents_wherever_they_are_and_however_turned():
+def test_an_angle_takes_two_latents_wherever_they_are_and_however_rotation():
     angle = np.random.default_rng(0).uniform(0, 2 * math.pi, 500)
     position = uniforms(500, 2)
-    ring = np.stack([np.cos(angle), np.sin(angle)], 1) @ turned(0.4).T
+    ring = np.stack([np.cos(angle), np.sin(angle)], 1) @ rotation(0.4).T
     codes = torch.from_numpy(np.stack([ring[:, 0], position[:, 1], ring[:, 1], position[:, 0]], 1))
     found = alignment(codes, np.stack([position[:, 0], angle, position[:, 1]], 1), angles=[1])
     assert found == pytest.approx(1, abs=1e-6)

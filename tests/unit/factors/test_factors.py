@@ -1,5 +1,6 @@
-"""Scores against known factors: closed forms, the reference values of perfect, noisy, rotated and random codes, bad input."""
+"""Scores against known factors: closed forms, reference values of perfect, noisy, rotated and random codes, bad input."""
 
+import doctest
 import math
 
 import numpy as np
@@ -13,9 +14,9 @@ from sklearn.feature_selection import mutual_info_classif
 from sklearn.metrics import mutual_info_score, roc_auc_score
 
 from sculptlab import factors as scores
-from sculptlab.factors.information import gaps, modularities, neighbor_information, plugin_information, shares
-from sculptlab.factors.predictors import _auc, concentration
-from sculptlab.factors.rows import binned, read
+from sculptlab.factors.information import info_m_and_c, largest_gaps, modularities, neighbor_information, plugin_information
+from sculptlab.factors.predictors import concentration, mean_auc
+from sculptlab.factors.rows import draw_factor_rows, into_bins
 
 DSPRITES = (3, 6, 40, 32, 32)
 FEW = (3, 6, 8, 8, 8)
@@ -23,8 +24,8 @@ QUICK = {
     "mig": {},
     "dci": {"estimator": "lasso"},
     "sap": {"kind": "continuous"},
-    "factor_vae": {"train": 200, "test": 100, "batch": 16},
-    "beta_vae": {"train": 200, "test": 100, "batch": 16},
+    "factor_vae": {"train_votes": 200, "test_votes": 100, "batch": 16},
+    "beta_vae": {"train_votes": 200, "test_votes": 100, "batch": 16},
     "modularity": {},
     "info_mec": {},
 }
@@ -79,12 +80,12 @@ def test_sap_continuous_of_a_rotation(degrees):
 
 
 def test_mig_of_a_code_that_knows_half_a_factor():
-    """A code that tells the upper half of 8 values from the lower knows log 2 of log 8."""
+    """A code that separates the upper half of 8 values from the lower knows log 2 of log 8."""
     factors = grid(8, 3, repeats=5)
     codes = np.stack([factors[:, 0] >= 4, factors[:, 1]], axis=1)
     found = scores.mig(codes, factors, baselines=False)
     assert found.score == pytest.approx((1 / 3 + 1) / 2)
-    assert found.details.to_numpy() == pytest.approx(np.array([[1 / 3, 0], [0, 1]]), abs=1e-12)
+    assert found.table.to_numpy() == pytest.approx(np.array([[1 / 3, 0], [0, 1]]), abs=1e-12)
 
 
 def test_more_values_than_bins():
@@ -98,7 +99,7 @@ def test_dci_of_a_matrix():
     assert concentration(np.ones((3, 4))) == pytest.approx(0)
     assert concentration(np.zeros((3, 4))) == 0
     assert concentration(np.ones((3, 1))) == 1
-    half = np.array([[1.0, 1, 0, 0], [0, 0, 2, 0], [0, 0, 0, 0]])  # rows of entropy log 2 and 0, equal weights; a dead one
+    half = np.array([[1.0, 1, 0, 0], [0, 0, 2, 0], [0, 0, 0, 0]])  # rows of entropy log 2 and 0, equal weights; an inactive one
     assert concentration(half) == pytest.approx((0.5 + 1) / 2)
 
 
@@ -107,18 +108,18 @@ def test_modularity_of_a_matrix():
     assert modularities(information) == pytest.approx([1 - (1 + 1) / (2 * 4), 1, 0, 0])
 
 
-def test_infomec_shares_of_a_matrix():
-    m, c = shares(np.array([[0.6, 0.2], [0, 0], [0, 0.5]]))
+def test_infomec_of_a_matrix():
+    m, c = info_m_and_c(np.array([[0.6, 0.2], [0, 0], [0, 0.5]]))
     assert m == pytest.approx(((0.75 + 0.5 + 1) / 3 - 0.5) / 0.5)
     assert c == pytest.approx(((1 + 5 / 7) / 2 - 1 / 3) / (2 / 3))
-    assert shares(np.zeros((3, 2))) == (0, 0)
-    assert shares(np.zeros((0, 2))) == (0, 0)
-    assert shares(np.ones((1, 2))) == (0, 1)
+    assert info_m_and_c(np.zeros((3, 2))) == (0, 0)
+    assert info_m_and_c(np.zeros((0, 2))) == (0, 0)
+    assert info_m_and_c(np.ones((1, 2))) == (0, 1)
 
 
 def test_gaps_of_a_matrix():
-    assert gaps(np.array([[0.9, 0.2], [0.4, 0.2], [0.1, 0.0]])) == pytest.approx([0.5, 0])
-    assert gaps(np.array([[0.9, 0.2]])) == pytest.approx([0.9, 0.2])
+    assert largest_gaps(np.array([[0.9, 0.2], [0.4, 0.2], [0.1, 0.0]])) == pytest.approx([0.5, 0])
+    assert largest_gaps(np.array([[0.9, 0.2]])) == pytest.approx([0.9, 0.2])
 
 
 # What others compute
@@ -156,8 +157,8 @@ def test_neighbors_of_tied_codes_find_the_entropy():
 def test_auc_agrees_with_scikit_learn():
     rng = np.random.default_rng(0)
     classes, outputs = rng.integers(0, 4, 200), rng.normal(size=(200, 4)).round(1)
-    assert _auc(outputs, classes) == pytest.approx(roc_auc_score(classes[:, None] == np.arange(4), outputs))
-    assert _auc(outputs, np.zeros(200, dtype=int)) == 0.5
+    assert mean_auc(outputs, classes) == pytest.approx(roc_auc_score(classes[:, None] == np.arange(4), outputs))
+    assert mean_auc(outputs, np.zeros(200, dtype=int)) == 0.5
 
 
 # The reference values: disentanglement_lib's protocol, the number of values of dSprites' factors, 5 + 5 dimensions
@@ -201,7 +202,7 @@ def test_reference_values_of_votes_and_classifiers(seed):
         "rotated": np.concatenate([perfect @ turn, filler], axis=1),
         "noise": rng.normal(size=(4000, 10)),
     }
-    size = {"train": 1500, "test": 1000, "batch": 64}
+    size = {"train_votes": 1500, "test_votes": 1000, "batch": 64}
     votes = {name: score_of("factor_vae", z, factors, **size).score for name, z in codes.items()}
     pairs = {name: score_of("beta_vae", z, factors, **size).score for name, z in codes.items()}
     assert votes["perfect"] == pairs["perfect"] == 1
@@ -257,14 +258,14 @@ def test_dci_by_every_estimator(estimator):
     assert min(found["perfect"].parts.values()) > 0.95
     assert found["rotated"].score < 0.6
     assert found["noise"].score < 0.15
-    assert found["perfect"].estimator == estimator
+    assert found["perfect"].method == estimator
     assert found["perfect"].n == {"train": 200, "test": 100}
 
 
 # The result
 
 
-def test_ceiling_and_floor():
+def test_ceiling_and_chance_level():
     factors, perfect, rng = drawn(0, 450, (3, 4, 5, 4, 3))
     codes = np.concatenate([perfect + 0.1 * rng.normal(size=perfect.shape), np.zeros((450, 1))], axis=1)
     for name in QUICK:
@@ -276,7 +277,7 @@ def test_ceiling_and_floor():
         bare = score_of(name, codes, factors)
         assert bare.ceiling is bare.floor is None
         assert bare.parts == found.parts
-        assert bare.details.shape == (6, 5)
+        assert bare.table.shape == (6, 5)
         assert "perfect" in repr(found)
         assert "perfect" not in repr(bare)
         assert "<table" in found._repr_html_()
@@ -289,16 +290,16 @@ def test_the_ceiling_of_fewer_dimensions_than_factors_has_them_all():
     assert float(found) == pytest.approx(2 / 5, abs=0.01)
 
 
-def test_what_a_result_says():
+def test_the_text_of_a_result():
     factors, perfect, rng = drawn(0, 12_000)
     codes = perfect + 0.1 * rng.normal(size=perfect.shape)
     frame = pd.DataFrame(factors, columns=["shape", "scale", "orientation", "x", "y"]).assign(color=1)
     found = scores.mig(codes, frame)
     assert repr(found).splitlines() == [
         "MIG 0.74 (noise 0.00, perfect 0.90; 20 equal-width bins; n = 10,000)",
-        "  left out, as it takes one value only: color",
+        "  left out, with a single value: color",
     ]
-    assert list(found.details.columns) == ["shape", "scale", "orientation", "x", "y"]
+    assert list(found.table.columns) == ["shape", "scale", "orientation", "x", "y"]
     sap = scores.sap(codes, frame, kind="continuous", baselines=False)
     assert repr(sap).splitlines()[0] == "SAP (continuous) 0.99 (squared correlation; n = 8,000)"
     mec = scores.info_mec(perfect[:900], frame[:900], baselines=False)
@@ -321,10 +322,10 @@ def test_kinds_of_factors():
         "row": rng.permutation(n),  # whole, but all different
         "few": rng.choice([0.1, 0.7], n),
     }
-    rows = read(np.zeros((n, 1)), pd.DataFrame(factors), train=n, bins=20, binning="width", seed=0)
+    rows = draw_factor_rows(np.zeros((n, 1)), pd.DataFrame(factors), train=n, bins=20, seed=0)
     assert rows.binned == ["year", "size", "row"]
     assert list(rows.classes.max(0) + 1) == [40, 360, 20, 99, 20, 20, 2]
-    few = read(np.zeros((300, 1)), pd.DataFrame(factors)[["angle", "seldom"]][:300], train=n, bins=20, binning="width", seed=0)
+    few = draw_factor_rows(np.zeros((300, 1)), pd.DataFrame(factors)[["angle", "seldom"]][:300], train=n, bins=20, seed=0)
     assert few.binned == ["angle"]  # 300 values in 300 rows; 99 whole numbers stay classes at three rows each
 
 
@@ -376,16 +377,16 @@ def test_far_values_join_no_classes():
     whole[:300] = 10**9  # as one who has no NaN writes missing
     tenths = rng.integers(0, 10, (3000, 1)) / 10
     tenths[0] = 1e7
-    rows = read(np.zeros((3000, 1)), np.concatenate([whole, tenths], axis=1), train=3000, bins=20, binning="width", seed=0)
+    rows = draw_factor_rows(np.zeros((3000, 1)), np.concatenate([whole, tenths], axis=1), train=3000, bins=20, seed=0)
     assert list(rows.classes.max(0) + 1) == [7, 11]
     dense = 1e-7 * np.arange(3000)[:, None] * [1, 2]
     dense[-10:] = 1  # far enough out that all others would be one chain
-    assert len(np.unique(read(dense, dense, train=3000, bins=20, binning="width", seed=0).values[:, 0])) == 2991
+    assert len(np.unique(draw_factor_rows(dense, dense, train=3000, bins=20, seed=0).values[:, 0])) == 2991
 
 
 def test_large_whole_numbers_stay_apart():
     factors = 2**24 + grid(2, 3, repeats=20) % 3
-    assert read(factors, factors, train=10**6, bins=20, binning="width", seed=0).classes.max() == 2
+    assert draw_factor_rows(factors, factors, train=10**6, bins=20, seed=0).classes.max() == 2
 
 
 def test_continuous_factors_that_are_the_codes():
@@ -398,13 +399,18 @@ def test_continuous_factors_that_are_the_codes():
 
 def test_quantile_bins_hold_equally_many():
     column = np.random.default_rng(0).lognormal(size=1000)
-    assert set(np.bincount(binned(column, 20, "quantile"))) == {50}
-    assert list(binned(np.array([0.0, 0, 0, 1]), 20, "quantile")) == [0, 0, 0, 1]
-    assert list(binned(np.array([0.0, 1, 2, 10]), 5, "width")) == [0, 0, 1, 4]
-    assert list(binned(np.array([0.0, 1, *[2] * 98]), 20, "quantile")[:4]) == [0, 0, 1, 1]  # most at the top: two bins, not one
+    assert set(np.bincount(into_bins(column, 20, "quantile"))) == {50}
+    assert list(into_bins(np.array([0.0, 0, 0, 1]), 20, "quantile")) == [0, 0, 0, 1]
+    assert list(into_bins(np.array([0.0, 1, 2, 10]), 5, "width")) == [0, 0, 1, 4]
+    assert list(into_bins(np.array([0.0, 1, *[2] * 98]), 20, "quantile")[:4]) == [
+        0,
+        0,
+        1,
+        1,
+    ]  # most at the top: two bins
 
 
-def test_rows_need_no_grid_and_lonely_values_are_never_fixed():
+def test_rows_need_no_grid_and_values_of_a_single_row_are_never_fixed():
     rng = np.random.default_rng(0)
     first = rng.integers(0, 5, 600)
     factors = np.stack([first, (first + rng.integers(0, 3, 600)) % 5], axis=1)  # dependent factors: no full grid
@@ -413,12 +419,12 @@ def test_rows_need_no_grid_and_lonely_values_are_never_fixed():
     assert score_of("beta_vae", factors, factors).score > 0.9
 
 
-def test_pruned_dimensions_have_no_vote():
+def test_pruned_dimensions_do_not_vote():
     factors, perfect, _ = drawn(0, 2000)
     codes = np.concatenate([perfect, 0.01 * perfect[:, :1]], axis=1)
     found = score_of("factor_vae", codes, factors)
     assert found.dead == [5]
-    assert found.details.loc[5].sum() == 0
+    assert found.table.loc[5].sum() == 0
     assert score_of("factor_vae", codes, factors, prune=0.0).dead == []
     assert scores.info_mec(codes, factors, baselines=False).dead == [5]
 
@@ -433,14 +439,14 @@ def test_no_outlier_row_prunes_the_other_dimensions(far):
     assert after.dead == []
     assert after.parts["InfoM"] == pytest.approx(before.parts["InfoM"], abs=0.005)
     assert after.parts["InfoC"] == pytest.approx(before.parts["InfoC"], abs=0.005)
-    votes = {"train": 1000, "test": 500, "batch": 64}
+    votes = {"train_votes": 1000, "test_votes": 500, "batch": 64}
     before, after = (score_of("factor_vae", z, factors, **votes) for z in (codes, spoilt))
     assert after.dead == []
     assert before.score == 1
     assert after.score > 0.97  # batches that hold the row itself still vote for another dimension
 
 
-def test_one_row_wakes_no_dead_dimension():
+def test_one_outlier_row_makes_no_dimension_active():
     factors, perfect, _ = drawn(0, 3000, FEW)
     codes = np.concatenate([perfect, np.zeros((3000, 1))], axis=1)
     codes[7, 5] = 1000
@@ -458,8 +464,8 @@ def test_small_units_are_said_to_be_pruned():
         found = score_of(name, codes, factors)
         assert found.pruned == [0, 1, 2, 3]
         assert found.dead == [0, 1, 2, 3, 5]
-        assert "which never move: 5" in repr(found)
-        assert "pruned as they spread too little beside the widest (prune=0 keeps them): 0, 1, 2, 3" in repr(found)
+        assert "which do not vary: 5" in repr(found)
+        assert "pruned because they spread too little beside the widest (prune=0 keeps them): 0, 1, 2, 3" in repr(found)
         assert score_of(name, codes, factors, prune=0.0).dead == [5]
         assert score_of(name, codes, factors, prune=0.0).score > 0.95
 
@@ -507,7 +513,14 @@ def test_no_score_is_ever_nan(data):
     found = score_of(name, codes, factors, baselines=True, **more)
     values = found.to_frame().to_numpy()
     assert ((values >= 0) & (values <= 1)).all()
-    assert np.isfinite(found.details.to_numpy(dtype=float)).all()
+    assert np.isfinite(found.table.to_numpy(dtype=float)).all()
+
+
+@pytest.mark.parametrize("name", ["mig", "alignment"])
+def test_the_examples_in_docstrings(name):
+    function = getattr(scores, name)
+    (example,) = doctest.DocTestFinder().find(function, name, globs={"np": np, name: function})
+    assert doctest.DocTestRunner().run(example) == (0, 2)
 
 
 # Input
@@ -521,10 +534,10 @@ def test_collapsed_codes_and_single_dimensions(name):
     assert collapsed.dead == [0, 1, 2]
     single = score_of(name, perfect[:, :1], factors)
     assert 0 <= single.score <= 1
-    assert single.details.shape == (1, 5)
+    assert single.table.shape == (1, 5)
 
 
-def test_every_way_to_hand_over_numbers():
+def test_every_kind_of_array():
     factors, perfect, _ = drawn(0, 300)
     reference = scores.mig(perfect.astype(np.float16), factors, baselines=False).score
     half = perfect.astype(np.float16)
@@ -536,7 +549,17 @@ def test_every_way_to_hand_over_numbers():
     ]:
         assert scores.mig(codes, given_factors, baselines=False).score == pytest.approx(reference)
     mixed = pd.DataFrame({"a": factors[:, 0] > 0, "b": factors[:, 1], "c": perfect[:, 2]})
-    assert scores.mig(perfect, mixed, baselines=False).details.shape == (5, 3)
+    assert scores.mig(perfect, mixed, baselines=False).table.shape == (5, 3)
+
+
+def test_column_names_survive():
+    factors, perfect, _ = drawn(0, 300, (3, 4))
+    codes = pd.DataFrame(perfect, columns=["a", 1]).assign(off=0.0)
+    found = scores.mig(codes, factors, baselines=False)
+    assert found.dead == ["off"]
+    assert list(found.table.index) == ["a", 1, "off"]
+    assert "do not vary: off" in repr(found)
+    assert scores.mig({"codes": codes}, factors, baselines=False).score == found.score
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

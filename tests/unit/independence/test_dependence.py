@@ -1,6 +1,7 @@
-"""Dependence: closed forms, the reference definition, and columns that do not move."""
+"""Dependence: closed forms, the reference definition, and constant columns."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
@@ -103,6 +104,14 @@ def test_tensors_come_back_as_tensors():
         assert isinstance(function(z), torch.Tensor)
         assert function(z).dtype == torch.float32
         assert isinstance(function(z.numpy()), np.ndarray)
+
+
+def test_data_frames_keep_their_column_names():
+    z = pd.DataFrame(np.random.default_rng(0).normal(size=(30, 3)), columns=["a", "b", "c"])
+    for measure in (correlation, distance_correlation):
+        pd.testing.assert_frame_equal(measure(z), pd.DataFrame(measure(z.to_numpy()), index=z.columns, columns=z.columns))
+    for measure in (distance_correlation_to_rest, hsic_to_rest):
+        pd.testing.assert_series_equal(measure(z), pd.Series(measure(z.to_numpy()), index=z.columns))
 
 
 @pytest.mark.parametrize(

@@ -1,20 +1,21 @@
-"""The table of independence: what is seen and what is not, exact p-values, ties, dead dimensions and bad input."""
+"""The independence report: what each measure detects, exact p-values, ties, inactive latents and bad input."""
 
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sculptlab.independence import report as independence_table
+from sculptlab.independence import report as report_module
 from sculptlab.independence.dependence import distance_correlation_to_rest, gaussian_total_correlation, hsic_to_rest
 from sculptlab.independence.report import independence_report
 from sculptlab.plots.style import Picture
 from sculptlab.series.reference_codes import cases as rc
 
-LINES = [
+MEASURES = [
     "LPS of means",
     "LPS of squares",
     "LPS of the distribution",
@@ -22,18 +23,18 @@ LINES = [
     "HSIC",
     "Gaussian total correlation",
 ]
-JOINT = LINES[3:]
+JOINT = MEASURES[3:]
 
 
 @pytest.fixture
 def joint_only(monkeypatch):
-    """LPS answers at once, so that the other lines can be asked often."""
+    """Replace LPS by a constant, so that the other measures can be computed often."""
 
     def lps(z, regressor, target, *, permutations, seed):
         dead = [i for i, column in enumerate(np.asarray(z).T) if np.ptp(column) == 0]
         return SimpleNamespace(score=0.0, null=np.zeros(permutations), p_value=1.0, dead=dead)
 
-    monkeypatch.setattr(independence_table, "lps", lps)
+    monkeypatch.setattr(report_module, "lps", lps)
 
 
 @pytest.fixture(scope="module")
@@ -41,16 +42,16 @@ def parabola():
     return independence_report(rc.parabola(3).sample(400, 0), regressor="linear")
 
 
-def test_a_parabola_is_missed_by_lines_and_seen_by_the_others(parabola):
+def test_a_parabola_is_missed_by_linear_measures_and_detected_by_the_others(parabola):
     table = parabola.table
-    assert list(table.index) == LINES
+    assert list(table.index) == MEASURES
     assert table.loc["LPS of squares", "value"] == pytest.approx(rc.parabola(3).linear_truth["square"], abs=0.05)
     assert table.loc["LPS of means", "value"] == pytest.approx(0, abs=0.05)
     assert {"LPS of squares", "distance correlation", "HSIC"} <= set(parabola.seen_by)
     assert list(table["unit"].iloc[[0, 2, 5]]) == ["share of variance", "bits", "nats"]
 
 
-def test_values_are_those_of_the_measures_and_floors_the_means_of_copies(parabola):
+def test_values_are_those_of_the_measures_and_chance_the_mean_of_copies(parabola):
     z = rc.parabola(3).sample(400, 0).double()
     expected = (distance_correlation_to_rest(z).mean(), hsic_to_rest(z).mean(), gaussian_total_correlation(z))
     assert list(parabola.table.loc[JOINT, "value"]) == pytest.approx([float(value) for value in expected], abs=1e-9)
@@ -62,14 +63,14 @@ def test_values_are_those_of_the_measures_and_floors_the_means_of_copies(parabol
     assert np.abs(parabola.table.loc[JOINT[:2], "chance"]).max() < 0.005
 
 
-def test_xor_is_seen_jointly_and_by_no_line(joint_only):
+def test_xor_is_detected_jointly_only(joint_only):
     found = independence_report(rc.sign_xor(3).sample(500, 0))
     assert found.seen_by == ["distance correlation", "HSIC"]
-    assert "2 of 6 measures see dependence: distance correlation, HSIC" in found.verdict()
+    assert "2 of 6 measures detect dependence: distance correlation, HSIC" in found.verdict()
 
 
 @pytest.mark.parametrize("case", [rc.rotated_uniform(45, 2), rc.eight_modes(2), rc.ring(2), rc.scale_mixture(3)], ids=str)
-def test_what_no_mean_shows_is_seen(joint_only, case):
+def test_what_no_mean_shows_is_detected(joint_only, case):
     assert {"distance correlation", "HSIC"} <= set(independence_report(case.sample(500, 1)).seen_by)
 
 
@@ -85,11 +86,11 @@ def test_p_values_of_independent_codes_are_uniform(joint_only, dim):
 
 @settings(max_examples=10, deadline=None)
 @given(st.integers(20, 60), st.integers(0, 1000), st.integers(1, 9))
-def test_copies_that_equal_the_codes_are_ties(n, seed, permutations):
+def test_permuted_copies_that_equal_the_codes_are_ties(n, seed, permutations):
     z = np.zeros((n, 2))
     z[0, 0] = z[1, 1] = 1e3  # every permutation gives these codes again, or lays the ones together
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(independence_table, "lps", lambda *_, permutations, seed: SimpleNamespace(
+        patch.setattr(report_module, "lps", lambda *_, permutations, seed: SimpleNamespace(
             score=0.0, null=np.zeros(permutations), p_value=1.0, dead=[]))  # fmt: skip
         assert list(independence_report(z, permutations=permutations, seed=seed).table.loc[JOINT[:2], "p_value"]) == [1, 1]
 
@@ -103,21 +104,21 @@ def test_a_copy_is_infinite_in_nats_and_still_printed_and_drawn(joint_only):
     assert any("infinite" in text.get_text() for text in found.plot().axes[-1].texts)
 
 
-def test_fewer_rows_than_dimensions_tell_nothing_by_lines(joint_only):
+def test_with_fewer_rows_than_latents_linear_dependence_is_not_significant(joint_only):
     found = independence_report(np.random.default_rng(0).normal(size=(20, 30)))
     assert found.table.loc["Gaussian total correlation", "p_value"] == 1
     assert isinstance(found.plot(), Picture)
     assert len(found.plot()._repr_png_()) > 1000
 
 
-def test_dead_dimensions_are_named_and_change_nothing(joint_only):
+def test_inactive_latents_are_named_and_change_nothing(joint_only):
     z = rc.equicorrelated(0.4, 3).sample(120, 0).numpy()
     dead = np.insert(z, 1, 0.1, axis=1).astype(np.float32)
     found, without = independence_report(dead), independence_report(z)
     assert found.dead == [1]
     assert found.table.loc[JOINT, "value"].to_numpy() == pytest.approx(without.table.loc[JOINT, "value"].to_numpy(), abs=1e-9)
-    assert "3 dimensions, 120 rows" in repr(found)
-    assert "Dead, left out: 1." in repr(found)
+    assert "3 latents, 120 rows" in repr(found)
+    assert "Inactive, left out: 1." in repr(found)
 
 
 def test_only_the_work_that_grows_with_the_square_draws_rows(joint_only):
@@ -130,21 +131,26 @@ def test_only_the_work_that_grows_with_the_square_draws_rows(joint_only):
     assert not found.table.equals(independence_report(z, max_rows=50, seed=2).table)
 
 
-def test_words_table_and_picture(parabola):
+def test_words_table_and_figure(parabola):
     html = parabola._repr_html_()
-    assert all(name in html for name in LINES)
+    assert all(name in html for name in MEASURES)
     assert "blind to a ring" in html
     assert "p is at least 0.05" in repr(parabola)
     assert (
-        "no measure here"
-        in independence_table.IndependenceReport(parabola.table.assign(p_value=1.0), parabola.null, [], 400, 3, 19).verdict()
+        "no measure detects"
+        in report_module.IndependenceReport(parabola.table.assign(p_value=1.0), parabola.null, [], 400, 3, 19).verdict()
     )
     frame = parabola.to_frame()
     frame["value"] = 0
     assert parabola.table["value"].abs().sum() > 0
     axes = parabola.plot().axes
-    assert [ax.get_yticklabels()[0].get_text() for ax in axes] == LINES
+    assert [ax.get_yticklabels()[0].get_text() for ax in axes] == MEASURES
     assert all("p = " in ax.texts[0].get_text() for ax in axes)
+
+
+def test_column_names_survive():
+    z = pd.DataFrame(rc.equicorrelated(0.4, 2).sample(60, 0).numpy(), columns=["x", "y"]).assign(off=1.0)
+    assert independence_report(z, regressor="linear", permutations=1).dead == ["off"]
 
 
 @pytest.mark.parametrize(

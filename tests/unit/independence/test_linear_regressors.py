@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import LeaveOneOut, cross_val_predict
 
-from sculptlab.independence.linear import leave_one_out, predict
+from sculptlab.independence.regressors import leave_one_out, predict_by_least_squares
 
 
 def mixed(n, d, seed):
@@ -31,13 +31,13 @@ def test_leaving_each_row_out_agrees_with_refitting(seed, d, n, squares):
 
 def test_new_rows_agree_with_refitting():
     x, new = mixed(50, 4, 0), mixed(20, 4, 1)
-    ours = predict(x, x + 3, new).numpy()
+    ours = predict_by_least_squares(x, x + 3, new).numpy()
     for i in range(4):
         fit = LinearRegression().fit(np.delete(x.numpy(), i, 1), x[:, i].numpy() + 3)
         assert np.allclose(ours[:, i], fit.predict(np.delete(new.numpy(), i, 1)), atol=1e-5)
 
 
-def test_a_duplicated_column_is_predicted_by_its_twin():
+def test_a_duplicated_column_is_predicted_by_its_duplicate():
     x = mixed(200, 4, 0)
     x = torch.cat([x, x[:, :1]], 1)
     lost = (leave_one_out(x, x) - x).square().mean(0)

@@ -1,4 +1,4 @@
-"""LPS: closed forms, its floor, its blind spot and the cure, and everything a notebook may hand it."""
+"""LPS: closed forms, its chance level, its blind spot and the targets that cover it, and every kind of input."""
 
 import math
 
@@ -16,7 +16,6 @@ from sklearn.model_selection import KFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sculptlab.independence import lps as predictability
 from sculptlab.independence.lps import lps
 from sculptlab.plots.style import Picture, panels
 from sculptlab.series.reference_codes.mixing import mixed
@@ -95,7 +94,7 @@ def test_a_duplicated_dimension_is_1_for_both(regressor):
     assert found.score == pytest.approx(0.5, abs=0.02)
 
 
-def test_of_a_parabola_a_line_sees_nothing_and_a_network_everything():
+def test_a_parabola_is_invisible_to_linear_regression_and_not_to_networks():
     """z1 = z0^2: E[z1 | z0] = z1, E[z0 | z1] = 0, so that one of the dimensions is predicted wholly."""
     z = parabola(3000)
     assert lps(z, "linear", permutations=0).score < 0.02
@@ -162,7 +161,7 @@ def test_the_information_stays_below_that_of_a_gaussian_pair():
     assert 0.75 * truth < found.score < truth + 0.02
 
 
-# cross-fitting, interval, floor
+# cross-fitting, interval, chance level
 
 
 def test_any_regressor_of_scikit_learn_is_cross_fitted():
@@ -206,7 +205,7 @@ def test_the_level_of_the_permutation_test(target):
     assert p.min() >= 0.05
 
 
-def test_the_floor_is_that_of_independent_columns_with_these_marginals():
+def test_the_chance_level_is_that_of_independent_columns_with_these_marginals():
     z = parabola(200)
     found = lps(z, "linear", permutations=60)
     rng = np.random.default_rng(1)
@@ -219,7 +218,7 @@ def test_the_floor_is_that_of_independent_columns_with_these_marginals():
 def test_the_p_value_counts_and_names_its_resolution():
     found = lps(normal(200, 2) @ [[1, 1], [0, 0.5]], "linear", permutations=9)
     assert found.p_value == 0.1
-    assert "at least 0.1 with so many" in repr(found)
+    assert "at least 0.1 with 9 permutations" in repr(found)
     assert math.isnan(lps(normal(200, 2), "linear", permutations=0).p_value)
 
 
@@ -240,10 +239,10 @@ def test_shift_scale_and_order_do_not_matter(seed, scales):
     assert moved.raw[::-1] == pytest.approx(found.raw, abs=1e-5)
 
 
-# dead dimensions
+# inactive latents
 
 
-def test_dead_dimensions_are_left_out_and_named():
+def test_inactive_latents_are_left_out_and_named():
     z = parabola(500, 4)
     padded = np.insert(z, 2, 7.0, axis=1)
     found, clean = (lps(q, permutations=3) for q in (padded, z))
@@ -251,28 +250,28 @@ def test_dead_dimensions_are_left_out_and_named():
     assert found.score == clean.score
     assert np.isnan(found.per_dimension[2])
     assert np.array_equal(found.null, clean.null)
-    assert "dead: 2" in repr(found)
+    assert "inactive: 2" in repr(found)
     assert found.to_frame()["dead"].tolist() == [False, False, True, False, False]
 
 
-def test_what_moves_by_its_rounding_alone_is_dead():
+def test_what_varies_by_rounding_alone_is_inactive():
     z = torch.from_numpy(parabola(300)).float()
     z[:, 2] = 1e6 + torch.randn(300, generator=torch.Generator().manual_seed(0)).sign() * 0.0625  # a step of float32 there
     assert lps(z, "linear", permutations=0).dead == [2]
 
 
-def test_one_live_dimension_has_nothing_to_be_predicted_from():
+def test_one_active_latent_has_nothing_to_be_predicted_from():
     z = np.column_stack([normal(50, 1), np.ones(50)])
     found = lps(z)
     assert (found.score, found.p_value, found.dead) == (0, 1, [1])
 
 
-def test_without_a_live_dimension_there_is_no_score():
+def test_without_an_active_latent_there_is_no_score():
     found = lps(np.ones((50, 3)))
     assert math.isnan(found.score)
     assert math.isnan(found.p_value)
     assert found.dead == [0, 1, 2]
-    assert "no dimension varies" in repr(found)
+    assert "no latent varies" in repr(found)
 
 
 def test_squares_that_are_constant_are_predicted_by_nothing():
@@ -299,7 +298,7 @@ def test_ties_are_no_repeats():
 
 
 @pytest.mark.parametrize("regressor", REGRESSORS)
-def test_sparse_codes_and_their_negative_tell_the_same(regressor):
+def test_sparse_codes_and_their_negative_score_the_same(regressor):
     """A copied latent that is 0 in nine rows of ten: what is shared is the entropy of its two bins."""
     z = normal(2000, 3)
     z[:, 0] = z[:, 1] = np.random.default_rng(1).random(2000) < 0.1
@@ -323,7 +322,7 @@ def test_a_class_that_occurs_once_or_alone():
     assert np.isfinite(lps(z, "boosting", "distribution", permutations=0).raw).all()
 
 
-def test_near_copies_are_told_apart():
+def test_near_copies_are_distinguished():
     """z1 = z0 + e z2: with all the others at hand, z2 = (z1 - z0) / e is certain."""
     z = normal(1000, 3)
     z[:, 1] = z[:, 0] + 1e-4 * z[:, 2]
@@ -359,6 +358,24 @@ def test_large_seeds():
 def test_tensors_frames_and_lists_are_the_same_codes(given):
     z = parabola(200)
     assert lps(given(z), "linear", permutations=0).raw == pytest.approx(lps(z, "linear", permutations=0).raw, abs=1e-4)
+
+
+def test_column_names_survive():
+    z = pd.DataFrame(parabola(200), columns=["x", "x squared", 7]).assign(off=1.0)
+    found = lps(z, "boosting", permutations=2)
+    assert found.dead == ["off"]
+    assert found.to_frame().index.tolist() == found.names == ["x", "x squared", 7, "off"]
+    assert found.to_frame()["dead"].tolist() == [False, False, False, True]
+    assert "most predictable: x squared" in repr(found)
+    assert "inactive: off" in repr(found)
+    assert [label.get_text() for label in found.plot().axes[0].get_xticklabels()] == ["x", "x squared", "7", "off"]
+
+
+def test_a_mapping_of_one_array_is_its_array():
+    z = parabola(200)
+    assert lps({"codes": z}, "linear", permutations=0).score == lps(z, "linear", permutations=0).score
+    with pytest.raises(TypeError, match=r"z must be one array, got a mapping of \['means', 'samples'\]: choose one, for example"):
+        lps({"means": z, "samples": z}, "linear")
 
 
 def test_half_precision_integers_and_ties():
@@ -416,10 +433,10 @@ def test_a_classifier_of_scikit_learn_for_the_distribution():
     assert theirs.score > 0.5
 
 
-def test_a_regressor_that_knows_nothing_scores_nothing():
+def test_a_constant_regressor_scores_nothing():
     found = lps(parabola(200), DummyRegressor(), permutations=2)
     assert found.score < 0.001
-    assert "no more than independent columns give" in repr(found)
+    assert "within the range of permuted copies" in repr(found)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
@@ -438,22 +455,22 @@ def test_codes_on_a_gpu(regressor, target):
 def test_the_words_and_the_table():
     found = lps(parabola(400), permutations=3)
     assert repr(found).startswith(f"LPS {found.score:.4f} share of variance (R²), ")
-    assert "for other rows: more than any permuted copy; most predictable z1" in repr(found)
-    assert "mlp on 3 live of 3 dimensions, n = 400, 2 folds, seed 0" in repr(found)
-    assert "no floor asked for" in repr(lps(parabola(100), "linear", permutations=0))
+    assert "higher than in every permuted copy; most predictable: z1" in repr(found)
+    assert "mlp on 3 active of 3 latents, n = 400, 2 folds, seed 0" in repr(found)
+    assert "no chance level" in repr(lps(parabola(100), "linear", permutations=0))
     frame = found.to_frame()
     assert frame.loc[1, "score"] == found.per_dimension[1]
     assert (frame["low"] <= frame["raw"]).all()
     assert (frame["raw"] <= frame["high"]).all()
 
 
-def test_the_picture():
+def test_the_figure():
     z = np.column_stack([parabola(300), np.ones(300)])
     picture = lps(z, "linear", permutations=2).plot()
     assert isinstance(picture, Picture)
     ax = picture.axes[0]
     assert ax.get_title().startswith("LPS ")
-    assert "dead" in [text.get_text() for text in ax.texts]
+    assert "inactive" in [text.get_text() for text in ax.texts]
     assert len(ax.patches) == 4
     other = panels()[1][0, 0]
     assert lps(z, "linear", permutations=0).plot(other) is other
@@ -462,7 +479,5 @@ def test_the_picture():
 def test_the_example_in_the_docstring():
     import doctest
 
-    found = doctest.DocTestFinder().find(predictability.lps, globs={"torch": torch, "lps": lps})
-    results = [doctest.DocTestRunner().run(test) for test in found]
-    assert sum(r.attempted for r in results) == 3
-    assert not any(r.failed for r in results)
+    (example,) = doctest.DocTestFinder().find(lps, "lps", globs={"torch": torch, "lps": lps})
+    assert doctest.DocTestRunner().run(example) == (0, 3)

@@ -1,6 +1,7 @@
-"""LPS against the number of codes: closed forms of least squares, what more codes find, floors, errors."""
+"""LPS against the number of codes: closed forms of least squares, what more codes find, chance levels, errors."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -39,7 +40,7 @@ def test_what_few_codes_miss_many_find():
 
 
 @pytest.mark.parametrize("regressor", ["mlp", "linear", "boosting"])
-def test_independent_codes_stay_at_their_floor(regressor):
+def test_independent_codes_stay_at_chance(regressor):
     curve = sl.lps_curve(gaussian(4000, 4, 0)[0], regressor=regressor, rows=(500, 3000))
     assert (curve.frame["score"] < 0.01).all()
     assert (curve.frame["chance"] < 0.01).all()
@@ -72,14 +73,21 @@ def test_agrees_with_scikit_learn_by_hand():
     assert found == pytest.approx(np.mean(by_hand), abs=1e-6)
 
 
-def test_only_some_latents_are_predicted_and_named():
+def test_only_some_latents_are_predicted():
     z, _ = gaussian(600, 5, 0, 0.5)
     z[:, 2] = 7.0
     curve = sl.lps_curve(z, regressor="linear", latents=2)
     assert len(curve.latents) == 2
     assert 2 not in curve.latents
     assert curve.dead == [2]
-    assert "dead: 2" in repr(curve)
+    assert "inactive: 2" in repr(curve)
+
+
+def test_column_names_survive():
+    z = pd.DataFrame(gaussian(200, 3, 0, 0.5)[0].numpy(), columns=["a", "b", "c"]).assign(off=0.0)
+    curve = sl.lps_curve(z, regressor="linear", rows=(100,))
+    assert curve.latents == ("a", "b", "c")
+    assert curve.dead == ["off"]
 
 
 def test_defaults_grow_to_all_codes_and_draw_themselves():
