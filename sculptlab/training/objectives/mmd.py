@@ -78,8 +78,8 @@ class MMD(PriorDistance):
 
     Examples
     --------
-    >>> MMD("uniform", weight=200.0).prior_for(3)
-    Uniform(dim=3, low=-1.7320508075688772, high=1.7320508075688772)
+    >>> MMD("uniform", weight=200.0).prior_for(3).dim
+    3
     """
 
     weight: float = 100.0
