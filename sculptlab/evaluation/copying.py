@@ -16,7 +16,7 @@ from sculptlab.evaluation.copy_measures import compare, neighbor_overlap, places
 from sculptlab.training.batches import as_images, as_unit_floats
 from sculptlab.training.latent_units import Units
 from sculptlab.training.loop import fit
-from sculptlab.training.models import as_model, count_latents
+from sculptlab.training.model_checks import as_model, count_latents
 from sculptlab.training.objectives import Anchors, Copying, Objective, Ramp
 from sculptlab.training.run import Run
 from sculptlab.training.state import BATCH_SIZE

@@ -43,6 +43,11 @@ def as_unit_floats(images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor
     return images.to(dtype) / 255 if images.dtype == torch.uint8 else images.to(dtype)
 
 
+def held_images(name: str, images: Any) -> Tensor:
+    """Checked `images` for an objective to hold: floats on the CPU, uint8 divided by 255."""
+    return as_unit_floats(as_images(images, name=name)).detach().cpu().contiguous()
+
+
 def warn_of_wide_columns(images: Tensor) -> None:
     """Warn of columns whose squared error, in nats under unit noise, would outweigh every other term."""
     if images.is_floating_point() and len(images) > 1 and (widest := float(images.std(0).max())) > 20:  # 200 nats and more

@@ -3,14 +3,12 @@
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from sculptlab.training.architectures import conv_networks, mlp_networks, residual_networks
-from sculptlab.training.batches import as_unit_floats
-from sculptlab.validation import choice, what_came, whole
+from sculptlab.validation import choice, whole
 
 ARCHITECTURES = ("mlp", "conv", "residual")
 
@@ -246,21 +244,3 @@ def with_variances(model: Autoencoder) -> Autoencoder:
     layers[-1] = wider
     made.stochastic = True
     return made
-
-
-def as_model(model: Any) -> nn.Module:
-    """`model` itself, if it is a torch module; else a TypeError that says what it is instead."""
-    if not isinstance(model, nn.Module):
-        came = f"a {type(model).__name__}" if hasattr(model, "__array__") else what_came(model)
-        raise TypeError(f"model must be a torch module, such as build_autoencoder(...) makes, got {came}")
-    return model
-
-
-def count_latents(model: Any, images: Tensor) -> int:
-    """Number of latents of a model: its `dim`, else the columns of its codes of `images`; 0 if it has no `encode`."""
-    if hasattr(model, "dim"):
-        return int(model.dim)
-    if not hasattr(model, "encode"):
-        return 0
-    with torch.no_grad():
-        return model.encode(as_unit_floats(images[:2], next(model.parameters()).dtype)).shape[1]

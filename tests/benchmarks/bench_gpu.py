@@ -30,7 +30,7 @@ from sculptlab.training.objectives import MMD, Predictability
 from sculptlab.training.state import Training
 
 WARM = 10  # steps before any is timed
-WATCHED = 50  # steps that are taken apart
+PROFILED_STEPS = 50
 PARTS = ("data", "forward", "mmd", "predictability", "backward", "optimizer", "predictability's own steps", "rest")
 
 Setting = tuple[str, bool, bool]  # precision, channels-last, compiled
@@ -141,7 +141,7 @@ def parts(training: Training, clock: Clock) -> dict[str, float]:
         ),
     ):
         clock.running = True
-        for _ in range(WATCHED):
+        for _ in range(PROFILED_STEPS):
             training.advance()
         clock.running = False
     return clock.shares()
@@ -153,7 +153,7 @@ def kernels(training: Training) -> tuple[float, list[tuple[str, float]]]:
     synchronize(training.device)
     started = time.perf_counter()
     with profile(activities=[ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_gpu else [])]) as watched:
-        for _ in range(WATCHED):
+        for _ in range(PROFILED_STEPS):
             training.advance()
         synchronize(training.device)
         wall = time.perf_counter() - started

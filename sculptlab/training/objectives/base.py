@@ -7,53 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from sculptlab.priors import Prior
-from sculptlab.training.batches import as_images, as_unit_floats
-from sculptlab.training.models import Posterior
+from sculptlab.training.objectives.terms import Adversaries, Adversary, Batch, Term
 from sculptlab.validation import choice
-
-
-@dataclass(frozen=True)
-class Batch:
-    """What an objective sees of one step: images, their posterior (None if deterministic) and codes.
-
-    `rows` is the size of the whole data set. Steps are counted from 0.
-    """
-
-    images: Tensor
-    posterior: Posterior | None
-    codes: Tensor
-    model: Any
-    rows: int
-    generator: torch.Generator | None
-    step: int = 0
-
-
-class Adversary(nn.Module):
-    """A network that is trained beside the model, on its codes, by its own Adam with this learning rate and these betas."""
-
-    learning_rate: float = 1e-3
-    betas: tuple[float, float] = (0.9, 0.999)
-    rounds: int = 1  # steps of its own for each step of the model
-
-    def loss(self, codes: Tensor, generator: torch.Generator | None) -> Tensor:
-        """What the adversary minimizes, a 0-d tensor; codes (n, dim) come without a gradient."""
-        raise NotImplementedError
-
-
-Adversaries = Mapping[str, Adversary]
-
-
-@dataclass(frozen=True)
-class Term:
-    """One regularizer of a step: its name in the history, its weight in the loss, its value."""
-
-    name: str
-    weight: float
-    value: Tensor
 
 
 @dataclass(frozen=True)
@@ -315,24 +274,3 @@ def as_objective(objective: Any) -> Objective:
             f"(model, images, generator) -> loss; got {objective!r}"
         )
     return Custom(function=objective)
-
-
-# Objectives that hold images or codes of their own check them by these three.
-
-
-def held_images(name: str, images: Any) -> Tensor:
-    """Checked `images` for an objective to hold: floats on the CPU, uint8 divided by 255."""
-    return as_unit_floats(as_images(images, name=name)).detach().cpu().contiguous()
-
-
-def check_dim(name: str, dim: int, model: Any) -> None:
-    """Raise ValueError if `model` says that it has another number of latents than `dim`."""
-    if (latents := getattr(model, "dim", dim)) != dim:
-        raise ValueError(f"{name} must have the model's {latents} dimension(s), got {dim}")
-
-
-def check_image_shape(name: str, images: Tensor, model: Any) -> None:
-    """Raise ValueError if `model` says that it takes images of another shape."""
-    shape = tuple(getattr(model, "image_shape", images.shape[1:]))
-    if shape != tuple(images.shape[1:]):
-        raise ValueError(f"{name} must have the model's shape {shape}, got {tuple(images.shape[1:])}")

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sculptlab.training.objectives.base import Adversaries, Batch, Objective, Term
+from sculptlab.training.objectives.base import Objective
+from sculptlab.training.objectives.terms import Adversaries, Batch, Term
 from sculptlab.validation import codes, number, whole
 
 

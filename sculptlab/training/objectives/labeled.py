@@ -14,8 +14,11 @@ from torch import Tensor
 from sculptlab.mmd.kernel_base import FIT_ROWS, Kernel, squared_distances
 from sculptlab.mmd.kernels import as_kernel
 from sculptlab.priors import Prior
-from sculptlab.training.objectives.base import Adversaries, Batch, Objective, Term, check_dim, check_image_shape, held_images
+from sculptlab.training.batches import held_images
+from sculptlab.training.model_checks import check_image_shape
+from sculptlab.training.objectives.base import Objective
 from sculptlab.training.objectives.prior_distances import device_of
+from sculptlab.training.objectives.terms import Adversaries, Batch, Term
 from sculptlab.validation import codes, finite, number, whole
 
 IMAGES_PER_STEP = 256
@@ -106,7 +109,8 @@ class LabeledMMD(Objective):
         check_image_shape("images", self.images, model)
         if self.latents is None:
             dim = self._targets(torch.arange(2), torch.Generator().manual_seed(0)).shape[1]
-            check_dim("prior, where latents does not choose some,", dim, model)
+            if (latents := getattr(model, "dim", dim)) != dim:
+                raise ValueError(f"prior must have the model's {latents} dimension(s), or latents must say which; got {dim}")
         elif max(self.latents) >= getattr(model, "dim", torch.inf):
             raise ValueError(f"latents must be below the model's {model.dim}, got {list(self.latents)}")
 

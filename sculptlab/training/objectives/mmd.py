@@ -14,8 +14,8 @@ from sculptlab.mmd.distance import VIEWS
 from sculptlab.mmd.kernel_base import FIT_ROWS, Kernel
 from sculptlab.mmd.kernels import Energy, as_kernel
 from sculptlab.priors import Prior
-from sculptlab.training.objectives.base import Adversaries, Batch, Term
 from sculptlab.training.objectives.prior_distances import PriorDistance, device_of
+from sculptlab.training.objectives.terms import Adversaries, Batch, Term
 from sculptlab.validation import choice, whole
 
 

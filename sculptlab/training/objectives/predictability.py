@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sculptlab.columns import standardize
-from sculptlab.training.objectives.base import Adversaries, Adversary, Batch, Objective, Term
+from sculptlab.training.objectives.base import Objective
+from sculptlab.training.objectives.terms import Adversaries, Adversary, Batch, Term
 from sculptlab.validation import choice, number, whole
 
 EPSILON = 1e-8  # added to variances, so that the gradient stays finite where a latent is nearly constant

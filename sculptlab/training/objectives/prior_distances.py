@@ -16,7 +16,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from sculptlab.priors import Gaussian, Prior, Uniform, as_prior
-from sculptlab.training.objectives.base import Adversaries, Batch, Objective, Term
+from sculptlab.training.objectives.base import Objective
+from sculptlab.training.objectives.terms import Adversaries, Batch, Term
 from sculptlab.validation import choice, number, whole
 from sculptlab.validation import codes as valid_codes
 

@@ -14,8 +14,9 @@ from sculptlab.columns import permute_columns
 from sculptlab.mmd.distance import mmd2
 from sculptlab.mmd.kernels import IMQ
 from sculptlab.priors import Gaussian, Prior
-from sculptlab.training.objectives.base import Adversaries, Adversary, Batch, Objective, Term
+from sculptlab.training.objectives.base import Objective
 from sculptlab.training.objectives.divergences import covariance, dip_penalty, kl_to_standard_normal, split_kl
+from sculptlab.training.objectives.terms import Adversaries, Adversary, Batch, Term
 from sculptlab.validation import choice, number, whole
 
 

@@ -54,7 +54,7 @@ def test_it_is_zero_on_average_where_codes_are_draws_given_their_labels():
     assert min(values) < 0  # unbiased: negative as often as not
 
 
-def test_permuted_labels_are_penalized_though_the_cloud_is_the_same():
+def test_permuted_labels_are_penalized_though_the_codes_are_the_same():
     z = CLASSES.given(LABELS, seeded(1))
     right, wrong = LabeledMMD(CLASSES, z, LABELS), LabeledMMD(CLASSES, z, np.roll(LABELS, 1))
     assert value(wrong).item() > 20 * abs(value(right).item())
@@ -139,7 +139,7 @@ def test_many_labeled_images_take_turns():
     assert seen[-1] == 256
 
 
-def test_its_repr_tells_the_labeled_images_apart():
+def test_its_repr_depends_on_the_labeled_images():
     one, same, other = (LabeledMMD(CLASSES, torch.full((60, 2), fill), LABELS) for fill in (0.0, 0.0, 1.0))
     assert repr(one) == repr(same) != repr(other)
     assert "60 labeled images" in repr(one)

@@ -320,8 +320,8 @@ def test_a_prior_by_name_meets_the_model_before_training():
 
 
 @dataclass(frozen=True)
-class Stray(Prior):
-    """A person's own prior that draws what it should not."""
+class WrongDraws(Prior):
+    """A user's own prior that draws what it should not."""
 
     kind: str = "wide"
 
@@ -339,10 +339,10 @@ class Stray(Prior):
         (lambda n: torch.full((n, 2), math.nan), "NaN or infinite"),
         (torch.tensor([[0.0, math.nan], [0.0, 0.0]]), "NaN or infinite"),
         (torch.zeros(5), r"must have shape \(n, d\)"),
-        (Stray(2, "wide"), r"must have 2 column\(s\), got 3"),
-        (Stray(2, "flat"), r"must have shape \(n, d\)"),
-        (Stray(2, "long"), "must return 2 rows"),
-        (Stray(2, "nan"), "NaN or infinite"),
+        (WrongDraws(2, "wide"), r"must have 2 column\(s\), got 3"),
+        (WrongDraws(2, "flat"), r"must have shape \(n, d\)"),
+        (WrongDraws(2, "long"), "must return 2 rows"),
+        (WrongDraws(2, "nan"), "NaN or infinite"),
     ],
 )
 def test_a_prior_that_draws_what_it_should_not_is_refused_when_the_objective_is_made(kind, prior, words):
@@ -520,7 +520,7 @@ def test_a_checkpoint_knows_no_addresses_not_even_one_that_was_written_with_them
 
 
 @pytest.mark.parametrize("kind", ALL)
-def test_a_stochastic_encoder_is_judged_by_its_samples(kind):
+def test_samples_of_a_stochastic_encoder_are_compared(kind):
     run = sl.fit(toy_model(stochastic=True), normal(200, 6), kind(Gaussian(2)), **QUICK)
     assert np.isfinite(run.history["loss"]).all()
     model, objective = toy_model(stochastic=True), kind(Gaussian(2))
@@ -546,7 +546,7 @@ def loop(seed, n=1000):
 
 
 def test_training_brings_the_codes_of_a_loop_to_a_ring():
-    """MMD^2 of 500 codes and 500 draws ends within the reach of two clouds of draws, for each of three seeds."""
+    """MMD^2 of 500 codes and 500 draws ends within the range for two samples of draws, for each of three seeds."""
     kernel = IMQ().fit(ring(10_000, torch.Generator().manual_seed(1)))
     noise = torch.Generator().manual_seed(2)
     null = [sl.mmd2(ring(500, noise), ring(500, noise), kernel).item() for _ in range(100)]

@@ -316,7 +316,7 @@ def test_interrupted_before_the_first_step_there_is_an_empty_history(digits):
 
 
 def test_importing_training_adds_torch_and_little_else():
-    code = "import sys, sculptlab.training; print(*{'sklearn', 'scipy', 'pandas', 'matplotlib', 'tqdm'} & set(sys.modules))"
+    code = "import sys, sculptlab.training; print(*{'sklearn', 'scipy', 'pandas', 'matplotlib', 'IPython'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
 
