@@ -28,8 +28,8 @@ FLOATS = (np.float64, np.float32)
 class SculptedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """An autoencoder whose codes follow a prior: a scikit-learn transformer of tables and of images.
 
-    The columns of a table (n, p) are standardized inside, and restored. Images are (n, channels, height, width), floats in [0,
-    1] or uint8, or flat rows of them with `image_shape`.
+    The columns of a table (n, p) are standardized inside, and restored. Images are (n, channels, height, width) in uint8 or as
+    floats in [0, 1], or flat rows of them with `image_shape`.
 
     Parameters
     ----------

@@ -74,7 +74,7 @@ def model(dim=4, seed=0, **options):
     return sl.build_autoencoder("mlp", image_shape=(dim,), dim=dim, width=32, output="linear", seed=seed, **options)
 
 
-# the regressors
+# the predictors
 
 
 @pytest.mark.parametrize("dim", [2, 5])
