@@ -29,23 +29,25 @@ class Linear(nn.Module):
         return ((z * self.stretches) @ self.turned[:2]).view(-1, 1, 1, 3)
 
 
-def cloud(n=20_000, seed=0):
+def normal_codes(n=20_000, seed=0):
     return torch.randn(n, 2, generator=torch.Generator().manual_seed(seed))
 
 
 @pytest.mark.parametrize(("a", "b"), [(1.0, 1.0), (3.0, 1.0), (2.0, 0.0), (1e-3, 2e-3)])
 def test_distortion_of_linear_decoders_has_a_closed_form(a, b):
     known = (a * a - b * b) ** 2 / (2 * (a * a + b * b) ** 2)
-    assert distortion(Linear(a, b), cloud()) == pytest.approx(known, abs=0.01)
+    assert distortion(Linear(a, b), normal_codes()) == pytest.approx(known, abs=0.01)
 
 
 def test_distortion_knows_no_unit():
-    assert distortion(Linear(3.0, 1.0), 100 * cloud()) == pytest.approx(distortion(Linear(3.0, 1.0), cloud()), rel=1e-3)
-    assert distortion(Linear(3e3, 1e3), cloud()) == pytest.approx(distortion(Linear(3.0, 1.0), cloud()), rel=1e-3)
+    assert distortion(Linear(3.0, 1.0), 100 * normal_codes()) == pytest.approx(
+        distortion(Linear(3.0, 1.0), normal_codes()), rel=1e-3
+    )
+    assert distortion(Linear(3e3, 1e3), normal_codes()) == pytest.approx(distortion(Linear(3.0, 1.0), normal_codes()), rel=1e-3)
 
 
 def test_a_decoder_that_ignores_its_codes_has_no_distortion():
-    assert distortion(Linear(0.0, 0.0), cloud(50)) == 0
+    assert distortion(Linear(0.0, 0.0), normal_codes(50)) == 0
 
 
 def test_the_objective_straightens_the_decoder_and_leaves_the_encoder_alone():
@@ -72,9 +74,9 @@ def test_it_adds_up_and_is_in_the_history():
     [
         (lambda: Isometry(-1.0), "weight must be"),
         (lambda: Isometry(reach=0.0), "reach must be"),
-        (lambda: distortion(Linear(1.0, 1.0), cloud(), reach=-1), "reach must be"),
+        (lambda: distortion(Linear(1.0, 1.0), normal_codes(), reach=-1), "reach must be"),
         (lambda: distortion(Linear(1.0, 1.0), torch.zeros(5, 3)), "points must have 2"),
-        (lambda: distortion(Linear(1.0, 1.0), cloud() * math.nan), "points"),
+        (lambda: distortion(Linear(1.0, 1.0), normal_codes() * math.nan), "points"),
     ],
 )
 def test_bad_input_is_named(make, words):

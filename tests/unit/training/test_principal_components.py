@@ -71,9 +71,9 @@ def test_pythagoras(digits):
 
 def test_a_loss_on_the_components_has_the_gradient_of_one_on_the_images(digits):
     found = PrincipalComponents.fit(digits, 6)
-    guess = torch.randn(len(digits.images), 6, generator=torch.Generator().manual_seed(0)).requires_grad_()
-    (one,) = torch.autograd.grad((guess - found.project(digits)).square().sum(), guess)
-    (two,) = torch.autograd.grad((found.restore(guess) - digits.images.flatten(1)).square().sum(), guess)
+    prediction = torch.randn(len(digits.images), 6, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    (one,) = torch.autograd.grad((prediction - found.project(digits)).square().sum(), prediction)
+    (two,) = torch.autograd.grad((found.restore(prediction) - digits.images.flatten(1)).square().sum(), prediction)
     assert torch.allclose(one, two, atol=1e-3)
 
 
