@@ -4,7 +4,6 @@ from sculptlab.plots.codes import (
     density,
     heat_map,
     image_grid,
-    line_with_spread,
     marginal,
     outlines,
     plane,
@@ -14,9 +13,10 @@ from sculptlab.plots.copying import copy_clouds, copy_correlations
 from sculptlab.plots.figures import corner, marginals, overview, pairs, prior_picture
 from sculptlab.plots.results import independence_strips, lps_against_codes, lps_bars, weight_curve
 from sculptlab.plots.style import Picture, panels, style
+from sculptlab.plots.tables import dots_with_range, line_with_spread
 
 __all__ = [
-    "Picture", "copy_clouds", "copy_correlations", "corner", "density", "heat_map", "image_grid", "independence_strips",
-    "line_with_spread", "lps_against_codes", "lps_bars", "marginal", "marginals", "outlines", "overview", "pairs", "panels",
-    "plane", "points_by_class", "prior_picture", "style", "weight_curve",
+    "Picture", "copy_clouds", "copy_correlations", "corner", "density", "dots_with_range", "heat_map", "image_grid",
+    "independence_strips", "line_with_spread", "lps_against_codes", "lps_bars", "marginal", "marginals", "outlines",
+    "overview", "pairs", "panels", "plane", "points_by_class", "prior_picture", "style", "weight_curve",
 ]  # fmt: skip

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.image import AxesImage
 from matplotlib.patheffects import withStroke
-from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+from matplotlib.ticker import MaxNLocator
 from scipy.ndimage import gaussian_filter
 
 from sculptlab.plots.style import (
@@ -34,6 +34,7 @@ from sculptlab.plots.style import (
     panels,
     style,
 )
+from sculptlab.plots.tables import line_with_spread
 from sculptlab.priors import as_prior
 from sculptlab.validation import codes as checked
 
@@ -135,24 +136,6 @@ def image_grid(images: Any, ax: Axes, *, columns: int | None = None, title: str 
     ax.imshow(np.clip(sheet, 0, 1).squeeze(-1) if channels == 1 else np.clip(sheet, 0, 1), cmap="gray", vmin=0, vmax=1)
     ax.set_axis_off()
     return style(ax, title=title)
-
-
-def line_with_spread(
-    ax: Axes, frame: Any, x: str, y: str, *, label: str | None = None, color: str = CODES, marker: str = "o", log_x: bool = False
-) -> Axes:
-    """The mean of column `y` at each value of column `x`, with a band from the least to the greatest (over seeds, say)."""
-    for name in (x, y):
-        if name not in frame.columns:
-            raise ValueError(f"frame must have the columns {x!r} and {y!r}, got {list(frame.columns)}")
-    grouped = frame.groupby(x)[y].agg(["mean", "min", "max"])
-    ax.fill_between(grouped.index, grouped["min"], grouped["max"], color=color, alpha=0.2, linewidth=0)
-    ax.plot(grouped.index, grouped["mean"], color=color, marker=marker, markersize=4, linewidth=1.6, label=label)
-    if log_x:
-        ax.set_xscale("log")
-        ax.set_xticks(grouped.index, minor=False)
-        ax.set_xticks([], minor=True)
-        ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    return style(ax, x=x, y=y)
 
 
 def points_by_class(rows: np.ndarray, labels: np.ndarray, ax: Axes, named: Mapping[Any, str] | None = None) -> list[Artist]:

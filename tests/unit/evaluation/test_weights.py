@@ -192,7 +192,7 @@ def test_a_larger_weight_brings_the_codes_nearer_to_the_prior():
 
 
 @pytest.mark.parametrize("scores", [[0.5, 0.1], [math.nan, math.nan]], ids=["scores", "none"])
-@pytest.mark.parametrize("relative_error", [1.05, 1.5])
+@pytest.mark.parametrize("ratio", [1.05, 1.5])
 def test_the_picture_has_two_panels_and_marks_the_best(ratio, scores):
     found = curve([1.0, ratio], scores)
     picture = found.plot()
