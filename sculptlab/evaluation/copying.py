@@ -64,7 +64,6 @@ class CopyResult:
         Returns
         -------
         Picture
-            A figure.
         """
         choice("kind", kind, ("codes", "correlations"))
         return draw("copy_densities" if kind == "codes" else "copy_correlations", self.codes)
@@ -128,26 +127,21 @@ def copy_latents(
         A few images and the codes they should have, in the source's units; they are left out of the report. Without anchors
         nothing decides which image gets which code. With them, `weight` grows from 0 until half-way: anchors cannot turn a
         distribution that has its shape already.
-    weight : float
-        Nats per image for an MMD^2 of 1 (`objectives.Copying`).
-    anchor_weight : float
-        Nats per anchor for |z - code|^2 = 2, in squared standard deviations of the source (`objectives.Anchors`).
+    weight, anchor_weight : float
+        Nats per image for an MMD^2 of 1, and per anchor for |z - code|^2 = 2 in squared standard deviations of the source.
     objective : Objective, optional
         Added to the training objective, such as a predictability penalty.
     held_out : float
         Share of images and of source codes that training does not see. Half of these codes are compared with the copy, the
         other half shows the best possible.
-    steps : int
-        Training steps.
-    seed : int
-        Of training, of the split and of the tests.
+    steps, seed : int
+        Of training. The seed also decides the split and the tests.
     **options : Any
         Passed on to `fit`; learning_rate is 0.003 by default.
 
     Returns
     -------
     CopyResult
-        The trained `run` and a `report`.
 
     Raises
     ------
