@@ -171,18 +171,18 @@ def copy_latents(
     if number("held_out", held_out, above=0) >= 1:
         raise ValueError(f"held_out must be a share below 1, got {held_out:g}")
     training, evaluation = _split(len(images), held_out, seed)
-    kept, spare = _split(len(given), held_out, seed)
+    kept, aside = _split(len(given), held_out, seed)
     if anchors is not None:
         known = as_unit_floats(as_images(_pair(anchors)[0], model, name="anchors' images"))
         evaluation = evaluation[~_are_among(as_unit_floats(images[evaluation]), known)]
-        spare = evaluation if isinstance(source, Run) else spare
+        aside = evaluation if isinstance(source, Run) else aside
     batch = min(whole("batch_size", options.get("batch_size", BATCH_SIZE)), len(training))
     if len(kept) < batch:
         raise ValueError(
             f"source must have at least as many rows as a batch has images, {batch}, after {held_out:g} of them are held out; "
             f"got {len(kept)} of {len(given)}: give more codes, or a smaller batch_size"
         )
-    half = len(spare) // 2
+    half = len(aside) // 2
     rows = min(half, len(evaluation))
     if rows < LEAST_ROWS:
         raise ValueError(
@@ -199,9 +199,9 @@ def copy_latents(
     before = _shaped_codes(Run(wrapped, full, [], seed=seed, steps=0), unseen)
     full = full if objective is None else full + objective
     run = fit(wrapped, images[training], full, steps=steps, seed=seed, **{"learning_rate": LEARNING_RATE, **options})
-    found = {"second half": given[spare[:half]], "before": before, "copy": _shaped_codes(run, unseen)}
-    # The second half of the spare codes are of images that no compared row belongs to.
-    codes = {name: z[:rows].numpy() for name, z in {"source": given[spare[half:]], **found}.items()}
+    found = {"second half": given[aside[:half]], "before": before, "copy": _shaped_codes(run, unseen)}
+    # Of a Run, these codes of the source belong to other images than the copy's: the tests need independent rows.
+    codes = {name: z[:rows].numpy() for name, z in {"source": given[aside[half:]], **found}.items()}
     report = pd.DataFrame({name: compare(codes[name], codes["source"], seed=seed) for name in found}).T
     if isinstance(source, Run):
         found["second half"] = source.encode(unseen)
