@@ -14,11 +14,10 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from sculptlab.estimator_inputs import ImageFormat, TableFormat, as_rows, checked_image_shape
-from sculptlab.priors import Gaussian
+from sculptlab.priors import Gaussian, as_prior
 from sculptlab.training.loop import fit
 from sculptlab.training.models import Autoencoder, build_autoencoder
 from sculptlab.training.objectives import KL, MMD, Objective, Predictability, Reconstruction, as_objective
-from sculptlab.training.objectives.prior_distances import prior_of
 from sculptlab.training.state import BATCH_SIZE
 from sculptlab.validation import choice, whole
 
@@ -264,7 +263,7 @@ class SculptedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             return Reconstruction()
         if name == "predictability":
             return Predictability(weight)
-        prior = prior_of(self.prior, dim)
+        prior = as_prior(self.prior, dim)
         if name == "kl" and not isinstance(prior, Gaussian):
             raise ValueError(f"prior must be 'gaussian' for objective='kl', got {self.prior!r}")
         if name == "kl":

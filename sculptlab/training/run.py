@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sculptlab.priors import as_prior
 from sculptlab.training.batches import as_images, as_unit_floats
 from sculptlab.training.models import Posterior
 from sculptlab.training.objectives.base import Objective
-from sculptlab.training.objectives.prior_distances import prior_of
 from sculptlab.validation import codes as valid_codes
 from sculptlab.validation import whole
 
@@ -195,7 +195,7 @@ class Run:
             If no prior is given and the objective has none.
         """
         dim = self.model.dim
-        source = prior_of(prior, dim) if prior is not None else self.objective.prior_for(dim)
+        source = as_prior(prior, dim) if prior is not None else self.objective.prior_for(dim)
         if source is None:
             raise ValueError(f"prior must be given: {self.objective!r} has none")
         generator = torch.Generator().manual_seed(whole("seed", seed, least=0))

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sculptlab.evaluation.copy_measures import places, relative
+from sculptlab.evaluation.copy_measures import alignment_error, relative
 from sculptlab.independence.dependence import distance_correlation
 from sculptlab.mmd.distance import mmd_test
 from sculptlab.series.checks.feedback import Feedback, answered, judge
@@ -59,7 +59,7 @@ def check_moved(answer: Callable[[Tensor], Any]) -> Feedback:
     if isinstance(found, Feedback):
         return found
     moved = torch.from_numpy(found).float()
-    away = places(moved, z)
+    away = alignment_error(moved, z)
     if away < STILL:
         return Feedback(False, f"{away:.2f} times as far from its own place as from another's: most have hardly moved")
     p = mmd_test(moved, fresh, permutations=200).p_value

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from sculptlab.plots.codes import image_grid, line_with_spread, plane, span
+from sculptlab.plots.codes import image_grid, plane, span
 from sculptlab.plots.style import ACCENT, BAD, CODES, GOOD, MEANS, PRIOR, TEXT, Picture, panels, style
+from sculptlab.plots.tables import line_with_spread
 
 SCORES = {"aligned": "linear alignment", "mig": "MIG", "dci": "DCI disentanglement"}
 SLANTED = np.sqrt(0.5)  # cos 45°: the alignment of an undistorted map that is turned as far as it can be

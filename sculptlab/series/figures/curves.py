@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import pandas as pd
 from matplotlib.ticker import FuncFormatter
 
-from sculptlab.plots.codes import line_with_spread
 from sculptlab.plots.style import TEXT, Picture, panels, style
+from sculptlab.plots.tables import line_with_spread
 from sculptlab.series.figures import sculpting as sculpting_plots
 from sculptlab.series.figures.sculpting import INDEPENDENT, kind
 

@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from sculptlab.plots.codes import drawn, heat_map, line_with_spread, outlines, plane, points_by_class, span
+from sculptlab.plots.codes import heat_map, outlines, plane, points_by_class, prior_sample, span
 from sculptlab.plots.style import BAD, MEANS, RECONSTRUCTION, SAMPLES, TEXT, Picture, panels, style
+from sculptlab.plots.tables import line_with_spread
 from sculptlab.priors import Gaussian
 from sculptlab.series.figures.backdrop import Backdrop
 from sculptlab.series.results import Recorded
@@ -87,7 +88,7 @@ class CodesPanel:
     def __init__(self, recorded: Recorded, *, dim: int) -> None:
         self.recorded, self.dim = recorded, dim
         picture, (axes,) = panels(1, 3, height=3.0)
-        target = drawn(Gaussian(2), 2)
+        target = prior_sample(Gaussian(2), 2)
         self.limits = np.array([span(column) for column in target.T])
         for ax, (kind, _, _) in zip(axes, KINDS, strict=False):
             outlines(target, plane(ax, self.limits), self.limits)

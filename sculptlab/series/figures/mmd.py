@@ -14,8 +14,9 @@ from matplotlib.ticker import StrMethodFormatter
 from sculptlab.mmd.distance import MMDTestResult, mmd_test, witness
 from sculptlab.mmd.kernel_base import Kernel
 from sculptlab.mmd.kernels import RBF
-from sculptlab.plots.codes import image_grid, line_with_spread
+from sculptlab.plots.codes import image_grid
 from sculptlab.plots.style import ACCENT, BAD, CODES, MEANS, PRIOR, TEXT, WIDTH, Picture, panels, style
+from sculptlab.plots.tables import line_with_spread
 from sculptlab.series.figures.backdrop import Backdrop
 from sculptlab.validation import choice
 

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter, StrMethodFormatter
 from scipy.ndimage import gaussian_filter
 
-from sculptlab.plots.codes import drawn, heat_map, image_grid, outlines, plane, points_by_class, shades, span
+from sculptlab.plots.codes import heat_map, image_grid, outlines, plane, points_by_class, prior_sample, shades, span
 from sculptlab.plots.style import ACCENT, BAD, CODES, GOOD, MEANS, PRIOR, TEXT, Picture, panels, style
 from sculptlab.priors import Prior
 from sculptlab.series.results import Recorded
@@ -40,7 +40,7 @@ def wall(
     for i, (name, prior) in enumerate(priors.items()):
         row, column = divmod(i, ACROSS)
         accuracy, floor = scores[name]
-        _map(axes[2 * row, column], prior, drawn(prior, 2), PRIOR, bins=80, title=name)
+        _map(axes[2 * row, column], prior, prior_sample(prior, 2), PRIOR, bins=80, title=name)
         below = f"told apart {accuracy:.0%}, floor {floor:.0%}"
         _map(axes[2 * row + 1, column], prior, np.asarray(codes[name], dtype=float), CODES, bins=56, title=below)
     return picture
@@ -55,7 +55,7 @@ def _map(ax: Axes, prior: Prior, rows: np.ndarray, color: str, *, bins: int, tit
 
 def _limits(prior: Prior) -> np.ndarray:
     """Of a square window that holds nearly all of the prior: (2, 2)."""
-    spans = np.array([span(column) for column in drawn(prior, 2).T])
+    spans = np.array([span(column) for column in prior_sample(prior, 2).T])
     half = (spans[:, 1] - spans[:, 0]).max() / 2
     middle = spans.mean(1)
     return np.stack([middle - half, middle + half], 1)
@@ -72,7 +72,7 @@ def drawings(
     if title is not None:
         picture.suptitle(title, fontsize=12, color=TEXT)
     for (left, right), (name, prior) in zip(axes, priors.items(), strict=True):
-        target = drawn(prior, 2)
+        target = prior_sample(prior, 2)
         limits = np.array([span(column) for column in target.T])
         _strokes(left, target, limits, PRIOR, bins=96)
         _strokes(right, np.asarray(codes[name], dtype=float), limits, CODES, bins=56)
@@ -161,7 +161,7 @@ def bridges(
         picture.suptitle(title, fontsize=12, color=TEXT)
     left, right = axes
     limits = _limits(prior)
-    outlines(drawn(prior, 2), plane(left, limits), limits)
+    outlines(prior_sample(prior, 2), plane(left, limits), limits)
     left.scatter(*rows[~lost].T, s=4, color=CODES, alpha=0.4, linewidths=0, label="codes")
     left.scatter(*rows[lost].T, s=9, color=BAD, marker="D", linewidths=0, label="where the prior has no mass")
     if path is not None:
@@ -197,8 +197,8 @@ class HandPanel:
             fontsize=11, color=TEXT,
         )  # fmt: skip
         limits = np.array([[-EDGE, EDGE]] * 2)
-        heat_map(drawn(prior, 2), plane(axes[0], limits), limits, PRIOR, bins=96)
-        outlines(drawn(prior, 2), plane(axes[1], limits), limits)
+        heat_map(prior_sample(prior, 2), plane(axes[0], limits), limits, PRIOR, bins=96)
+        outlines(prior_sample(prior, 2), plane(axes[1], limits), limits)
         codes, labels = self.recorded.arrays[f"{key}|codes"].astype(float), self.recorded.arrays["labels"]
         points_by_class(codes, labels, axes[1], self.named)
         for ax, words in zip(axes, ("the prior", "held-out codes, by class"), strict=False):

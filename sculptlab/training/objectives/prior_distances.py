@@ -15,18 +15,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sculptlab.priors import Gaussian, Prior, Uniform, as_prior
+from sculptlab.priors import Prior, as_prior
+from sculptlab.priors.sources import NAMES
 from sculptlab.training.objectives.base import Objective
 from sculptlab.training.objectives.terms import Adversaries, Batch, Term
 from sculptlab.validation import choice, number, whole
 from sculptlab.validation import codes as valid_codes
-
-NAMED_PRIORS = {"gaussian": Gaussian, "uniform": Uniform}
-
-
-def prior_of(given: Any, dim: int) -> Prior:
-    """The prior that was given by name, or as anything that `priors.as_prior` takes, with `dim` dimensions."""
-    return NAMED_PRIORS[choice("prior", given, NAMED_PRIORS)](dim) if isinstance(given, str) else as_prior(given, dim)
 
 
 @dataclass(frozen=True)
@@ -77,7 +71,7 @@ class PriorDistance(Objective):
     def __post_init__(self) -> None:
         super().__post_init__()
         if isinstance(self.prior, str):
-            choice("prior", self.prior, NAMED_PRIORS)
+            choice("prior", self.prior, NAMES)
         else:
             object.__setattr__(self, "prior", _checked(as_prior(self.prior)))
         number("weight", self.weight, least=0)
@@ -90,7 +84,7 @@ class PriorDistance(Objective):
             self._prior_of_dim("model's", model.dim)
 
     def prior_for(self, dim: int) -> Prior:
-        return prior_of(self.prior, dim) if isinstance(self.prior, str) else self.prior
+        return as_prior(self.prior, dim) if isinstance(self.prior, str) else self.prior
 
     def _prior_of_dim(self, whose: str, dim: int) -> Prior:
         prior = self.prior_for(dim)
