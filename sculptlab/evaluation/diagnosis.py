@@ -13,7 +13,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 from sculptlab.drawing import draw
 from sculptlab.independence.dependence import correlation, distance_correlation
-from sculptlab.mmd.distance import mmd_test
+from sculptlab.mmd import mmd_test
 from sculptlab.mmd.kernels import IMQ, Kernel
 from sculptlab.priors import Prior, as_prior
 from sculptlab.threads import one_thread

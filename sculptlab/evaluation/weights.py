@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 
 from sculptlab.drawing import draw
 from sculptlab.independence.lps import lps
-from sculptlab.mmd.distance import mmd2
+from sculptlab.mmd import mmd2
 from sculptlab.training.loop import fit
 from sculptlab.training.objectives import Objective, Reconstruction, as_objective
 from sculptlab.training.run import as_images

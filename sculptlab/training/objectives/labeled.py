@@ -103,8 +103,8 @@ class LabeledMMD(Objective):
 
     def distance(self, z: Tensor, target: Tensor, alike: Tensor) -> Tensor:
         """The formula above, 0-d, of codes and draws (n, k), row by row of one label, and weights (n, n); 0 if none is > 0."""
-        own, other = (self._kernel.of(squared_distances(rows, rows)) for rows in (z, target))
-        across = self._kernel.of(squared_distances(z, target))
+        own, other = (self._kernel.values(squared_distances(rows, rows)) for rows in (z, target))
+        across = self._kernel.values(squared_distances(z, target))
         return (alike * (own + other - 2 * across)).sum() / alike.sum().clamp_min(torch.finfo(alike.dtype).tiny)
 
     def _targets(self, rows: Tensor, generator: torch.Generator | None) -> Tensor:

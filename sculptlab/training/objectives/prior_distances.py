@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sculptlab.mmd.discrepancy import discrepancies
-from sculptlab.mmd.distance import VIEWS
+from sculptlab.mmd.distance import discrepancies
 from sculptlab.mmd.kernel_base import FIT_ROWS, Kernel
 from sculptlab.mmd.kernels import Energy, as_kernel
+from sculptlab.mmd.views import VIEWS
 from sculptlab.priors import Prior, as_prior
 from sculptlab.training.objectives.base import Adversaries, Batch, Objective, Term
 from sculptlab.validation import choice, number, whole

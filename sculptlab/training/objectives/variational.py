@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sculptlab.mmd.distance import mmd2
+from sculptlab.mmd import mmd2
 from sculptlab.mmd.kernels import IMQ
 from sculptlab.priors import Gaussian, Prior
 from sculptlab.training.objectives.base import Adversaries, Adversary, Batch, Objective, Term
