@@ -17,7 +17,7 @@ from sculptlab.drawing import draw
 from sculptlab.evaluation.two_samples import LEAST_ROWS, coverage_gap, two_sample_tests
 from sculptlab.independence.dependence import correlation, distance_correlation
 from sculptlab.mmd.kernels import IMQ
-from sculptlab.priors import Gaussian, Prior, Uniform, as_prior
+from sculptlab.priors import Prior, as_prior
 from sculptlab.threads import one_thread
 from sculptlab.validation import choice, codes, describe, finite, whole
 
@@ -25,7 +25,6 @@ INACTIVE_BELOW = 0.05  # of the prior's standard deviation: a latent that varies
 LEVEL = 0.05 / 3  # of significance in the verdict, which combines three families of tests
 LARGEST_CODE = 1e70  # fourth powers of larger numbers exceed float64
 PRIOR_ROW = "prior"
-NAMED_PRIORS = {"gaussian": Gaussian, "uniform": Uniform}
 LEGEND = (
     "mmd2: unbiased MMD² to the prior, about 0 without a difference; mmd2_95: exceeded in 5 % by chance; mmd_p: its p-value",
     "c2st: C2ST accuracy, codes against prior on held-out rows, 0.5 by chance; c2st_p: its p-value",
@@ -167,8 +166,6 @@ def diagnose(z: Any, prior: Any, *, max_rows: int = 2000, permutations: int = 20
     checksum = zlib.crc32(b"".join(rows.numpy().tobytes() for rows in given.values()))
     generator = torch.Generator().manual_seed((seed * 1_000_003 + checksum) % 2**63)
     dim = next(iter(given.values())).shape[1]
-    if isinstance(prior, str):
-        prior = NAMED_PRIORS[choice("prior", prior, NAMED_PRIORS)](dim)
     prior = as_prior(prior, dim)
     reference, control, fresh, limit = _samples_of(prior, max(map(len, given.values())), max_rows, generator)
     kernel = IMQ().fit(reference)

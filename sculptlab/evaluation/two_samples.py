@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sculptlab.mmd.distance import mmd_test
+from sculptlab.mmd import mmd_test
 from sculptlab.mmd.kernels import Kernel
 from sculptlab.priors import Prior, as_prior
 from sculptlab.threads import one_thread

@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 from sculptlab.drawing import draw
 from sculptlab.evaluation.two_samples import LEAST_ROWS
 from sculptlab.independence.lps import lps
-from sculptlab.mmd.distance import mmd2
+from sculptlab.mmd import mmd2
 from sculptlab.training.batches import as_images
 from sculptlab.training.loop import fit
 from sculptlab.training.objectives import Objective, Reconstruction, as_objective

@@ -15,7 +15,7 @@ from torch import Tensor
 from sculptlab.independence.lps import lps
 from sculptlab.live.sculptor_data import Pictures
 from sculptlab.live.sculptor_priors import PAPER, REACH
-from sculptlab.mmd.distance import mmd2, mmd_test
+from sculptlab.mmd import mmd2, mmd_test
 from sculptlab.mmd.kernel_base import Kernel
 from sculptlab.mmd.kernels import IMQ
 from sculptlab.priors import Prior

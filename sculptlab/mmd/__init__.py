@@ -1,5 +1,7 @@
 """The maximum mean discrepancy: how different are two samples, where, and is it more than chance?"""
 
-from sculptlab.mmd.distance import MMDTestResult, mmd2, mmd_test, witness
+from sculptlab.mmd.distance import mmd2
+from sculptlab.mmd.tests import MMDTestResult, mmd_test
+from sculptlab.mmd.witness import witness
 
 __all__ = ["MMDTestResult", "mmd2", "mmd_test", "witness"]

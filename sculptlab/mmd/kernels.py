@@ -1,26 +1,23 @@
-"""Kernels: how alike two codes are. Small frozen objects, scaled to the prior and never to the codes.
+"""Kernels: how similar two codes are, as a function of their squared distance D2 = |x - y|^2.
 
-All are radial: with r = |x - y| and D2 = r^2,
+RBF                exp(-D2 / (2 h^2))                resolves differences of about one bandwidth h
+RationalQuadratic  (1 + D2 / (2 alpha h^2))^-alpha   the same, with a tail that reaches far-away codes
+IMQ                sum_s sC / (sC + D2)              seven widths at once
+Laplacian          exp(-|x - y| / h)                 finer shape than an RBF of the same h
+Energy             -|x - y|                          every scale, large ones most; no width
+a + b, MultiScale  sums of kernels, and of one kernel at several widths
 
-    RBF                exp(-D2 / (2 h^2))                sees differences of about one h
-    RationalQuadratic  (1 + D2 / (2 alpha h^2))^-alpha   the same, with a tail that far-away codes still feel
-    IMQ                sum_s sC / (sC + D2)              seven widths at once
-    Laplace            exp(-r / h)                       finer shape than an RBF of the same h
-    Energy             -r                                every scale, large ones most; no width
-    a + b, MultiScale      sums of kernels, of one kernel's widths
-
-A mean over pairs under any of them sees little of what one dimension in many does: at d = 32 and 256 rows none sees one
-duplicated dimension or a uniform marginal (`mmd2(…, views="pairs")` and `"marginal"` do).
+All of them average over dimensions: at 32 dimensions and 256 rows none detects one duplicated dimension or a wrong marginal
+distribution. `mmd2(..., views="pairs")` and `views="marginal"` do.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import torch
+from torch import Tensor
 
-from sculptlab.mmd.fusion import fuse, summed
-from sculptlab.mmd.kernel_base import Kernel, SumKernel, Term, samples_of, squared_distances, width_given, width_of, width_taken
+from sculptlab.mmd.kernel_base import Kernel, SumKernel, samples_of, squared_distances
 from sculptlab.validation import describe, number
 
 __all__ = [
@@ -32,72 +29,80 @@ __all__ = [
     "MultiScale",
     "RationalQuadratic",
     "SumKernel",
-    "fuse",
     "squared_distances",
 ]
 
-MEDIAN_ROWS = 1_000  # half a million pairs settle a median
-ROUNDING_ROOM = 0.01  # of a Laplacian kernel's squared width: near 0 it bends, so that small distances matter more
-
 
 @dataclass(frozen=True)
-class _Bandwidth(Kernel):
-    """A kernel of one width: `bandwidth`, in the units of the codes; None takes the median distance in the target."""
+class _OneBandwidth(Kernel):
+    """A kernel with one width."""
 
     bandwidth: float | None = None
 
     def __post_init__(self) -> None:
         if self.bandwidth is not None:
-            width_given("bandwidth", self.bandwidth)
+            number("bandwidth", self.bandwidth, above=0)
 
     @property
     def width(self) -> float:
-        return width_of(type(self).__name__, "bandwidth", self.bandwidth)
+        """The bandwidth, or a ValueError if it is still open."""
+        return _known_width(self, "bandwidth")
 
     @property
-    def finest(self) -> float | None:
+    def resolution(self) -> float | None:
         return self.width**2
 
     def fit(self, target: Any) -> Self:
         if self.bandwidth is not None:
             return self
-        # the first rows are as good as any: samples of a prior come in no order
-        median = torch.pdist(samples_of(target)[:MEDIAN_ROWS]).median().item()
-        return replace(self, bandwidth=width_taken("bandwidth", median))
+        median = torch.pdist(samples_of(target)[:1000]).median().item()  # half a million pairs are enough for a median
+        return replace(self, bandwidth=_width_of_target("bandwidth", median))
 
     def widened(self, factor: float) -> Self:
         return replace(self, bandwidth=self.width * factor)
 
 
 @dataclass(frozen=True)
-class RBF(_Bandwidth):
-    """The Gaussian kernel k = exp(-D2 / (2 bandwidth^2)).
+class RBF(_OneBandwidth):
+    """The Gaussian kernel, k = exp(-D2 / (2 bandwidth^2)).
 
-    `bandwidth` is in the units of the codes; None takes the median distance between two points of the target.
-    It sees differences of about one bandwidth and is blind to much finer and much coarser ones.
+    It resolves differences of about one bandwidth and sees neither much finer nor much coarser ones.
+
+    Parameters
+    ----------
+    bandwidth : float, optional
+        In units of the codes. None takes the median distance between two points of the target.
     """
 
     @property
-    def cornered(self) -> bool:
-        return False
+    def smooth(self) -> bool:
+        return True
 
-    def of(self, squared: torch.Tensor) -> torch.Tensor:
-        return torch.exp(squared / (-2 * self.width**2))
+    def values(self, squared: Tensor) -> Tensor:
+        return torch.exp(squared * (-0.5 / self.width**2))
 
-    def terms(self, squared: torch.Tensor, scratch: torch.Tensor, slope: torch.Tensor | None) -> Iterator[Term]:
-        rate = -0.5 / self.width**2
-        torch.mul(squared, rate, out=scratch).exp_()
-        if slope is not None:
-            slope.add_(scratch, alpha=rate)
-        yield 1.0, scratch
+    def row_sums_and_slopes(self, squared: Tensor, slopes: bool = True) -> tuple[Tensor, Tensor | None]:
+        values = self.values(squared)
+        return values.sum(-1), values.mul_(-0.5 / self.width**2) if slopes else None
 
 
 @dataclass(frozen=True)
-class RationalQuadratic(_Bandwidth):
-    """The rational quadratic kernel k = (1 + D2 / (2 alpha bandwidth^2))^-alpha, a blend of RBFs of all widths.
+class RationalQuadratic(_OneBandwidth):
+    """The rational quadratic kernel, k = (1 + D2 / (2 alpha bandwidth^2))^-alpha.
 
-    Width as in `RBF`, to which it tends for a large `alpha`; alpha = 1 is one scale of `IMQ`. The smaller `alpha`, the
-    farther away codes still feel a pull, and the less it sees of fine shape. Source: Rasmussen and Williams 2006, 4.2.
+    It is a mixture of RBF kernels of all widths and tends to `RBF` for large `alpha`; alpha = 1 is one scale of `IMQ`. With a
+    smaller `alpha` it reaches farther and resolves less fine shape.
+
+    Parameters
+    ----------
+    bandwidth : float, optional
+        In units of the codes. None takes the median distance between two points of the target.
+    alpha : float
+        The exponent, above 0.
+
+    References
+    ----------
+    Rasmussen and Williams 2006, Gaussian Processes for Machine Learning, section 4.2.
     """
 
     alpha: float = 1.0
@@ -107,52 +112,82 @@ class RationalQuadratic(_Bandwidth):
         number("alpha", self.alpha, above=0)
 
     @property
-    def cornered(self) -> bool:
-        return False
+    def smooth(self) -> bool:
+        return True
 
-    def of(self, squared: torch.Tensor) -> torch.Tensor:
+    def values(self, squared: Tensor) -> Tensor:
         return (1 + squared / (2 * self.alpha * self.width**2)) ** -self.alpha
 
-    def terms(self, squared: torch.Tensor, scratch: torch.Tensor, slope: torch.Tensor | None) -> Iterator[Term]:
-        flat = 2 * self.alpha * self.width**2  # k = u^-alpha with u = 1 + D2 / flat
-        torch.mul(squared, 1 / flat, out=scratch).add_(1)
-        power = scratch.pow(-self.alpha)
-        if slope is not None:
-            slope.addcdiv_(power, scratch, value=-self.alpha / flat)
-        yield 1.0, power
+    def row_sums_and_slopes(self, squared: Tensor, slopes: bool = True) -> tuple[Tensor, Tensor | None]:
+        base = 1 + squared / (2 * self.alpha * self.width**2)
+        values = base**-self.alpha
+        return values.sum(-1), values.div_(base).mul_(-0.5 / self.width**2) if slopes else None
 
 
 @dataclass(frozen=True)
-class Laplacian(_Bandwidth):
-    """The Laplacian kernel k = exp(-|x - y| / bandwidth).
+class Laplacian(_OneBandwidth):
+    """The Laplacian kernel, k = exp(-|x - y| / bandwidth).
 
-    Width as in `RBF`. Its peak is a corner, its spectrum falls slowly: it sees finer shape than an `RBF` of the same
-    width, at the price of more noise. Like an RBF it is flat far away. The gradient of coinciding points is 0.
+    Its peak is a corner, so it resolves finer shape than an `RBF` of the same bandwidth, with more noise. The gradient between
+    equal points is taken as 0.
+
+    Parameters
+    ----------
+    bandwidth : float, optional
+        In units of the codes. None takes the median distance between two points of the target.
     """
 
     @property
-    def finest(self) -> float | None:
-        return ROUNDING_ROOM * self.width**2
+    def resolution(self) -> float | None:
+        return 0.01 * self.width**2  # small distances matter more than for an RBF, because of the corner
 
-    def of(self, squared: torch.Tensor) -> torch.Tensor:
+    def values(self, squared: Tensor) -> Tensor:
         return torch.exp(_root(squared) / -self.width)
 
-    def terms(self, squared: torch.Tensor, scratch: torch.Tensor, slope: torch.Tensor | None) -> Iterator[Term]:
-        torch.sqrt(squared, out=scratch)
-        values = scratch.mul(-1 / self.width).exp_()
-        if slope is not None:
-            slope.addcmul_(values, _inverse(scratch), value=-0.5 / self.width)
-        yield 1.0, values
+    def row_sums_and_slopes(self, squared: Tensor, slopes: bool = True) -> tuple[Tensor, Tensor | None]:
+        distances = squared.sqrt()
+        values = torch.exp(distances / -self.width)
+        return values.sum(-1), _inverse_(distances).mul_(values).mul_(-0.5 / self.width) if slopes else None
+
+
+@dataclass(frozen=True)
+class Energy(Kernel):
+    """The energy kernel, k = -|x - y|; MMD^2 is then the energy distance.
+
+    It has no width to choose. It sees every scale, large ones most, and its values grow with the units of the codes. The gradient
+    between equal points is taken as 0.
+
+    References
+    ----------
+    Szekely and Rizzo 2013, Energy statistics, Journal of Statistical Planning and Inference 143.
+    """
+
+    def values(self, squared: Tensor) -> Tensor:
+        return -_root(squared)
+
+    def row_sums_and_slopes(self, squared: Tensor, slopes: bool = True) -> tuple[Tensor, Tensor | None]:
+        distances = squared.sqrt()
+        return -distances.sum(-1), _inverse_(distances).mul_(-0.5) if slopes else None
 
 
 @dataclass(frozen=True)
 class IMQ(Kernel):
-    """The inverse multiquadric of WAE, summed over scales: k = sum_s sC / (sC + D2).
+    """The inverse multiquadric kernel summed over scales, k = sum_s s base / (s base + D2).
 
-    C is `base`, in squared units of the codes; None takes 2 d sigma^2, sigma^2 being the target's mean variance per
-    dimension: the mean squared distance between two points of the target. Its heavy tail sees far-away codes, where an
-    RBF has no gradient left, and its seven scales see differences from a third of the typical distance to three times
-    it. Source: Tolstikhin et al. 2018, arXiv 1711.01558.
+    Its tail is heavy: far-away codes still have a gradient, where that of an `RBF` is 0. The default scales resolve differences
+    from a third of the typical distance to three times it.
+
+    Parameters
+    ----------
+    scales : tuple of float
+        The scales s, each above 0.
+    base : float, optional
+        In squared units of the codes. None takes twice the target's variance, summed over dimensions: the mean squared distance
+        between two of its points.
+
+    References
+    ----------
+    Tolstikhin et al. 2018, Wasserstein Auto-Encoders, arXiv 1711.01558.
     """
 
     scales: tuple[float, ...] = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
@@ -164,70 +199,64 @@ class IMQ(Kernel):
         for scale in self.scales:
             number("scales", scale, above=0)
         if self.base is not None:
-            width_given("base", self.base)
+            number("base", self.base, above=0)
 
     @property
-    def widths(self) -> list[float]:
-        return [scale * width_of("IMQ", "base", self.base) for scale in self.scales]
+    def resolution(self) -> float | None:
+        return min(self._widths)
 
     @property
-    def finest(self) -> float | None:
-        return min(self.widths)
-
-    @property
-    def cornered(self) -> bool:
-        return False
+    def smooth(self) -> bool:
+        return True
 
     def fit(self, target: Any) -> Self:
         if self.base is not None:
             return self
-        return replace(self, base=width_taken("base", 2 * samples_of(target).var(dim=0).sum().item()))
+        return replace(self, base=_width_of_target("base", 2 * samples_of(target).var(dim=0).sum().item()))
 
     def widened(self, factor: float) -> Self:
-        return replace(self, base=width_of("IMQ", "base", self.base) * factor**2)
+        return replace(self, base=_known_width(self, "base") * factor**2)
 
-    def of(self, squared: torch.Tensor) -> torch.Tensor:
+    def values(self, squared: Tensor) -> Tensor:
         total, one = torch.zeros_like(squared), squared.new_ones(())
-        for width in self.widths:
+        for width in self._widths:
             total = total.addcdiv(one, squared + width, value=width)
         return total
 
-    def terms(self, squared: torch.Tensor, scratch: torch.Tensor, slope: torch.Tensor | None) -> Iterator[Term]:
-        widths = self.widths
-        if summed(squared, widths, scratch, slope):
-            yield 1.0, scratch
-            return
-        for width in widths:
-            torch.add(squared, width, out=scratch).reciprocal_()
-            if slope is not None:
-                slope.addcmul_(scratch, scratch, value=-width)
-            yield width, scratch
+    def row_sums_and_slopes(self, squared: Tensor, slopes: bool = True) -> tuple[Tensor, Tensor | None]:
+        if squared.numel() <= 2**14:  # all scales at once: half the time for so few pairs, more time for many
+            widths = squared.new_tensor(self._widths)
+            inverse = (squared + widths.view(-1, 1, 1, 1)).reciprocal_()
+            sums = (widths @ inverse.sum(-1).flatten(1)).view(squared.shape[:2])
+            return sums, (-widths @ inverse.square_().flatten(1)).view_as(squared) if slopes else None
+        total, inverse = squared.new_zeros(squared.shape[:2]), torch.empty_like(squared)
+        derivative = torch.zeros_like(squared) if slopes else None
+        for width in self._widths:
+            torch.add(squared, width, out=inverse).reciprocal_()
+            total.add_(inverse.sum(-1), alpha=width)
+            if derivative is not None:
+                derivative.addcmul_(inverse, inverse, value=-width)
+        return total, derivative
 
-
-@dataclass(frozen=True)
-class Energy(Kernel):
-    """The energy kernel k = -|x - y|: no width to choose, and MMD^2 becomes the energy distance (Szekely and Rizzo
-    2013).
-
-    It sees every scale, large ones most; its values grow with the units of the codes.
-    """
-
-    def of(self, squared: torch.Tensor) -> torch.Tensor:
-        return -_root(squared)
-
-    def terms(self, squared: torch.Tensor, scratch: torch.Tensor, slope: torch.Tensor | None) -> Iterator[Term]:
-        torch.sqrt(squared, out=scratch)
-        yield -1.0, scratch
-        if slope is not None:
-            slope.sub_(_inverse(scratch), alpha=0.5)
+    @property
+    def _widths(self) -> list[float]:
+        """The squared widths s C."""
+        base = _known_width(self, "base")
+        return [scale * base for scale in self.scales]
 
 
 @dataclass(frozen=True)
 class MultiScale(Kernel):
-    """One `kernel` at several multiples of its width: k = sum_f k_f, k_f having `factors` f times the width of `kernel`.
+    """One kernel at several multiples of its width, k = sum_f k_f.
 
-    It sees differences of all these sizes, the price being that each weighs less. The width, if open, is set as that of
-    `kernel`. `IMQ` brings scales of its own; `Energy` has none.
+    It resolves differences of all these sizes, and each weighs less. `IMQ` has scales of its own; `Energy` has none.
+
+    Parameters
+    ----------
+    kernel : Kernel
+        A kernel with a width, such as `RBF()`. An open width is set as it sets it.
+    factors : tuple of float
+        The width of k_f divided by that of `kernel`, each above 0.
     """
 
     kernel: Kernel
@@ -243,15 +272,16 @@ class MultiScale(Kernel):
 
     @property
     def parts(self) -> SumKernel:
+        """The same kernel as a sum."""
         return SumKernel(tuple(self.kernel.widened(factor) for factor in self.factors))
 
     @property
-    def finest(self) -> float | None:
-        return self.parts.finest
+    def resolution(self) -> float | None:
+        return self.parts.resolution
 
     @property
-    def cornered(self) -> bool:
-        return self.kernel.cornered
+    def smooth(self) -> bool:
+        return self.kernel.smooth
 
     def fit(self, target: Any) -> Self:
         fitted = self.kernel.fit(target)
@@ -260,11 +290,11 @@ class MultiScale(Kernel):
     def widened(self, factor: float) -> Self:
         return replace(self, kernel=self.kernel.widened(factor))
 
-    def of(self, squared: torch.Tensor) -> torch.Tensor:
-        return self.parts.of(squared)
+    def values(self, squared: Tensor) -> Tensor:
+        return self.parts.values(squared)
 
-    def terms(self, squared: torch.Tensor, scratch: torch.Tensor, slope: torch.Tensor | None) -> Iterator[Term]:
-        return self.parts.terms(squared, scratch, slope)
+    def row_sums_and_slopes(self, squared: Tensor, slopes: bool = True) -> tuple[Tensor, Tensor | None]:
+        return self.parts.row_sums_and_slopes(squared, slopes)
 
 
 def as_kernel(kernel: Any) -> Kernel:
@@ -275,12 +305,27 @@ def as_kernel(kernel: Any) -> Kernel:
     return kernel
 
 
-def _root(squared: torch.Tensor) -> torch.Tensor:
-    """The distances. The root has an infinite slope at 0, which would make the gradient of coinciding points NaN."""
+def _known_width(kernel: Kernel, name: str) -> float:
+    """The kernel's argument `name`, or a ValueError if it is open and no target has set it."""
+    value: float | None = getattr(kernel, name)
+    if value is None:
+        raise ValueError(f"{type(kernel).__name__}({name}=None) has no width yet: give a {name}, or call .fit(prior) first")
+    return value
+
+
+def _width_of_target(name: str, value: float) -> float:
+    """`value`, the spread of a target, or a ValueError if all its points are equal."""
+    if not value > 0:
+        raise ValueError(f"{name} cannot be taken from a target whose points coincide; give a {name} > 0")
+    return value
+
+
+def _root(squared: Tensor) -> Tensor:
+    """The distances, with slope 0 at 0: the root's own slope is infinite there and would make gradients NaN."""
     apart = squared > 0
     return torch.where(apart, squared, 1).sqrt() * apart
 
 
-def _inverse(distances: torch.Tensor) -> torch.Tensor:
-    """1 / `distances`, in place, with 0 in place of infinity: the slope of coinciding points is 0."""
+def _inverse_(distances: Tensor) -> Tensor:
+    """1 / `distances`, in place, with 0 instead of infinity: the slope of equal points is taken as 0."""
     return distances.reciprocal_().nan_to_num_(nan=torch.nan, posinf=0.0)

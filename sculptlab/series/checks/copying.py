@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sculptlab.evaluation.copy_measures import alignment_error, relative
 from sculptlab.independence.dependence import distance_correlation
-from sculptlab.mmd.distance import mmd_test
+from sculptlab.mmd import mmd_test
 from sculptlab.series.checks.feedback import Feedback, answered, judge
 
 STILL = 0.5  # of the way to another image's place: who has gone less far has stayed

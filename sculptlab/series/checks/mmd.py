@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from sculptlab.mmd.distance import mmd2, mmd_test
+from sculptlab.mmd import mmd2, mmd_test
 from sculptlab.mmd.kernels import RBF
 from sculptlab.series.checks.feedback import Feedback, judge
 

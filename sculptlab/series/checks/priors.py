@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from sculptlab.mmd.distance import mmd_test
+from sculptlab.mmd import mmd_test
 from sculptlab.priors import Gaussian, Mixture, Prior, Ring, Uniform
 from sculptlab.series.checks.feedback import Feedback, judge
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sculptlab.mmd.distance import mmd2
+from sculptlab.mmd import mmd2
 from sculptlab.series.checks.feedback import Feedback, answered, judge
 from sculptlab.training.models import build_autoencoder
 

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.ticker import StrMethodFormatter
 
-from sculptlab.mmd.distance import MMDTestResult, mmd_test, witness
+from sculptlab.mmd import MMDTestResult, mmd_test, witness
 from sculptlab.mmd.kernel_base import Kernel
 from sculptlab.mmd.kernels import RBF
 from sculptlab.plots.codes import image_grid

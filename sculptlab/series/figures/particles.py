@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sculptlab.mmd.distance import mmd2, witness
-from sculptlab.mmd.kernel_base import Kernel, pair_of_codes
+from sculptlab.mmd import mmd2, witness
+from sculptlab.mmd.inputs import pair_of_codes
+from sculptlab.mmd.kernel_base import Kernel
 from sculptlab.mmd.kernels import as_kernel
 from sculptlab.plots.style import CODES, PRIOR, TEXT, WIDTH, Picture, panels, style
 from sculptlab.validation import codes, number, whole

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from sculptlab.mmd.distance import mmd2
+from sculptlab.mmd import mmd2
 from sculptlab.mmd.kernels import IMQ, RBF, Energy, Kernel
 from sculptlab.priors import Gaussian, Uniform
 from sculptlab.series.results import Recorded, write

@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 from sculptlab.columns import permute_columns
 from sculptlab.independence.dependence import correlation, distance_correlation, distance_correlation_to_rest
 from sculptlab.independence.lps import lps
-from sculptlab.mmd.distance import mmd2
+from sculptlab.mmd import mmd2
 from sculptlab.priors import Gaussian
 from sculptlab.series.results import Recorded, write
 from sculptlab.series.studies.kl_failure import train_and_test

@@ -136,8 +136,8 @@ class LabeledMMD(Objective):
 
 def labeled_mmd2(codes: Tensor, target: Tensor, similarity: Tensor, kernel: Kernel) -> Tensor:
     """The MMD^2 of `LabeledMMD`, 0-d, of codes and draws (n, k) for the same labels; the diagonal of `similarity` (n, n) is 0."""
-    within = sum(kernel.of(squared_distances(rows, rows)) for rows in (codes, target))
-    between = kernel.of(squared_distances(codes, target))
+    within = sum(kernel.values(squared_distances(rows, rows)) for rows in (codes, target))
+    between = kernel.values(squared_distances(codes, target))
     return (similarity * (within - 2 * between)).sum() / similarity.sum().clamp_min(torch.finfo(similarity.dtype).tiny)
 
 

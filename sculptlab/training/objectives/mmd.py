@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from sculptlab.mmd.discrepancy import discrepancies
-from sculptlab.mmd.distance import VIEWS
+from sculptlab.mmd.distance import discrepancies
 from sculptlab.mmd.kernel_base import FIT_ROWS, Kernel
 from sculptlab.mmd.kernels import Energy, as_kernel
+from sculptlab.mmd.views import VIEWS
 from sculptlab.priors import Prior
 from sculptlab.training.objectives.prior_distances import PriorDistance, device_of
 from sculptlab.training.objectives.terms import Adversaries, Batch, Term

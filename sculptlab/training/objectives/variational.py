@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sculptlab.columns import permute_columns
-from sculptlab.mmd.distance import mmd2
+from sculptlab.mmd import mmd2
 from sculptlab.mmd.kernels import IMQ
 from sculptlab.priors import Gaussian, Prior
 from sculptlab.training.objectives.base import Objective

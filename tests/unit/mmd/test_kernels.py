@@ -89,7 +89,7 @@ def test_every_kernel_is_symmetric_and_positive_definite_on_centered_weights(see
     x, weights = torch.randn(n, d, generator=g).double(), torch.randn(n, generator=g).double()
     weights -= weights.mean()
     for kernel in EVERY:
-        matrix = kernel.of(squared_distances(x, x))
+        matrix = kernel.values(squared_distances(x, x))
         assert torch.allclose(matrix, matrix.T, atol=1e-12)
         assert weights @ matrix @ weights >= -1e-9
 
@@ -101,7 +101,7 @@ def test_every_kernel_is_symmetric_and_positive_definite_on_centered_weights(see
         (lambda: IMQ(base=float("nan")), ValueError, "base must be > 0"),
         (lambda: IMQ(scales=(1.0, 0.0)), ValueError, "scales must be > 0"),
         (lambda: IMQ(scales=()), TypeError, "scales"),
-        (lambda: IMQ().of(torch.ones(2, 2)), ValueError, "no width yet"),
+        (lambda: IMQ().values(torch.ones(2, 2)), ValueError, "no width yet"),
         (lambda: RBF().fit(torch.ones(5, 2)), ValueError, "points coincide"),
         (lambda: IMQ().fit(torch.ones(5, 2)), ValueError, "points coincide"),
         (lambda: RBF(1.0)(torch.ones(2, 2), torch.ones(2, 3)), ValueError, "y must have 2 column"),

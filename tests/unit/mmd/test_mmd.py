@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
-from sculptlab.mmd.distance import mmd2, mmd_test
+from sculptlab.mmd import mmd2, mmd_test
 from sculptlab.mmd.kernels import IMQ, RBF, Energy
 from sculptlab.priors import Gaussian
 
@@ -155,7 +155,7 @@ def test_what_is_too_large_for_one_type_is_read_in_a_larger_one():
 
 def test_a_kernel_that_gives_no_numbers_is_no_discovery():
     class Broken(Energy):
-        def of(self, squared):
+        def values(self, squared):
             return squared.sqrt().neg().log()
 
     with pytest.raises(ValueError, match="kernel must give finite values on x and y"):

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sculptlab as sl
-from sculptlab.mmd import tiles
+from sculptlab.mmd import distance, tiles
 from sculptlab.mmd.kernel_base import Kernel
 from sculptlab.mmd.kernels import IMQ, RBF, Energy, Laplacian, MultiScale, RationalQuadratic
 from sculptlab.priors import Gaussian
@@ -58,8 +58,9 @@ def seen(x, views):
 
 @pytest.fixture
 def small_tiles(monkeypatch):
-    """Tiles of 8 rows, so that a few rows already make whole, partial, mirrored and diagonal ones."""
+    """Tiles of 8 rows, so that a few rows already make whole, partial, mirrored and diagonal ones; no whole matrices."""
     monkeypatch.setattr(tiles, "SIDE", 8)
+    monkeypatch.setattr(distance, "WHOLE", 0)
 
 
 @pytest.mark.parametrize("views", ["joint", "marginal", "pairs"])
@@ -75,6 +76,23 @@ def test_value_and_gradient_are_those_of_the_definition(small_tiles, name, estim
     found = torch.autograd.grad((value * weights).sum(), (x, y))
     wanted = torch.autograd.grad((expected * weights).sum(), (x, y))
     assert all(torch.allclose(a, b, atol=1e-12) for a, b in zip(found, wanted, strict=True))
+
+
+@pytest.mark.parametrize("views", ["joint", "marginal", "pairs"])
+@pytest.mark.parametrize("estimator", ["unbiased", "biased"])
+@pytest.mark.parametrize("name", FORMULAS)
+def test_both_engines_agree_in_single_precision(monkeypatch, name, estimator, views):
+    kernel, results = FORMULAS[name][0], []
+    for whole, side in ((2**30, 1024), (0, 1024), (0, 32)):
+        monkeypatch.setattr(distance, "WHOLE", whole)
+        monkeypatch.setattr(tiles, "SIDE", side)
+        x, y = normal(130, 4, 0, torch.float32).requires_grad_(), (normal(90, 4, 1, torch.float32) + 0.3).requires_grad_()
+        value = sl.mmd2(x, y, kernel, estimator, views, reduction="none")
+        results.append((value.detach(), *torch.autograd.grad(value.sum(), (x, y))))
+    for value, *gradients in results[1:]:
+        assert (value - results[0][0]).abs().max() < 1e-6
+        for found, expected in zip(gradients, results[0][1:], strict=True):
+            assert (found - expected).abs().max() < 1e-5 * expected.abs().max()
 
 
 @pytest.mark.parametrize("name", FORMULAS)
@@ -101,7 +119,7 @@ def test_gradients_of_first_and_second_order_are_difference_quotients(name):
 
 
 def test_a_second_derivative_of_too_many_rows_is_refused(monkeypatch):
-    monkeypatch.setattr("sculptlab.engine.discrepancy.WHOLE", 100)
+    monkeypatch.setattr(distance, "MOST_PAIRS", 100)
     x = normal(8, 2, 0).requires_grad_()
     (slope,) = torch.autograd.grad(sl.mmd2(x, normal(8, 2, 1)), x)  # the first one is no trouble
     assert slope.abs().max() > 0
@@ -145,9 +163,11 @@ def test_energy_distance_of_a_line_in_closed_form():
     assert sl.mmd2(x, y, Energy(), "biased").item() == pytest.approx((2 * gap * at.diff()).sum().item(), rel=1e-12)
 
 
-def test_the_example_of_the_docstring_is_true():
-    (example,) = doctest.DocTestFinder().find(sl.mmd2, "mmd2", globs={"mmd2": sl.mmd2, "RBF": RBF})
-    assert doctest.DocTestRunner().run(example) == (0, 1)
+def test_the_examples_of_the_docstrings_are_true():
+    names = {"mmd2": sl.mmd2, "mmd_test": sl.mmd_test, "witness": sl.witness, "torch": torch}
+    for function in (sl.mmd2, sl.mmd_test, sl.witness):
+        (example,) = doctest.DocTestFinder().find(function, globs=dict(names))
+        assert doctest.DocTestRunner().run(example).failed == 0
 
 
 def test_two_points_by_hand():
@@ -232,11 +252,11 @@ def test_nothing_is_kept_for_a_gradient_that_nobody_wants():
 
 def test_a_kernel_of_ones_own_needs_its_formula_alone():
     class Cauchy(Kernel):
-        def of(self, squared):
+        def values(self, squared):
             return 1 / (1 + squared)
 
     class Wider(RBF):  # its slope is not that of RBF any more
-        def of(self, squared):
+        def values(self, squared):
             return torch.exp(squared / -50)
 
     x, y = normal(12, 2, 0).requires_grad_(), normal(9, 2, 1)
@@ -383,11 +403,11 @@ def test_a_sum_of_one_is_a_flat_sum():
         (lambda: Laplacian(0.0), ValueError, "bandwidth must be > 0"),
         (lambda: RationalQuadratic(-2.0), ValueError, "bandwidth must be > 0"),
         (lambda: RationalQuadratic(1.0, alpha=0.0), ValueError, "alpha must be > 0"),
-        (lambda: Laplacian().of(torch.ones(2, 2)), ValueError, "Laplacian.bandwidth=None. has no width yet"),
+        (lambda: Laplacian().values(torch.ones(2, 2)), ValueError, "Laplacian.bandwidth=None. has no width yet"),
         (lambda: MultiScale(Energy()), TypeError, "kernel must be a Kernel with a width"),
         (lambda: MultiScale(RBF(), (1.0, 0.0)), ValueError, "factors must be > 0"),
         (lambda: MultiScale(RBF(), ()), TypeError, "factors must be a tuple"),
-        (lambda: MultiScale(RBF() + Energy(), (1.0,)).fit(Gaussian(2)).of(torch.ones(1)), TypeError, "Energy has no width"),
+        (lambda: MultiScale(RBF() + Energy(), (1.0,)).fit(Gaussian(2)).values(torch.ones(1)), TypeError, "Energy has no width"),
         (lambda: sl.kernels.SumKernel(()), TypeError, "kernels must be a tuple"),
         (lambda: RBF() + 1.0, TypeError, "unsupported operand"),
     ],
@@ -409,6 +429,34 @@ def test_one_row_of_the_target_will_do_where_it_sets_no_width():
 
 
 @pytest.mark.parametrize("wrong", [sl.priors.Gaussian(2), sl.priors.Gaussian, "gaussian"])
-def test_a_prior_in_place_of_rows_is_told_what_to_pass(wrong):
-    with pytest.raises(TypeError, match=r"y must be rows .* prior\.sample"):
-        sl.mmd2(torch.zeros(3, 2), wrong)
+def test_a_prior_in_place_of_codes_is_told_what_to_pass(wrong):
+    with pytest.raises(TypeError, match=r"x must be rows .* prior\.sample"):
+        sl.mmd2(wrong, torch.zeros(3, 2))
+
+
+def test_a_class_in_place_of_a_prior_is_told_to_be_called():
+    with pytest.raises(TypeError, match="the class Gaussian: call it first"):
+        sl.mmd2(torch.zeros(3, 2), sl.priors.Gaussian)
+
+
+def test_everything_that_can_be_sampled_is_a_target():
+    x, drawn = normal(40, 2, 0), Gaussian(2).sample(40, generator=torch.Generator().manual_seed(0))
+    expected = sl.mmd2(x, drawn).item()
+    assert sl.mmd2(x, Gaussian(2)).item() == expected
+    assert sl.mmd2(x, "gaussian").item() == expected
+    assert sl.mmd2(x.numpy(), "gaussian").item() == expected
+    assert torch.equal(sl.witness(x, "gaussian", x), sl.witness(x, drawn, x))
+    for target in (torch.distributions.Normal(torch.zeros(2), torch.ones(2)), lambda n: torch.randn(n, 2), "uniform"):
+        assert abs(sl.mmd2(x, target).item()) < 0.2
+        assert abs(sl.mmd2(x, target).item() - sl.mmd2(x, target).item()) == 0
+        assert sl.mmd_test(x, target, permutations=20).null.shape == (20,)
+    with pytest.raises(ValueError, match="must have 2 dimension"):
+        sl.mmd2(x, Gaussian(3))
+
+
+def test_the_seed_of_a_test_draws_the_prior():
+    x = normal(50, 2, 0)
+    generator = torch.Generator().manual_seed(5)
+    found = sl.mmd_test(x, Gaussian(2), permutations=10, seed=5)
+    assert found.statistic == sl.mmd_test(x, Gaussian(2).sample(50, generator=generator), permutations=10).statistic
+    assert found.statistic != sl.mmd_test(x, Gaussian(2), permutations=10, seed=6).statistic

@@ -56,8 +56,8 @@ def test_the_null_is_that_of_rows_dealt_anew(monkeypatch, views, reduction):
 @pytest.mark.parametrize(("views", "reduction"), VIEWS[1:])
 def test_the_level_is_what_it_says(views, reduction):
     kernel = IMQ().fit(Gaussian(1))
-    bags = [(normal(20, 3, 2 * i, torch.float32), normal(30, 3, 2 * i + 1, torch.float32)) for i in range(200)]
-    p = np.array([sl.mmd_test(*pair, kernel, 99, i, views, reduction).p_value for i, pair in enumerate(bags)])
+    samples = [(normal(20, 3, 2 * i, torch.float32), normal(30, 3, 2 * i + 1, torch.float32)) for i in range(200)]
+    p = np.array([sl.mmd_test(*pair, kernel, 99, i, views, reduction).p_value for i, pair in enumerate(samples)])
     assert 0.01 <= (p <= 0.05).mean() <= 0.10  # binomial(200, 0.05): 0.05 +- 0.015
     assert 0.4 < p.mean() < 0.6
 

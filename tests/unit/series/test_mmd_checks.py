@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sculptlab.mmd.distance import mmd2, mmd_test
+from sculptlab.mmd import mmd2, mmd_test
 from sculptlab.mmd.kernels import RBF
 from sculptlab.series import checks
 from sculptlab.series.checks.mmd import CULPRITS, PERIOD, ripples, suspects

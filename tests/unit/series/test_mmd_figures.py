@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 
-from sculptlab.mmd.distance import mmd_test, witness
+from sculptlab.mmd import mmd_test, witness
 from sculptlab.mmd.kernels import RBF
 from sculptlab.plots.style import CODES, Picture, panels
 from sculptlab.series.figures import mmd as mmd_plots

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sculptlab.mmd.distance import mmd2
+from sculptlab.mmd import mmd2
 from sculptlab.mmd.kernels import IMQ, RBF, Energy
 from sculptlab.plots.style import Picture
 from sculptlab.series.figures.particles import Animation, flow

@@ -1,0 +1,167 @@
+"""Do two samples come from one distribution? A permutation test of the squared maximum mean discrepancy."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sculptlab.mmd.inputs import pair_of_codes
+from sculptlab.mmd.kernel_base import Kernel
+from sculptlab.mmd.kernels import as_kernel
+from sculptlab.mmd.precision import accumulator, centered
+from sculptlab.mmd.tiles import Tiles
+from sculptlab.mmd.views import VIEWS, views_of
+from sculptlab.validation import choice, whole
+
+
+@dataclass(frozen=True)
+class MMDTestResult:
+    """The outcome of a permutation test.
+
+    Attributes
+    ----------
+    statistic : float
+        The unbiased MMD^2 of the two samples.
+    p_value : float
+        The share of permutations, the samples as they came included, whose MMD^2 is at least as large.
+    null : ndarray of shape (permutations,)
+        MMD^2 after each permutation of the pooled rows.
+    """
+
+    statistic: float
+    p_value: float
+    null: np.ndarray = field(repr=False)
+
+
+def mmd_test(
+    x: Any,
+    y: Any,
+    kernel: Kernel | None = None,
+    permutations: int = 200,
+    seed: int = 0,
+    views: str = "joint",
+    reduction: str = "mean",
+) -> MMDTestResult:
+    """Permutation test of whether two samples come from one distribution.
+
+    p = (1 + #{null >= statistic}) / (1 + permutations).
+
+    The statistic is the unbiased `mmd2` with the same `views` and `reduction`. A permutation moves whole rows, the same in all
+    views, so the one p-value needs no correction for their number. The level is exact for a kernel whose width is given or was
+    fitted to the prior. The default's width is set by `y`: at a level of 5 %, 4 to 6 % of 400 true null hypotheses were rejected
+    with 50 rows or more, and 6 to 8 % with 20 rows.
+
+    Parameters
+    ----------
+    x : array_like of shape (n, d)
+        Codes, samples first.
+    y : array_like of shape (m, d) or prior
+        The sample or distribution to compare with. Of a prior (anything that `priors.as_prior` takes, or its name), n rows are
+        drawn with `seed`.
+    kernel : Kernel, optional
+        None is `kernels.IMQ()`. An open width is set by `y`.
+    permutations : int
+        How many permutations, at least 1. Time and memory grow with n + m and, for pairs, with d (d - 1) / 2: the 2,016 pairs of
+        64 dimensions took 5 s at n = m = 500 on one CPU core, with reduction "max" 10 s.
+    seed : int
+        Seeds the permutations and, before them, the draws of a prior.
+    views : {"joint", "marginal", "pairs"}
+        As in `mmd2`. From 16 dimensions on, one duplicated dimension is found by "pairs" with reduction "max" only.
+    reduction : {"mean", "max"}
+        The mean over views, or the largest of them.
+
+    Returns
+    -------
+    MMDTestResult
+        With `statistic`, `p_value` and `null`.
+
+    Raises
+    ------
+    ValueError
+        As `mmd2`, and for values whose squares overflow the floating type.
+    TypeError
+        For tensors or arrays of integers.
+
+    References
+    ----------
+    Gretton et al. 2012, A kernel two-sample test, JMLR 13.
+
+    Examples
+    --------
+    >>> codes = torch.randn(100, 2, generator=torch.Generator().manual_seed(0))
+    >>> round(mmd_test(codes, codes + 1.0).p_value, 3)
+    0.005
+    """
+    permutations = whole("permutations", permutations)
+    generator = torch.Generator().manual_seed(whole("seed", seed, least=0))
+    choice("views", views, VIEWS)
+    choice("reduction", reduction, ("mean", "max"))
+    x, y = (rows.detach() for rows in pair_of_codes(x, y, rows=2, generator=generator))
+    n, m = len(x), len(y)
+    kernel = as_kernel(kernel)
+    for name, rows in (("x", x), ("y", y)):
+        _refuse_overflow(name, rows)
+    x, y, kernel = views_of(x, y, kernel, views)
+    pooled = torch.cat([x, y], dim=1)
+    # Column 0 marks the rows of x; each later column marks n rows chosen at random.
+    ranks = torch.rand(permutations, n + m, generator=generator).argsort(dim=1).T.to(x.device)
+    marks = torch.cat([torch.arange(n + m, device=x.device)[:, None] < n, ranks < n], dim=1)
+    with torch.autocast(x.device.type, enabled=False):
+        values = _unbiased(centered(kernel, pooled)[0], kernel, marks, mean=reduction == "mean").amax(dim=0).cpu().numpy()
+    if not np.isfinite(values).all():
+        raise ValueError(f"kernel must give finite values on x and y, got NaN or infinite ones from {kernel!r}")
+    statistic, null = values[0], values[1:]
+    # A permutation that restores the labels must count as a tie, in spite of rounding.
+    reached = null >= statistic - 10 * torch.finfo(pooled.dtype).eps * max(1.0, abs(statistic))
+    return MMDTestResult(float(statistic), float((1 + reached.sum()) / (1 + permutations)), null)
+
+
+def _unbiased(points: Tensor, kernel: Kernel, marks: Tensor, mean: bool) -> Tensor:
+    """MMD^2 (v, P) between marked and other rows of points (v, N, p), for each column of marks (N, P); or the mean over views.
+
+    Each pair of rows is read once for all columns. Sums over pairs are linear in the kernel matrix, so the mean over views is
+    taken before the product with the marks, which costs more than the kernel.
+    """
+    weights, exact = marks.to(points.dtype), accumulator(points)
+    views = 1 if mean else len(points)
+    both = points.new_zeros((views, marks.shape[1]), dtype=exact)  # sums over pairs of two marked rows
+    row_sums = points.new_zeros((views, points.shape[1]), dtype=exact)
+    for view, rows, columns, k in _mean_matrices(points, kernel) if mean else _matrices(points, kernel):
+        mirrored = columns != rows
+        if mirrored:
+            row_sums[view, columns] += k.sum(dim=1)
+        else:
+            k.diagonal(dim1=1, dim2=2).zero_()
+        row_sums[view, rows] += k.sum(dim=2)
+        both[view] += (weights[rows] * (k @ weights[columns])).sum(dim=1, dtype=exact) * (2 if mirrored else 1)
+    n = int(marks[:, 0].sum())
+    m = len(marks) - n
+    across = row_sums @ marks.to(exact) - both
+    neither = row_sums.sum(dim=1, keepdim=True) - both - 2 * across
+    return both / (n * (n - 1)) + neither / (m * (m - 1)) - 2 * across / (n * m)
+
+
+def _matrices(points: Tensor, kernel: Kernel) -> Iterator[tuple[slice, slice, slice, Tensor]]:
+    """Views, rows, columns and values of every tile on or above the diagonal."""
+    tiles = Tiles(points, points, kernel)
+    for views, rows, columns in tiles:
+        yield views, rows, columns, kernel.values(tiles.squared(views, rows, columns))
+
+
+def _mean_matrices(points: Tensor, kernel: Kernel) -> Iterator[tuple[slice, slice, slice, Tensor]]:
+    """The same of the mean over views, as if it were the only one."""
+    for (rows, columns), tiles in groupby(_matrices(points, kernel), key=itemgetter(1, 2)):
+        total = torch.stack([k.sum(dim=0) for *_, k in tiles]).sum(dim=0, keepdim=True)
+        yield slice(0, 1), rows, columns, total / len(points)
+
+
+def _refuse_overflow(name: str, rows: Tensor) -> None:
+    """A ValueError if squared distances between such rows would overflow their floating type."""
+    size, largest = rows.abs().max().item(), 0.01 * (torch.finfo(rows.dtype).max / rows.shape[1]) ** 0.5
+    if size > largest:
+        raise ValueError(f"{name} must stay within {largest:.1g} to have squared distances in {rows.dtype}, got {size:.3g}")
