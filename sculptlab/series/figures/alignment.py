@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from sculptlab.plots.codes import image_grid, line_with_spread, plane, span
 from sculptlab.plots.style import ACCENT, BAD, CODES, GOOD, MEANS, PRIOR, TEXT, Picture, panels, style
 
-SCORES = {"aligned": "linear alignment", "mig": "MIG", "dci": "DCI disentanglement"}
+SCORES = {"aligned": "linear alignment", "MIG": "MIG", "DCI disentanglement": "DCI disentanglement"}
 SLANTED = np.sqrt(0.5)  # cos 45°: the alignment of an undistorted map that is turned as far as it can be
 TIES = {"prior": ("tied through the prior", CODES, "o"), "distance": ("squared distance", BAD, "s"),
         "regression": ("regression, labels only", GOOD, "^")}  # fmt: skip

@@ -13,7 +13,7 @@ from sculptlab.evaluation.copy_measures import compare, neighbor_overlap, places
 from sculptlab.priors import Samples
 from sculptlab.series.figures import copying as copying_plots
 from sculptlab.series.studies import copying as copying_studies
-from sculptlab.series.studies.copying import Copy
+from sculptlab.series.studies.copying import CopySetting
 from sculptlab.training.latent_units import Units
 from sculptlab.training.objectives import MMD, Anchors, Copying, Reconstruction
 from sculptlab.training.objectives.copying import FINE
@@ -379,14 +379,14 @@ def test_pictures_of_places_and_turns():
 
 def test_affine_map_through_anchors_is_exact():
     z, turn = normal(40, 3), normal(3, 2, 1)
-    assert copying_studies.affine(z[:6], z[:6] @ turn + 4, z) == pytest.approx(z @ turn + 4, abs=1e-4)
+    assert copying_studies.affine_map(z[:6], z[:6] @ turn + 4, z) == pytest.approx(z @ turn + 4, abs=1e-4)
 
 
 def test_a_study_has_every_arm_and_pairs_only_where_images_are_shared():
-    same = Copy("digits", "digits", dim=2, steps=3, widths=(8, 8), judged=100)
-    other = Copy("digits", "patches", dim=2, steps=3, widths=(8, 8), judged=60, rows=150)
+    same = CopySetting("digits", "digits", dim=2, steps=3, widths=(8, 8), evaluated=100)
+    other = CopySetting("digits", "patches", dim=2, steps=3, widths=(8, 8), evaluated=60, rows=150)
     other_small = {"same": same, "other": other}
-    frame = copying_studies.copies(other_small, [0], anchors=(5,), progress=False)
+    frame = copying_studies.copy_study(other_small, [0], anchors=(5,), progress=False)
     arms = ["second half", "independent", "copied", "copied, 5 anchors", "5 anchors alone", "affine, 5 anchors"]
     assert list(frame.loc[frame["case"] == "same", "condition"]) == [*arms, "relative, 5 anchors", "relative centered, 5 anchors"]
     assert list(frame.loc[frame["case"] == "other", "condition"]) == arms[:3]
@@ -400,10 +400,10 @@ def test_a_study_has_every_arm_and_pairs_only_where_images_are_shared():
 
 def test_a_recorded_study_says_what_was_done(monkeypatch):
     kept = {}
-    monkeypatch.setattr(copying_studies, "write", lambda name, frame, **what: kept.update(name=name, frame=frame, **what))
-    monkeypatch.setattr(copying_studies, "copies", lambda cases, seeds: pd.DataFrame({"case": list(cases)}))
+    monkeypatch.setattr(copying_studies, "record_result", lambda name, frame, **what: kept.update(name=name, frame=frame, **what))
+    monkeypatch.setattr(copying_studies, "copy_study", lambda cases, seeds: pd.DataFrame({"case": list(cases)}))
     copying_studies.record_copies(range(2))
     assert (kept["name"], kept["seeds"]) == ("copies", [0, 1])
     assert list(kept["frame"]["case"]) == list(copying_studies.COPIES)
     assert kept["settings"]["another seed"]["dim"] == 4
-    assert copying_studies.live("digits", 5)["another seed"].steps == 5
+    assert copying_studies.copy_page_settings("digits", 5)["another seed"].steps == 5
