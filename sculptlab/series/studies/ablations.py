@@ -26,18 +26,20 @@ from sculptlab.training.objectives import MMD, EnergyDistance, Objective, Predic
 from sculptlab.training.run import Run
 from sculptlab.validation import choice
 
-ABLATIONS: dict[str, Setting] = {
-    name: Setting(name, 16, components=128, steps=700, width=128, rows=20_000, evaluated=2000)
-    for name in ("cifar10", "fashion_mnist")
-}
 CONDITIONS = ("no regularizer", "MMD", "MMD + predictability")
-PIXELS = Setting("cifar10", 16, components=3072, steps=500, width=128, rows=20_000, evaluated=2000)  # all components
-ARCHITECTURES: dict[str, tuple[Setting, Sequence[str], Sequence[str]]] = {  # setting, networks, conditions
-    "architecture": (PIXELS, KINDS, CONDITIONS),
-    # do 2,000 steps make those networks independent that 500 steps do not?
-    "architecture_long": (replace(PIXELS, steps=2000), ("mlp", "conv"), ("no regularizer", "MMD + predictability")),
-}
 CHANNELS = 16  # of the first convolution
+COMPONENTS = Setting("cifar10", 16, components=128, steps=700, width=128, rows=20_000, evaluated=2000)
+FASHION = replace(COMPONENTS, data="fashion_mnist")
+PIXELS = replace(COMPONENTS, components=3072, steps=500)  # all components of CIFAR-10
+# recorded study -> its setting and options of `ablate`, or of `architectures` where these are kinds of networks
+ABLATIONS: dict[str, tuple[Setting, dict[str, Any]]] = {
+    "cifar10": (COMPONENTS, {}),
+    "fashion_mnist": (FASHION, {"hyperparameters": ("base", "dim")}),
+    # do longer trainings make those latents and networks independent that short ones do not?
+    "fashion_mnist_long": (replace(FASHION, steps=4000), {"hyperparameters": ("base",), "conditions": CONDITIONS[::2]}),
+    "architecture": (PIXELS, {"kinds": KINDS}),
+    "architecture_long": (replace(PIXELS, steps=2000), {"kinds": ("mlp", "conv"), "conditions": CONDITIONS[::2]}),
+}
 
 
 def intrinsic_dimension(rows: Any, most: int = 5000, seed: int = 0) -> float:
@@ -151,25 +153,14 @@ def architectures(
     return run_study(product(kinds, conditions), seeds, train, evaluate, columns=columns, constant=constant, progress=progress)
 
 
-def record_ablations(name: str, seeds: Sequence[int] = range(5), hyperparameters: Sequence[str] | None = None) -> Recorded:
-    """Run page 04's ablation on the data set `name` (of `ABLATIONS`) and record it; `hyperparameters`: None for all."""
-    setting = ABLATIONS[choice("name", name, list(ABLATIONS))]
-    frame = ablate(setting, seeds, hyperparameters=hyperparameters)
-    return record_result(f"ablations_{name}", frame, seeds=list(seeds), settings=recorded_settings(setting))
-
-
-def record_longer(seeds: Sequence[int] = range(5), *, steps: int = 4000, dims: Sequence[int] = (8, 16)) -> Recorded:
-    """Train the base of the Fashion-MNIST ablation for `steps` steps and record whether more dependence is removed."""
-    setting = replace(ABLATIONS["fashion_mnist"], steps=steps)
-    parts: dict[str, Any] = {"hyperparameters": ("base",), "conditions": ("no regularizer", "MMD + predictability")}
-    frame = pd.concat(ablate(replace(setting, dim=dim), seeds, **parts) for dim in dims)
-    settings = {**recorded_settings(setting), "dim": list(dims)}
-    return record_result("ablations_fashion_mnist_long", frame, seeds=list(seeds), settings=settings)
-
-
-def record_architectures(name: str = "architecture", seeds: Sequence[int] = range(5)) -> Recorded:
-    """Run page 04's comparison of networks on CIFAR-10's images, `name` of `ARCHITECTURES`, and record it."""
-    setting, kinds, conditions = ARCHITECTURES[choice("name", name, list(ARCHITECTURES))]
-    frame = architectures(setting, seeds, kinds=kinds, conditions=conditions)
-    settings = {**recorded_settings(setting), "channels": CHANNELS}
+def record_ablations(name: str, seeds: Sequence[int] = range(5)) -> Recorded:
+    """Run page 04's ablation `name` (of `ABLATIONS`) and record it."""
+    setting, options = ABLATIONS[choice("name", name, list(ABLATIONS))]
+    settings = recorded_settings(setting)
+    if "kinds" in options:
+        frame, settings["channels"] = architectures(setting, seeds, **options), CHANNELS
+    else:
+        dims = (8, 16) if name == "fashion_mnist_long" else (setting.dim,)
+        frame = pd.concat(ablate(replace(setting, dim=dim), seeds, **options) for dim in dims)
+        settings["dim"] = list(dims) if len(dims) > 1 else setting.dim
     return record_result(f"ablations_{name}", frame, seeds=list(seeds), settings=settings)

@@ -16,7 +16,7 @@ from sculptlab.series.results import Recorded, record_result
 from sculptlab.series.studies import alignment_cases as cases
 from sculptlab.series.studies import alignment_recipe as recipe
 from sculptlab.series.studies.alignment_cases import CASES, SpriteSet, labeled_distance, labeled_prior
-from sculptlab.series.studies.alignment_recipe import alignment_measures, continue_training, warm_started
+from sculptlab.series.studies.alignment_recipe import continue_training, warm_started
 from sculptlab.series.studies.runner import run_study
 from sculptlab.training.loop import fit
 from sculptlab.training.objectives import MMD
@@ -63,40 +63,59 @@ def align_positions(
             if k not in measures:  # the first start may be the chosen one
                 objective, rate = MMD(prior, recipe.MMD_WEIGHT), recipe.LEARNING_RATE / 2
                 run = continue_training(sprites, runs[k].model, objective, FINAL_STEPS, seed, rate)
-                measures[k] = alignment_measures(sprites, run, prior, seed=seed)
+                z = run.encode(sprites.held_out)
+                measures[k] = {**recipe.fit_measures(sprites, run, z, prior), **recipe.alignment_scores(sprites, z, seed)}
                 if seed == seeds[0]:
-                    codes[condition] = run.encode(sprites.held_out[:RECORDED_CODES]).numpy()
+                    codes[condition] = z[:RECORDED_CODES].numpy()
             rows.append({"condition": condition, "kind": "model", **measures[k]})
         return rows
 
     return run_study(list(conditions), seeds, train, evaluate, progress=progress), codes
 
 
-def align_more(sprites: SpriteSet, seeds: Sequence[int], *, progress: bool = True) -> tuple[pd.DataFrame, dict[str, Run]]:
-    """A case of more factors: a row for each prior, trained once from rotated components; and the first seed's runs.
+def align_more(
+    sprites: SpriteSet,
+    seeds: Sequence[int],
+    label_weights: Mapping[str, float] | None = None,
+    labels: Sequence[int] | None = None,
+    *,
+    progress: bool = True,
+) -> tuple[pd.DataFrame, dict[str, Run]]:
+    """A case of more factors: a row for each condition, number of labels and seed; and the first seed's runs.
 
-    The Gaussian and the mirror of the case "ellipse" are also trained from components that are not rotated.
+    Without labels: each prior, trained once from rotated components; in the case "ellipse" the Gaussian and the mirror also
+    from components that are not rotated. With labels, if `label_weights` gives the weights of the label terms: "prior" (MMD +
+    LabeledMMD), "distance" (MMD + Anchors) and "regression" (the encoder alone, fitted to labeled images).
     """
-    priors = sprites.case.priors
-    starts = {name: (prior, True) for name, prior in priors.items()}
-    if sprites.case.middle < 1:
-        starts |= {f"{name}, not turned": (priors[name], False) for name in ("gaussian", "mirror")}
+    case, runs = sprites.case, {}
+    starts = {name: (prior, True) for name, prior in case.priors.items()}
+    if case.middle < 1:
+        starts |= {f"{name}, not turned": (case.priors[name], False) for name in ("gaussian", "mirror")}
+    grid = [(name, 0) for name in starts]
+    if label_weights:
+        grid += product((*label_weights, "regression"), labels or LABELS)
 
-    def train(start: tuple[Prior, bool], seed: int) -> tuple[Prior, Run]:
-        prior, rotate = start
-        model = warm_started(sprites, seed, rotate=rotate)
-        return prior, continue_training(sprites, model, MMD(prior, recipe.MMD_WEIGHT), SINGLE_STEPS, seed)
-
-    def evaluate(trained: tuple[Prior, Run], seed: int) -> list[dict[str, Any]]:
-        return [{"kind": "model", **alignment_measures(sprites, trained[1], trained[0], seed=seed)}]
-
-    runs: dict[str, Run] = {}
-
-    def keep_run(name: str, seed: int, trained: tuple[Prior, Run]) -> None:
+    def train(condition: tuple[str, int], seed: int) -> tuple[Prior, Run | None, Tensor]:
+        name, n = condition
+        if name == "regression":
+            return case.mirror, None, regression_codes(sprites, *sprites.labeled(n, seed), seed)
+        prior, rotate = starts.get(name, (case.mirror, True))
+        if label_weights and n:
+            run = train_with_labels(sprites, name, n, label_weights[name], seed)
+        else:
+            model = warm_started(sprites, seed, rotate=rotate)
+            run = continue_training(sprites, model, MMD(prior, recipe.MMD_WEIGHT), SINGLE_STEPS, seed)
         if seed == seeds[0]:
-            runs[name] = trained[1]
+            runs[f"{name} {n}" if n else name] = run
+        return prior, run, run.encode(sprites.held_out)
 
-    return run_study(starts, seeds, train, evaluate, on_trained=keep_run, progress=progress), runs
+    def evaluate(trained: tuple[Prior, Run | None, Tensor], seed: int) -> list[dict[str, float]]:
+        prior, run, z = trained
+        scores = recipe.alignment_scores(sprites, z, seed)
+        return [scores if run is None else {**scores, **recipe.fit_measures(sprites, run, z, prior)}]
+
+    columns, constant = ("condition", "labels"), {"kind": "model"}
+    return run_study(grid, seeds, train, evaluate, columns=columns, constant=constant, progress=progress), runs
 
 
 def train_with_labels(sprites: SpriteSet, term: str, n: int, weight: float, seed: int) -> Run:
@@ -121,43 +140,9 @@ def search_label_weights(sprites: SpriteSet, seed: int = SEARCH_SEED, *, progres
     return run_study(grid, [seed], train, evaluate, columns=columns, constant=constant, progress=progress)
 
 
-def align_with_labels(
-    sprites: SpriteSet,
-    weights: Mapping[str, float],
-    seeds: Sequence[int],
-    labels: Sequence[int] | None = None,
-    *,
-    progress: bool = True,
-) -> tuple[pd.DataFrame, dict[str, Run]]:
-    """The mirror prior with few labels: a row for each condition and number of labels; and the first seed's runs.
-
-    Conditions: "prior" (MMD + LabeledMMD), "distance" (MMD + Anchors), "regression" (the encoder alone, fitted to labeled
-    images). `weights`: that of each label term.
-    """
-    runs: dict[str, Run] = {}
-
-    def train(condition: tuple[str, int], seed: int) -> tuple[Tensor, Run | None]:
-        name, n = condition
-        if name == "regression":
-            images, values = sprites.labeled(n, seed)
-            return regression_codes(sprites, images, sprites.case.ideal(values), seed), None
-        run = train_with_labels(sprites, name, n, weights[name], seed)
-        if seed == seeds[0]:
-            runs[f"{name} {n}"] = run
-        return run.encode(sprites.held_out), run
-
-    def evaluate(trained: tuple[Tensor, Run | None], seed: int) -> list[dict[str, Any]]:
-        z, run = trained
-        if run is None:
-            return [{"kind": "model", **recipe.alignment_scores(sprites, z, seed)}]
-        return [{"kind": "model", **alignment_measures(sprites, run, sprites.case.mirror, seed=seed)}]
-
-    grid = product((*LABEL_TERMS, "regression"), labels or LABELS)
-    return run_study(grid, seeds, train, evaluate, columns=("condition", "labels"), progress=progress), runs
-
-
-def regression_codes(sprites: SpriteSet, images: Tensor, targets: Tensor, seed: int) -> Tensor:
-    """Codes of the held-out images by an encoder that is fitted to the targets (n, dim) of labeled images alone."""
+def regression_codes(sprites: SpriteSet, images: Tensor, values: Tensor, seed: int) -> Tensor:
+    """Codes of the held-out images by an encoder that is fitted to labeled images alone; `values` (n, 5) are their factors."""
+    targets = sprites.case.ideal(values)
     model = recipe.alignment_network(sprites, seed)
 
     def squared_distance(model: Any, batch: Tensor, generator: torch.Generator | None) -> Tensor:
@@ -182,20 +167,16 @@ def record_alignment(seeds: Sequence[int] = range(5), *, progress: bool = True) 
     weights = best.set_index("condition")["label_weight"].to_dict()
     frames, arrays = [search.assign(case="ellipse")], {}
     for name, sprites in prepared.items():
-        parts = [pd.DataFrame([row for seed in seeds for row in recipe.reference_scores(sprites, seed)]).assign(kind="model")]
-        runs: dict[str, Run] = {}
         if name == "position":
             table, codes = align_positions(sprites, seeds, progress=progress)
             arrays = {f"codes {condition}": z.astype(np.float16) for condition, z in codes.items()}
             arrays["positions"] = sprites.case.varying(sprites.values[:RECORDED_CODES]).to_numpy(np.float16)
         else:
-            table, runs = align_more(sprites, seeds, progress=progress)
-        if name == "ellipse":
-            labeled, more = align_with_labels(sprites, weights, seeds, progress=progress)
-            parts, table, runs = [*parts, labeled], table.assign(labels=0), runs | more
-        frames += [part.assign(case=name) for part in (table, *parts)]
-        for condition, run in runs.items():
-            arrays[f"{name} {condition}"] = (255 * recipe.traversals(sprites, run)).round().astype(np.uint8)
+            table, runs = align_more(sprites, seeds, weights if name == "ellipse" else None, progress=progress)
+            for condition, run in runs.items():
+                arrays[f"{name} {condition}"] = (255 * recipe.traversals(sprites, run)).round().astype(np.uint8)
+        references = pd.DataFrame([row for seed in seeds for row in recipe.reference_scores(sprites, seed)])
+        frames += [table.assign(case=name), references.assign(case=name, kind="model")]
     settings = {
         "width": recipe.WIDTH, "learning_rate": recipe.LEARNING_RATE, "weight": recipe.MMD_WEIGHT,
         "isometry_weight": recipe.ISOMETRY_WEIGHT, "warm_steps": recipe.WARM_STEPS, "steps": recipe.STEPS,

@@ -95,15 +95,13 @@ def restarts(
     return runs, pd.DataFrame(rows)
 
 
-def alignment_measures(sprites: SpriteSet, run: Run, prior: Prior, *, seed: int = 0) -> dict[str, float]:
-    """All measures of a trained model on held-out images: scores, error, folds, distortion and MMD^2 to the prior."""
-    z = run.encode(sprites.held_out)
+def fit_measures(sprites: SpriteSet, run: Run, z: Tensor, prior: Prior) -> dict[str, float]:
+    """Reconstruction error, folds, MMD^2 to the prior and distortion of a trained model with codes z of held-out images."""
     return {
         "error": sprites.error(run),
         "folded": sprites.folds(run),
         "mmd2": _mmd2_to(prior, z, 2),
         "distortion": distortion(run.model, z[:EVALUATED]),
-        **alignment_scores(sprites, z, seed),
     }
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from sculptlab import factors
 from sculptlab.data.datasets import load
 from sculptlab.evaluation.diagnosis import DEAD_BELOW
-from sculptlab.independence.dependence import correlation, distance_correlation_to_rest, gaussian_total_correlation, hsic_to_rest
+from sculptlab.independence import dependence
 from sculptlab.independence.lps import lps
 from sculptlab.independence.regressors import REGRESSORS
 from sculptlab.series.reference_codes import cases as reference_codes
@@ -180,11 +180,11 @@ def mixing_scores(pair: Mixed, seed: int = 0) -> dict[str, float]:
     """Every score of two mixed sources: dependence of the codes (n, 2) on each other, and alignment with the sources."""
     z, sources = pair
     return {
-        "|correlation|": abs(float(correlation(z)[0, 1])),
+        "|correlation|": abs(float(dependence.correlation(z)[0, 1])),
         **lps_scores(z, LPS_NAMES, seed=seed),
-        "distance correlation": float(distance_correlation_to_rest(z, max_rows=len(z)).mean()),
-        "HSIC": float(hsic_to_rest(z, max_rows=len(z)).mean()),
-        "total correlation": gaussian_total_correlation(z),
+        "distance correlation": float(dependence.distance_correlation_to_rest(z, max_rows=len(z)).mean()),
+        "HSIC": float(dependence.hsic_to_rest(z, max_rows=len(z)).mean()),
+        "total correlation": dependence.gaussian_total_correlation(z),
         "MIG": factors.mig(z, sources, baselines=False, seed=seed).score,
         "SAP (continuous)": factors.sap(z, sources, kind="continuous", baselines=False, seed=seed).score,
     }

@@ -135,27 +135,27 @@ def test_every_condition_is_trained_and_evaluated(positions):
 
 
 def test_more_factors_and_labels(ellipses):
-    table, runs = alignment_studies.align_more(ellipses, [0], progress=False)
-    assert set(table["condition"]) == set(runs) == {*MORE.priors, "gaussian, not turned", "mirror, not turned"}
+    weights = {"prior": 1.0, "distance": 1.0}
+    table, runs = alignment_studies.align_more(ellipses, [0], weights, labels=(10,), progress=False)
+    starts = {*MORE.priors, "gaussian, not turned", "mirror, not turned"}
+    assert set(table.loc[table["labels"] == 0, "condition"]) == starts
+    assert list(table.loc[table["labels"] == 10, "condition"]) == ["prior", "distance", "regression"]
+    assert set(runs) == {*starts, "prior 10", "distance 10"}
     limits = pd.DataFrame(recipe.reference_scores(ellipses, 0)).set_index("condition")
     assert limits.loc["ideal", "aligned"] > 0.999
     assert limits.loc["noise", "aligned"] < 0.3
-    assert (table["MIG"] < limits.loc["ideal", "MIG"]).all()
-    assert (table["MIG"] > 0).all()
+    free = table[table["labels"] == 0]
+    assert (free["MIG"] < limits.loc["ideal", "MIG"]).all()
+    assert (free["MIG"] > 0).all()
     tuned = alignment_studies.search_label_weights(ellipses, seed=1, progress=False)
     assert len(tuned) == 2 * len(alignment_studies.LABEL_WEIGHTS)
-    labeled, more = alignment_studies.align_with_labels(
-        ellipses, {"prior": 1.0, "distance": 1.0}, [0], labels=(10,), progress=False
-    )
-    assert list(labeled["condition"]) == ["prior", "distance", "regression"]
-    assert set(more) == {"prior 10", "distance 10"}
-    assert recipe.traversals(ellipses, more["prior 10"]).shape == (5, 7, 16, 16)
+    assert recipe.traversals(ellipses, runs["prior 10"]).shape == (5, 7, 16, 16)
 
 
 def test_regression_learns_the_labels_it_is_given(ellipses, monkeypatch):
     monkeypatch.setattr(recipe, "STEPS", 300)
     images, values = ellipses.labeled(200, 0)
-    z = alignment_studies.regression_codes(ellipses, images, MORE.ideal(values), 0)
+    z = alignment_studies.regression_codes(ellipses, images, values, 0)
     found = ellipses.alignment(z)
     assert found["aligned x"] > 0.8
     assert found["aligned y"] > 0.8
