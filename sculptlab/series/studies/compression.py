@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sculptlab.evaluation.compression.rate_distortion import LEVELS, RoundedCodes, rate_distortion
+from sculptlab.evaluation.compression import LEVELS, RoundedCodes, rate_distortion
 from sculptlab.priors import Gaussian, Prior, Uniform
 from sculptlab.series.results import Recorded, order_columns, record_result
 from sculptlab.series.studies.evaluators import mean_kurtosis

@@ -1,4 +1,4 @@
-"""The alignment study's cases, recipe and pictures, on a few images and a few steps."""
+"""The alignment study's cases, recipe, on a few images and a few steps."""
 
 import math
 from dataclasses import replace
@@ -9,9 +9,8 @@ import pytest
 import torch
 
 from sculptlab.data import sprites
-from sculptlab.priors import Gaussian, Uniform
+from sculptlab.priors import Uniform
 from sculptlab.series import results
-from sculptlab.series.figures import alignment as alignment_plots
 from sculptlab.series.studies import alignment as alignment_studies
 from sculptlab.series.studies import alignment_recipe as recipe
 from sculptlab.series.studies.alignment_cases import ALL, CASES, ELLIPSE, POSITION, SpriteCase, SpriteSet, ring_given
@@ -123,9 +122,9 @@ def test_a_random_start_is_not_warm(positions, monkeypatch):
 def test_every_condition_is_trained_and_evaluated(positions):
     frame, kept = alignment_studies.align_positions(positions, [0], progress=False)
     table, tried = (frame[frame["kind"] == kind] for kind in ("model", "restart"))
-    arms = {*SMALL.priors, "uniform, one start", "uniform, no isometry", "uniform, random start"}
-    assert set(table["condition"]) == arms
-    assert arms - {"uniform, one start"} <= set(kept) <= arms  # one start may be the chosen one
+    conditions = {*SMALL.priors, "uniform, one start", "uniform, no isometry", "uniform, random start"}
+    assert set(table["condition"]) == conditions
+    assert conditions - {"uniform, one start"} <= set(kept) <= conditions  # one start may be the chosen one
     assert tried.groupby("condition")["chosen"].sum().eq(1).all()
     best = tried[tried["condition"] == "uniform"]
     assert best.loc[best["chosen"].astype(bool), "distortion"].item() == best["distortion"].min()
@@ -180,37 +179,3 @@ _of = SpriteSet.of
 
 def _small(case):
     return _of(case, rows=300, held_out=300)
-
-
-# pictures
-
-
-def frame():
-    arms = ("gaussian", "uniform", "ideal", "noise", "mirror", "prior", "distance", "regression")
-    rows = [
-        {"condition": arm, "seed": s, "labels": 10 if arm in ("prior", "distance", "regression") else 0}
-        for arm in arms
-        for s in (0, 1)
-    ]
-    scores = {name: 0.1 * (1 + i) for i, name in enumerate(alignment_plots.SCORES)}
-    return pd.DataFrame([{**row, **scores, "aligned x": 0.5 + row["seed"] / 10} for row in rows])
-
-
-def test_pictures_show_what_they_are_given():
-    picture = alignment_plots.scores_by_prior(frame(), {"gaussian": "N(0, I)", "uniform": "box"}, flat=True, title="t")
-    assert [tick.get_text() for tick in picture.axes[0].get_yticklabels()] == ["N(0, I)", "box"]
-    assert [ax.get_xlabel() for ax in picture.axes] == list(alignment_plots.SCORES.values())
-    assert {ax.get_xlim() for ax in picture.axes} == {(0, 1.03)}  # the whole of each score
-    assert [line.get_xdata()[0] for line in picture.axes[0].lines if line.get_linestyle() == "--"] == [alignment_plots.SLANTED]
-    turned = alignment_plots.turned({"round": [0, 0, 0], "square": [0, 0.5, 0]}, [0, 45, 90])
-    assert turned.axes[1].lines[0].get_ydata().tolist() == pytest.approx([1, 0.5**0.5, 1])
-    assert turned.axes[1].get_ylim()[0] == 0
-    drawn = alignment_plots.labels_lines(frame(), {"aligned": "mean", "aligned x": "x"})
-    assert [tick.get_text() for tick in drawn.axes[0].get_xticklabels()] == ["0", "10"]
-    clouds = {"a": Gaussian(2).sample(50, torch.Generator().manual_seed(0)), "b": np.zeros((50, 2)) + np.arange(50)[:, None]}
-    codes = alignment_plots.codes_by_factor(clouds, np.random.default_rng(0).random((50, 2)))
-    assert len(codes.axes) == 6  # two by two and the color bars of each row
-    rows = alignment_plots.traversal_rows({"a": np.zeros((3, 7, 8, 8), dtype=np.uint8)}, ["x", "y", "z"])
-    assert [text.get_text() for text in rows.axes[0].texts] == ["x", "y", "z"]
-    for one in (picture, turned, drawn, codes, rows):
-        assert one._repr_png_().startswith(b"\x89PNG")

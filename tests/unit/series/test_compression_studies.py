@@ -1,12 +1,11 @@
-"""The compression study: every objective and rule for levels, equal rates by a line in log error, and its figure."""
+"""The compression study: every objective and rule for levels, equal rates by a line in log error"""
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from sculptlab.evaluation.compression.rate_distortion import LEVELS
+from sculptlab.evaluation.compression import LEVELS
 from sculptlab.priors import Uniform
-from sculptlab.series.figures import compression as compression_plots
 from sculptlab.series.studies import compression as compression_studies
 from sculptlab.series.studies.compression import at_rates, compression_objectives, compression_study, error_ratios
 from sculptlab.series.studies.settings import PreparedImages, Setting
@@ -87,18 +86,6 @@ def test_error_ratios_compare_within_a_seed():
     assert ratio.loc[("uniform", 20)].tolist() == pytest.approx([1.75, 1.5, 2.0])
     with pytest.raises(ValueError, match="reference must be one of"):
         error_ratios(rows, "gaussian")
-
-
-def test_the_figure_has_a_line_for_each_condition(frame):
-    picture = compression_plots.rate_distortion_lines(frame, rates=(2, 15), title="a finding")
-    left, right = picture.axes
-    words = [text.get_text() for text in picture.legends[0].get_texts()]
-    assert words == [name for name, *_ in compression_plots.ARMS.values()]
-    assert left.get_ylim() == right.get_ylim()
-    assert left.get_xlabel() == "rate (bits per image)"
-    drawn = {line.get_label(): line.get_xdata() for line in left.lines[:-1]}
-    assert min(drawn["plain"]) == pytest.approx(3, abs=0.25)  # the least fixed length: a bit for each of 3 latents
-    assert max(drawn["uniform, rounded in training"]) <= 6
 
 
 def test_a_recording_names_its_setting(monkeypatch, tmp_path):
