@@ -13,7 +13,7 @@ from sculptlab.plots.codes import image_grid, plane, span
 from sculptlab.plots.style import ACCENT, BAD, CODES, GOOD, MEANS, PRIOR, TEXT, Picture, panels, style
 from sculptlab.plots.tables import line_with_spread
 
-SCORES = {"aligned": "linear alignment", "mig": "MIG", "dci": "DCI disentanglement"}
+SCORES = {"aligned": "linear alignment", "MIG": "MIG", "DCI disentanglement": "DCI disentanglement"}
 SLANTED = np.sqrt(0.5)  # cos 45°: the alignment of an undistorted map that is turned as far as it can be
 TIES = {"prior": ("tied through the prior", CODES, "o"), "distance": ("squared distance", BAD, "s"),
         "regression": ("regression, labels only", GOOD, "^")}  # fmt: skip

@@ -10,11 +10,11 @@ from sculptlab.plots.style import ACCENT, BAD, CODES, MEANS, PRIOR, TEXT, Pictur
 from sculptlab.series.studies.compression import at_rates
 
 ARMS: dict[str, tuple[str, str, str, str]] = {  # words, color, marker, line; the study's other arms are in its table alone
-    "none": ("plain", PRIOR, "X", "-"),
+    "no regularizer": ("plain", PRIOR, "X", "-"),
     "KL": ("KL, small β", MEANS, "D", "-"),
     "uniform": ("uniform codes", CODES, "o", "-"),
-    "none, aware": ("plain, rounded in training", ACCENT, "v", "--"),
-    "uniform, aware": ("uniform, rounded in training", BAD, "s", "--"),
+    "no regularizer, quantization-aware": ("plain, rounded in training", ACCENT, "v", "--"),
+    "uniform, quantization-aware": ("uniform, rounded in training", BAD, "s", "--"),
 }
 PANELS = {"nominal": "symbols of fixed length", "coded": "entropy-coded file, all counted"}
 MARKS = 9  # on a line
@@ -24,7 +24,7 @@ TOP = 2.0  # times the plain autoencoder's error
 def rate_distortion_lines(frame: pd.DataFrame, *, rates: tuple[float, float], title: str | None = None) -> Picture:
     """Held-out error over the rate, between two rates in bits per image: fixed length on the left, the real file's on the right.
 
-    frame: of `compression_studies.compress`. At every rate each of `ARMS` takes the best of its levels (the VAE of its betas
+    frame: of `compression_study`. At every rate each of `ARMS` takes the best of its levels (the VAE of its betas
     too). Errors are divided by the plain autoencoder's without quantization (dotted; mean over seeds); lines are means over
     seeds, bands the range. Just above an arm's least rate only its worst levels are within reach: begin a tenth of a bit a
     latent later.
@@ -32,7 +32,7 @@ def rate_distortion_lines(frame: pd.DataFrame, *, rates: tuple[float, float], ti
     picture, (axes,) = panels(1, len(PANELS), height=3.9)
     if title is not None:
         picture.suptitle(title, fontsize=12, color=TEXT)
-    unit = frame.loc[frame["condition"] == "none", "unquantized"].mean()
+    unit = frame.loc[frame["condition"] == "no regularizer", "unquantized"].mean()
     for ax, (rate, words) in zip(axes, PANELS.items(), strict=True):
         found = at_rates(frame, np.linspace(*rates, 8 * MARKS + 1), rate=rate)
         _lines(ax, found.assign(mse=found["mse"] / unit))

@@ -14,12 +14,12 @@ from sculptlab.series.figures.sculpting import INDEPENDENT, kind
 
 # an objective has one color and one mark in all figures; that of the game alone, which is not here, goes to the strong game
 KINDS = {name: mark for name, mark in sculpting_plots.KINDS.items() if name != "predictability"}
-KINDS["marginal MMD + strong predictability"] = sculpting_plots.KINDS["predictability"]
+KINDS["marginal MMD + predictability, 8 rounds"] = sculpting_plots.KINDS["predictability"]
 REGRESSORS = {"mlp": "networks", "boosting": "trees"}
 
 
 def rising(frames: Mapping[str, pd.DataFrame], *, title: str | None = None) -> Picture:
-    """LPS over the number of codes fitted to, a column for each named table of `curve_studies.curves`, a row per regressor; of
+    """LPS over the number of codes fitted to, a column for each named table of `lps_curves`, a row per regressor; of
     one table alone the regressors stand side by side.
 
     Lines are means over seeds, bands the range; dotted: LPS = 0.05; dashed: the largest floor of any objective. A column has its

@@ -18,7 +18,7 @@ KINDS = (("means", MEANS, "o"), ("samples", SAMPLES, "s"))
 
 
 def betas(frame: pd.DataFrame, dim: int) -> pd.DataFrame:
-    """The rows of `frame` (of `studies.study`) that belong to the sweep over beta at `dim` latents, with a column beta."""
+    """The rows of `frame` (of `kl_study`) that belong to the sweep over beta at `dim` latents, with a column beta."""
     choice("dim", dim, sorted(set(frame["dim"])))
     rows = frame[(frame["dim"] == dim) & frame["objective"].str.startswith("beta ")]
     return rows.assign(beta=rows["objective"].str.removeprefix("beta ").astype(float))
@@ -54,7 +54,7 @@ def _over_beta(ax: Axes, rows: pd.DataFrame, words: str) -> Axes:
 def beta_story(frame: pd.DataFrame, *, dim: int, title: str | None = None, live: Any = None) -> Picture:
     """Four panels over beta at `dim` latents: reconstruction, told apart, dependence, holes; `live` rows are drawn as stars.
 
-    live: rows of `studies.measure` with a column "β", of models trained here.
+    live: rows of `evaluate_vae` with a column "β", of models trained here.
     """
     picture, axes = panels(2, 2, height=2.9)
     if title is not None:

@@ -16,13 +16,13 @@ LENSES: dict[str, tuple[str, str]] = {
     "pairs, mean": (ACCENT, "D"),
     "pairs, worst": (BAD, "*"),
 }
-KNOBS = {"d": "dimensions d", "n": "points in each bag n"}
+KNOBS = {"dim": "dimensions d", "n": "points in each bag n"}
 
 
 def power_curves(frame: pd.DataFrame, knob: str, *, title: str | None = None) -> Picture:
-    """How often each lens finds each difference, over dimensions (knob "d") or rows ("n"): a panel for each difference.
+    """How often each lens finds each difference, over dimensions (knob "dim") or rows ("n"): a panel for each difference.
 
-    frame: columns difference, lens, seed, rate and the knob, as `power_studies.rates` gives them, at one value of the
+    frame: columns difference, statistic, seed, rate and the knob, as `rejection_rates` gives them, at one value of the
     other knob. Lines are means over seeds; the dotted line is the level.
     """
     choice("hyperparameter", knob, KNOBS)
@@ -31,7 +31,7 @@ def power_curves(frame: pd.DataFrame, knob: str, *, title: str | None = None) ->
     if title is not None:
         picture.suptitle(title, fontsize=12, color=TEXT)
     for ax, difference in zip(axes[0], differences, strict=True):
-        means = frame[frame["difference"] == difference].groupby([knob, "lens"])["rate"].mean().unstack("lens")
+        means = frame[frame["difference"] == difference].groupby([knob, "statistic"])["rate"].mean().unstack("statistic")
         ax.axhline(0.05, color=TEXT, linestyle=":", linewidth=1)
         for name in [name for name in LENSES if name in means]:
             color, marker = LENSES[name]

@@ -15,8 +15,9 @@ from sculptlab.plots.codes import heat_map, image_grid, outlines, plane, points_
 from sculptlab.plots.style import ACCENT, BAD, CODES, GOOD, MEANS, PRIOR, TEXT, Picture, panels, style
 from sculptlab.priors import Prior
 from sculptlab.series.results import Recorded
+from sculptlab.series.studies.evaluators import off_support
 from sculptlab.series.studies.prior_gallery import ring_with_hand
-from sculptlab.series.studies.priors import EDGE, SIDE, TARGETS, strays
+from sculptlab.series.studies.priors import EDGE, SIDE, TARGETS
 
 ACROSS = 5  # priors to a row of the wall
 COLORS = (CODES, MEANS, BAD, GOOD, ACCENT)
@@ -94,7 +95,7 @@ def _strokes(ax: Axes, rows: np.ndarray, limits: np.ndarray, color: str, *, bins
 
 
 def scoreboard(frame: pd.DataFrame, *, title: str | None = None) -> Picture:
-    """Each prior of `prior_studies.reached` on a line: C2ST and strays beside their floors, and the price; mean and range."""
+    """Each prior of `train_to_priors` on a line: C2ST and strays beside their floors, and the price; mean and range."""
     means = frame.groupby("prior").mean(numeric_only=True).sort_values("c2st", ascending=False)
     picture, (axes,) = panels(1, 3, height=0.5 + 0.2 * len(means))
     if title is not None:
@@ -155,7 +156,7 @@ def bridges(
     path (m, 2): further codes, drawn as a line from place to place, such as those of a blend of two images.
     """
     rows = np.asarray(z, dtype=float)
-    lost = strays(rows, prior).numpy()
+    lost = off_support(rows, prior).numpy()
     picture, (axes,) = panels(1, 2, height=3.6)
     if title is not None:
         picture.suptitle(title, fontsize=12, color=TEXT)
@@ -213,6 +214,6 @@ def _faint(images: np.ndarray, prior: Prior) -> np.ndarray:
     """The images of a decoded grid, paler where the prior has no mass."""
     at = np.linspace(-EDGE, EDGE, SIDE)
     places = np.stack([np.tile(at, SIDE), np.repeat(at[::-1], SIDE)], 1)
-    none = strays(places, prior).numpy()
+    none = off_support(places, prior).numpy()
     shown: np.ndarray = np.where(none[:, None, None], 1 - FAINT * (1 - images), images)
     return shown

@@ -134,7 +134,7 @@ def sensitivity(frame: pd.DataFrame, codes: str, *, title: str | None = None) ->
         for name, (color, marker) in REGRESSORS.items():
             chosen = rows[rows["regressor"] == name]
             line_with_spread(ax, chosen, "value", "raw", label=name, color=color, marker=marker, log_x=True)
-        truth = rows.groupby("value")["truth_of_moved"].mean()
+        truth = rows.groupby("value")["raw_truth"].mean()
         ax.plot(truth.index, truth, color=TEXT, linestyle=":", linewidth=1.5, label="truth")
         ax.axhline(0, color=TEXT, linewidth=0.6)
         _whole_ticks(ax, rows["value"])

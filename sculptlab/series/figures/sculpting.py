@@ -146,12 +146,12 @@ def _with_base(frame: pd.DataFrame, knob: str) -> pd.DataFrame:
     if knob != "kernel":
         rows = rows.sort_values("value", key=lambda column: column.astype(float), kind="stable")
     plain = frame[(frame["condition"] == "no regularizer") & (frame["hyperparameter"] == "base")]["reconstruction_mse"].mean()
-    return rows.assign(ratio=rows["reconstruction_mse"] / plain)
+    return rows.assign(relative_error=rows["reconstruction_mse"] / plain)
 
 
 def _priced(rows: pd.DataFrame) -> pd.DataFrame:
     plain = rows[rows["condition"] == "no regularizer"].groupby("value")["reconstruction_mse"].mean()
-    return rows.assign(ratio=rows["reconstruction_mse"] / rows["value"].map(plain))
+    return rows.assign(relative_error=rows["reconstruction_mse"] / rows["value"].map(plain))
 
 
 def dimensions(frames: Mapping[str, pd.DataFrame], *, title: str | None = None) -> Picture:
