@@ -95,10 +95,10 @@ def _seed(text: str) -> int:
 
 def lab(asked: argparse.Namespace) -> int:
     """Become a JupyterLab that opens the first page."""
-    place = pages.folder()
+    place = pages.notebooks_folder()
     if folders.clone() is None:
         place = LENT.resolve()
-        for path in pages.lend(place):
+        for path in pages.copy_pages(place):
             print(f"kept your changed {path}; delete it to get the package's own page again")
     command = lab_command(place, asked.extra)
     # Else a user's own kernel spec called python3 could shadow this environment's.
@@ -139,7 +139,7 @@ def run(asked: argparse.Namespace) -> int:
         print(f"sculptlab run: --out must be a folder, got {asked.out}: {in_the_way[0]} is a file", file=sys.stderr)
         return USAGE
     if not paths:
-        raise FileNotFoundError(f"no page in {pages.folder()}")
+        raise FileNotFoundError(f"no page in {pages.notebooks_folder()}")
     reports = []
     for path in paths:
         reports.append(pages.execute(path, asked.out, asked.profile, asked.seed))

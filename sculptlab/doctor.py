@@ -166,8 +166,8 @@ def notebooks() -> Finding:
     except OSError as error:
         return Finding("notebooks", False, str(error), "reinstall sculptlab")
     if not found:
-        return Finding("notebooks", False, f"no page in {pages.folder()}", "reinstall sculptlab, or restore the clone")
-    return Finding("notebooks", True, f"{len(found)} page(s) in {pages.folder()}")
+        return Finding("notebooks", False, f"no page in {pages.notebooks_folder()}", "reinstall sculptlab, or restore the clone")
+    return Finding("notebooks", True, f"{len(found)} page(s) in {pages.notebooks_folder()}")
 
 
 def disk() -> Finding:

@@ -1,10 +1,10 @@
-"""The pictures of the study of power: what is drawn is what was measured."""
+"""The figure of the power study: what is drawn is what was measured."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from sculptlab.series.figures import power as power_plots
+from sculptlab.series.figures import power as power_figures
 from sculptlab.series.studies.power import LENSES
 
 RNG = np.random.default_rng(0)
@@ -20,20 +20,20 @@ def frame():
 
 
 def test_power_curves_are_means_over_seeds(frame):
-    picture = power_plots.power_curves(frame, "d", title="t")
+    picture = power_figures.power_curves(frame, "d", title="t")
     assert [ax.get_title() for ax in picture.axes] == ["a", "b"]
     line = next(line for line in picture.axes[1].lines if line.get_label() == "pairs, worst")
     expected = frame[(frame["difference"] == "b") & (frame["lens"] == "pairs, worst")].groupby("d")["rate"].mean()
     assert line.get_ydata() == pytest.approx(expected.to_numpy())
     assert {text.get_text() for text in picture.legends[0].get_texts()} == set(LENSES)
-    with pytest.raises(ValueError, match="knob must be one of"):
-        power_plots.power_curves(frame, "seed")
+    with pytest.raises(ValueError, match="hyperparameter must be one of"):
+        power_figures.power_curves(frame, "seed")
 
 
 def test_every_lens_has_a_look_of_its_own():
-    assert set(power_plots.LENSES) == set(LENSES)
+    assert set(power_figures.LENSES) == set(LENSES)
     assert (
-        len({color for color, _ in power_plots.LENSES.values()})
-        == len({m for _, m in power_plots.LENSES.values()})
+        len({color for color, _ in power_figures.LENSES.values()})
+        == len({m for _, m in power_figures.LENSES.values()})
         == len(LENSES)
     )
