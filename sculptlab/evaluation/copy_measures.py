@@ -1,4 +1,4 @@
-"""Did a copied latent space take? Distributions compared jointly; places compared on pairs; relative representations."""
+"""How well a latent space was copied: the distribution jointly, alignment of single images, relative representations."""
 
 from __future__ import annotations
 
@@ -6,59 +6,82 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 from torch.nn import functional
 
-from sculptlab.evaluation.diagnosis import jointly
+from sculptlab.evaluation.two_samples import LEAST_ROWS, two_sample_tests
 from sculptlab.independence.dependence import correlation, distance_correlation
 from sculptlab.mmd.kernels import IMQ
 from sculptlab.threads import one_thread
 from sculptlab.training.latent_units import Units
 from sculptlab.validation import codes, whole
 
-NEIGHBORS = 10
-MOST_ROWS = 2000
-DISTRIBUTION = ("mmd2", "mmd_p", "c2st", "c2st_p", "neighbors", "correlation_gap", "distance_correlation_gap", "rows")
+EXACT = "donot_use_mm_for_euclid_dist"  # torch's faster way leaves 1e-9 where a distance is 0
 
 
-def compare(z: Any, target: Any, *, max_rows: int = MOST_ROWS, permutations: int = 200, seed: int = 0) -> dict[str, float]:
-    """How far codes z (n, d) are from the distribution of a target's (m, d): rows of both in equal number, at most `max_rows`.
+def compare(z: Any, target: Any, *, max_rows: int = 2000, permutations: int = 200, seed: int = 0) -> dict[str, float]:
+    """Compare the distributions of two sets of codes, in units of the target's standard deviations.
 
-    mmd2, mmd_p, c2st, c2st_p   the joint tests of `diagnose`: unbiased MMD^2, its permutation p; held-out accuracy of a
-                                classifier (0.5 is chance), its p
-    neighbors                  `neighbor_overlap`; 0.5 where the two are alike
-    correlation_gap             the largest |difference| of two entries of the correlation matrices (a constant latent
-                                counts as uncorrelated); NaN for one latent
-    distance_correlation_gap    the same of the matrices of distance correlations
-    All are taken in the target's units: each latent's mean and standard deviation there. Rows are taken to be independent:
-    no row of `z` may belong to the same image as one of `target`. Beside these numbers belong those of a second sample of the
-    target. Raises ValueError for other shapes, or fewer than 20 rows.
+    Read the numbers beside those of a second sample of the target.
+
+    Parameters
+    ----------
+    z, target : array_like of shape (n, d) and (m, d)
+        Codes, at least 20 each. No row of `z` may belong to the same image as one of `target`: rows count as independent.
+    max_rows : int
+        Rows of each that are compared.
+    permutations : int
+        Of the MMD test.
+    seed : int
+        Of all draws.
+
+    Returns
+    -------
+    dict of str to float
+        mmd2, mmd_p, c2st, c2st_p as in `Diagnosis.joint`; neighbors (`neighbor_overlap`); correlation_gap (the largest
+        difference between entries of the correlation matrices, where constant latents count as uncorrelated; NaN for one
+        latent); distance_correlation_gap (the same for distance correlations); rows.
     """
-    whole("max_rows", max_rows, least=20)
-    target = codes("target", target, rows=20).detach().cpu()
-    z = codes("z", z, dim=target.shape[1], rows=20).detach().cpu()
+    whole("max_rows", max_rows, least=LEAST_ROWS)
+    target = codes("target", target, rows=LEAST_ROWS).detach().cpu()
+    z = codes("z", z, dim=target.shape[1], rows=LEAST_ROWS).detach().cpu()
     generator = torch.Generator().manual_seed(whole("seed", seed, least=0))
     units, n = Units.of(target), min(len(z), len(target), max_rows)
     x, y = (units.plain(rows[torch.randperm(len(rows), generator=generator)[:n]].double()) for rows in (z, target))
     with one_thread():
-        found = jointly(x, y, IMQ().fit(y), permutations, seed)
+        tests = two_sample_tests(x, y, IMQ().fit(y), permutations, seed)
         return {
-            **{name: found[name] for name in ("mmd2", "mmd_p", "c2st", "c2st_p")},
+            **{name: tests[name] for name in ("mmd2", "mmd_p", "c2st", "c2st_p")},
             "neighbors": neighbor_overlap(x, y),
-            "correlation_gap": _gap(correlation(x), correlation(y)),
-            "distance_correlation_gap": _gap(distance_correlation(x), distance_correlation(y)),
+            "correlation_gap": _largest_gap(correlation(x), correlation(y)),
+            "distance_correlation_gap": _largest_gap(distance_correlation(x), distance_correlation(y)),
             "rows": n,
         }
 
 
-def neighbor_overlap(x: Any, y: Any, k: int = NEIGHBORS) -> float:
-    """The mean share of the k nearest neighbors of a row, among x (n, d) and y (n, d) pooled, that belong to the other set.
+def neighbor_overlap(x: Any, y: Any, k: int = 10) -> float:
+    """Share of a row's k nearest neighbors, among x and y pooled, that belong to the other sample; the mean over rows.
 
-    n / (2 n - 1), about 0.5, for two samples of one distribution; 0 for two clouds apart. Above 0.5 where rows of the two come
-    in pairs. Raises ValueError for sets of unequal size, of which the larger would lend more neighbors, or k >= 2 n - 1.
-    Source: Schilling 1986, JASA 81.
+    n / (2 n - 1), about 0.5, for two samples of one distribution; 0 for separate ones; more than 0.5 where rows come in pairs.
+
+    Parameters
+    ----------
+    x, y : array_like of shape (n, d)
+        Two samples with equally many rows.
+    k : int
+        Less than 2 n - 1.
+
+    Returns
+    -------
+    float
+        0 to 1.
+
+    References
+    ----------
+    Schilling 1986, JASA 81.
     """
+    from sklearn.neighbors import NearestNeighbors
+
     x = codes("x", x).detach().cpu().double()
     y = codes("y", y, dim=x.shape[1]).detach().cpu().double()
     if len(x) != len(y):
@@ -66,29 +89,78 @@ def neighbor_overlap(x: Any, y: Any, k: int = NEIGHBORS) -> float:
     if whole("k", k) >= 2 * len(x) - 1:
         raise ValueError(f"k must be less than the {2 * len(x) - 1} other rows, got {k}")
     pooled = torch.cat([x, y]).numpy()
-    side = np.arange(len(pooled)) < len(x)
-    near = NearestNeighbors(n_neighbors=k).fit(pooled).kneighbors(return_distance=False)
-    return float((side[near] != side[:, None]).mean())
+    first = np.arange(len(pooled)) < len(x)
+    nearest = NearestNeighbors(n_neighbors=k).fit(pooled).kneighbors(return_distance=False)
+    return float((first[nearest] != first[:, None]).mean())
 
 
-def places(z: Any, target: Any) -> float:
-    """mean |z_i - t_i| over mean |z_i - t_j|, i != j: how far an image's code z_i is from its place, by chance's measure.
+def alignment_error(z: Any, target: Any) -> float:
+    """How far an image's code is from its target, relative to the targets of other images.
 
-    z, target (n, d): codes of the same images in the same order. 0: every image has its place; 1: the two clouds may be alike,
-    but who sits where is chance. In units of the target's standard deviations.
+    mean |z_i - t_i| / mean |z_i - t_j|, i != j, in units of the target's standard deviations.
+
+    Parameters
+    ----------
+    z, target : array_like of shape (n, d)
+        Codes of the same images, in the same order.
+
+    Returns
+    -------
+    float
+        0 where every code is at its target; 1 by chance, also where the distributions agree.
     """
-    a, b = _paired(z, target)
-    distances = torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist")  # a product of matrices rounds 0 to 1e-9
-    own, n = distances.diagonal().sum(), len(a)
+    distances = _paired_distances(z, target)
+    own, n = distances.diagonal().sum(), len(distances)
     return float((own / n) / ((distances.sum() - own) / (n * (n - 1))))
 
 
+def retrieval(z: Any, target: Any) -> dict[str, float]:
+    """How well an image's code in one space finds the same image in another, by distance.
+
+    Parameters
+    ----------
+    z, target : array_like of shape (n, d)
+        Codes of the same images, in the same order. Distances are in units of the target's standard deviations.
+
+    Returns
+    -------
+    dict of str to float
+        From the rank of t_i among all t by distance from z_i (ties share a rank): top1, the share of rank 1 (chance: 1 / n);
+        mrr, mean 1 / rank (chance: about ln n / n); rank, mean (rank - 1) / (n - 1) (chance: 0.5).
+    """
+    distances = _paired_distances(z, target)
+    own = distances.diagonal()[:, None]
+    rank = 1 + (distances < own).sum(1) + ((distances == own).sum(1) - 1) / 2
+    return {
+        "top1": float((rank == 1).double().mean()),
+        "mrr": float((1 / rank).mean()),
+        "rank": float(((rank - 1) / (len(rank) - 1)).mean()),
+    }
+
+
 def relative(z: Any, anchors: Any) -> Any:
-    """Codes (n, d) as their cosine similarities to the codes (k, d) of anchors: (n, k), the same for any rotation or scale.
+    """Relative representation: the cosine similarities of codes to the codes of anchor images.
 
-    A code or anchor of length 0 has similarity 0 to all. Tensor in, tensor out; else an array.
-    Source: Moschella et al. 2023, arXiv 2209.15430.
+    It is the same for any rotation or scale of the latent space.
 
+    Parameters
+    ----------
+    z : array_like of shape (n, d)
+        Codes.
+    anchors : array_like of shape (k, d)
+        Codes of the anchors. A code or anchor of length 0 has similarity 0 to all.
+
+    Returns
+    -------
+    Tensor or ndarray of shape (n, k)
+        A tensor where `z` is one.
+
+    References
+    ----------
+    Moschella et al. 2023, arXiv 2209.15430.
+
+    Examples
+    --------
     >>> relative([[1.0, 0.0], [3.0, 3.0]], [[0.0, 2.0]]).round(3).tolist()
     [[0.0], [0.707]]
     """
@@ -98,34 +170,18 @@ def relative(z: Any, anchors: Any) -> Any:
     return found if isinstance(z, Tensor) else found.detach().cpu().numpy()
 
 
-def retrieval(z: Any, target: Any) -> dict[str, float]:
-    """How well an image's code in one space finds the same image in the other, by Euclidean distance.
-
-    z, target (n, d): codes of the same images in the same order. The rank of t_i among all t by distance from z_i, ties shared.
-    top1: the share of rank 1 (chance: 1 / n); mrr: mean 1 / rank (chance: about ln n / n); rank: the mean of
-    (rank - 1) / (n - 1), 0.5 by chance. In units of the target's standard deviations.
-    """
-    a, b = _paired(z, target)
-    distances = torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist")
-    own = distances.diagonal()[:, None]
-    rank = 1 + (distances < own).sum(1) + ((distances == own).sum(1) - 1) / 2
-    return {
-        "top1": float((rank == 1).double().mean()),
-        "mrr": float((1 / rank).mean()),
-        "rank": float(((rank - 1) / (len(a) - 1)).mean()),
-    }
+def _paired_distances(z: Any, target: Any) -> Tensor:
+    """Distances (n, n) from each code to each target, in units of the target's standard deviations."""
+    goals = codes("target", target).detach().cpu().double()
+    rows = codes("z", z, dim=goals.shape[1]).detach().cpu().double()
+    if len(rows) != len(goals):
+        raise ValueError(f"z and target must be codes of the same images, got {len(rows)} and {len(goals)} rows")
+    units = Units.of(goals)
+    return torch.cdist(units.plain(rows), units.plain(goals), compute_mode=EXACT)
 
 
-def _paired(z: Any, target: Any) -> tuple[Tensor, Tensor]:
-    b = codes("target", target).detach().cpu().double()
-    a = codes("z", z, dim=b.shape[1]).detach().cpu().double()
-    if len(a) != len(b):
-        raise ValueError(f"z and target must be codes of the same images, got {len(a)} and {len(b)} rows")
-    units = Units.of(b)
-    return units.plain(a), units.plain(b)
-
-
-def _gap(first: Tensor, second: Tensor) -> float:
+def _largest_gap(first: Tensor, second: Tensor) -> float:
+    """The largest difference off the diagonal between two (d, d) matrices; NaN for d = 1."""
     if len(first) < 2:
         return float("nan")
     return float((first.nan_to_num(0) - second.nan_to_num(0)).fill_diagonal_(0).abs().max())

@@ -1,4 +1,4 @@
-"""Latent copying: a model whose codes are distributed like another model's, and the proof that they are."""
+"""Latent copying: train a model whose codes are distributed like another model's, and measure whether they are."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from sculptlab.drawing import draw
-from sculptlab.evaluation.copy_measures import compare, neighbor_overlap, places, relative, retrieval
+from sculptlab.evaluation.copy_measures import alignment_error, compare
+from sculptlab.evaluation.two_samples import LEAST_ROWS
 from sculptlab.training.latent_units import Units
 from sculptlab.training.loop import fit
 from sculptlab.training.objectives import Anchors, Copying, Objective, Ramp
@@ -21,26 +22,29 @@ from sculptlab.training.state import BATCH_SIZE
 from sculptlab.validation import choice, number, whole
 from sculptlab.validation import codes as valid_codes
 
-__all__ = ["CopyResult", "Copying", "compare", "copy_latents", "neighbor_overlap", "places", "relative", "retrieval"]
-
 WEIGHT, ANCHOR_WEIGHT, LEARNING_RATE = 300.0, 100.0, 3e-3
-LEAST_JUDGED = 20  # codes on either side of a comparison
-FEW = 0.1  # of the rows: a latent with no more distinct values than that is not continuous
-ROWS = ("second half", "before", "copy")
+FEW_VALUES = 0.1  # of the rows: a latent with no more distinct values is not continuous
 
 
 @dataclass(frozen=True, eq=False)
 class CopyResult:
-    """What `copy_latents` returns.
+    """A copied latent space and how well it was copied; what `copy_latents` returns.
 
-    run      the trained model B, its codes in the source's own units: `run.encode`, `run.decode`, `run.sample` (the source).
-    report   a row for each of "second half" (other held-out codes of the source: the best there can be), "before" (B untrained)
-             and "copy", all against the same held-out codes of the source; columns as in `compare`, and with a Run as source
-             also `place` (`places`: 1 where who sits where is chance) and `decoded_mse` (of the images against what the source's
-             decoder makes of these codes; of "second half": of its own). A stochastic model's samples are judged.
-    units    mean and std of each of the source's latents, which training took off and `run` puts back.
-    codes    held out: "source", "second half", "before", "copy", each (n, d).
-    warning  of latents of the source that take few values, which no continuous code matches; empty where there are none.
+    Parameters
+    ----------
+    run : Run
+        The trained model B, whose codes are in the source's own units. `run.sample` decodes codes of the source.
+    report : pandas.DataFrame
+        Columns as in `copy_measures.compare`, against held-out codes of the source. Rows: "second half" (other held-out codes of
+        the source: the best possible), "before" (B untrained) and "copy". Of a stochastic model, samples are compared.
+        With a Run as source also alignment_error (1 is chance) and decoded_mse: the error of what the source's decoder makes of
+        these codes; in the row "second half", of the source's own codes.
+    units : pandas.DataFrame
+        Mean and std of each of the source's latents.
+    codes : dict of str to ndarray of shape (n, d)
+        The compared codes: "source", "second half", "before", "copy".
+    warning : str
+        Names latents of the source that take few values, which no continuous code matches; empty if there are none.
     """
 
     run: Run
@@ -50,9 +54,20 @@ class CopyResult:
     warning: str = field(default="", repr=False)
 
     def plot(self, kind: str = "codes") -> Any:
-        """Source, B before and B after, side by side: "codes" (of two latents), or "correlations" (all pairs of latents)."""
+        """Draw the source, B before and B after side by side.
+
+        Parameters
+        ----------
+        kind : {"codes", "correlations"}
+            "codes": the two most dependent latents. "correlations": matrices of all pairs of latents.
+
+        Returns
+        -------
+        Picture
+            A figure.
+        """
         choice("kind", kind, ("codes", "correlations"))
-        return draw("copy_clouds" if kind == "codes" else "copy_correlations", self.codes)
+        return draw("copy_densities" if kind == "codes" else "copy_correlations", self.codes)
 
     def __repr__(self) -> str:
         return f"{self.verdict()}\n\n{self.report.round(4).T.to_string()}"
@@ -61,19 +76,24 @@ class CopyResult:
         return f"<p>{self.verdict()}</p>{self.report.round(4).T.to_html()}"
 
     def verdict(self) -> str:
-        """In plain words, what was copied."""
+        """Say in words how well the latent space was copied.
+
+        Returns
+        -------
+        str
+            The tests that find a difference at p < 0.025, the C2ST accuracy, the warning and the alignment error.
+        """
         copy, best = self.report.loc["copy"], self.report.loc["second half"]
-        apart = [words for words, p in (("MMD", "mmd_p"), ("a classifier", "c2st_p")) if copy[p] < 0.05 / 2]
-        words = f"told from the source's by {' and '.join(apart)}" if apart else "told from the source's by neither test"
-        said = (
-            f"The copy's codes are {words} ({copy['rows']:.0f} codes each): a classifier is right on {copy['c2st']:.1%} of them, "
-            f"on {best['c2st']:.1%} of the source's own second half."
+        seen = [test for test, p in (("MMD", "mmd_p"), ("C2ST", "c2st_p")) if copy[p] < 0.05 / 2]
+        said = f"{' and '.join(seen)} find a difference" if len(seen) > 1 else f"{''.join(seen) or 'No test'} finds a difference"
+        said += (
+            f" between the copy's codes and the source's ({copy['rows']:.0f} each): C2ST accuracy {copy['c2st']:.1%}, "
+            f"{best['c2st']:.1%} for other codes of the source."
         )
-        said = f"{said} But {self.warning}." if self.warning else said
-        if "alignment_error" not in copy:
-            return said
-        error = copy["alignment_error"]
-        return f"{said} An image lies {error:.2f} times as far from its own place at the source as from another image's."
+        said += f" But {self.warning}." if self.warning else ""
+        if "alignment_error" in copy:
+            said += f" The alignment error is {copy['alignment_error']:.2f} (0 is exact, 1 is chance)."
+        return said
 
 
 def copy_latents(
@@ -90,26 +110,57 @@ def copy_latents(
     seed: int = 0,
     **options: Any,
 ) -> CopyResult:
-    """Train `model` on `data` so that its codes, as a whole, are distributed like those of another model, jointly.
+    """Train a model so that its codes have the joint distribution of another model's codes.
 
-    source         codes (n, d) of any other model, of any images, in no order; or a Run: then its codes (means, if stochastic) of
-                   `data`, and since the images are the same, places are compared too.
-    model          an untrained autoencoder of d latents, trained in place (`fit`): there its codes are in standard deviations of
-                   the source's latents; those of the result's `run` are in the source's own units.
-    data           a Dataset or images for `model`; what `held_out` (a share) of them the report judges, training does not see.
-                   The same share of the source's codes is kept from it, half of them to compare with, half to say what is best.
-    anchors        (images, codes): a few images and the places that their codes are to have, in the source's units; the report
-                   judges no anchor. Without them nothing says which image sits where. With them the weight of the distribution
-                   grows from 0 to its full size half-way: once a cloud has its shape, anchors cannot turn it any more.
-    weight         nats per image for an MMD^2 of 1 (`objectives.Copying`); anchor_weight: for |code - place|^2 = 2, in squared
-                   standard deviations of the source (`objectives.Anchors`).
-    objective      what else to train for, such as a game; added.
-    options        go to `fit`; learning_rate is 0.003 where none is given.
-    Warns of latents of the source that take few values: codes come near them, never onto them, and a classifier sees that.
-    Raises ValueError for a source that is no (n, d) of finite numbers, of another d than the model's, with fewer training rows
-    than a batch, or constant; for a share that leaves fewer than 20 codes on either side of a comparison; for anchors that do
-    not pair up. Source: the paper calls it latent space copying; arXiv 2510.11953.
+    Warns of latents of the source that take few values: continuous codes come near these, never onto them.
 
+    Parameters
+    ----------
+    source : array_like of shape (n, d), or Run
+        Codes of any other model, of any images, in any order. Of a Run its codes of `data` (means, if stochastic); the images
+        are then the same, so that their alignment is measured too.
+    model : torch.nn.Module
+        An untrained autoencoder with d latents, trained in place. Its own codes are in standard deviations of the source's
+        latents; those of the result's `run` are in the source's units.
+    data : Dataset or array_like
+        Images for `model`.
+    anchors : tuple (images, codes), optional
+        A few images and the codes they should have, in the source's units; they are left out of the report. Without anchors
+        nothing decides which image gets which code. With them, `weight` grows from 0 until half-way: anchors cannot turn a
+        distribution that has its shape already.
+    weight : float
+        Nats per image for an MMD^2 of 1 (`objectives.Copying`).
+    anchor_weight : float
+        Nats per anchor for |z - code|^2 = 2, in squared standard deviations of the source (`objectives.Anchors`).
+    objective : Objective, optional
+        Added to the training objective, such as a predictability penalty.
+    held_out : float
+        Share of images and of source codes that training does not see. Half of these codes are compared with the copy, the
+        other half shows the best possible.
+    steps : int
+        Training steps.
+    seed : int
+        Of training, of the split and of the tests.
+    **options : Any
+        Passed on to `fit`; learning_rate is 0.003 by default.
+
+    Returns
+    -------
+    CopyResult
+        The trained `run` and a `report`.
+
+    Raises
+    ------
+    ValueError
+        If `source` has the wrong shape, is constant or has fewer training rows than a batch; if `held_out` leaves fewer than 20
+        codes on either side of a comparison; if anchors do not pair up.
+
+    References
+    ----------
+    Sculpting Latent Spaces With MMD, arXiv 2510.11953 (latent space copying).
+
+    Examples
+    --------
     >>> import sculptlab as sl
     >>> data = sl.load("digits")
     >>> a, b = (sl.build_autoencoder("mlp", image_shape=(1, 8, 8), dim=2, width=32, seed=seed) for seed in (0, 1))
@@ -120,93 +171,83 @@ def copy_latents(
     """
     if isinstance(source, Run) and source.model is model:
         raise ValueError("model must be another one than the source's, which it would train anew")
-    parts = _Parts.of(source, model, data, anchors, held_out, seed, options.get("batch_size"))
-    warning = few_valued(parts.bank.numpy())
+    whole("seed", seed, least=0)
+    images = as_images(data, as_model(model)).cpu()
+    given = valid_codes("source", _source_codes(source, images), dim=latents(model, images) or None).detach().cpu().float()
+    if number("held_out", held_out, above=0) >= 1:
+        raise ValueError(f"held_out must be a share below 1, got {held_out:g}")
+    training, evaluation = _split(len(images), held_out, seed)
+    kept, spare = _split(len(given), held_out, seed)
+    if anchors is not None:
+        known = as_unit_floats(as_images(_pair(anchors)[0], model, name="anchors' images"))
+        evaluation = evaluation[~_are_among(as_unit_floats(images[evaluation]), known)]
+        spare = evaluation if isinstance(source, Run) else spare
+    batch = min(whole("batch_size", options.get("batch_size", BATCH_SIZE)), len(training))
+    if len(kept) < batch:
+        raise ValueError(
+            f"source must have at least as many rows as a batch has images, {batch}, after {held_out:g} of them are held out; "
+            f"got {len(kept)} of {len(given)}: give more codes, or a smaller batch_size"
+        )
+    half = len(spare) // 2
+    rows = min(half, len(evaluation))
+    if rows < LEAST_ROWS:
+        raise ValueError(
+            f"held_out must leave at least {2 * LEAST_ROWS} codes of the source and {LEAST_ROWS} images for the report, got "
+            f"{held_out:g}, which leaves {2 * half} and {len(evaluation)}"
+        )
+    source_training, unseen = given[kept], images[evaluation]
+    warning = few_valued(source_training.numpy())
     if warning:
         warnings.warn(warning, stacklevel=2)
-    full = goal(parts.bank, anchors, weight=weight, anchor_weight=anchor_weight, steps=steps)
-    units = Units.of(parts.bank)
+    full = copying_objective(source_training, anchors, weight=weight, anchor_weight=anchor_weight, steps=steps)
+    units = Units.of(source_training)
     wrapped = units.wrap(model).eval()
-    before = _codes(Run(wrapped, full, [], seed=seed, steps=0), parts.judged)
+    before = _shaped_codes(Run(wrapped, full, [], seed=seed, steps=0), unseen)
     full = full if objective is None else full + objective
-    run = fit(wrapped, parts.images, full, steps=steps, seed=seed, **{"learning_rate": LEARNING_RATE, **options})
-    pairs = {"second half": parts.second, "before": before, "copy": _codes(run, parts.judged)}
-    codes = {name: rows[: len(parts.target)].numpy() for name, rows in {"source": parts.target, **pairs}.items()}
-    report = pd.DataFrame({name: compare(codes[name], codes["source"], seed=seed) for name in ROWS}).T
+    run = fit(wrapped, images[training], full, steps=steps, seed=seed, **{"learning_rate": LEARNING_RATE, **options})
+    found = {"second half": given[spare[:half]], "before": before, "copy": _shaped_codes(run, unseen)}
+    # The second half of the spare codes are of images that no compared row belongs to.
+    codes = {name: z[:rows].numpy() for name, z in {"source": given[spare[half:]], **found}.items()}
+    report = pd.DataFrame({name: compare(codes[name], codes["source"], seed=seed) for name in found}).T
     if isinstance(source, Run):
-        pairs["second half"] = source.encode(parts.judged)
-        report = report.join(_on_pairs(pairs, source, parts.judged))
+        found["second half"] = source.encode(unseen)
+        report = report.join(_alignment(found, source, unseen))
     table = pd.DataFrame({"mean": units.mean, "std": units.std}).rename_axis("latent")
     return CopyResult(run, report.rename_axis("codes"), table, codes, warning)
 
 
-@dataclass(frozen=True, eq=False)
-class _Parts:
-    """What training sees (images, bank) and what the report is made of: judged images, two sets of the source's codes."""
-
-    images: Tensor
-    judged: Tensor
-    bank: Tensor
-    second: Tensor
-    target: Tensor  # as many rows as are compared; of a Run, none of an image whose code it is compared with
-
-    @classmethod
-    def of(
-        cls, source: Any, model: nn.Module, data: Any, anchors: Any, held_out: float, seed: int, batch_size: int | None
-    ) -> _Parts:
-        whole("seed", seed, least=0)
-        images = as_images(data, as_model(model)).cpu()
-        both = isinstance(source, Run)
-        bank = valid_codes("source", _codes_of(source, images), dim=latents(model, images) or None).detach().cpu().float()
-        if number("held_out", held_out, above=0) >= 1:
-            raise ValueError(f"held_out must be a share below 1, got {held_out:g}")
-        train, judged = _split(len(images), held_out, seed)
-        kept, spare = _split(len(bank), held_out, seed)
-        if anchors is not None:
-            known = as_unit_floats(as_images(_checked(anchors)[0], model, name="anchors' images"))
-            judged = judged[~_among(as_unit_floats(images[judged]), known)]
-            spare = judged if both else spare
-        batch = BATCH_SIZE if batch_size is None else whole("batch_size", batch_size)
-        _enough(bank, len(kept), min(batch, len(train)), held_out)
-        half = len(spare) // 2
-        _enough_to_judge(half, len(judged), held_out)
-        target = spare[half:][: min(half, len(judged))]
-        return cls(images[train], images[judged], bank[kept], bank[spare[:half]], bank[target])
-
-
-def goal(
-    bank: Any,
+def copying_objective(
+    source: Any,
     anchors: tuple[Any, Any] | None = None,
     *,
     weight: float = WEIGHT,
     anchor_weight: float = ANCHOR_WEIGHT,
     steps: int = 2000,
 ) -> Objective:
-    """What `copy_latents` trains for, with all of `bank` (n, d) as the source; arguments as there."""
+    """What `copy_latents` trains for, with all of the codes `source` (n, d); other arguments as there."""
     whole("steps", steps)
     if anchors is None:
-        return Copying(bank, weight)
-    images, places_of = _checked(anchors)
-    shape = Copying(bank, weight, schedule=Ramp(max(1, steps // 2)))
-    places_of = valid_codes("anchors' codes", places_of, dim=shape.source.dim, rows=1)
-    return shape + Anchors(images, places_of, anchor_weight, unit=shape.units.std)
+        return Copying(source, weight)
+    images, targets = _pair(anchors)
+    shape = Copying(source, weight, schedule=Ramp(max(1, steps // 2)))
+    targets = valid_codes("anchors' codes", targets, dim=shape.source.dim, rows=1)
+    return shape + Anchors(images, targets, anchor_weight, unit=shape.units.std)
 
 
 def few_valued(codes: np.ndarray) -> str:
-    """What to say of those latents of codes (n, d) that take few values, one or whole numbers, say; empty if none does."""
-    found = {f"z{j}": len(np.unique(column)) for j, column in enumerate(codes.T)}
-    few = {name: values for name, values in found.items() if values <= FEW * len(codes)}
-    if not few:
+    """A warning that names those latents of codes (n, d) that take few values, such as whole numbers; empty if none does."""
+    counts = {f"z{j}": len(np.unique(column)) for j, column in enumerate(codes.T)}
+    listed = ", ".join(f"{name} ({count})" for name, count in counts.items() if count <= FEW_VALUES * len(codes))
+    if not listed:
         return ""
-    listed = ", ".join(f"{name} ({values})" for name, values in few.items())
     return (
         f"some of the source's latents take few values among {len(codes)} codes: {listed}; a continuous code comes near such a "
-        "value, never onto it, and a classifier tells the copy by that alone: judge by the other latents"
+        "value, never onto it, and a classifier sees that alone: evaluate the other latents"
     )
 
 
-def _codes_of(source: Any, images: Tensor) -> Any:
-    """The codes that `source` stands for: itself, or a Run's of `images`."""
+def _source_codes(source: Any, images: Tensor) -> Any:
+    """The codes that `source` stands for: itself, or a Run's codes of `images`."""
     if isinstance(source, Run):
         shape = getattr(source.model, "image_shape", images.shape[1:])
         if tuple(shape) != tuple(images.shape[1:]):
@@ -223,14 +264,14 @@ def _codes_of(source: Any, images: Tensor) -> Any:
     return source
 
 
-def _checked(anchors: Any) -> tuple[Any, Any]:
+def _pair(anchors: Any) -> tuple[Any, Any]:
     if not isinstance(anchors, tuple | list) or len(anchors) != 2:
         raise TypeError(f"anchors must be a pair (images, codes), got {type(anchors).__name__}")
     return anchors[0], anchors[1]
 
 
-def _among(images: Tensor, known: Tensor) -> Tensor:
-    """Which of `images` are among those known, to the last bit."""
+def _are_among(images: Tensor, known: Tensor) -> Tensor:
+    """Which of `images` are equal to one of `known`, as a boolean tensor (n,)."""
     seen = {image.numpy().tobytes() for image in known.cpu()}
     return torch.tensor([image.numpy().tobytes() in seen for image in images.cpu()], dtype=torch.bool)
 
@@ -242,32 +283,20 @@ def _split(n: int, share: float, seed: int) -> tuple[Tensor, Tensor]:
     return order[held:], order[:held]
 
 
-def _enough(bank: Tensor, rows: int, batch: int, share: float) -> None:
-    if rows < batch:
-        raise ValueError(
-            f"source must have at least as many rows as a batch has images, {batch}, after {share:g} of them are held out; got "
-            f"{rows} of {len(bank)}: give more codes, or a smaller batch_size"
-        )
-
-
-def _enough_to_judge(codes: int, images: int, share: float) -> None:
-    if min(codes, images) < LEAST_JUDGED:
-        raise ValueError(
-            f"held_out must leave at least {2 * LEAST_JUDGED} codes of the source and {LEAST_JUDGED} images to judge by, got "
-            f"{share:g}, which leaves {2 * codes} and {images}"
-        )
-
-
-def _codes(run: Run, images: Tensor) -> Tensor:
-    """What `Copying` shapes: a stochastic encoder's samples, a deterministic one's codes."""
+def _shaped_codes(run: Run, images: Tensor) -> Tensor:
+    """The codes that `Copying` shapes: a stochastic encoder's samples, a deterministic one's codes."""
     found = run.codes(images)
     return found["samples"] if "samples" in found else found["codes"]
 
 
-def _on_pairs(codes: dict[str, Tensor], source: Run, images: Tensor) -> pd.DataFrame:
-    target, shown = codes["second half"], as_unit_floats(images)
+def _alignment(codes: dict[str, Tensor], source: Run, images: Tensor) -> pd.DataFrame:
+    """The columns of the report that need codes of the same images."""
+    shown = as_unit_floats(images)
     rows = {
-        name: {"alignment_error": places(z, target), "decoded_mse": float((source.decode(z) - shown).square().mean())}
+        name: {
+            "alignment_error": alignment_error(z, codes["second half"]),
+            "decoded_mse": float((source.decode(z) - shown).square().mean()),
+        }
         for name, z in codes.items()
     }
     return pd.DataFrame(rows).T

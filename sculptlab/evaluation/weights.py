@@ -1,4 +1,4 @@
-"""How large a weight? A short sweep of a regularizer's weight, judged on images that were held out from the training set."""
+"""How large should a regularizer's weight be? Short runs at several weights, evaluated on held-out images."""
 
 from __future__ import annotations
 
@@ -12,24 +12,26 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from sculptlab.drawing import draw
+from sculptlab.evaluation.two_samples import LEAST_ROWS
 from sculptlab.independence.lps import lps
 from sculptlab.mmd.distance import mmd2
 from sculptlab.training.loop import fit
 from sculptlab.training.objectives import Objective, Reconstruction, as_objective
-from sculptlab.training.run import as_images
+from sculptlab.training.run import Run, as_images
 from sculptlab.validation import number, whole
-
-WEIGHTS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
-ENTANGLED, UNFINISHED = 0.1, 0.95  # an LPS that is said aloud; a ratio that a finished plain autoencoder hardly leaves room for
-ROWS, LEAST_ROWS = 2000, 20  # held-out codes that are judged: the most, and what LPS needs
 
 
 @dataclass(frozen=True, eq=False)
 class WeightCurve:
-    """What each weight costs and gives: a row per weight and seed, the plain autoencoder's rows at weight 0.
+    """Reconstruction error and independence for each weight; what `find_weight` returns.
 
-    frame      columns weight, seed, reconstruction_mse, ratio (to the plain autoencoder's mean), lps, mmd2 (NaN without prior)
-    tolerance  the largest ratio - 1 that `best` may have
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        A row for each weight and seed: weight (0 for the plain autoencoder), seed, reconstruction_mse, relative_error (over the
+        plain autoencoder's mean), lps, mmd2 (NaN without a prior).
+    tolerance : float
+        The largest relative_error - 1 that `best` may have.
     """
 
     frame: pd.DataFrame
@@ -42,10 +44,10 @@ class WeightCurve:
 
     @property
     def best(self) -> float | None:
-        """The weight of the least mean LPS among those whose mean ratio is at most 1 + tolerance; None if there is none.
+        """The weight of least mean LPS among those whose mean relative error is at most 1 + tolerance; None if there is none.
 
-        Of weights whose LPS agrees to 0.001, it is the one nearest to the prior by MMD^2.
-        A weight without an LPS (one latent, or none that varies) is not among them.
+        Of weights whose LPS agrees to 0.001, the one nearest to the prior by MMD^2. A weight without an LPS (one latent, or none
+        that varies) does not count.
         """
         rows = self.means.drop(index=0.0)
         within = rows[(rows["relative_error"] <= 1 + self.tolerance) & rows["lps"].notna()]
@@ -64,19 +66,25 @@ class WeightCurve:
         return f"{self.means.round(4)}\n{words}"
 
     def _caveats(self, best: float) -> str:
-        """What the best weight does not say of itself."""
+        """Reasons to distrust the best weight."""
         weights, row = self.means.index[1:], self.means.loc[best]
         edge = {weights.min(): "smaller", weights.max(): "larger"}.get(best) if len(weights) > 1 else None
         found = [f"it is at the edge of the sweep: try {edge} ones too"] if edge else []
-        if row["lps"] > ENTANGLED:
+        if row["lps"] > 0.1:
             remedy = "more steps, fewer latents or a stronger Predictability()"
             found.append(f"its latents are still entangled (LPS {row['lps']:.2f}): {remedy}")
-        if row["relative_error"] < UNFINISHED:
-            found.append(f"the plain autoencoder is worse ({row['relative_error']:.2f}x): more steps will change the ratios")
+        if row["relative_error"] < 0.95:  # a plain autoencoder that has finished training is hardly ever worse
+            found.append(f"the plain autoencoder is worse ({row['relative_error']:.2f}x): more steps will change these ratios")
         return "".join(f"\n- {words}" for words in found)
 
     def plot(self) -> Any:
-        """Two panels over the weight: the price (ratio of reconstruction errors) and the gain (LPS), means and ranges."""
+        """Draw relative reconstruction error and LPS over the weight: means and ranges.
+
+        Returns
+        -------
+        Picture
+            A figure with two panels.
+        """
         return draw("weight_curve", self)
 
 
@@ -85,7 +93,7 @@ def find_weight(
     build: Callable[[int], nn.Module],
     data: Any,
     *,
-    weights: Iterable[float] = WEIGHTS,
+    weights: Iterable[float] = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0),
     tolerance: float = 0.1,
     steps: int = 1000,
     seeds: Iterable[int] = (0, 1, 2),
@@ -93,47 +101,71 @@ def find_weight(
     progress: bool = True,
     **options: Any,
 ) -> WeightCurve:
-    """Train a short run at every weight and seed, and the plain autoencoder beside them, and judge all on held-out rows.
+    """Train short runs at several weights, and plain autoencoders beside them, and evaluate all on held-out images.
 
-    By default that is 24 models: seven weights and none, three seeds each. Fewer `weights`, `seeds` or `steps` take less time.
+    By default that is 24 models: seven weights and none, three seeds each. Fewer weights, seeds or steps take less time.
 
-    objective  weight -> Objective, such as `lambda w: MMD(prior, weight=w) + Predictability()`
-    build      seed -> an untrained model
-    data       a Dataset or images: the *training* set; `held_out` of it (a share, the same rows throughout) is not trained on. A
-               test set has no place here.
-    weights    > 0, in any order. tolerance: how much worse the reconstruction may get, as a share of the plain one.
-    options    go to `fit` (batch_size, learning_rate, device …)
-    LPS is that of up to 2,000 held-out codes (a stochastic encoder's means), "mlp"; MMD^2 theirs to the objective's prior.
-    Raises ValueError for no weights or none above 0, no seeds, a share that leaves fewer than 20 rows on either side, or a
-    `build` that returns one model again.
+    Parameters
+    ----------
+    objective : callable
+        weight -> Objective, such as `lambda w: MMD(prior, weight=w) + Predictability()`.
+    build : callable
+        seed -> an untrained model.
+    data : Dataset or array_like
+        The *training* set; part of it is held out. A test set has no place here.
+    weights : iterable of float
+        Positive, in any order.
+    tolerance : float
+        The relative increase of the reconstruction error that is acceptable.
+    steps : int
+        Of each run.
+    seeds : iterable of int
+        Of the runs.
+    held_out : float
+        Share of the images that are not trained on, the same ones throughout.
+    progress : bool
+        Whether a progress bar is shown.
+    **options : Any
+        Passed on to `fit`, such as batch_size, learning_rate or device.
+
+    Returns
+    -------
+    WeightCurve
+        LPS ("mlp") of up to 2,000 held-out codes (means of a stochastic encoder) and their MMD^2 to the objective's prior.
+
+    Raises
+    ------
+    ValueError
+        For no weights or none above 0, no seeds, a share that leaves fewer than 20 rows on either side, or a `build` that returns
+        the same model again.
     """
     if not callable(objective) or not callable(build) or isinstance(build, nn.Module):
         raise TypeError(
             "objective must be a function of the weight and build one of the seed that makes a new model, such as "
             f"lambda w: MMD(prior, w) and lambda seed: build_autoencoder(..., seed=seed); got {objective!r} and {build!r}"
         )
-    chosen = [number("weights", weight, above=0) for weight in _several("weights", weights, "numbers")]
-    every_seed = [whole("seeds", seed, least=0) for seed in _several("seeds", seeds, "whole numbers")]
+    all_weights = [number("weights", weight, above=0) for weight in _listed("weights", weights, "numbers")]
+    all_seeds = [whole("seeds", seed, least=0) for seed in _listed("seeds", seeds, "whole numbers")]
     total, allowed = whole("steps", steps), number("tolerance", tolerance, least=0)
-    images, judged = _parts(data, number("held_out", held_out, above=0))
-    sought = as_objective(objective(chosen[0]))
-    probe = build(every_seed[0])
-    sought.check(probe)  # before the plain autoencoder trains for nothing
-    if build(every_seed[0]) is probe:  # every run would go on where the one before it stopped
+    training, unseen = _split_images(data, number("held_out", held_out, above=0))
+    first = as_objective(objective(all_weights[0]))
+    probe = build(all_seeds[0])
+    first.check(probe)  # before the plain autoencoder is trained in vain
+    if build(all_seeds[0]) is probe:  # each run would continue the one before it
         raise ValueError("build must make a new model at each call, got the same one twice")
-    plain = Reconstruction(likelihood=sought.likelihood)
-    grid = [(weight, seed) for weight in (0.0, *sorted(chosen)) for seed in every_seed]
+    plain = Reconstruction(likelihood=first.likelihood)
     rows = []
+    grid = [(weight, seed) for weight in (0.0, *sorted(all_weights)) for seed in all_seeds]
     for weight, seed in tqdm(grid, disable=not progress, unit="model"):
         goal = plain if weight == 0 else objective(weight)
-        run = fit(build(seed), images, goal, steps=total, seed=seed, progress=False, **options)
-        rows.append({"weight": weight, "seed": seed, **_judged(run, judged, sought)})
+        run = fit(build(seed), training, goal, steps=total, seed=seed, progress=False, **options)
+        rows.append({"weight": weight, "seed": seed, **_evaluate(run, unseen, first)})
     frame = pd.DataFrame(rows)
     frame["relative_error"] = frame["reconstruction_mse"] / frame.loc[frame["weight"] == 0, "reconstruction_mse"].mean()
     return WeightCurve(frame, allowed)
 
 
-def _several(name: str, values: Any, words: str) -> list[Any]:
+def _listed(name: str, values: Any, words: str) -> list[Any]:
     """`values` as a list of one or more."""
     if not isinstance(values, Iterable):
         raise TypeError(f"{name} must be one or more {words}, such as ({values!r},), got {values!r}")
@@ -143,7 +175,8 @@ def _several(name: str, values: Any, words: str) -> list[Any]:
     return found
 
 
-def _parts(data: Any, share: float) -> tuple[torch.Tensor, torch.Tensor]:
+def _split_images(data: Any, share: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """Images to train on, and those held out."""
     images = as_images(data)
     aside = round(share * len(images))
     if len(images) < 2 * LEAST_ROWS:
@@ -158,11 +191,11 @@ def _parts(data: Any, share: float) -> tuple[torch.Tensor, torch.Tensor]:
     return images[order[aside:]], images[order[:aside]]
 
 
-def _judged(run: Any, images: torch.Tensor, objective: Objective) -> dict[str, float]:
-    codes = run.encode(images[:ROWS])
+def _evaluate(run: Run, images: torch.Tensor, objective: Objective) -> dict[str, float]:
+    codes = run.encode(images[:2000])
     prior = objective.prior_for(codes.shape[1])
-    far = float("nan")
+    distance = float("nan")
     if prior is not None:
-        far = mmd2(codes, prior.sample(len(codes), generator=torch.Generator().manual_seed(0))).item()
+        distance = mmd2(codes, prior.sample(len(codes), generator=torch.Generator().manual_seed(0))).item()
     score = lps(codes, permutations=0, seed=run.seed).score if codes.shape[1] > 1 else float("nan")
-    return {"reconstruction_mse": run.reconstruction_error(images), "lps": score, "mmd2": far}
+    return {"reconstruction_mse": run.reconstruction_error(images), "lps": score, "mmd2": distance}

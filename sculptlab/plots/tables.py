@@ -117,8 +117,9 @@ def dots_with_range(
         frame, x=x, y=y, ax=ax, order=order, errorbar=RANGE, linestyle="none", markersize=6, markeredgewidth=0,
         err_kws={"linewidth": 1.4}, **look,
     )  # fmt: skip
-    if ax.get_legend() is not None:
-        ax.get_legend().remove()
+    legend = ax.get_legend()
+    if legend is not None:
+        legend.remove()
     return style(ax, x=x, y=y)
 
 

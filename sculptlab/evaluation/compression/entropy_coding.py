@@ -1,101 +1,71 @@
-"""A real entropy coder: symbols to bytes and back, at the length that their frequencies allow (asymmetric numeral systems)."""
+"""Entropy coding: symbols to bytes and back, about as long as their frequencies allow. The coder itself is constriction's."""
 
 from __future__ import annotations
 
-import struct
-from bisect import bisect_right
 from dataclasses import dataclass
-from itertools import cycle, islice
 from typing import Any
 
 import numpy as np
+from constriction import stream
 
 from sculptlab.validation import whole
 
-PRECISION = 16  # bits of a frequency: those of one column add up to 2^16
-MOST = 4096  # symbols of one column
-_WORD, _LEAST = 32, 1 << 32  # the state stays in [2^32, 2^64) and moves 32 bits at a time
+TOTAL = 1 << 16  # the frequencies of a column add up to this, so that each fits into two bytes
+MOST_SYMBOLS = 4096
 
 
 @dataclass(frozen=True, eq=False)
 class FrequencyCode:
-    """A code for rows of d symbols, column i with its own frequencies (of 2^16) in row i of `frequencies` (d, m), all >= 1.
+    """A code for rows of d symbols; row i of `frequencies` (d, m) holds those of column i, positive, of sum 65,536.
 
-    Columns are coded apart from each other, rows one after another: no code that treats them so can be shorter than the entropy
-    of each column, summed. Source: Duda 2013, arXiv 1311.2540 (rANS, here with a 64-bit state and words of 32 bits).
+    Columns are coded independently of each other. No such code is shorter than the sum of the columns' entropies.
+    The coder is an asymmetric numeral system (Duda 2013, arXiv 1311.2540) with a 64-bit state.
     """
 
     frequencies: np.ndarray
 
-    def __post_init__(self) -> None:
-        table = np.asarray(self.frequencies)
-        if table.ndim != 2 or table.dtype.kind not in "iu" or (table < 1).any() or (table.sum(1) != 1 << PRECISION).any():
-            raise ValueError(f"frequencies must be whole numbers (d, m), all >= 1, rows of sum {1 << PRECISION}, got {table!r}")
-
     @classmethod
     def fit(cls, symbols: Any, size: int) -> FrequencyCode:
-        """Frequencies of symbols (n, d) from 0 to size - 1; each that does not occur gets 1 of 65,536, so it costs 16 bits."""
-        rows = _symbols(symbols, whole("size", size))
-        if size > MOST:
-            raise ValueError(f"size must be at most {MOST} symbols, got {size}")
+        """Frequencies of symbols (n, d) from 0 to size - 1. A symbol that does not occur gets 1 of 65,536: it costs 16 bits."""
+        rows = valid_symbols(symbols, whole("size", size))
+        if size > MOST_SYMBOLS:
+            raise ValueError(f"size must be at most {MOST_SYMBOLS} symbols, got {size}")
         counts = np.stack([np.bincount(column, minlength=size) for column in rows.T])
-        table = 1 + counts * ((1 << PRECISION) - size) // len(rows)
-        table[np.arange(len(table)), counts.argmax(1)] += (1 << PRECISION) - table.sum(1)  # what rounding down left
+        table = 1 + counts * (TOTAL - size) // len(rows)
+        table[np.arange(len(table)), counts.argmax(1)] += TOTAL - table.sum(1)  # the remainder of rounding down
         return cls(table)
 
-    @property
-    def dim(self) -> int:
-        return len(self.frequencies)
-
-    def ideal_bits(self, symbols: Any) -> float:
-        """-sum log2 p(symbol) over all of symbols (n, d): what `encode` comes within a few bytes of."""
-        rows = _symbols(symbols, self.frequencies.shape[1], self.dim)
-        return float((PRECISION - np.log2(self.frequencies[np.arange(self.dim), rows])).sum())
-
     def encode(self, symbols: Any) -> bytes:
-        """The bytes of symbols (n, d): the last state (8 bytes), then words of 4 bytes in the order `decode` reads them."""
-        rows = _symbols(symbols, self.frequencies.shape[1], self.dim)
-        columns = np.arange(self.dim)
-        frequencies = self.frequencies[columns, rows].ravel()[::-1].tolist()  # what is coded last is decoded first
-        starts = self._starts()[columns, rows].ravel()[::-1].tolist()
-        state, words = _LEAST, []
-        for frequency, start in zip(frequencies, starts, strict=True):
-            if state >= frequency << (2 * _WORD - PRECISION):
-                words.append(state & (_LEAST - 1))
-                state >>= _WORD
-            state = (state // frequency << PRECISION) + state % frequency + start
-        return struct.pack("<Q", state) + np.array(words[::-1], dtype="<u4").tobytes()
+        """The bytes of symbols (n, d), in words of four."""
+        rows = valid_symbols(symbols, self.frequencies.shape[1], len(self.frequencies)).astype(np.int32)
+        coder = stream.stack.AnsCoder()
+        for column, model in zip(rows.T[::-1], self._models()[::-1], strict=True):  # a stack: decoded in reverse order
+            coder.encode_reverse(np.ascontiguousarray(column), model)
+        return coder.get_compressed().astype("<u4").tobytes()
 
     def decode(self, data: bytes, n: int) -> np.ndarray:
         """The n rows (n, d) that became `data`; a ValueError where it is too short, too long, or of another code."""
-        if len(data) < 8 or len(data) % 4:
-            raise ValueError(f"data must be 8 bytes and a multiple of 4 more, got {len(data)}: cut short?")
-        state = struct.unpack_from("<Q", data)[0]
-        words = iter(np.frombuffer(data, dtype="<u4", offset=8).tolist())
-        tables = list(zip(self._starts().tolist(), self.frequencies.tolist(), strict=True))
-        found = []
-        for starts, frequencies in islice(cycle(tables), whole("n", n) * self.dim):
-            slot = state & ((1 << PRECISION) - 1)
-            symbol = bisect_right(starts, slot) - 1
-            found.append(symbol)
-            state = frequencies[symbol] * (state >> PRECISION) + slot - starts[symbol]
-            if state < _LEAST:
-                state = state << _WORD | next(words, 0)
-        if state != _LEAST or next(words, None) is not None:
-            raise ValueError(f"data must be {n} rows of this code: it is cut short, damaged or another code's")
-        return np.array(found, dtype=np.int64).reshape(n, self.dim)
+        wrong = f"data must be {whole('n', n)} rows of this code, got {len(data)} bytes: cut short, damaged or another code's"
+        if len(data) % 4:
+            raise ValueError(wrong)
+        coder = stream.stack.AnsCoder(np.frombuffer(data, "<u4").astype(np.uint32))
+        rows = np.stack([coder.decode(model, n) for model in self._models()], 1)
+        if not coder.is_empty():
+            raise ValueError(wrong)
+        return rows.astype(np.int64)
 
-    def _starts(self) -> np.ndarray:
-        return np.cumsum(self.frequencies, 1) - self.frequencies
+    def _models(self) -> list[Any]:
+        padded = np.pad(self.frequencies, [(0, 0), (0, self.frequencies.shape[1] == 1)])  # a model needs two symbols at least
+        return [stream.model.Categorical(row.astype(float), perfect=False) for row in padded]
 
 
 def entropy(symbols: Any) -> float:
-    """The entropy of each column of symbols (n, d), summed, in bits per row: of the frequencies that they have themselves."""
-    shares = [np.unique(column, return_counts=True)[1] / len(column) for column in _symbols(symbols, None).T]
-    return float(sum(-(share * np.log2(share)).sum() for share in shares)) + 0.0
+    """The entropy of each column of symbols (n, d) by its own frequencies, summed, in bits per row."""
+    shares = [np.unique(column, return_counts=True)[1] / len(column) for column in valid_symbols(symbols, None).T]
+    return float(sum(-(share * np.log2(share)).sum() for share in shares)) + 0.0  # never -0.0
 
 
-def _symbols(symbols: Any, size: int | None, dim: int | None = None) -> np.ndarray:
+def valid_symbols(symbols: Any, size: int | None, dim: int | None = None) -> np.ndarray:
     """`symbols` as a NumPy array (n, d), if they are whole numbers from 0 to size - 1 and, if given, d is `dim`."""
     rows = np.asarray(symbols)
     if rows.dtype.kind not in "iu":

@@ -1,29 +1,36 @@
-"""Scalar quantizers: each latent to one of a few levels, on a prior's support or fitted to training codes, and back."""
+"""Scalar quantizers: each latent is replaced by one of a few levels, on a prior's support or fitted to training codes."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from sculptlab.evaluation.compression.entropy_coding import MOST
+from sculptlab.evaluation.compression.entropy_coding import MOST_SYMBOLS, valid_symbols
 from sculptlab.validation import choice, number, whole
 from sculptlab.validation import codes as valid_codes
 
 LEVELS = ("box", "range", "quantile", "lloyd", "step")
-ROOT_12 = 12**0.5  # the length of the interval on which the uniform density has unit variance
-ROUNDS = 50  # of Lloyd's iteration
-FINE_QUANTILES = 1000  # from which it starts
-FINE = 65_535  # of a latent's range is the unit in which files list levels
+FINE = 65_535  # files list fitted levels in two bytes each, as multiples of this share of the latent's range
+LEAST_RANGE = 1e-12  # stands for the range of a latent that does not vary
 
 
-@dataclass(frozen=True)
-class Quantized:
-    """What `quantize` makes of codes (n, d): `symbols` (n, d) int64, dequantized `values` (n, d), and the share `clamped`."""
+class Quantized(NamedTuple):
+    """Quantized codes.
+
+    Attributes
+    ----------
+    symbols : Tensor of shape (n, d), int64
+        The number of each code's level.
+    values : Tensor of shape (n, d), float32
+        The levels themselves.
+    clamped : float
+        The share of codes outside the quantizer's range, which get its first or last level.
+    """
 
     symbols: Tensor
     values: Tensor
@@ -32,10 +39,18 @@ class Quantized:
 
 @dataclass(frozen=True, eq=False)
 class Quantizer:
-    """A latent becomes the number of the interval it lies in, and that number the interval's level, origin + unit * numbers.
+    """Levels for each of d latents, origin + unit * numbers. `box` and `fit` make one.
 
-    origin, unit (d,); numbers (d, m) whole, rising; edges (d, m - 1), the borders between intervals; low, high (d,): what lies
-    outside counts as clamped and gets the first or last level. `box`, `grid` and `fit` make one.
+    Parameters
+    ----------
+    origin, unit : Tensor of shape (d,)
+        The units of a latent's levels.
+    numbers : Tensor of shape (d, m)
+        The levels in these units: whole, rising.
+    edges : Tensor of shape (d, m - 1)
+        The borders between the intervals that the levels stand for.
+    low, high : Tensor of shape (d,)
+        The range. Codes outside count as clamped.
     """
 
     origin: Tensor
@@ -47,43 +62,70 @@ class Quantizer:
 
     @classmethod
     def box(cls, dim: int, bits: int, low: float, high: float) -> Quantizer:
-        """2^bits equal steps over [low, high], the support of a prior: nothing is fitted."""
+        """2^bits equal steps from `low` to `high`, such as the support of a prior, for each of `dim` latents."""
         size = _size(bits)
         step = (number("high", high, above=number("low", low)) - low) / size
-        return cls.grid(torch.full((whole("dim", dim),), low + step / 2), torch.full((dim,), step), size)
-
-    @classmethod
-    def grid(cls, origin: Tensor, unit: Tensor, size: int) -> Quantizer:
-        """`size` levels origin + unit * (0, 1, ...) for each latent; origin and unit (d,)."""
-        numbers = torch.arange(size).expand(len(origin), size)
-        edges = origin[:, None] + unit[:, None] * (numbers[:, 1:] - 0.5)
-        return cls(origin, unit, numbers, edges, origin - unit / 2, origin + unit * (size - 0.5))
+        return cls._grid(torch.full((whole("dim", dim),), low + step / 2), torch.full((dim,), step), size)
 
     @classmethod
     def fit(cls, codes: Any, bits: int, levels: str = "range") -> Quantizer:
-        """Levels for codes (n, d), the training codes.
+        """Fit levels to training codes.
 
-        levels     "range": 2^bits equal steps from the least to the greatest code of each latent.
-                   "quantile": 2^bits intervals with as many codes in each, the level their mean: symbols as uniform as can be.
-                   "lloyd": the 2^bits levels of least squared error for each latent (Lloyd 1982): the best for symbols of fixed
-                   length.
-                   "step": one step for all latents, sqrt(12) * their root mean square standard deviation / 2^bits, levels at
-                   the mean and on both sides as far as codes reach: the best, at high rate, for symbols that are entropy-coded,
-                   where a latent of small spread then costs little or nothing.
-        Levels of "quantile" and "lloyd" are rounded to 1 / 65,535 of their latent's range, as files store them.
+        Parameters
+        ----------
+        codes : array_like of shape (n, d)
+            Training codes.
+        bits : int
+            1 to 12; each latent gets 2^bits levels, those of "step" aside.
+        levels : {"range", "quantile", "lloyd", "step"}
+            "range": equal steps from the least to the greatest code of each latent.
+            "quantile": intervals that hold equally many codes; the level is their mean. The symbols are nearly uniform.
+            "lloyd": the levels of least squared error for each latent. Best for symbols of fixed length.
+            "step": one step for all latents, sqrt(12 * mean variance) / 2^bits, and as many levels as the codes need. At high
+            rates it is best for entropy-coded symbols: a latent of small spread then costs little or nothing.
+
+        Returns
+        -------
+        Quantizer
+            Its levels of "quantile" and "lloyd" are rounded to 1 / 65,535 of their latent's range, as files store them.
+
+        References
+        ----------
+        Lloyd 1982, IEEE Transactions on Information Theory 28.
         """
         z = valid_codes("codes", codes).detach().cpu().double()
         choice("levels", levels, LEVELS[1:])
+        size = _size(bits)
         if levels == "step":
-            return _stepped(z, _size(bits))
+            return cls._common_step(z, size)
         low, high = z.min(0).values, z.max(0).values
+        extent = (high - low).clamp_min(LEAST_RANGE)
         if levels == "range":
-            step = (high - low).clamp_min(1e-12) / _size(bits)
-            return cls.grid((low + step / 2).float(), step.float(), _size(bits))
-        edges, centers = (_quantiles if levels == "quantile" else _lloyd)(_Columns.of(z), _size(bits))
-        origin, unit = low.float(), ((high - low).clamp_min(1e-12) / FINE).float()
+            return cls._grid((low + extent / size / 2).float(), (extent / size).float(), size)
+        edges, centers = _fitted_levels(z.T.sort(1).values.contiguous(), size, optimal=levels == "lloyd")
+        origin, unit = low.float(), (extent / FINE).float()
         numbers = ((centers - origin[:, None]) / unit[:, None]).round().clamp(0, FINE).long()
         return cls(origin, unit, numbers, edges.float(), low.float(), high.float())
+
+    @classmethod
+    def _common_step(cls, z: Tensor, size: int) -> Quantizer:
+        """One step for all latents; each latent has as many levels as the farthest code of any needs."""
+        mean = z.mean(0)
+        step = math.sqrt(12) * z.var(0).mean().sqrt().clamp_min(LEAST_RANGE).item() / size  # a uniform density's length is
+        steps = ((z - mean) / step + 0.5).floor()  # sqrt(12) standard deviations
+        first, last = int(steps.min()), int(steps.max())
+        if last - first >= MOST_SYMBOLS:
+            raise ValueError(
+                f"bits must be fewer: codes that reach this far need {last - first + 1} levels, more than {MOST_SYMBOLS}"
+            )
+        return cls._grid((mean + first * step).float(), torch.full_like(mean, step).float(), last - first + 1)
+
+    @classmethod
+    def _grid(cls, origin: Tensor, unit: Tensor, size: int) -> Quantizer:
+        """Equally spaced levels origin + unit * (0, 1, ..., size - 1)."""
+        numbers = torch.arange(size).expand(len(origin), size)
+        edges = origin[:, None] + unit[:, None] * (numbers[:, 1:] - 0.5)
+        return cls(origin, unit, numbers, edges, origin - unit / 2, origin + unit * (size - 0.5))
 
     @property
     def levels(self) -> Tensor:
@@ -97,38 +139,70 @@ class Quantizer:
 
     @property
     def dim(self) -> int:
+        """The number of latents d."""
         return self.numbers.shape[0]
 
     @property
-    def even(self) -> bool:
+    def equally_spaced(self) -> bool:
         """Whether neighboring levels are one unit apart, so that a file need not list them."""
         return torch.equal(self.numbers, torch.arange(self.size).expand_as(self.numbers))
 
     def quantize(self, codes: Any) -> Quantized:
-        """Symbols and dequantized values of codes (n, d), and the share of the n d codes outside [low, high]."""
+        """Replace codes by their levels.
+
+        Parameters
+        ----------
+        codes : array_like of shape (n, d)
+            The codes of new or old images.
+
+        Returns
+        -------
+        Quantized
+            Symbols, dequantized values and the share of clamped codes.
+        """
         z = valid_codes("codes", codes, dim=self.dim, rows=1).detach().cpu().float()
         symbols = torch.searchsorted(self.edges, z.T.contiguous(), right=True).T
         outside = (z < self.low) | (z > self.high)
         return Quantized(symbols, self.dequantize(symbols), outside.double().mean().item())
 
     def dequantize(self, symbols: Any) -> Tensor:
-        """The levels (n, d) float32 that symbols (n, d) stand for."""
-        numbers = torch.as_tensor(symbols)
-        if numbers.is_floating_point():
-            raise TypeError(f"symbols must be whole numbers, got {numbers.dtype}")
-        if numbers.ndim != 2 or numbers.shape[1] != self.dim:
-            raise ValueError(f"symbols must have shape (n, {self.dim}), got {tuple(numbers.shape)}")
-        if numbers.numel() and (numbers.min() < 0 or numbers.max() >= self.size):
-            raise ValueError(f"symbols must lie in 0 ... {self.size - 1}, got {numbers.min()} ... {numbers.max()}")
-        return levels_of(self.levels, numbers)
+        """Look up the levels that symbols stand for.
+
+        Parameters
+        ----------
+        symbols : array_like of int, shape (n, d)
+            Numbers of levels, from 0 to m - 1.
+
+        Returns
+        -------
+        Tensor of shape (n, d)
+            The levels, float32.
+        """
+        rows = torch.from_numpy(valid_symbols(symbols, self.size, self.dim)).long()
+        return self.levels.gather(1, rows.T).T.contiguous()
 
 
 def quantize(codes: Any, bits: int, low: float, high: float) -> Quantized:
-    """Codes (n, d) in 2^bits equal steps over [low, high], such as a uniform prior's support: step^2 / 12 of error within it.
+    """Quantize codes to 2^bits equal steps over [low, high], such as a uniform prior's support.
 
-    Codes outside get the nearest level; `clamped` is their share. Raises ValueError for bits outside 1 ... 12, low >= high, codes
-    that are NaN or infinite.
+    The mean squared error of codes spread evenly over the range is step^2 / 12.
 
+    Parameters
+    ----------
+    codes : array_like of shape (n, d)
+        Codes, samples first. Those outside the range get the nearest level.
+    bits : int
+        1 to 12.
+    low, high : float
+        The range, low < high.
+
+    Returns
+    -------
+    Quantized
+        Symbols, dequantized values and the share of clamped codes.
+
+    Examples
+    --------
     >>> quantize([[-1.0, 0.1], [5.0, 0.9]], 1, -1.0, 1.0).values
     tensor([[-0.5000,  0.5000],
             [ 0.5000,  0.5000]])
@@ -139,72 +213,40 @@ def quantize(codes: Any, bits: int, low: float, high: float) -> Quantized:
 
 def _size(bits: int) -> int:
     size = 2 ** whole("bits", bits)
-    if size > MOST:
-        raise ValueError(f"bits must be between 1 and {int(math.log2(MOST))}, got {bits}")
+    if size > MOST_SYMBOLS:
+        raise ValueError(f"bits must be between 1 and {int(math.log2(MOST_SYMBOLS))}, got {bits}")
     return size
 
 
-def levels_of(levels: Tensor, symbols: Tensor) -> Tensor:
-    """Of levels (d, m) those that symbols (n, d) name, (n, d)."""
-    return levels.gather(1, symbols.long().T).T.contiguous()
+def _fitted_levels(ordered: Tensor, size: int, *, optimal: bool) -> tuple[Tensor, Tensor]:
+    """Edges (d, size - 1) and centers (d, size) of intervals of sorted codes (d, n); a center is the mean of its interval.
 
-
-def _quantiles(columns: _Columns, size: int) -> tuple[Tensor, Tensor]:
-    """Edges (d, size - 1) between as many codes each, and the intervals' means (d, size)."""
-    n = columns.ordered.shape[1]
-    edges = columns.ordered[:, torch.arange(1, size) * n // size].contiguous()
-    return edges, columns.centers(edges)
-
-
-def _lloyd(columns: _Columns, size: int) -> tuple[Tensor, Tensor]:
-    """Edges and centers of least squared error: each center the mean of its interval, each edge midway between centers.
-
-    Started where levels are as dense as density^(1/3), the optimum of many levels (Panter and Dite 1951): on fine quantiles of
-    width w the density is as 1 / w, so each holds a share of the levels as w^(2/3).
+    The intervals hold equally many codes, or if `optimal` have the least squared error, by Lloyd's iteration: each edge midway
+    between two centers. It starts where many levels are best, as dense as density^(1/3) (Panter and Dite 1951). Between fine
+    quantiles of distance w the density is as 1 / w, so each such gap gets a share of the levels as w^(2/3).
     """
-    dim, n = columns.ordered.shape
-    marks = columns.ordered[:, torch.linspace(0, n - 1, 1 + min(FINE_QUANTILES, n - 1)).long()]
-    share = torch.cat([torch.zeros(dim, 1), (marks.diff() + 1e-12).pow(2 / 3).cumsum(1)], 1)
+    dim, n = ordered.shape
+    if not optimal:
+        edges = ordered[:, torch.arange(1, size) * n // size].contiguous()
+        return edges, _interval_means(ordered, edges)
+    quantiles = ordered[:, torch.linspace(0, n - 1, 1 + min(1000, n - 1)).long()]
+    share = torch.cat([torch.zeros(dim, 1), (quantiles.diff() + 1e-12).pow(2 / 3).cumsum(1)], 1).numpy()
     wanted = np.arange(1, size) / size
-    edges = torch.stack(
-        [torch.from_numpy(np.interp(wanted, s / s[-1], m)) for s, m in zip(share.numpy(), marks.numpy(), strict=True)]
-    )
-    for _ in range(ROUNDS):
-        centers = columns.centers(edges)
+    starts = [np.interp(wanted, s / s[-1], at) for s, at in zip(share, quantiles.numpy(), strict=True)]
+    edges = torch.from_numpy(np.stack(starts))
+    for _ in range(50):
+        centers = _interval_means(ordered, edges)
         edges = (centers[:, 1:] + centers[:, :-1]) / 2
-    return edges, columns.centers(edges)
+    return edges, _interval_means(ordered, edges)
 
 
-@dataclass(frozen=True)
-class _Columns:
-    """Codes as columns that rise, `ordered` (d, n), and the running sums of each, `sums` (d, n + 1)."""
-
-    ordered: Tensor
-    sums: Tensor
-
-    @classmethod
-    def of(cls, codes: Tensor) -> _Columns:
-        ordered = codes.T.sort(1).values.contiguous()
-        return cls(ordered, torch.cat([torch.zeros(len(ordered), 1, dtype=ordered.dtype), ordered.cumsum(1)], 1))
-
-    def centers(self, edges: Tensor) -> Tensor:
-        """The mean of each interval's codes (d, m), or the middle of its borders where it has none; edges (d, m - 1)."""
-        dim, n = self.ordered.shape
-        ends = torch.searchsorted(self.ordered, edges)
-        ends = torch.cat([torch.zeros(dim, 1, dtype=ends.dtype), ends, torch.full((dim, 1), n)], 1)
-        counts = ends.diff()
-        borders = torch.cat([self.ordered[:, :1], edges, self.ordered[:, -1:]], 1)
-        means = self.sums.gather(1, ends).diff() / counts.clamp_min(1)
-        return torch.where(counts > 0, means, (borders[:, 1:] + borders[:, :-1]) / 2)
-
-
-def _stepped(codes: Tensor, size: int) -> Quantizer:
-    """One step for all latents; as many levels for each as the furthest code of any needs."""
-    mean = codes.mean(0)
-    step = ROOT_12 * codes.var(0).mean().sqrt().clamp_min(1e-12).item() / size
-    furthest = (codes - mean) / step
-    first, last = (math.floor(furthest.min().item() + 0.5), math.floor(furthest.max().item() + 0.5))
-    if last - first >= MOST:
-        raise ValueError(f"bits must be fewer: codes that reach this far need {last - first + 1} levels, more than {MOST}")
-    dim = len(mean)
-    return Quantizer.grid((mean + first * step).float(), torch.full((dim,), step), last - first + 1)
+def _interval_means(ordered: Tensor, edges: Tensor) -> Tensor:
+    """The mean (d, m) of the sorted codes (d, n) in each interval, or its middle where it has none; edges (d, m - 1)."""
+    dim, n = ordered.shape
+    ends = torch.searchsorted(ordered, edges)
+    ends = torch.cat([torch.zeros(dim, 1, dtype=ends.dtype), ends, torch.full((dim, 1), n)], 1)
+    counts = ends.diff()
+    sums = torch.cat([torch.zeros(dim, 1, dtype=ordered.dtype), ordered.cumsum(1)], 1)
+    borders = torch.cat([ordered[:, :1], edges, ordered[:, -1:]], 1)
+    means = sums.gather(1, ends).diff() / counts.clamp_min(1)
+    return torch.where(counts > 0, means, (borders[:, 1:] + borders[:, :-1]) / 2)

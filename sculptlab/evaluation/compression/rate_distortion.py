@@ -1,4 +1,4 @@
-"""Compression by shaped codes: codes to few levels, files with real bytes, and rate against distortion.
+"""Files of quantized codes, and rate against distortion.
 
 Codes that fill a prior's box evenly need no fitted levels, no table and no entropy coder: k bits a latent are k bits. What that
 is worth against codes of any other shape, with levels and a coder fitted to them, is measured here (`rate_distortion`).
@@ -19,78 +19,130 @@ import torch
 from torch import Tensor
 
 from sculptlab.evaluation.compression.entropy_coding import FrequencyCode, entropy
-from sculptlab.evaluation.compression.quantizers import LEVELS, Quantized, Quantizer, levels_of, quantize
-from sculptlab.evaluation.compression.rounding import RoundedCodes
+from sculptlab.evaluation.compression.quantizers import LEVELS, Quantizer
 from sculptlab.training.run import CHUNK, as_images, as_unit_floats
 from sculptlab.validation import choice
 
-__all__ = [
-    "LEVELS", "Codec", "Quantized", "Quantizer", "RoundedCodes", "compressed_size", "decompress", "quantize", "rate_distortion",
-]  # fmt: skip
 _HEAD = struct.Struct("<IHH?I")  # rows, latents, levels, whether they are equally spaced, bytes of the description
-_CHECK = struct.Struct("<I")
+_CHECK = struct.Struct("<I")  # crc32 of all before it
 
 
 @dataclass(frozen=True, eq=False)
 class Codec:
-    """A quantizer and the frequencies of its symbols: codes to a file that holds all that it takes to read it, and back."""
+    """Turns codes into a file that holds all that `decompress` needs. `Codec.fit(quantizer, codes)` makes one.
+
+    Parameters
+    ----------
+    quantizer : Quantizer
+        The levels.
+    code : FrequencyCode
+        The entropy code of the symbols.
+    """
 
     quantizer: Quantizer
     code: FrequencyCode
 
     @classmethod
     def fit(cls, quantizer: Quantizer, codes: Any) -> Codec:
-        """The frequencies of the symbols of codes (n, d), the training codes, under `quantizer`."""
+        """A codec with the frequencies of the symbols that training codes (n, d) have under `quantizer`."""
         return cls(quantizer, FrequencyCode.fit(quantizer.quantize(codes).symbols, quantizer.size))
 
-    def description(self) -> bytes:
-        """Origin and unit (8 bytes a latent), the levels' numbers (2 bytes each, unless even), frequencies (2 each); deflated."""
+    def _description(self) -> bytes:
+        """Origin and unit (8 bytes a latent), levels' numbers (2 bytes each, unless equally spaced), frequencies (2 each)."""
         q = self.quantizer
         scale = torch.stack([q.origin, q.unit]).numpy().astype("<f4").tobytes()
-        numbers = b"" if q.even else q.numbers.numpy().astype("<u2").tobytes()
+        numbers = b"" if q.equally_spaced else q.numbers.numpy().astype("<u2").tobytes()
         return zlib.compress(scale + numbers + (self.code.frequencies - 1).astype("<u2").tobytes(), 9)
 
     def compress(self, codes: Any) -> bytes:
-        """The file of codes (n, d): a head of 13 bytes, the description, the symbols, and 4 bytes that tell of damage (crc32)."""
+        """Quantize and encode codes.
+
+        Parameters
+        ----------
+        codes : array_like of shape (n, d)
+            Codes, samples first.
+
+        Returns
+        -------
+        bytes
+            A file: a head of 13 bytes, the description, the symbols, and a checksum of 4 bytes.
+        """
         symbols = self.quantizer.quantize(codes).symbols
-        description = self.description()
-        head = _HEAD.pack(len(symbols), self.code.dim, self.quantizer.size, self.quantizer.even, len(description))
+        description = self._description()
+        head = _HEAD.pack(len(symbols), self.quantizer.dim, self.quantizer.size, self.quantizer.equally_spaced, len(description))
         file = head + description + self.code.encode(symbols)
         return file + _CHECK.pack(zlib.crc32(file))
 
 
 def decompress(file: bytes) -> Tensor:
-    """The dequantized codes (n, d) of a file that `Codec.compress` made; a ValueError where it is cut short or damaged."""
+    """Read the codes from a file that `Codec.compress` made.
+
+    Parameters
+    ----------
+    file : bytes
+        The whole file.
+
+    Returns
+    -------
+    Tensor of shape (n, d)
+        The dequantized codes, float32.
+
+    Raises
+    ------
+    ValueError
+        If the file is cut short or damaged.
+    """
     body, check = file[: -_CHECK.size], file[-_CHECK.size :]
     if len(body) < _HEAD.size or check != _CHECK.pack(zlib.crc32(body)):
         raise ValueError(f"file must be whole, as Codec.compress made it: these {len(file)} bytes are cut short or damaged")
-    n, dim, size, even, length = _HEAD.unpack_from(body)
-    described = zlib.decompress(body[_HEAD.size : _HEAD.size + length])
-    origin, unit = torch.from_numpy(np.frombuffer(described, "<f4", 2 * dim).astype(np.float32).reshape(2, dim))
-    tables = torch.from_numpy(np.frombuffer(described, "<u2", offset=8 * dim).astype(np.int64).reshape(-1, dim, size))
-    numbers = torch.arange(size).expand(dim, size) if even else tables[0]
-    symbols = torch.from_numpy(FrequencyCode(1 + tables[-1].numpy()).decode(body[_HEAD.size + length :], n))
-    return levels_of(origin[:, None] + unit[:, None] * numbers, symbols)
-
-
-def compressed_size(codes: Any, codec: Codec) -> float:
-    """Bits per row of the file that `codec` makes of codes (n, d), its head, levels and frequencies counted."""
-    return 8 * len(codec.compress(codes)) / len(codes)
+    n, dim, size, equally_spaced, length = _HEAD.unpack_from(body)
+    description = zlib.decompress(body[_HEAD.size : _HEAD.size + length])
+    origin, unit = torch.from_numpy(np.frombuffer(description, "<f4", 2 * dim).astype(np.float32).reshape(2, dim))
+    tables = np.frombuffer(description, "<u2", offset=8 * dim).astype(np.int64).reshape(-1, dim, size)
+    numbers = torch.arange(size).expand(dim, size) if equally_spaced else torch.from_numpy(tables[0])
+    symbols = torch.from_numpy(FrequencyCode(1 + tables[-1]).decode(body[_HEAD.size + length :], n))
+    return (origin[:, None] + unit[:, None] * numbers).gather(1, symbols.T).T.contiguous()
 
 
 def rate_distortion(
-    run: Any, training: Any, held_out: Any, bits: Iterable[int] = range(1, 9), *, levels: str = "range",
+    run: Any,
+    training: Any,
+    held_out: Any,
+    bits: Iterable[int] = range(1, 9),
+    *,
+    levels: str = "range",
     support: tuple[float, float] | None = None,
-) -> pd.DataFrame:  # fmt: skip
-    """Rate and distortion of held-out images through quantized codes of `run`; a row for each of `bits`.
+) -> pd.DataFrame:
+    """Measure rate and distortion of held-out images through quantized codes.
 
-    training, held_out  images; levels and frequencies are fitted on the codes (a VAE's means) of the first.
-    levels              as in `Quantizer.fit`; or "box": equal steps over `support` (low, high), which only this takes.
-    Columns, rates in bits per image: nominal, of symbols of fixed length (d log2 of the number of levels, and no table); coded,
-    the file's, everything counted; stream, without the description of levels and frequencies, which a decoder may hold instead;
-    entropy, of each latent's own held-out symbols, summed. mse, the mean squared error per pixel of decoded quantized codes;
-    unquantized, that of the codes themselves; clamped, the share of held-out codes outside the levels' range.
-    Raises ValueError for bits outside 1 ... 12, unknown levels, a support without "box" or the reverse.
+    Parameters
+    ----------
+    run : Run
+        A trained model; anything with `encode` and `decode`. A VAE's codes are its means.
+    training : Dataset or array_like
+        Images. Levels and frequencies are fitted to their codes.
+    held_out : Dataset or array_like
+        Images that are compressed.
+    bits : iterable of int
+        1 to 12 bits per latent; a row for each.
+    levels : {"box", "range", "quantile", "lloyd", "step"}
+        "box": equal steps over `support`; the others as in `Quantizer.fit`.
+    support : tuple (low, high), optional
+        The range of "box", and of no other.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Rates in bits per image. "nominal": symbols of fixed length, d log2 of the number of levels. "coded": the whole file.
+        "stream": the file without the description of levels and frequencies, which a decoder may hold instead. "entropy": of
+        each latent's own held-out symbols, summed.
+        "mse": mean squared error per pixel of images decoded from quantized codes; "unquantized": from the codes themselves.
+        "clamped": share of held-out codes outside the levels' range. Also "levels" and "bits".
+
+    Raises
+    ------
+    ValueError
+        For bits outside 1 to 12, unknown levels, "box" without a support, or a support with other levels.
     """
     choice("levels", levels, LEVELS)
     if (levels == "box") != (support is not None):
@@ -101,25 +153,17 @@ def rate_distortion(
     rows = []
     for k in bits:
         quantizer = Quantizer.fit(fitted, k, levels) if support is None else Quantizer.box(seen.shape[1], k, *support)
-        measured = _measured(quantizer, fitted, seen)
-        mse = _error(run, quantizer.quantize(seen).values, images)
-        rows.append({"levels": levels, "bits": k, **measured, "mse": mse, "unquantized": unquantized})
+        codec, found = Codec.fit(quantizer, fitted), quantizer.quantize(seen)
+        coded, description = (8 * len(part) / len(seen) for part in (codec.compress(seen), codec._description()))
+        rows.append({
+            "levels": levels, "bits": k, "nominal": quantizer.dim * math.log2(quantizer.size), "coded": coded,
+            "stream": coded - description, "entropy": entropy(found.symbols), "clamped": found.clamped,
+            "mse": _error(run, found.values, images), "unquantized": unquantized,
+        })  # fmt: skip
     return pd.DataFrame(rows)
 
 
-def _measured(quantizer: Quantizer, fitted: Tensor, seen: Tensor) -> dict[str, float]:
-    codec = Codec.fit(quantizer, fitted)
-    found = quantizer.quantize(seen)
-    coded = compressed_size(seen, codec)
-    return {
-        "nominal": quantizer.dim * math.log2(quantizer.size),
-        "coded": coded,
-        "stream": coded - 8 * len(codec.description()) / len(seen),
-        "entropy": entropy(found.symbols.numpy()),
-        "clamped": found.clamped,
-    }
-
-
 def _error(run: Any, codes: Tensor, images: Tensor) -> float:
+    """Mean squared error per pixel of the images that `run` decodes from codes."""
     parts = zip(codes.split(CHUNK), images.split(CHUNK), strict=True)
     return sum((run.decode(z) - x).double().square().sum().item() for z, x in parts) / images.numel()

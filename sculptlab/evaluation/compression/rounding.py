@@ -1,4 +1,4 @@
-"""Quantization-aware training: an autoencoder whose decoder sees rounded codes, with the gradient passed straight through."""
+"""Quantization-aware training: an autoencoder whose decoder sees rounded codes."""
 
 from __future__ import annotations
 
@@ -10,13 +10,29 @@ from sculptlab.validation import number, whole
 
 
 class RoundedCodes(nn.Module):
-    """`model` with a decoder that first rounds codes to 2^bits equal steps over [low, high]; its encoder is left as it is.
+    """A model whose decoder first rounds codes to 2^bits equal steps over [low, high].
 
-    The rounding's own slope is zero nearly everywhere: within the box the gradient is that of codes unrounded (Bengio et al.
-    2013, arXiv 1308.3432), outside it is 0, or nothing would keep codes of an unshaped model from leaving the box. Objectives see
-    the codes before they are rounded, so a distance to a prior shapes them as ever. Deterministic encoders only: the noise of a
-    stochastic one is its own quantization-aware training. To be read with `levels="box"` of the same bits. Raises ValueError for
-    a stochastic model, bits below 1, low >= high.
+    Rounding has slope 0 nearly everywhere, so gradients pass straight through it: inside the range as if codes were not rounded,
+    outside they are 0. Objectives see the codes before rounding. Measure the result by `rate_distortion` with levels="box" and
+    the same bits.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        An autoencoder with a deterministic encoder: the noise of a stochastic one already has the effect of rounding.
+    bits : int
+        At least 1.
+    low, high : float
+        The range, low < high.
+
+    Raises
+    ------
+    ValueError
+        For a stochastic model, bits below 1, or low >= high.
+
+    References
+    ----------
+    Bengio et al. 2013, arXiv 1308.3432 (the straight-through estimator).
     """
 
     stochastic = False
@@ -26,24 +42,63 @@ class RoundedCodes(nn.Module):
         if getattr(model, "stochastic", False):
             raise ValueError("model must have a deterministic encoder: build_autoencoder(..., stochastic=False)")
         self.model, self.dim = model, model.dim
-        for name in ("image_shape", "output"):  # of a model that says them
+        for name in ("image_shape", "output"):  # what the model says of its images
             if hasattr(model, name):
                 setattr(self, name, getattr(model, name))
         self.size = 2 ** whole("bits", bits)
         self.low, self.high = number("low", low), number("high", high, above=number("low", low))
 
     def rounded(self, codes: Tensor) -> Tensor:
-        """The levels nearest to codes (n, d), with the gradient of codes clamped to the box."""
+        """Round codes to the nearest levels, with the gradient of clamped codes.
+
+        Parameters
+        ----------
+        codes : Tensor of shape (n, d)
+
+        Returns
+        -------
+        Tensor of shape (n, d)
+        """
         step = (self.high - self.low) / self.size
         symbols = ((codes.detach() - self.low) / step).floor().clamp(0, self.size - 1)
         within = codes.clamp(self.low, self.high)
         return within + (self.low + step * (symbols + 0.5) - within).detach()
 
     def encode(self, images: Tensor) -> Tensor:
+        """Encode images; codes are not rounded.
+
+        Parameters
+        ----------
+        images : Tensor of shape (n, ...)
+
+        Returns
+        -------
+        Tensor of shape (n, d)
+        """
         return self.model.encode(images)
 
     def decode(self, codes: Tensor) -> Tensor:
+        """Decode rounded codes.
+
+        Parameters
+        ----------
+        codes : Tensor of shape (n, d)
+
+        Returns
+        -------
+        Tensor of shape (n, ...)
+        """
         return self.model.decode(self.rounded(codes))
 
     def forward(self, images: Tensor) -> Tensor:
+        """Encode, round and decode images.
+
+        Parameters
+        ----------
+        images : Tensor of shape (n, ...)
+
+        Returns
+        -------
+        Tensor of shape (n, ...)
+        """
         return self.decode(self.encode(images))

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sculptlab.evaluation.copy_measures import places, relative
+from sculptlab.evaluation.copy_measures import alignment_error, relative
 from sculptlab.independence.dependence import distance_correlation
 from sculptlab.mmd.distance import mmd_test
 from sculptlab.series.checks.feedback import Answer, call, call_for_codes, compare, exercise, require
@@ -36,7 +36,7 @@ def check_moved(answer: Answer) -> str:
     """Page 06, move every code, keep the distribution: answer(z) -> (n, 2), for z drawn from N(0, I)."""
     z, fresh = torch.randn(2, 1000, 2, generator=torch.Generator().manual_seed(7))
     moved = torch.from_numpy(call_for_codes(answer, z.clone(), shape=(1000, 2))).float()
-    error = places(moved, z)
+    error = alignment_error(moved, z)
     require(error >= 0.5, f"the alignment error is {error:.2f}, and chance is 1: most codes have hardly moved")
     p = mmd_test(moved, fresh, permutations=200).p_value
     mean, std = moved.mean(0).numpy().round(2), moved.std(0).numpy().round(2)

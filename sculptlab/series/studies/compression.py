@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from sculptlab.evaluation.compression.rate_distortion import LEVELS, RoundedCodes, rate_distortion
+from sculptlab.evaluation.compression import LEVELS, RoundedCodes, rate_distortion
 from sculptlab.priors import Gaussian, Prior, Uniform
 from sculptlab.series.results import Recorded, write
 from sculptlab.series.studies.sculpting import Prepared, Setting

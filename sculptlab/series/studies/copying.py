@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from sculptlab.evaluation.copy_measures import compare, places, relative, retrieval
-from sculptlab.evaluation.copying import ANCHOR_WEIGHT, LEARNING_RATE, WEIGHT, goal
+from sculptlab.evaluation.copy_measures import alignment_error, compare, relative, retrieval
+from sculptlab.evaluation.copying import ANCHOR_WEIGHT, LEARNING_RATE, WEIGHT, copying_objective
 from sculptlab.priors import Gaussian
 from sculptlab.series.results import Recorded, write
 from sculptlab.series.studies.kl_failure import train_and_test
@@ -87,7 +87,7 @@ class _Pair:
         if not self.paired:
             return found
         decoded = float((self.source.decode(z) - self.shown).square().mean())
-        return {**found, "alignment_error": places(z, self.own), "decoded_mse": decoded, **retrieval(z, self.own)}
+        return {**found, "alignment_error": alignment_error(z, self.own), "decoded_mse": decoded, **retrieval(z, self.own)}
 
 
 def _order(n: int, seed: int) -> Tensor:
@@ -141,12 +141,12 @@ def _arms(pair: _Pair, anchors: Sequence[int]) -> Iterable[dict[str, Any]]:
     yield {"condition": "second half", "anchors": 0, **_best(pair)}
     alone = pair.train(Reconstruction())
     yield _row(pair, "independent", 0, alone)
-    yield _row(pair, "copied", 0, pair.train(goal(pair.bank)))
+    yield _row(pair, "copied", 0, pair.train(copying_objective(pair.bank)))
     if not pair.paired:
         return
     for count in anchors:
         images, codes = pair.anchors(count)
-        tied = goal(pair.bank, (images, codes), steps=pair.copy.steps)
+        tied = copying_objective(pair.bank, (images, codes), steps=pair.copy.steps)
         yield _row(pair, f"copied, {count} anchors", count, pair.train(tied))
         yield _row(
             pair, f"{count} anchors alone", count, pair.train(Anchors(images, codes, ANCHOR_WEIGHT, Units.of(pair.bank).std))

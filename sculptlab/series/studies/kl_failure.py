@@ -10,7 +10,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from sculptlab.data.datasets import Dataset, load
-from sculptlab.evaluation.diagnosis import DEAD_BELOW, diagnose
+from sculptlab.evaluation.diagnosis import INACTIVE_BELOW, diagnose
 from sculptlab.independence.dependence import distance_correlation
 from sculptlab.plots.figures import most_dependent
 from sculptlab.priors import Gaussian
@@ -149,7 +149,7 @@ def record_kl_failure(name: str, seeds: Sequence[int] = range(5), *, steps: int 
 def most_dependent_pair(codes: Tensor) -> list[int]:
     """The two columns of codes (n, d) with the largest distance correlation; dead ones (std below 0.05) come last."""
     matrix = distance_correlation(codes).nan_to_num(-1.0)
-    dead = codes.std(0) < DEAD_BELOW
+    dead = codes.std(0) < INACTIVE_BELOW
     matrix[dead[:, None] | dead[None, :]] = -1.0
     return list(most_dependent(matrix.numpy(), 1)[0])
 

@@ -13,7 +13,7 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from sculptlab.evaluation.diagnosis import FLOOR, diagnose
+from sculptlab.evaluation.diagnosis import PRIOR_ROW, diagnose
 from sculptlab.mmd.kernels import IMQ
 from sculptlab.priors import Prior, Ring, Uniform
 from sculptlab.series.results import Recorded, write
@@ -88,7 +88,7 @@ def judge(z: Tensor, prior: Prior, seed: int = 0) -> dict[str, float]:
     no mass (`strays`).
     """
     joint = diagnose(z, prior, seed=seed).joint
-    codes_row, floor = joint.loc["codes"], joint.loc[FLOOR]
+    codes_row, floor = joint.loc["codes"], joint.loc[PRIOR_ROW]
     second = prior.sample(len(z), torch.Generator().manual_seed(seed + 1))
     stray = {
         "off_support": strays(z, prior, seed).double().mean().item(),

@@ -11,7 +11,7 @@ from tqdm.auto import tqdm
 
 from sculptlab import factors
 from sculptlab.data.datasets import load
-from sculptlab.evaluation.diagnosis import DEAD_BELOW
+from sculptlab.evaluation.diagnosis import INACTIVE_BELOW
 from sculptlab.independence.dependence import correlation, distance_correlations, hsics, standardized, total_correlation
 from sculptlab.independence.lps import lps
 from sculptlab.independence.regressors import REGRESSORS
@@ -53,7 +53,7 @@ def score(z: Tensor, *, permutations: int = 4, seed: int = 0, lines: Iterable[st
         regressor, target = LINES[name]
         result = lps(z, regressor, target, permutations=permutations, seed=seed)
         found |= {name: result.score, f"{name}_chance": result.floor}
-    live = z.std(0) >= DEAD_BELOW
+    live = z.std(0) >= INACTIVE_BELOW
     found |= {"dead": int((~live).sum()), "alive": np.nan}
     if live.all():
         found["alive"] = found.get("mlp", np.nan)

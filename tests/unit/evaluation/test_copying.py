@@ -1,4 +1,4 @@
-"""Latent copying: measures against closed forms, units put back, anchors that tie places, bad input, studies and pictures."""
+"""Latent copying: measures against closed forms, units put back, anchors that align images, bad input, figures."""
 
 import numpy as np
 import pandas as pd
@@ -8,12 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sculptlab as sl
+from sculptlab import plots
 from sculptlab.evaluation import copying
-from sculptlab.evaluation.copy_measures import compare, neighbor_overlap, places, relative, retrieval
+from sculptlab.evaluation.copy_measures import alignment_error, compare, neighbor_overlap, relative, retrieval
 from sculptlab.priors import Samples
-from sculptlab.series.figures import copying as copying_plots
-from sculptlab.series.studies import copying as copying_studies
-from sculptlab.series.studies.copying import Copy
 from sculptlab.training.latent_units import Units
 from sculptlab.training.objectives import MMD, Anchors, Copying, Reconstruction
 from sculptlab.training.objectives.copying import FINE
@@ -60,19 +58,19 @@ def terms(objective, rows):
 # measures: closed forms
 
 
-def test_clouds_apart_share_no_neighbors_and_one_cloud_shares_half():
+def test_separate_samples_share_no_neighbors_and_equal_ones_share_half():
     x = normal(500, 3)
     assert neighbor_overlap(x, x + 100) == 0
-    assert neighbor_overlap(x, x, k=1) == 1  # every row's nearest is its twin
+    assert neighbor_overlap(x, x, k=1) == 1  # every row's nearest is its duplicate
     assert neighbor_overlap(x, normal(500, 3, 1)) == pytest.approx(500 / 999, abs=0.03)
 
 
-def test_places_are_zero_where_kept_and_one_where_shuffled():
+def test_alignment_error_is_zero_for_exact_codes_and_one_for_permuted_ones():
     z = normal(800, 2)
-    assert places(z, z) == 0
-    assert places(z[torch.randperm(800, generator=torch.Generator().manual_seed(1))], z) == pytest.approx(1, abs=0.05)
-    # mirrored at the mean, a Gaussian's own place is 2 |z| away: 2 E|z| over E|z + z'| = 2 / sqrt(2)
-    assert places(-z, z) == pytest.approx(2**0.5, abs=0.05)
+    assert alignment_error(z, z) == 0
+    assert alignment_error(z[torch.randperm(800, generator=torch.Generator().manual_seed(1))], z) == pytest.approx(1, abs=0.05)
+    # mirrored at the mean, a Gaussian code is 2 |z| from its target: 2 E|z| over E|z + z'| = 2 / sqrt(2)
+    assert alignment_error(-z, z) == pytest.approx(2**0.5, abs=0.05)
 
 
 @settings(max_examples=20, deadline=None)
@@ -129,7 +127,7 @@ def test_one_latent_has_no_pairs():
     [
         (lambda: neighbor_overlap(normal(30, 2), normal(31, 2)), "as many rows"),
         (lambda: neighbor_overlap(normal(3, 2), normal(3, 2), k=5), "k must be less than the 5"),
-        (lambda: places(normal(30, 2), normal(31, 2)), "same images"),
+        (lambda: alignment_error(normal(30, 2), normal(31, 2)), "same images"),
         (lambda: retrieval(normal(30, 2), normal(30, 3)), "z must have 3 column"),
         (lambda: compare(normal(19, 2), normal(50, 2)), "z must have at least 20 row"),
         (lambda: compare(normal(50, 2) / 0, normal(50, 2)), "z has 100 value"),
@@ -233,18 +231,19 @@ def test_the_distribution_is_copied(without):
     assert report.loc["second half", ["alignment_error", "decoded_mse"]].tolist() == pytest.approx(
         [0, report.loc["second half", "decoded_mse"]]
     )
-    assert "right on" in repr(without)
+    assert "C2ST accuracy" in repr(without)
+    assert "1 is chance" in repr(without)
     assert "alignment_error" in without._repr_html_()
 
 
-def test_anchors_tie_places(first, digits, without):
+def test_anchors_align_images(first, digits, without):
     chosen = digits.images[::36]
     tied = copied(first, digits, anchors=(chosen, first.encode(chosen)))
     assert tied.report.loc["copy", "alignment_error"] < 0.5 * without.report.loc["copy", "alignment_error"]
     assert tied.report.loc["copy", "decoded_mse"] < 0.8 * without.report.loc["copy", "decoded_mse"]
     found, asked = tied.run.encode(chosen), first.encode(chosen)
     assert ((found - asked) / asked.std(0)).norm(dim=1).mean() < 0.5
-    # 50 images are anchors; those of them that were held out are judged no more
+    # 50 images are anchors; those of them that were held out are not in the report
     assert len(tied.codes["copy"]) < len(without.codes["copy"])
 
 
@@ -262,7 +261,7 @@ def test_a_source_of_odd_units_keeps_them(digits):
     assert (result.run.reconstruct(digits) - digits.images).square().mean() < digits.images.var(0).mean()
 
 
-def test_what_is_judged_was_not_trained_on(monkeypatch):
+def test_what_is_evaluated_was_not_trained_on(monkeypatch):
     seen = {}
     fit = copying.fit
     monkeypatch.setattr(copying, "fit", lambda m, data, goal, **o: seen.update(data=data, goal=goal) or fit(m, data, goal, **o))
@@ -329,8 +328,8 @@ def test_copy_latents_refuses_what_is_no_pair_and_its_own_model(first):
     [(lambda z: 0 * z + 3.7, r"z2 \(1\)"), (lambda z: (2 * z).round(), r"z2 \(\d+\)")],
     ids=["constant", "whole numbers"],
 )
-def test_latents_of_few_values_are_said(last, words):
-    """No continuous code equals a single value: a classifier tells the copy by that alone, however good the rest."""
+def test_latents_of_few_values_are_named(last, words):
+    """No continuous code equals a single value: a classifier sees that alone, however good the rest is."""
     source, data = normal(600, 3), sl.load("digits")
     source[:, 2] = last(source[:, 2])
     model = sl.build_autoencoder("mlp", image_shape=(1, 8, 8), dim=3, width=16, seed=1)
@@ -341,69 +340,20 @@ def test_latents_of_few_values_are_said(last, words):
     assert np.isfinite(copied.report.to_numpy()).all()
 
 
-def test_repeated_rows_are_no_few_values():
+def test_repeated_rows_are_not_few_values():
     source = normal(300, 2)
     assert copying.few_valued(source[torch.randint(300, (600,), generator=torch.Generator().manual_seed(0))].numpy()) == ""
 
 
-# pictures and studies
-
-
 @pytest.mark.parametrize("dim", [1, 2, 3])
-def test_pictures_show_source_before_and_after(dim):
+def test_figures_show_source_before_and_after(dim):
     found = {name: normal(300, dim, i).numpy() for i, name in enumerate(("source", "second half", "before", "copy"))}
-    assert [ax.get_title() for ax in copying_plots.clouds(found).axes] == list(copying_plots.SHOWN.values())
+    titles = ["source", "B before, at its own scale", "B after"]
+    assert [ax.get_title() for ax in plots.copy_densities(found).axes] == titles
     if dim == 1:
         with pytest.raises(ValueError, match="at least 2 latents"):
-            copying_plots.correlations(found)
+            plots.copy_correlations(found)
     else:
-        assert len(copying_plots.correlations(found).axes) == 8
-
-
-def test_pictures_of_places_and_turns():
-    images = torch.rand(5, 1, 8, 8, generator=torch.Generator().manual_seed(1))
-    picture = copying_plots.exchanged({"shown": images, "decoded": images}, title="said")
-    assert [ax.get_title(loc="left") for ax in picture.axes] == ["shown", "decoded"]
-    z = normal(300, 2)
-    picture = copying_plots.classes({"A": z, "B": -z}, torch.arange(300) % 3, z, title="said")
-    assert [ax.get_title() for ax in picture.axes] == ["A", "B"]
-    assert picture.axes[0].get_xlim() == picture.axes[1].get_xlim()  # that of the outline
-    curves = {"round": [0.0, 0.1, 0.0], "other": [0.0, 2.0, 0.0]}
-    left, right = copying_plots.turned(-z, z, curves, (0, 180, 360), 180, title="said").axes
-    assert left.get_title() == "turned by 180°"
-    assert left.get_xlim() == left.get_ylim()
-    assert left.get_xlim()[1] > z.abs().max()  # the whole cloud, wherever it is turned to
-    assert [line.get_label() for line in right.lines][:2] == list(curves)
-    assert right.lines[2].get_xdata()[0] == 180  # where we are
-
-
-def test_affine_map_through_anchors_is_exact():
-    z, turn = normal(40, 3), normal(3, 2, 1)
-    assert copying_studies.affine(z[:6], z[:6] @ turn + 4, z) == pytest.approx(z @ turn + 4, abs=1e-4)
-
-
-def test_a_study_has_every_arm_and_pairs_only_where_images_are_shared():
-    same = Copy("digits", "digits", dim=2, steps=3, widths=(8, 8), judged=100)
-    other = Copy("digits", "patches", dim=2, steps=3, widths=(8, 8), judged=60, rows=150)
-    other_small = {"same": same, "other": other}
-    frame = copying_studies.copies(other_small, [0], anchors=(5,), progress=False)
-    arms = ["second half", "independent", "copied", "copied, 5 anchors", "5 anchors alone", "affine, 5 anchors"]
-    assert list(frame.loc[frame["case"] == "same", "condition"]) == [*arms, "relative, 5 anchors", "relative centered, 5 anchors"]
-    assert list(frame.loc[frame["case"] == "other", "condition"]) == arms[:3]
-    best = frame[(frame["case"] == "same") & (frame["condition"] == "second half")].iloc[0]
-    assert (best["alignment_error"], best["mrr"], best["decoded_mse"]) == (0, 1, pytest.approx(best["reconstruction_mse"]))
-    assert frame.loc[frame["case"] == "other", "alignment_error"].isna().all()
-    picture = copying_plots.arms(frame)
-    assert {ax.get_ylim() for ax in picture.axes} == {(-0.5, 7.5)}  # a line of one arm is a line of it in every panel
-    assert [text.get_text() for text in picture.legends[0].get_texts()] == ["same", "other"]
-
-
-def test_a_recorded_study_says_what_was_done(monkeypatch):
-    kept = {}
-    monkeypatch.setattr(copying_studies, "write", lambda name, frame, **what: kept.update(name=name, frame=frame, **what))
-    monkeypatch.setattr(copying_studies, "copies", lambda cases, seeds: pd.DataFrame({"case": list(cases)}))
-    copying_studies.record_copies(range(2))
-    assert (kept["name"], kept["seeds"]) == ("copies", [0, 1])
-    assert list(kept["frame"]["case"]) == list(copying_studies.COPIES)
-    assert kept["settings"]["another seed"]["dim"] == 4
-    assert copying_studies.live("digits", 5)["another seed"].steps == 5
+        figure = plots.copy_correlations(found)
+        assert len(figure.axes) == 8
+        assert [ax.get_title() for ax in figure.axes][:3] == titles

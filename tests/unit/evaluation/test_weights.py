@@ -1,4 +1,4 @@
-"""The sweep over weights: its best by rule, rows that are never trained on, what is judged, pictures, bad input."""
+"""The sweep over weights: its best by rule, rows that are never trained on, what is evaluated, figures, bad input."""
 
 import math
 
@@ -39,11 +39,11 @@ def curve(ratios, scores, tolerance=0.1):
 @pytest.mark.parametrize(
     ("ratios", "scores", "tolerance", "best"),
     [
-        ([1.0, 1.05, 1.5], [0.5, 0.2, 0.01], 0.1, 10.0),  # the last costs too much
+        ([1.0, 1.05, 1.5], [0.5, 0.2, 0.01], 0.1, 10.0),  # the last one's error is too large
         ([1.0, 1.05, 1.5], [0.5, 0.2, 0.01], 0.5, 100.0),  # a ratio of 1.5 is within a tolerance of .5
         ([1.0, 1.05, 1.5], [0.1, 0.2, 0.3], 0.1, 1.0),  # the least LPS, not the largest weight
         ([1.2, 1.3, 1.5], [0.1, 0.2, 0.3], 0.1, None),
-        ([0.9, 0.8, 1.0], [0.9, 0.85, 0.9], 0.0, 10.0),  # the plain one's LPS of .8 is no candidate
+        ([0.9, 0.8, 1.0], [0.9, 0.85, 0.9], 0.0, 10.0),  # the plain one's LPS of .8 is not a candidate
         ([1.0, 1.0, 1.0], [math.nan, math.nan, math.nan], 0.1, None),
         ([1.0, 1.0, 1.0], [0.5, math.nan, 0.6], 0.1, 1.0),
     ],
@@ -104,17 +104,17 @@ def spied(monkeypatch):
 
 
 def test_held_out_rows_are_never_trained_on_and_are_the_same_throughout(spied, monkeypatch):
-    judged, measure = [], module._judged
-    monkeypatch.setattr(module, "_judged", lambda run, images, *rest: judged.append(images) or measure(run, images, *rest))
+    evaluated, evaluate = [], module._evaluate
+    monkeypatch.setattr(module, "_evaluate", lambda run, images, *rest: evaluated.append(images) or evaluate(run, images, *rest))
     find_weight(goal, build, ROWS, weights=(1.0, 5.0), seeds=(0, 1), held_out=0.3, **QUICK)
     trained = [images for images, *_ in spied]
-    assert len(trained) == len(judged) == 6
-    for seen, aside in zip(trained, judged, strict=True):
+    assert len(trained) == len(evaluated) == 6
+    for seen, aside in zip(trained, evaluated, strict=True):
         assert (len(seen), len(aside)) == (140, 60)
         together = torch.cat([seen, aside])
         assert torch.equal(together[together[:, 0].argsort()], ROWS[ROWS[:, 0].argsort()])  # every row on one side, once
         assert torch.equal(seen, trained[0])
-        assert torch.equal(aside, judged[0])
+        assert torch.equal(aside, evaluated[0])
 
 
 def test_every_run_has_its_objective_seed_and_options(spied):
@@ -129,7 +129,7 @@ def test_every_run_has_its_objective_seed_and_options(spied):
 
 def test_the_numbers_are_those_of_the_held_out_codes(spied):
     found = find_weight(goal, build, ROWS, weights=(4.0,), seeds=(3,), **QUICK)
-    _, aside = module._parts(ROWS, 0.2)
+    _, aside = module._split_images(ROWS, 0.2)
     run, row = spied[1][3], found.frame.iloc[1]
     codes = run.encode(aside)
     assert row["reconstruction_mse"] == pytest.approx((run.reconstruct(aside) - aside).square().mean().item(), rel=1e-5)
@@ -149,9 +149,9 @@ def test_the_plain_autoencoder_has_the_objectives_likelihood(spied):
 
 
 def test_without_a_prior_there_is_no_mmd_and_a_sum_has_its_parts():
-    game = find_weight(lambda w: Predictability(weight=w, width=4), build, ROWS, weights=(1.0,), seeds=(0,), **QUICK)
-    assert game.frame["mmd2"].isna().all()
-    assert game.frame["lps"].notna().all()
+    penalty = find_weight(lambda w: Predictability(weight=w, width=4), build, ROWS, weights=(1.0,), seeds=(0,), **QUICK)
+    assert penalty.frame["mmd2"].isna().all()
+    assert penalty.frame["lps"].notna().all()
     both = find_weight(lambda w: goal(w) + Predictability(width=4), build, ROWS, weights=(1.0,), seeds=(0,), **QUICK)
     assert both.frame["mmd2"].notna().all()
 
@@ -193,11 +193,11 @@ def test_a_larger_weight_brings_the_codes_nearer_to_the_prior():
 
 @pytest.mark.parametrize("scores", [[0.5, 0.1], [math.nan, math.nan]], ids=["scores", "none"])
 @pytest.mark.parametrize("ratio", [1.05, 1.5])
-def test_the_picture_has_two_panels_and_marks_the_best(ratio, scores):
+def test_the_figure_has_two_panels_and_marks_the_best(ratio, scores):
     found = curve([1.0, ratio], scores)
-    picture = found.plot()
-    price, gain = picture.axes
-    assert (price.get_title(loc="left") + price.get_title(), price.get_xscale()) == ("the price", "log")
+    figure = found.plot()
+    error, gain = figure.axes
+    assert (error.get_title(), error.get_xscale()) == ("relative reconstruction error", "log")
     marked = [line for line in gain.lines if line.get_linestyle() == ":"]
     assert [line.get_xdata()[0] for line in marked] == ([] if found.best is None else [found.best])
     assert plt.get_fignums() == []
