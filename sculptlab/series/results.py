@@ -1,4 +1,7 @@
-"""Recorded results: a table, a few arrays, and where they came from; kept in data/results/, shipped with the wheel."""
+"""Recorded results: a table, a few arrays and their provenance, kept in data/results/ and shipped with the wheel.
+
+Every table has columns of data/results/columns.csv, which states the meaning and unit of each, in that order.
+"""
 
 import datetime
 import json
@@ -12,12 +15,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-PACKAGE = Path(__file__).resolve().parent
+PACKAGE = Path(__file__).resolve().parents[1]
 
 
 @dataclass(frozen=True, eq=False)
 class Recorded:
-    """A recorded result: `frame` (a row per measurement), `arrays` by name, `provenance` (machine, commit, date, seeds …)."""
+    """A recorded result: `frame` (a row per measurement), `arrays` by name, `provenance` (machine, commit, date, seeds, ...)."""
 
     name: str
     frame: pd.DataFrame = field(repr=False)
@@ -33,32 +36,36 @@ class Recorded:
         )
 
 
-def folder() -> Path:
+def results_folder() -> Path:
     """data/results/ of the clone that the package runs from, else the copy inside the installed package."""
     clone = PACKAGE.parent / "data" / "results"
     return clone if clone.is_dir() else PACKAGE / "share" / "results"
 
 
-def names() -> list[str]:
-    """The recorded results there are."""
-    return sorted(path.stem for path in folder().glob("*.json"))
+# column -> meaning and unit. "chance_X" and "X_chance" are column X at chance level: of a second sample of the prior, or of
+# codes whose columns were permuted. "aligned X" is the alignment with the factor X.
+COLUMNS: dict[str, str] = pd.read_csv(results_folder() / "columns.csv", index_col="column")["meaning"].to_dict()
 
 
-def read(name: str) -> Recorded:
-    """The recorded result `name`; a ValueError that lists the names there are if it is none of them."""
-    if name not in names():
-        raise ValueError(f"name must be one of {names()}, got {name!r}")
-    base = folder() / name
-    frame = pd.read_csv(base.with_suffix(".csv"))
+def recorded_names() -> list[str]:
+    """The names of all recorded results."""
+    return sorted(path.stem for path in results_folder().glob("*.json"))
+
+
+def read_result(name: str) -> Recorded:
+    """The recorded result `name`; an unknown name raises a ValueError that lists the known ones."""
+    if name not in recorded_names():
+        raise ValueError(f"name must be one of {recorded_names()}, got {name!r}")
+    base = results_folder() / name
     packed = base.with_suffix(".npz")
     arrays: dict[str, np.ndarray] = {}
     if packed.exists():
         with np.load(packed) as stored:
             arrays = {key: stored[key] for key in stored.files}
-    return Recorded(name, frame, arrays, json.loads(base.with_suffix(".json").read_text()))
+    return Recorded(name, pd.read_csv(base.with_suffix(".csv")), arrays, json.loads(base.with_suffix(".json").read_text()))
 
 
-def write(
+def record_result(
     name: str,
     frame: pd.DataFrame,
     *,
@@ -66,15 +73,36 @@ def write(
     settings: Mapping[str, Any],
     arrays: Mapping[str, np.ndarray] | None = None,
 ) -> Recorded:
-    """Record `frame` (and `arrays`) under `name` in `folder()`, with this machine, commit, date, versions and `settings`."""
-    folder().mkdir(parents=True, exist_ok=True)
-    base = folder() / name
-    frame.to_csv(base.with_suffix(".csv"), index=False, float_format="%.6g")
+    """Write `frame` and `arrays` under `name` in `results_folder()`, with this machine, commit, date, versions and `settings`."""
+    unknown = [column for column in frame if not is_known(column)]
+    if unknown:
+        raise ValueError(f"frame must have columns of results.COLUMNS only, got {unknown}")
+    results_folder().mkdir(parents=True, exist_ok=True)
+    base = results_folder() / name
+    order_columns(frame).to_csv(base.with_suffix(".csv"), index=False, float_format="%.6g")
     if arrays:
         np.savez_compressed(base.with_suffix(".npz"), **dict(arrays))  # type: ignore[arg-type]  # the stub confuses ** with allow_pickle
     provenance = {**_provenance(), "seeds": seeds, "settings": dict(settings)}
     base.with_suffix(".json").write_text(json.dumps(provenance, indent=1) + "\n")
-    return read(name)
+    return read_result(name)
+
+
+def base_column(column: str) -> str:
+    """The key of `COLUMNS` that describes a column: "c2st" for "chance_c2st", "aligned" for "aligned x"."""
+    if column.startswith("aligned "):
+        return "aligned"
+    return column if column in COLUMNS else column.removeprefix("chance_").removesuffix("_chance")
+
+
+def is_known(column: str) -> bool:
+    """Whether `COLUMNS` describes the column."""
+    return base_column(column) in COLUMNS
+
+
+def order_columns(frame: pd.DataFrame) -> pd.DataFrame:
+    """`frame` with its columns in the order of `COLUMNS`; a column at chance level follows its own, unknown ones come last."""
+    places = {column: i for i, column in enumerate(COLUMNS)}
+    return frame[sorted(frame.columns, key=lambda column: places.get(base_column(str(column)), len(places)))]
 
 
 def _provenance() -> dict[str, str]:
@@ -94,7 +122,7 @@ def _provenance() -> dict[str, str]:
 
 
 def _commit() -> str:
-    """The commit, "-dirty" where a file differs from it: but for recorded results, which a study may rewrite as it goes."""
+    """The commit, with "-dirty" where a tracked file differs from it; recorded results do not count, as studies rewrite them."""
     commit = _git("describe", "--always", "--abbrev=10")
     changed = _git("status", "--porcelain", "--untracked-files=no", "--", ":(top)", ":(top,exclude)data/results")
     return f"{commit}-dirty" if commit and changed else commit or "unknown (no clone)"

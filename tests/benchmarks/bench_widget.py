@@ -25,7 +25,7 @@ def milliseconds(browser: sl.series.browser.Browser, settings: Mapping[str, Any]
 
 
 def page_01() -> tuple[dict[str, list], Callable]:
-    recorded = {name: sl.series.results.read(f"kl_failure_{name}") for name in ("fashion_mnist", "digits")}
+    recorded = {name: sl.series.results.read_result(f"kl_failure_{name}") for name in ("fashion_mnist", "digits")}
     panels = {(name, dim): study_plots.CodesPanel(recorded[name], dim=dim) for name in recorded for dim in (2, 10)}
     controls = {"data": list(recorded), "latents": [2, 10], "β": list(studies.BETAS)}
     return controls, lambda at: panels[at["data"], at["latents"]].png(at["β"])
@@ -37,7 +37,7 @@ def page_02() -> tuple[dict[str, list], Callable]:
         "angle": list(score_studies.ANGLES),
         "bend": list(score_studies.BENDS),
     }
-    return controls, score_plots.MixingPanel(sl.series.results.read("lps_mixing").frame, n=1000)
+    return controls, score_plots.MixingPanel(sl.series.results.read_result("lps_mixing").frame, n=1000)
 
 
 def main() -> None:

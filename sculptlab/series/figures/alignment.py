@@ -14,7 +14,7 @@ from sculptlab.plots.style import BAD, CODES, GOOD, PRIOR, TEXT, Picture, style
 from sculptlab.plots.tables import line_with_spread
 from sculptlab.series.figures.common import LOOKS, grid, legend, legend_below
 
-SCORES = {"aligned": "linear alignment", "mig": "MIG", "dci": "DCI disentanglement"}
+SCORES = {"aligned": "linear alignment", "MIG": "MIG", "DCI disentanglement": "DCI disentanglement"}
 COS_45 = np.sqrt(0.5)  # alignment of two factors with two latents that are an isometry of them, rotated by 45 degrees
 LABELED = {
     "tied through the prior": (CODES, "o"),

@@ -9,11 +9,11 @@ from sculptlab.series.figures.common import grid, legend_below
 from sculptlab.series.studies.compression import at_rates
 
 CONDITIONS = {  # those that are drawn, in words; the table of the study has more
-    "none": "plain",
+    "no regularizer": "plain",
     "KL": "KL, small β",
     "uniform": "uniform codes",
-    "none, aware": "plain, rounded in training",
-    "uniform, aware": "uniform, rounded in training",
+    "no regularizer, quantization-aware": "plain, rounded in training",
+    "uniform, quantization-aware": "uniform, rounded in training",
 }
 STYLES = dict(zip(CONDITIONS.values(), [(PRIOR, "X"), (MEANS, "D"), (CODES, "o"), (ACCENT, "v"), (BAD, "s")], strict=True))
 
@@ -21,13 +21,13 @@ STYLES = dict(zip(CONDITIONS.values(), [(PRIOR, "X"), (MEANS, "D"), (CODES, "o")
 def rate_distortion(frame: pd.DataFrame, *, rates: tuple[float, float], title: str | None = None) -> Picture:
     """Held-out error over the rate, between two rates in bits per image.
 
-    frame: of `studies.compression.compress`. At every rate each condition takes the best of its levels (the VAE of its betas
+    frame: of `compression_study`. At every rate each condition takes the best of its levels (the VAE of its betas
     too). Errors are divided by the plain autoencoder's without quantization (dotted). Lines are means over seeds, bands the
     range, at rates that all seeds reach. The axis ends at twice the plain error. Just above the least rate of a condition
     only its worst levels are available: begin a tenth of a bit per latent later.
     """
     picture, (axes,) = grid(1, 2, height=3.9, title=title)
-    unit = frame.loc[frame["condition"] == "none", "unquantized"].mean()
+    unit = frame.loc[frame["condition"] == "no regularizer", "unquantized"].mean()
     points, marked = 73, 8  # points of a line, and every which one has a marker
     names = {"nominal": "symbols of fixed length", "coded": "entropy-coded file, all counted"}
     for ax, (rate, words) in zip(axes, names.items(), strict=True):

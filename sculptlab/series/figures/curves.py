@@ -9,14 +9,14 @@ from sculptlab.plots.style import TEXT, Picture, style
 from sculptlab.plots.tables import line_with_spread
 from sculptlab.series.figures.common import INDEPENDENT, OBJECTIVES, grid, legend_below, objective_kind
 
-# "predictability" alone is not in this study: its color is free for the strong penalty
+# "predictability" alone is not in this study: its color is free for the penalty with 8 rounds
 STYLES = {name: look for name, look in OBJECTIVES.items() if name != "predictability"}
-STYLES["marginal MMD + strong predictability"] = OBJECTIVES["predictability"]
+STYLES["marginal MMD + predictability, 8 rounds"] = OBJECTIVES["predictability"]
 REGRESSORS = {"mlp": "networks", "boosting": "trees"}
 
 
 def lps_over_codes(frames: Mapping[str, pd.DataFrame], *, title: str | None = None) -> Picture:
-    """LPS over the number of training codes: a column for each named table of `studies.curves.curves`, a row per regressor.
+    """LPS over the number of training codes: a column for each named table of `lps_curves`, a row per regressor.
 
     Lines are means over seeds, bands the range. Dotted: LPS = 0.05. Dashed: the largest chance level of any objective. Each
     column has its own range of LPS. With a single table the regressors stand side by side.

@@ -23,7 +23,7 @@ SCORES = {  # column of the table: (words, what codes that follow the prior scor
 
 
 def beta_sweep(frame: pd.DataFrame, dim: int) -> pd.DataFrame:
-    """The rows of the sweep over beta at `dim` latents, with a column beta; frame: of `studies.kl_failure.study`."""
+    """The rows of the sweep over beta at `dim` latents, with a column beta; frame: of `kl_study`."""
     choice("dim", dim, sorted(set(frame["dim"])))
     rows = frame[(frame["dim"] == dim) & frame["objective"].str.startswith("beta ")]
     return rows.assign(beta=rows["objective"].str.removeprefix("beta ").astype(float))
@@ -49,7 +49,7 @@ def _name_axes(ax: Axes, sweep: pd.DataFrame, title: str) -> Axes:
 def metrics_over_beta(frame: pd.DataFrame, *, dim: int, title: str | None = None, live: Any = None) -> Picture:
     """Four panels over beta at `dim` latents: reconstruction error, and the `SCORES` of means and samples.
 
-    Lines are means over seeds, bands the range; dotted: codes that follow the prior. live: rows of `studies.kl_failure.measure`
+    Lines are means over seeds, bands the range; dotted: codes that follow the prior. live: rows of `evaluate_vae`
     with a column "β", of models trained on the page; their means are drawn as stars.
     """
     picture, axes = grid(2, 2, height=2.9, title=title)

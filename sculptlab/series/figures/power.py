@@ -8,7 +8,7 @@ from sculptlab.plots.style import ACCENT, BAD, CODES, MEANS, PRIOR, TEXT, Pictur
 from sculptlab.series.figures.common import grid, legend_below
 from sculptlab.validation import choice
 
-LENSES: dict[
+STATISTICS: dict[
     str, tuple[str, str]
 ] = {  # joint kernels in grays and blues, solid; marginal and pairwise views in warm colors, dashed
     "joint IMQ": (CODES, "o"),
@@ -19,24 +19,24 @@ LENSES: dict[
     "pairs, mean": (ACCENT, "D"),
     "pairs, worst": (BAD, "*"),
 }
-HYPERPARAMETERS = {"d": "dimensions d", "n": "points in each sample n"}
+HYPERPARAMETERS = {"dim": "dimensions d", "n": "points in each sample n"}
 
 
 def power_curves(frame: pd.DataFrame, hyperparameter: str, *, title: str | None = None) -> Picture:
-    """The power of each test over dimensions ("d") or sample size ("n"): a panel for each difference.
+    """The power of each test over dimensions ("dim") or sample size ("n"): a panel for each difference.
 
-    frame: columns difference, lens, seed, rate and the hyperparameter, as `studies.power.rates` gives them, at one value of
+    frame: columns difference, statistic, seed, rate and the hyperparameter, as `rejection_rates` gives them, at one value of
     the other hyperparameter. Lines are means over seeds; the dotted line is the level.
     """
     choice("hyperparameter", hyperparameter, HYPERPARAMETERS)
     differences = list(dict.fromkeys(frame["difference"]))
     picture, (axes,) = grid(1, len(differences), height=3.1, title=title)
-    present = [name for name in LENSES if name in set(frame["lens"])]
+    present = [name for name in STATISTICS if name in set(frame["statistic"])]
     for ax, difference in zip(axes, differences, strict=True):
         ax.axhline(0.05, color=TEXT, linestyle=":", linewidth=1)
-        means = frame[frame["difference"] == difference].groupby(["lens", hyperparameter])["rate"].mean()
+        means = frame[frame["difference"] == difference].groupby(["statistic", hyperparameter])["rate"].mean()
         for name in present:
-            color, marker = LENSES[name]
+            color, marker = STATISTICS[name]
             line = "-" if name.startswith("joint") else "--"
             seaborn.lineplot(means[name], ax=ax, color=color, marker=marker, linestyle=line, label=name, legend=False)
         ax.set_xscale("log", base=2)

@@ -17,8 +17,9 @@ from sculptlab.plots.tables import line_with_spread
 from sculptlab.priors import Prior
 from sculptlab.series.figures.common import LOOKS, dot_rows, grid, legend, legend_below
 from sculptlab.series.results import Recorded
+from sculptlab.series.studies.evaluators import off_support
 from sculptlab.series.studies.prior_gallery import ring_with_hand
-from sculptlab.series.studies.priors import EDGE, SIDE, strays
+from sculptlab.series.studies.priors import EDGE, SIDE
 
 SCORES = {  # columns of the studies' tables, in words; those in percent have a chance level
     "c2st": "C2ST accuracy (50 %: chance)",
@@ -90,7 +91,7 @@ def _strokes(ax: Axes, rows: np.ndarray, limits: np.ndarray, color: str, *, bins
 
 
 def scoreboard(frame: pd.DataFrame, *, title: str | None = None) -> Picture:
-    """A row for each prior of `studies.priors.reached`, a panel for each of `SCORES`: mean and range, beside the chance level."""
+    """A row for each prior of `train_to_priors`, a panel for each of `SCORES`: mean and range, beside the chance level."""
     means = frame.groupby("prior").mean(numeric_only=True).sort_values("c2st")
     order = list(means.index)
     tables = [(frame, column) for column in SCORES]
@@ -128,7 +129,7 @@ def off_support_codes(
     path (m, 2): further codes, drawn as a line, such as those of a blend of two images.
     """
     rows = np.asarray(z, dtype=float)
-    outside = strays(rows, prior).numpy()
+    outside = off_support(rows, prior).numpy()
     picture, ((left, right),) = grid(1, 2, height=3.6, title=title)
     limits = _limits(prior)
     outlines(drawn(prior, 2), plane(left, limits), limits)
@@ -180,7 +181,7 @@ class HandPanel:
             style(ax, title=words, x="z0", y="z1")
         images = self.recorded.arrays[f"{key}|grid"] / 255
         at = np.linspace(-EDGE, EDGE, SIDE)
-        outside = strays(np.stack([np.tile(at, SIDE), np.repeat(at[::-1], SIDE)], 1), prior).numpy()
+        outside = off_support(np.stack([np.tile(at, SIDE), np.repeat(at[::-1], SIDE)], 1), prior).numpy()
         faint = np.where(outside[:, None, None], 1 - FAINT * (1 - images), images)
         image_grid(faint, axes[2], columns=SIDE, title=f"decoded from {-EDGE:g} to {EDGE:g}")
         return picture

@@ -111,7 +111,7 @@ def sensitivity(frame: pd.DataFrame, codes: str, *, title: str | None = None) ->
     for ax, hyperparameter in zip(axes, ("n", "d"), strict=True):
         rows = frame[(frame["hyperparameter"] == hyperparameter) & (frame["codes"] == codes)]
         _over(ax, rows, hyperparameter, "raw")
-        truth = rows.groupby("value")["truth_of_moved"].mean()
+        truth = rows.groupby("value")["raw_truth"].mean()
         ax.plot(truth.index, truth, color=TEXT, linestyle=":", linewidth=1.5, label="truth")
         ax.axhline(0, color=TEXT, linewidth=0.6)
         style(ax, y="held-out R²")

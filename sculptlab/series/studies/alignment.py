@@ -1,174 +1,194 @@
-"""Studies of semantic alignment: do latents follow the factors of sprites under a prior that mirrors them, or with labels?"""
+"""Studies of semantic alignment: do latents follow the factors of sprites, by a prior that mirrors them, or by labels?"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
-from sculptlab.series.results import Recorded, write
+from sculptlab.priors import Prior
+from sculptlab.series.results import Recorded, record_result
+from sculptlab.series.studies import alignment_cases as cases
 from sculptlab.series.studies import alignment_recipe as recipe
-from sculptlab.series.studies.alignment_cases import CASES, HELD_OUT, REACH, TIE, TRAINING, Case, Sprites, anchored, tied
-from sculptlab.series.studies.alignment_recipe import judged, limits, restarts, scores, started, train, traversals
+from sculptlab.series.studies.alignment_cases import CASES, SpriteSet, labeled_distance, labeled_prior
+from sculptlab.series.studies.alignment_recipe import continue_training, warm_started
+from sculptlab.series.studies.runner import run_study
 from sculptlab.training.loop import fit
-from sculptlab.training.objectives import MMD, Objective
+from sculptlab.training.objectives import MMD
 from sculptlab.training.run import Run
 
-FINISH, LONG = 500, 800  # steps without Isometry after the restarts; steps where no restarts are compared
+FINAL_STEPS = 500  # without the isometry penalty, after the restarts
+SINGLE_STEPS = 800  # where there are no restarts
 LABELS = (10, 50, 200)
-PULLS = (3.0, 30.0)  # nats of the labeled MMD^2, or of the rival's squared distance, to choose from
-TUNED_ON, TUNED_WITH = 100, 50  # a seed and a number of labels that no result is reported on
-SHOWN = 1000  # codes kept for pictures
+LABEL_WEIGHTS = (3.0, 30.0)  # candidates, in nats per unit of the labeled MMD^2 or of the squared distance
+SEARCH_SEED, SEARCH_LABELS = 100, 50  # no result is reported with this seed
+RECORDED_CODES = 1000  # held-out codes that are recorded for figures
+LABEL_TERMS = {"prior": labeled_prior, "distance": labeled_distance}
 
 
-def align_positions(sprites: Sprites, seed: int) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, np.ndarray]]:
-    """Case "position" at one seed: (a row for each model, a row for each restart, codes of the chosen by arm).
+def align_positions(
+    sprites: SpriteSet, seeds: Sequence[int], *, progress: bool = True
+) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+    """Case "position": a row for each restart and for each final model, and the first seed's codes by condition.
 
-    Arms: each prior with the whole recipe (warm start, restarts, Isometry, the least distortion, then trained on without
-    Isometry); the uniform box with one start, without Isometry, and from random starts (the least reconstruction error).
+    Conditions: each prior with the whole recipe (warm start, restarts, isometry penalty, choice of the least distortion,
+    final training without the penalty); and for the uniform prior one start, no isometry penalty, and random starts, of
+    which the least training error is chosen.
     """
     priors = sprites.case.priors
-    arms: dict[str, dict[str, Any]] = {
-        **{name: {"prior": name} for name in priors},
-        "uniform, no isometry": {"prior": "uniform", "even": 0.0},
-        "uniform, random start": {"prior": "uniform", "warm": False},
+    conditions: dict[str, tuple[Prior, dict[str, Any]]] = {
+        **{name: (prior, {}) for name, prior in priors.items()},
+        "uniform, no isometry": (priors["uniform"], {"isometry": 0.0}),
+        "uniform, random start": (priors["uniform"], {"warm": False}),
     }
-    rows: list[dict[str, Any]] = []
-    tried, kept = [], {}
-    for arm, options in arms.items():
-        prior = priors[options.pop("prior")]
-        runs, table = restarts(sprites, prior, seed, **options)
-        by = "training error" if options.get("warm") is False else "distortion"
-        chosen = int(table[by].idxmin())
-        tried.append(table.assign(arm=arm, seed=seed, chosen=table.index == chosen))
-        picks = {arm: chosen} if arm != "uniform" else {arm: chosen, "uniform, one start": 0}
-        for name, k in picks.items():
-            if name != arm and k == chosen:
-                rows.append({**rows[-1], "condition": name})
-                continue
-            run = train(sprites, runs[k].model, MMD(prior, recipe.WEIGHT), FINISH, seed, recipe.RATE / 2)
-            rows.append({"condition": name, "seed": seed, **judged(sprites, run, prior, seed=seed)})
-            kept[name] = run.encode(sprites.held_out[:SHOWN]).numpy()
-    return pd.DataFrame(rows), pd.concat(tried, ignore_index=True), kept
+    codes: dict[str, np.ndarray] = {}
+
+    def train(name: str, seed: int) -> tuple[str, list[Run], pd.DataFrame]:
+        prior, options = conditions[name]
+        return name, *recipe.restarts(sprites, prior, seed, **options)
+
+    def evaluate(trained: tuple[str, list[Run], pd.DataFrame], seed: int) -> list[dict[Any, Any]]:
+        name, runs, table = trained
+        prior, options = conditions[name]
+        chosen = int(table["distortion" if options.get("warm", True) else "training error"].idxmin())
+        rows = table.assign(kind="restart", chosen=table.index == chosen).to_dict("records")
+        finals = {name: chosen, "uniform, one start": 0} if name == "uniform" else {name: chosen}
+        measures: dict[int, dict[str, float]] = {}
+        for condition, k in finals.items():
+            if k not in measures:  # the first start may be the chosen one
+                objective, rate = MMD(prior, recipe.MMD_WEIGHT), recipe.LEARNING_RATE / 2
+                run = continue_training(sprites, runs[k].model, objective, FINAL_STEPS, seed, rate)
+                z = run.encode(sprites.held_out)
+                measures[k] = {**recipe.fit_measures(sprites, run, z, prior), **recipe.alignment_scores(sprites, z, seed)}
+                if seed == seeds[0]:
+                    codes[condition] = z[:RECORDED_CODES].numpy()
+            rows.append({"condition": condition, "kind": "model", **measures[k]})
+        return rows
+
+    return run_study(list(conditions), seeds, train, evaluate, progress=progress), codes
 
 
-def align_more(sprites: Sprites, seed: int) -> tuple[pd.DataFrame, dict[str, Run]]:
-    """A case of more factors at one seed: its priors, each trained once from turned components and once from them as they are.
-
-    The start that is not turned is tried in the case of the ellipse alone.
-    """
-    rows, runs = [], {}
-    priors = sprites.case.priors
-    starts = {name: (prior, True) for name, prior in priors.items()}
-    starts |= {f"{name}, not turned": (priors[name], False) for name in ("gaussian", "mirror") if sprites.case.middle < 1}
-    for arm, (prior, turned) in starts.items():
-        runs[arm] = train(sprites, started(sprites, seed, turned=turned), MMD(prior, recipe.WEIGHT), LONG, seed)
-        rows.append({"condition": arm, "seed": seed, **judged(sprites, runs[arm], prior, seed=seed)})
-    return pd.DataFrame(rows), runs
-
-
-TIES: dict[str, Callable[[Case, Tensor, Tensor, float], Objective]] = {"prior": tied, "distance": anchored}
-
-
-def train_tied(sprites: Sprites, arm: str, n: int, pull: float, seed: int) -> Run:
-    """The mirror prior with `n` labels, tied by `arm` of TIES with a weight of `pull`."""
-    goal = MMD(sprites.case.mirror, recipe.WEIGHT) + TIES[arm](sprites.case, *sprites.labeled(n, seed), pull)
-    return train(sprites, started(sprites, seed), goal, LONG, seed)
-
-
-def tune(sprites: Sprites, seed: int = TUNED_ON) -> pd.DataFrame:
-    """Alignment and error of each tie and weight with 50 labels, at a seed that is not reported: a row for each."""
-    rows = []
-    for arm in TIES:
-        for pull in PULLS:
-            run = train_tied(sprites, arm, TUNED_WITH, pull, seed)
-            found = sprites.aligned(run.encode(sprites.held_out))
-            rows.append({"condition": arm, "pull": pull, "seed": seed, "labels": TUNED_WITH, "error": sprites.error(run),
-                         "aligned": float(np.mean(list(found.values())))})  # fmt: skip
-    return pd.DataFrame(rows)
-
-
-def with_labels(
-    sprites: Sprites, pulls: Mapping[str, float], seed: int, labels: Sequence[int] | None = None
+def align_more(
+    sprites: SpriteSet,
+    seeds: Sequence[int],
+    label_weights: Mapping[str, float] | None = None,
+    labels: Sequence[int] | None = None,
+    *,
+    progress: bool = True,
 ) -> tuple[pd.DataFrame, dict[str, Run]]:
-    """The mirror prior with a few labels, at one seed; `pulls`: the weight of each tie.
+    """A case of more factors: a row for each condition, number of labels and seed; and the first seed's runs.
 
-    Arms: "prior" (MMD + LabeledMMD), "distance" (MMD + Anchors), "regression" (the encoder alone, fitted to labeled images).
+    Without labels: each prior, trained once from rotated components; in the case "ellipse" the Gaussian and the mirror also
+    from components that are not rotated. With labels, if `label_weights` gives the weights of the label terms: "prior" (MMD +
+    LabeledMMD), "distance" (MMD + Anchors) and "regression" (the encoder alone, fitted to labeled images).
     """
-    rows, runs = [], {}
-    for n in LABELS if labels is None else labels:
-        for arm in TIES:
-            run = runs[f"{arm} {n}"] = train_tied(sprites, arm, n, pulls[arm], seed)
-            rows.append({"condition": arm, "labels": n, "seed": seed, **judged(sprites, run, sprites.case.mirror, seed=seed)})
-        images, values = sprites.labeled(n, seed)
-        z = regressed(sprites, images, sprites.case.ideal(values), seed)
-        rows.append({"condition": "regression", "labels": n, "seed": seed, **scores(sprites, z, seed)})
-    return pd.DataFrame(rows), runs
+    case, runs = sprites.case, {}
+    starts = {name: (prior, True) for name, prior in case.priors.items()}
+    if case.middle < 1:
+        starts |= {f"{name}, not turned": (case.priors[name], False) for name in ("gaussian", "mirror")}
+    grid = [(name, 0) for name in starts]
+    if label_weights:
+        grid += product((*label_weights, "regression"), labels or LABELS)
+
+    def train(condition: tuple[str, int], seed: int) -> tuple[Prior, Run | None, Tensor]:
+        name, n = condition
+        if name == "regression":
+            return case.mirror, None, regression_codes(sprites, *sprites.labeled(n, seed), seed)
+        prior, rotate = starts.get(name, (case.mirror, True))
+        if label_weights and n:
+            run = train_with_labels(sprites, name, n, label_weights[name], seed)
+        else:
+            model = warm_started(sprites, seed, rotate=rotate)
+            run = continue_training(sprites, model, MMD(prior, recipe.MMD_WEIGHT), SINGLE_STEPS, seed)
+        if seed == seeds[0]:
+            runs[f"{name} {n}" if n else name] = run
+        return prior, run, run.encode(sprites.held_out)
+
+    def evaluate(trained: tuple[Prior, Run | None, Tensor], seed: int) -> list[dict[str, float]]:
+        prior, run, z = trained
+        scores = recipe.alignment_scores(sprites, z, seed)
+        return [scores if run is None else {**scores, **recipe.fit_measures(sprites, run, z, prior)}]
+
+    columns, constant = ("condition", "labels"), {"kind": "model"}
+    return run_study(grid, seeds, train, evaluate, columns=columns, constant=constant, progress=progress), runs
 
 
-def regressed(sprites: Sprites, images: Tensor, places: Tensor, seed: int) -> Tensor:
-    """Codes of the held-out images by the same encoder, trained on labeled images and their places alone."""
-    model = recipe.network(sprites, seed)
+def train_with_labels(sprites: SpriteSet, term: str, n: int, weight: float, seed: int) -> Run:
+    """Train to the mirror prior and a term of `LABEL_TERMS` for `n` labeled images."""
+    labels = LABEL_TERMS[term](sprites.case, *sprites.labeled(n, seed), weight)
+    objective = MMD(sprites.case.mirror, recipe.MMD_WEIGHT) + labels
+    return continue_training(sprites, warm_started(sprites, seed), objective, SINGLE_STEPS, seed)
 
-    def off(model: Any, batch: Tensor, generator: torch.Generator | None) -> Tensor:
-        images, wanted = batch[:, : -places.shape[1]], batch[:, -places.shape[1] :]
+
+def search_label_weights(sprites: SpriteSet, seed: int = SEARCH_SEED, *, progress: bool = True) -> pd.DataFrame:
+    """Alignment and error of each label term and weight with 50 labels, a row for each."""
+
+    def train(condition: tuple[str, float], seed: int) -> Run:
+        return train_with_labels(sprites, condition[0], SEARCH_LABELS, condition[1], seed)
+
+    def evaluate(run: Run, _: int) -> list[dict[str, Any]]:
+        return [{"error": sprites.error(run), "aligned": sprites.alignment(run.encode(sprites.held_out))["aligned"]}]
+
+    grid = product(LABEL_TERMS, LABEL_WEIGHTS)
+    constant = {"kind": "search", "labels": SEARCH_LABELS}
+    columns = ("condition", "label_weight")
+    return run_study(grid, [seed], train, evaluate, columns=columns, constant=constant, progress=progress)
+
+
+def regression_codes(sprites: SpriteSet, images: Tensor, values: Tensor, seed: int) -> Tensor:
+    """Codes of the held-out images by an encoder that is fitted to labeled images alone; `values` (n, 5) are their factors."""
+    targets = sprites.case.ideal(values)
+    model = recipe.alignment_network(sprites, seed)
+
+    def squared_distance(model: Any, batch: Tensor, generator: torch.Generator | None) -> Tensor:
+        images, wanted = batch[:, : -targets.shape[1]], batch[:, -targets.shape[1] :]
         return 0.5 * (model.encode(images) - wanted).square().sum(1).mean()
 
-    model.image_shape = (sprites.case.components + places.shape[1],)  # the batch carries the places beside the components
-    run = fit(model, torch.cat([images, places], 1), off, steps=recipe.STEPS, seed=seed, progress=False)
+    # `fit` passes one tensor: the components of an image with its target beside them
+    model.image_shape = (sprites.case.components + targets.shape[1],)
+    run = fit(model, torch.cat([images, targets], 1), squared_distance, steps=recipe.STEPS, seed=seed, progress=False)
     with torch.no_grad():
         return run.model.encode(sprites.held_out)
 
 
 def record_alignment(seeds: Sequence[int] = range(5), *, progress: bool = True) -> Recorded:
-    """Run all three cases, the ablation and the labels, and record them: five seeds; codes and traversals of the first.
+    """Run all cases, ablations and labels and record them, with codes and traversals of the first seed.
 
-    The weights of the ties are those with the best alignment in `tune`, which is recorded too (kind "search"). What is done is
-    written after each seed.
+    The weight of each label term is the one with the best alignment in `search_label_weights`, which is recorded, too.
     """
-    prepared = {name: Sprites.of(case) for name, case in CASES.items()}
-    tuned = tune(prepared["ellipse"])
-    pulls = tuned.loc[tuned.groupby("condition")["aligned"].idxmax()].set_index("condition")["pull"].to_dict()
+    prepared = {name: SpriteSet.of(case) for name, case in CASES.items()}
+    search = search_label_weights(prepared["ellipse"], progress=progress)
+    best = search.loc[search.groupby("condition")["aligned"].idxmax()]
+    weights = best.set_index("condition")["label_weight"].to_dict()
+    frames, arrays = [search.assign(case="ellipse")], {}
+    for name, sprites in prepared.items():
+        if name == "position":
+            table, codes = align_positions(sprites, seeds, progress=progress)
+            arrays = {f"codes {condition}": z.astype(np.float16) for condition, z in codes.items()}
+            arrays["positions"] = sprites.case.varying(sprites.values[:RECORDED_CODES]).to_numpy(np.float16)
+        else:
+            table, runs = align_more(sprites, seeds, weights if name == "ellipse" else None, progress=progress)
+            for condition, run in runs.items():
+                arrays[f"{name} {condition}"] = (255 * recipe.traversals(sprites, run)).round().astype(np.uint8)
+        references = pd.DataFrame([row for seed in seeds for row in recipe.reference_scores(sprites, seed)])
+        frames += [table.assign(case=name), references.assign(case=name, kind="model")]
     settings = {
-        "width": recipe.WIDTH, "weight": recipe.WEIGHT, "even": recipe.EVEN, "warm": recipe.WARM, "steps": recipe.STEPS,
-        "finish": FINISH, "long": LONG, "rate": recipe.RATE, "turns": recipe.TURNS,
-        "labels": LABELS, "pulls": pulls, "tie": TIE, "reach": REACH, "training": TRAINING, "held_out": HELD_OUT,
+        "width": recipe.WIDTH, "learning_rate": recipe.LEARNING_RATE, "weight": recipe.MMD_WEIGHT,
+        "isometry_weight": recipe.ISOMETRY_WEIGHT, "warm_steps": recipe.WARM_STEPS, "steps": recipe.STEPS,
+        "final_steps": FINAL_STEPS, "single_steps": SINGLE_STEPS, "restarts": recipe.RESTARTS, "labels": LABELS,
+        "label_weights": weights, "label_correlation": cases.LABEL_CORRELATION, "label_reach": cases.LABEL_REACH,
+        "training": cases.TRAINING, "held_out": cases.HELD_OUT,
     }  # fmt: skip
-    frames = [tuned.assign(case="ellipse", kind="search")]
-    arrays: dict[str, np.ndarray] = {}
-    for seed in tqdm(list(seeds), disable=not progress, unit="seed"):
-        for name, sprites in prepared.items():
-            runs: dict[str, Run] = {}
-            if name == "position":
-                table, tried, kept = align_positions(sprites, seed)
-                frames.append(tried.assign(case=name, kind="restart"))
-                if seed == seeds[0]:
-                    arrays |= {f"codes {arm}": z.astype(np.float16) for arm, z in kept.items()}
-                    arrays["positions"] = sprites.case.of(sprites.values[:SHOWN]).to_numpy(np.float16)
-            else:
-                table, runs = align_more(sprites, seed)
-            if name == "ellipse":
-                labeled, more = with_labels(sprites, pulls, seed)
-                table, runs = pd.concat([table.assign(labels=0), labeled]), runs | more
-            frames.append(table.assign(case=name, kind="model"))
-            frames.append(limits(sprites, seed).assign(case=name, kind="model"))
-            if seed == seeds[0]:
-                arrays |= {f"{name} {arm}": _bytes(traversals(sprites, run)) for arm, run in runs.items()}
-        done = list(seeds)[: list(seeds).index(seed) + 1]
-        recorded = write("alignment", pd.concat(frames, ignore_index=True), seeds=done, settings=settings, arrays=arrays)
-    return recorded
+    frame = pd.concat(frames, ignore_index=True)
+    return record_result("alignment", frame, seeds=list(seeds), settings=settings, arrays=arrays)
 
 
-def _bytes(images: np.ndarray) -> np.ndarray:
-    return (255 * images).round().astype(np.uint8)
-
-
-def chosen_of(frame: pd.DataFrame, case: str, arms: Iterable[str] | None = None) -> pd.DataFrame:
-    """The models of a recorded case, one row for each arm and seed."""
+def final_models(frame: pd.DataFrame, case: str, conditions: Iterable[str] | None = None) -> pd.DataFrame:
+    """The final models of a recorded case, one row for each condition and seed."""
     found = frame[(frame["case"] == case) & (frame["kind"] == "model")]
-    return found if arms is None else found[found["condition"].isin(list(arms))]
+    return found if conditions is None else found[found["condition"].isin(list(conditions))]

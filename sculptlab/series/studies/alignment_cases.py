@@ -1,4 +1,4 @@
-"""Sprites whose factors are uniform and known, the priors that mirror those factors or do not, and codes tied to labels."""
+"""Sprites with known factors, the priors that mirror the distribution of those factors, and objectives that use labels."""
 
 from __future__ import annotations
 
@@ -20,19 +20,22 @@ from sculptlab.training.objectives import Anchors, LabeledMMD, Objective, SumObj
 from sculptlab.training.principal_components import PrincipalComponents
 from sculptlab.training.run import Run
 
-NOISE = 0.1  # across the ring
+RING_NOISE = 0.1  # of the ring that mirrors orientation, as a share of its radius
 TRAINING, HELD_OUT = 6000, 2000
-TIE, REACH = 0.99, 0.3  # of a latent to its label, as a copula's correlation; labels that count as alike, in standard deviations
+LABEL_CORRELATION = 0.99  # of a latent with its label, in the copula of `Tied`
+LABEL_REACH = 0.3  # labels closer than this share codes in `LabeledMMD`, in standard deviations
 
 
 @dataclass(frozen=True)
-class Case:
-    """A set of sprites: which factors vary, in what order of the mirror prior's latents, and how large the images are.
+class SpriteCase:
+    """Which factors of sprites vary, in the order of the mirror prior's latents, and how large the images are.
 
-    factors    names of `sprites.FACTOR_NAMES`; orientation takes two latents, every other factor one.
-    fixed      values of the others. An ellipse comes back to itself after half a turn, so where the shape is fixed to it the
-               orientation is in [0, pi) and its place on the ring is twice the angle; a heart, after a whole turn.
-    middle     the share of the frame's travel in which positions lie, around its center.
+    factors      names of `sprites.FACTOR_NAMES`; orientation takes two latents, every other factor one
+    fixed        values of the other factors. An ellipse (shape 2) repeats after half a turn, so its orientation is drawn
+                 from [0, pi) and counted twice on the ring; a heart repeats after a whole turn
+    middle       the part of the frame, around its center, in which positions lie
+    size         height and width of the images in pixels
+    components   number of principal components the autoencoder is trained on
     """
 
     factors: tuple[str, ...]
@@ -43,46 +46,47 @@ class Case:
 
     @property
     def dim(self) -> int:
+        """The number of latents."""
         return len(self.factors) + ("orientation" in self.factors)
 
     @property
     def turns(self) -> int:
-        """How often the pictures repeat in a whole turn: 2 for ellipses."""
+        """How often the images repeat in a whole turn: 2 for ellipses."""
         return 2 if self.fixed.get("shape") == 2 else 1
 
     @property
     def mirror(self) -> Prior:
-        """The prior whose latents are distributed as the factors: a box, a ring for orientation, three points for shape."""
-        parts: list[Prior] = []
-        for name in self.factors:
-            parts.append(Ring(noise=NOISE) if name == "orientation" else Grid(1, levels=3) if name == "shape" else Uniform(1))
-        prior = parts[0]
-        for part in parts[1:]:
-            prior = prior * part
-        return prior
+        """The prior with the distribution of the factors: a ring for orientation, three points for shape, else uniform."""
+        special: dict[str, Prior] = {"orientation": Ring(noise=RING_NOISE), "shape": Grid(1, levels=3)}
+        first, *others = (special.get(name, Uniform(1)) for name in self.factors)
+        for part in others:
+            first = first * part
+        return first
 
     @property
     def priors(self) -> dict[str, Prior]:
-        """What is compared: the Gaussian, the uniform box, and the mirror where it is not that box; positions: a turned box."""
-        found: dict[str, Prior] = {"gaussian": Gaussian(self.dim), "uniform": Uniform(self.dim)}
-        if self.factors == ("x", "y"):
-            return {**found, "uniform, turned": Uniform(2).rotated(math.pi / 4)}
-        return {**found, "mirror": self.mirror}
+        """The priors that are compared: Gaussian, uniform, and the mirror; for positions a rotated square as the third."""
+        third = ("uniform, turned", Uniform(2).rotated(math.pi / 4)) if self.factors == ("x", "y") else ("mirror", self.mirror)
+        return {"gaussian": Gaussian(self.dim), "uniform": Uniform(self.dim), **dict([third])}
 
     def values(self, n: int, seed: int) -> Tensor:
-        """Factor values (n, 5) as `sprites.sample`, continuous but for the shape."""
+        """Factor values (n, 5) as in `sprites.sample`, all continuous but the shape."""
         values = sprites.sample(n, seed, fixed=self.fixed, continuous=True)
         values[:, 3:] = 0.5 + self.middle * (values[:, 3:] - 0.5)
         if "orientation" in self.factors:
             values[:, 2] = values[:, 2] / self.turns
         return values
 
-    def of(self, values: Tensor) -> pd.DataFrame:
+    def images(self, values: Tensor) -> Tensor:
+        """The sprites with these factor values (n, 5)."""
+        return sprites.render(values, self.size, antialias=True)
+
+    def varying(self, values: Tensor) -> pd.DataFrame:
         """The varying factors of values (n, 5), a column each."""
         return pd.DataFrame({name: values[:, sprites.FACTOR_NAMES.index(name)].numpy() for name in self.factors})
 
     def on_ring(self, values: Tensor) -> Tensor:
-        """(n, 2): cosine and sine of the orientation, so counted that one round of the ring is one of the pictures."""
+        """Cosine and sine (n, 2) of the orientation, scaled so that images repeat after one turn."""
         angle = self.turns * values[:, 2]
         return torch.stack([angle.cos(), angle.sin()], 1)
 
@@ -93,11 +97,11 @@ class Case:
         return sprites.GRID[name][0].item(), sprites.GRID[name][-1].item()
 
     def ideal(self, values: Tensor) -> Tensor:
-        """Codes (n, dim) that say every factor as the mirror would: standardized, without noise."""
+        """Codes (n, dim) that express every factor as the mirror prior would, with variance 1 and without noise."""
         columns = []
         for name in self.factors:
             if name == "orientation":
-                columns.append(Ring(noise=NOISE).scale * self.on_ring(values))
+                columns.append(Ring(noise=RING_NOISE).scale * self.on_ring(values))
                 continue
             low, high = self.bounds(name)
             plain = (values[:, sprites.FACTOR_NAMES.index(name), None] - low) / (high - low)
@@ -105,84 +109,87 @@ class Case:
         return torch.cat(columns, 1)
 
 
-POSITION = Case(("x", "y"), {"shape": 2, "scale": 1.0, "orientation": 0.0}, size=16, components=64)
-ELLIPSE = Case(("x", "y", "scale", "orientation"), {"shape": 2}, middle=0.5)
-ALL = Case(("x", "y", "scale", "orientation", "shape"))
+POSITION = SpriteCase(("x", "y"), {"shape": 2, "scale": 1.0, "orientation": 0.0}, size=16, components=64)
+ELLIPSE = SpriteCase(("x", "y", "scale", "orientation"), {"shape": 2}, middle=0.5)
+ALL = SpriteCase(("x", "y", "scale", "orientation", "shape"))
 CASES = {"position": POSITION, "ellipse": ELLIPSE, "all": ALL}
 
 
 @dataclass(frozen=True, eq=False)
-class Sprites:
-    """Training and held-out sprites of a case, as principal components of the training images."""
+class SpriteSet:
+    """Sprites of a case: training components (n, components), held-out images and their factor values (n, 5)."""
 
-    case: Case
+    case: SpriteCase
     basis: PrincipalComponents
     training: Tensor
     images: Tensor
     values: Tensor
 
     @classmethod
-    def of(cls, case: Case, rows: int = TRAINING, held_out: int = HELD_OUT) -> Sprites:
-        drawn = {seed: case.values(n, seed) for seed, n in ((1000, rows), (1001, held_out))}
-        images = {seed: sprites.render(values, case.size, antialias=True) for seed, values in drawn.items()}
-        basis = PrincipalComponents.fit(images[1000], case.components)
-        return cls(case, basis, basis.project(images[1000]), images[1001], drawn[1001])
+    def of(cls, case: SpriteCase, rows: int = TRAINING, held_out: int = HELD_OUT) -> SpriteSet:
+        """Draw training and held-out sprites and fit the principal components to the training images."""
+        training, values = case.images(case.values(rows, 1000)), case.values(held_out, 1001)
+        basis = PrincipalComponents.fit(training, case.components)
+        return cls(case, basis, basis.project(training), case.images(values), values)
 
     @cached_property
     def held_out(self) -> Tensor:
+        """The components of the held-out images."""
         return self.basis.project(self.images)
 
     def error(self, run: Run) -> float:
-        """Mean squared error of whole held-out images over their variance: 0 perfect, 1 as good as the mean image."""
+        """Mean squared error of held-out images over their variance: 0 is perfect, 1 is as good as the mean image."""
         return self.basis.error(run, self.images) / self.images.var(0, correction=0).mean().item()
 
-    def aligned(self, z: Tensor) -> dict[str, float]:
-        """`alignment` of codes of the held-out images with each factor."""
-        factors = self.case.of(self.values)
+    def alignment(self, z: Tensor) -> dict[str, float]:
+        """Alignment of codes of the held-out images: the mean over factors ("aligned") and each ("aligned x", ...)."""
+        factors = self.case.varying(self.values)
         if "orientation" in factors:
             factors["orientation"] *= self.case.turns
         angles = [i for i, name in enumerate(factors) if name == "orientation"]
-        return dict(zip(factors, alignment(z, factors.to_numpy(), angles=angles).tolist(), strict=True))
+        found = alignment(z, factors.to_numpy(), angles=angles)
+        each = {f"aligned {name}": value for name, value in zip(factors, found.tolist(), strict=True)}
+        return {"aligned": float(np.mean(found)), **each}
 
     def folds(self, run: Run, cells: int = 24) -> float:
-        """`folded` over a grid of positions, where position is all that varies; else NaN."""
+        """The share of a grid of positions that is folded in the codes (`folded`); NaN if other factors vary, too."""
         if self.case.factors != ("x", "y"):
             return math.nan
         values = self.case.values(cells**2, 0)
         side = torch.linspace(*self.case.bounds("x"), cells)
         values[:, 3:] = torch.cartesian_prod(side, side)
-        z = run.encode(self.basis.project(sprites.render(values, self.case.size, antialias=True)))
+        z = run.encode(self.basis.project(self.case.images(values)))
         return folded(z.reshape(cells, cells, 2).numpy())
 
     def labeled(self, n: int, seed: int) -> tuple[Tensor, Tensor]:
-        """`n` further sprites whose factors are known: components and values."""
+        """Components and factor values of `n` further sprites, whose factors serve as labels."""
         values = self.case.values(n, 5000 + seed)
-        return self.basis.project(sprites.render(values, self.case.size, antialias=True)), values
+        return self.basis.project(self.case.images(values)), values
 
 
-def tied(case: Case, images: Tensor, values: Tensor, weight: float) -> Objective:
-    """The mirror prior given labels, a `LabeledMMD` for each factor: numbers by `Tied`, orientation by its place on the ring."""
+def labeled_prior(case: SpriteCase, images: Tensor, values: Tensor, weight: float) -> Objective:
+    """A `LabeledMMD` for each factor: the codes of labeled images follow the mirror prior given their labels."""
     parts: list[Objective] = []
     latent = 0
     for name in case.factors:
-        options: dict[str, Any] = {"weight": weight, "reach": REACH}
+        options: dict[str, Any] = {"weight": weight, "reach": LABEL_REACH}
         if name == "orientation":
-            parts.append(LabeledMMD(around, images, case.on_ring(values), latents=[latent, latent + 1], **options))
+            parts.append(LabeledMMD(ring_given, images, case.on_ring(values), latents=[latent, latent + 1], **options))
         else:
             labels = values[:, sprites.FACTOR_NAMES.index(name)]
-            prior = Tied(Uniform(1), *case.bounds(name), correlation=TIE)
+            prior = Tied(Uniform(1), *case.bounds(name), correlation=LABEL_CORRELATION)
             parts.append(LabeledMMD(prior, images, labels, latents=[latent], **options))
         latent += 1 + (name == "orientation")
     return SumObjective(tuple(parts))
 
 
-def around(labels: Any, generator: torch.Generator | None) -> Tensor:
-    """Draws of `Ring` given directions (n, 2) of length 1."""
+def ring_given(labels: Any, generator: torch.Generator | None) -> Tensor:
+    """Draws of the mirror prior's ring given directions (n, 2) of length 1."""
     directions = torch.as_tensor(np.asarray(labels), dtype=torch.float32)
     noise = torch.randn(directions.shape, generator=generator)
-    return Ring(noise=NOISE).scale * (directions + NOISE * noise)
+    return Ring(noise=RING_NOISE).scale * (directions + RING_NOISE * noise)
 
 
-def anchored(case: Case, images: Tensor, values: Tensor, weight: float) -> Objective:
-    """The rival: the squared distance of labeled codes from their `ideal` places."""
+def labeled_distance(case: SpriteCase, images: Tensor, values: Tensor, weight: float) -> Objective:
+    """The baseline of `labeled_prior`: the squared distance of the codes of labeled images from their `ideal` codes."""
     return Anchors(images, case.ideal(values), weight)

@@ -1,111 +1,104 @@
-"""Does it pay to shape codes before they are quantized? Priors, a VAE and no shape at all, at equal real rates."""
+"""Does it pay to shape codes before they are quantized? Priors, a VAE and plain codes, compared at equal coded rates."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from tqdm.auto import tqdm
 
 from sculptlab.evaluation.compression import LEVELS, RoundedCodes, rate_distortion
 from sculptlab.priors import Gaussian, Prior, Uniform
-from sculptlab.series.results import Recorded, write
-from sculptlab.series.studies.sculpting import Prepared, Setting
-from sculptlab.training.loop import fit
-from sculptlab.training.models import build_autoencoder
+from sculptlab.series.results import Recorded, order_columns, record_result
+from sculptlab.series.studies.evaluators import mean_kurtosis
+from sculptlab.series.studies.runner import run_study
+from sculptlab.series.studies.settings import PreparedImages, Setting
 from sculptlab.training.objectives import KL, MMD, Objective, Predictability, Reconstruction
 from sculptlab.training.run import Run
 from sculptlab.validation import choice
 
-SHAPE, GAME = 10.0, 0.1  # nats: of marginal MMD^2 per latent, enough for a uniform's kurtosis; of the game, which bends shapes
+# weights in nats: of the marginal MMD^2 of each latent, large enough for the kurtosis of a uniform distribution; of the
+# predictability penalty, small enough to leave the marginals as they are
+MARGINAL_WEIGHT, PENALTY_WEIGHT = 10.0, 0.1
 BITS = tuple(range(1, 9))
-AWARE = (1, 2, 3)  # bits of the models that are trained with rounded codes, each for its own
+TRAINED_BITS = (1, 2, 3)  # of the models that are trained with quantized codes
 COMPRESSIONS: dict[str, Setting] = {
     "fashion_mnist": Setting("fashion_mnist", 10, components=128, betas=(0.01, 0.03, 0.1)),
     "digits": Setting("digits", 4, components=40, width=128, betas=(0.01, 0.03, 0.1)),
 }
 RATES = (12, 20, 30, 40, 50, 60)  # bits per image
+AWARE = ", quantization-aware"  # ends the names of models that are trained with quantized codes
 
 
-def shaped(prior: Prior) -> Objective:
-    """Each latent alone to its place in a prior of independent latents, by MMD, and the game that makes them independent."""
-    return MMD(prior, SHAPE, views="marginal") + Predictability(GAME)
+def shaped_objective(prior: Prior) -> Objective:
+    """Marginal MMD of each latent to a prior of independent latents, and the predictability penalty."""
+    return MMD(prior, MARGINAL_WEIGHT, views="marginal") + Predictability(PENALTY_WEIGHT)
 
 
-def arms(dim: int, betas: Iterable[float]) -> dict[str, Objective]:
-    """The objectives that are compared at `dim` latents, by name; "independent" is the shaped ones' game without a shape."""
+def compression_objectives(dim: int, betas: Iterable[float]) -> dict[str, Objective]:
+    """The objectives that are compared at `dim` latents, by the names they get in the table."""
     return {
-        "uniform": shaped(Uniform(dim)),
-        "gaussian": shaped(Gaussian(dim)),
+        "uniform": shaped_objective(Uniform(dim)),
+        "gaussian": shaped_objective(Gaussian(dim)),
         **{f"beta {beta:g}": KL(beta=beta) for beta in betas},
-        "independent": Predictability(GAME),
-        "none": Reconstruction(),
+        "predictability": Predictability(PENALTY_WEIGHT),
+        "no regularizer": Reconstruction(),
     }
 
 
-def compress(
+def compression_study(
     setting: Setting,
-    seeds: Iterable[int],
+    seeds: Sequence[int],
     *,
     bits: Sequence[int] = BITS,
-    aware: Sequence[int] = AWARE,
+    trained_bits: Sequence[int] = TRAINED_BITS,
     progress: bool = True,
-    prepared: Prepared | None = None,
+    prepared: PreparedImages | None = None,
 ) -> pd.DataFrame:
-    """Train every arm and seed; the columns of `rate_distortion` beside arm, seed and kurtosis of the held-out codes (mean).
+    """Train every objective and seed; rows of `rate_distortion` for each rule for the levels and number of bits.
 
-    Every arm is read with all of `LEVELS`, the box only if it was shaped uniform. "uniform, aware" and "none, aware" are trained
-    with codes rounded in that box (`RoundedCodes`), a model for each of `aware`. Errors are per pixel of whole images, what the
-    principal components lose included.
+    The rule "box" is for uniform codes alone. The conditions "uniform, quantization-aware" and "no regularizer,
+    quantization-aware" are trained with codes rounded in that box (`RoundedCodes`), a model for each of `trained_bits`.
+    Errors are per pixel of whole images, what the principal components lose included.
     """
-    prepared = prepared or Prepared.of(setting)
-    goals = arms(setting.dim, setting.betas)
-    frames = []
-    for seed in tqdm(list(seeds), disable=not progress, unit="seed"):
-        for name, objective in goals.items():
-            run = prepared.train(objective, seed)
-            for levels in LEVELS if name == "uniform" else LEVELS[1:]:
-                frames.append(_curve(prepared, run, bits, levels).assign(arm=name, seed=seed))
-        for name, k in [(name, k) for name in ("uniform", "none") for k in aware]:
-            run = _train_aware(prepared, goals[name], k, seed)
-            frames.append(_curve(prepared, run, [k], "box").assign(arm=f"{name}, aware", seed=seed))
-    return pd.concat(frames, ignore_index=True)
+    images = prepared or PreparedImages.of(setting)
+    box = Uniform(setting.dim)
+    objectives = compression_objectives(setting.dim, setting.betas)
 
+    def curve(run: Run, bits: Sequence[int], levels: str) -> list[dict[Any, Any]]:
+        support = (box.low, box.high) if levels == "box" else None
+        frame = rate_distortion(run, images.training, images.held_out, bits, levels=levels, support=support)
+        errors = {column: images.error_per_pixel(frame[column]) for column in ("mse", "unquantized")}
+        return frame.assign(**errors, kurtosis=mean_kurtosis(run.encode(images.held_out))).to_dict("records")
 
-def _train_aware(prepared: Prepared, objective: Objective, bits: int, seed: int) -> Run:
-    at, box = prepared.setting, Uniform(prepared.setting.dim)
-    model = build_autoencoder(
-        "mlp", image_shape=(at.components,), dim=at.dim, width=at.width, output="linear", seed=seed
+    def train(name: str, seed: int) -> tuple[str, Run]:
+        return name, images.train(objectives[name], seed)
+
+    def evaluate(trained: tuple[str, Run], seed: int) -> list[dict[Any, Any]]:
+        name, run = trained
+        return [row for levels in LEVELS if levels != "box" or name == "uniform" for row in curve(run, bits, levels)]
+
+    def train_aware(condition: tuple[str, int], seed: int) -> tuple[int, Run]:
+        name, k = condition
+        return k, images.train(objectives[name], seed, wrap=lambda model: RoundedCodes(model, k, box.low, box.high))
+
+    constant = {"data": setting.data, "dim": setting.dim}
+    plain = run_study(list(objectives), seeds, train, evaluate, constant=constant, progress=progress)
+    grid = {(name + AWARE, k): (name, k) for name in ("uniform", "no regularizer") for k in trained_bits}
+    aware = run_study(
+        grid, seeds, train_aware, lambda trained, _: curve(trained[1], [trained[0]], "box"), columns=("condition", "bits"),
+        constant=constant, progress=progress,
     )  # fmt: skip
-    rounded = RoundedCodes(model, bits, box.low, box.high)
-    return fit(rounded, prepared.training, objective, steps=at.steps, batch_size=at.batch_size, seed=seed, progress=False)
-
-
-def _curve(prepared: Prepared, run: Run, bits: Sequence[int], levels: str) -> pd.DataFrame:
-    box = Uniform(prepared.setting.dim)
-    support = (box.low, box.high) if levels == "box" else None
-    frame = rate_distortion(run, prepared.training, prepared.held_out, bits, levels=levels, support=support)
-    share = prepared.setting.components / prepared.basis.pixels
-    for column in ("mse", "unquantized"):
-        frame[column] = frame[column] * share + prepared.lost
-    z = run.encode(prepared.held_out)
-    centered = (z - z.mean(0)) / z.std(0).clamp_min(1e-12)
-    return frame.assign(kurtosis=centered.pow(4).mean().item())
-
-
-def family(arm: str) -> str:
-    """The arm that a name belongs to: every beta is "KL"."""
-    return "KL" if arm.startswith("beta ") else arm
+    return order_columns(pd.concat([plain, aware], ignore_index=True))
 
 
 def at_rates(frame: pd.DataFrame, rates: Iterable[float] = RATES, *, rate: str = "coded") -> pd.DataFrame:
-    """The least error of each arm and seed at given rates: a row per arm, seed and rate, with the error `mse` and its curve.
+    """The least error of each condition and seed at given rates: a row for each, with the error `mse` and its curve.
 
-    Between two measured rates of a curve (one objective, one kind of levels) log mse is taken as a line; where no curve of an arm
-    reaches a rate there is no row. Every arm takes the best of its curves: kinds of levels and, for the VAE, betas as well.
-    rate: the column of rates. Fixed lengths ("nominal") leave "step" out, whose many levels are meant for a coder.
+    A curve is one objective and one rule for the levels. Between two of its rates log mse is interpolated linearly; outside
+    its rates it has no value. The condition "KL" takes the best of all betas. `rate` is the column of rates; symbols of
+    fixed length ("nominal") leave out the rule "step", whose many levels are made for an entropy coder.
     """
     choice("rate", rate, ("nominal", "coded", "stream", "entropy"))
     wanted = list(rates)
@@ -114,25 +107,27 @@ def at_rates(frame: pd.DataFrame, rates: Iterable[float] = RATES, *, rate: str =
     for (name, levels, seed), curve in used.groupby(["condition", "levels", "seed"], sort=False):
         ordered = curve.sort_values(rate)
         x, y = ordered[rate].to_numpy(), np.log(ordered["mse"].to_numpy())
-        common = {"condition": family(str(name)), "seed": seed, "curve": f"{name}, {levels}"}
+        condition = "KL" if name.startswith("beta ") else name
+        common = {"condition": condition, "seed": seed, "curve": f"{name}, {levels}"}
         rows += [{**common, "rate": r, "mse": float(np.exp(np.interp(r, x, y)))} for r in wanted if x[0] <= r <= x[-1]]
     found = pd.DataFrame(rows, columns=["condition", "seed", "curve", "rate", "mse"])
     return found.loc[found.groupby(["condition", "seed", "rate"], sort=False)["mse"].idxmin()].reset_index(drop=True)
 
 
-def against(frame: pd.DataFrame, arm: str, rates: Iterable[float] = RATES, *, rate: str = "coded") -> pd.DataFrame:
-    """Error over that of `arm` at the same seed and rate (1: as good), a row for each arm and rate: mean, min, max over seeds."""
+def error_ratios(frame: pd.DataFrame, reference: str, rates: Iterable[float] = RATES, *, rate: str = "coded") -> pd.DataFrame:
+    """Error over that of the condition `reference` at the same seed and rate: mean, min and max over seeds.
+
+    A row for each condition and rate; 1 is as good as the reference.
+    """
     table = at_rates(frame, rates, rate=rate).pivot(index=["condition", "rate"], columns="seed", values="mse")
-    base = table.loc[choice("condition", arm, sorted(set(table.index.get_level_values("condition"))))]
+    base = table.loc[choice("reference", reference, sorted(set(table.index.get_level_values("condition"))))]
     ratio = table.div(base.reindex(table.index.get_level_values("rate")).to_numpy())
     return ratio.agg(["mean", "min", "max"], axis=1).dropna()
 
 
 def record_compression(name: str = "fashion_mnist", seeds: Sequence[int] = range(5)) -> Recorded:
-    """Run the compression study `name` (of `COMPRESSIONS`) and record it: every arm, all levels, 1 to 8 bits."""
+    """Run the compression study `name` (of `COMPRESSIONS`) and record it: every objective, all levels, 1 to 8 bits."""
     setting = COMPRESSIONS[choice("name", name, list(COMPRESSIONS))]
-    return write(f"compression_{name}", compress(setting, seeds), seeds=list(seeds), settings=_settings(setting))
-
-
-def _settings(setting: Setting) -> Mapping[str, Any]:
-    return {**vars(setting), "shape": SHAPE, "predictability": GAME, "bits": BITS, "aware": AWARE}
+    weights = {"marginal_weight": MARGINAL_WEIGHT, "predictability_weight": PENALTY_WEIGHT}
+    settings = {**vars(setting), **weights, "bits": BITS, "trained_bits": TRAINED_BITS}
+    return record_result(f"compression_{name}", compression_study(setting, seeds), seeds=list(seeds), settings=settings)

@@ -1,35 +1,35 @@
-"""Studies of latent copying: across seeds, architectures and data sets, without and with anchors, beside its rivals."""
+"""Studies of latent copying: across seeds, architectures and data sets, with and without anchors, beside its baselines."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from sculptlab.evaluation.copy_measures import alignment_error, compare, relative, retrieval
 from sculptlab.evaluation.copying import ANCHOR_WEIGHT, LEARNING_RATE, WEIGHT, copying_objective
 from sculptlab.priors import Gaussian
-from sculptlab.series.results import Recorded, write
-from sculptlab.series.studies.kl_failure import train_and_test
+from sculptlab.series.results import Recorded, record_result
+from sculptlab.series.studies.runner import run_study
+from sculptlab.series.studies.settings import train_and_test, train_autoencoder
 from sculptlab.training.latent_units import Units
-from sculptlab.training.loop import fit
-from sculptlab.training.models import build_autoencoder
 from sculptlab.training.objectives import MMD, Anchors, Objective, Reconstruction
 from sculptlab.training.run import Run
 
-B_SEEDS = 1000  # added to a seed for B, whose weights and batches are not to be A's
-
 
 @dataclass(frozen=True)
-class Copy:
-    """One pair of models: A, whose codes are copied, and B; both plain autoencoders trained alike.
+class CopySetting:
+    """Two plain autoencoders: model A, whose codes are copied, and model B.
 
-    shaped: A's codes are drawn to N(0, I) by MMD, a cloud that looks the same after any rotation; else they lie as they lie.
+    source_data, source_kind   data set and network of A; data and kind are those of B
+    widths                     of A and of B
+    rows                       number of training images; None: all
+    evaluated                  number of held-out images: half for B, half as the sample of A's codes to compare with
+    gaussian_source            A's codes are matched to N(0, I) by MMD, which no rotation changes
     """
 
     source_data: str
@@ -38,165 +38,113 @@ class Copy:
     kind: str = "mlp"
     dim: int = 4
     steps: int = 2000
-    widths: tuple[int, int] = (128, 128)  # of A and B
-    rows: int | None = None  # training images; None: all
-    judged: int = 2000  # held-out images, half of them to compare with
-    shaped: bool = False
+    widths: tuple[int, int] = (128, 128)
+    rows: int | None = None
+    evaluated: int = 2000
+    gaussian_source: bool = False
 
 
-@dataclass(frozen=True, eq=False)
-class _Pair:
-    """What the arms of one seed share: training images, A and its codes, held-out images of B's and A's codes."""
-
-    copy: Copy
-    seed: int
-    images: Tensor
-    shown: Tensor  # B's held-out images
-    source: Run
-    bank: Tensor
-    own: Tensor  # A's codes of one half of its held-out images
-    target: Tensor  # and of the other
-    paired: bool  # whether both models know the same images: then `own` are A's codes of `shown`
-
-    @classmethod
-    def of(cls, copy: Copy, seed: int) -> _Pair:
-        theirs, their_test = train_and_test(copy.source_data)
-        ours, our_test = train_and_test(copy.data)
-        half = min(copy.judged, len(their_test), len(our_test)) // 2
-        aside, shown = (held_out.images[_order(len(held_out), seed)] for held_out in (their_test, our_test))
-        known = theirs.images[: copy.rows]
-        objective = MMD(Gaussian(copy.dim), 100.0) if copy.shaped else Reconstruction()
-        source = _trained(copy, 0, known, objective, seed)
-        own, target = source.encode(aside[:half]), source.encode(aside[half : 2 * half])
-        paired = copy.data == copy.source_data
-        return cls(copy, seed, ours.images[: copy.rows], shown[:half], source, source.encode(known), own, target, paired)
-
-    def anchors(self, count: int) -> tuple[Tensor, Tensor]:
-        """`count` training images, drawn by the seed, and A's codes of them."""
-        order = _order(len(self.images), self.seed)[:count]
-        return self.images[order], self.source.encode(self.images[order])
-
-    def train(self, objective: Objective) -> Run:
-        """B, its codes in A's units unless it is on its own."""
-        units = None if isinstance(objective, Reconstruction) else Units.of(self.bank)
-        return _trained(self.copy, 1, self.images, objective, self.seed + B_SEEDS, units)
-
-    def judge(self, z: Tensor) -> dict[str, float]:
-        """The distribution of codes z of `shown`, and where A knows these images too, their places and what A decodes."""
-        found = compare(z, self.target, seed=self.seed)
-        if not self.paired:
-            return found
-        decoded = float((self.source.decode(z) - self.shown).square().mean())
-        return {**found, "alignment_error": alignment_error(z, self.own), "decoded_mse": decoded, **retrieval(z, self.own)}
-
-
-def _order(n: int, seed: int) -> Tensor:
-    """The halves of a held-out set as it comes are of other writers: A's own codes of the two would be told apart."""
-    return torch.randperm(n, generator=torch.Generator().manual_seed(seed))
-
-
-def _trained(copy: Copy, which: int, images: Tensor, objective: Objective, seed: int, units: Units | None = None) -> Run:
-    model: Any = build_autoencoder(
-        (copy.source_kind, copy.kind)[which],
-        image_shape=images.shape[1:],
-        dim=copy.dim,
-        width=copy.widths[which],
-        seed=seed,
-    )
-    model = model if units is None else units.wrap(model)
-    return fit(model, images, objective, steps=copy.steps, learning_rate=LEARNING_RATE, seed=seed, progress=False)
-
-
-def copies(
-    cases: Mapping[str, Copy], seeds: Iterable[int], *, anchors: Sequence[int] = (10, 50), progress: bool = True
-) -> pd.DataFrame:
-    """Train and judge every arm of every pair and seed on held-out images; a row for each.
-
-    arm       "second half": A itself, the best there can be. "independent": B on its own. "copied": B with A's codes as source.
-              Where both models know the same images, for k of `anchors`: "copied, k anchors"; "k anchors alone": tied without a
-              distribution; "affine, k anchors": the independent B's codes under the affine map that takes its anchors to A's,
-              by least squares; "relative, k anchors": the codes of A and of the independent B as cosine similarities to those of
-              the anchors, and "relative centered, k anchors", to which the anchors' mean is the origin.
-    columns   those of `compare`, against A's codes of other held-out images; place (`places`), top1, mrr, rank (`retrieval`);
-              decoded_mse: the held-out images against what A's decoder makes of B's codes; reconstruction_mse: against what B's
-              own makes of them; baseline_mse: against their mean. NaN where a column has no meaning.
-    """
-    rows = []
-    for seed, (name, copy) in tqdm([(s, c) for s in seeds for c in cases.items()], disable=not progress, unit="pair"):
-        pair = _Pair.of(copy, seed)
-        blank = pair.shown.var(0, correction=0).mean().item()
-        common = {
-            "case": name,
-            "seed": seed,
-            "data": copy.data,
-            "dim": copy.dim,
-            "judged": len(pair.shown),
-            "baseline_mse": blank,
-        }
-        rows += [{**common, **row} for row in _arms(pair, anchors)]
-    return pd.DataFrame(rows)
-
-
-def _arms(pair: _Pair, anchors: Sequence[int]) -> Iterable[dict[str, Any]]:
-    yield {"condition": "second half", "anchors": 0, **_best(pair)}
-    alone = pair.train(Reconstruction())
-    yield _row(pair, "independent", 0, alone)
-    yield _row(pair, "copied", 0, pair.train(copying_objective(pair.bank)))
-    if not pair.paired:
-        return
-    for count in anchors:
-        images, codes = pair.anchors(count)
-        tied = copying_objective(pair.bank, (images, codes), steps=pair.copy.steps)
-        yield _row(pair, f"copied, {count} anchors", count, pair.train(tied))
-        yield _row(
-            pair, f"{count} anchors alone", count, pair.train(Anchors(images, codes, ANCHOR_WEIGHT, Units.of(pair.bank).std))
-        )
-        at, z = alone.encode(images), alone.encode(pair.shown)
-        yield {"condition": f"affine, {count} anchors", "anchors": count, **pair.judge(affine(at, codes, z))}
-        for name, a, b in (("relative", 0 * codes[0], 0 * at[0]), ("relative centered", codes.mean(0), at.mean(0))):
-            found = retrieval(relative(z - b, at - b), relative(pair.own - a, codes - a))
-            yield {"condition": f"{name}, {count} anchors", "anchors": count, **found}
-
-
-def affine(anchors: Tensor, places: Tensor, z: Tensor) -> Tensor:
-    """Codes z (n, d) under the affine map that takes `anchors` (k, d) to `places` (k, e), by least squares of least norm."""
-    ones = torch.ones(len(anchors), 1, dtype=torch.float64)
-    inner = torch.cat([anchors.double(), ones], 1)
-    found = torch.linalg.pinv(inner) @ places.double()
-    return (z.double() @ found[:-1] + found[-1]).to(z.dtype)
-
-
-def _row(pair: _Pair, arm: str, count: int, run: Run) -> dict[str, Any]:
-    error = run.reconstruction_error(pair.shown)
-    return {"condition": arm, "anchors": count, "reconstruction_mse": error, **pair.judge(run.encode(pair.shown))}
-
-
-def _best(pair: _Pair) -> dict[str, float]:
-    if not pair.paired:
-        return compare(pair.own, pair.target, seed=pair.seed)
-    return {"reconstruction_mse": pair.source.reconstruction_error(pair.shown), **pair.judge(pair.own)}
-
-
-COPIES: dict[str, Copy] = {
-    "another seed": Copy("fashion_mnist", "fashion_mnist"),
-    "another seed, a Gaussian source": Copy("fashion_mnist", "fashion_mnist", shaped=True),
-    "another architecture": Copy("fashion_mnist", "fashion_mnist", kind="conv", widths=(128, 8)),  # wider takes hours on a CPU
-    "another data set": Copy("mnist", "fashion_mnist"),
+COPIES: dict[str, CopySetting] = {
+    "another seed": CopySetting("fashion_mnist", "fashion_mnist"),
+    "another seed, a Gaussian source": CopySetting("fashion_mnist", "fashion_mnist", gaussian_source=True),
+    # more than 8 channels take hours on a CPU
+    "another architecture": CopySetting("fashion_mnist", "fashion_mnist", kind="conv", widths=(128, 8)),
+    "another data set": CopySetting("mnist", "fashion_mnist"),
 }
 
 
-def live(data: str, steps: int, dim: int = 4) -> dict[str, Copy]:
-    """What a page trains while it is read: two seeds on up to 6,000 images."""
-    return {"another seed": Copy(data, data, dim=dim, steps=steps, rows=6000)}
+def copy_study(
+    cases: Mapping[str, CopySetting], seeds: Iterable[int], *, anchors: Sequence[int] = (10, 50), progress: bool = True
+) -> pd.DataFrame:
+    """Train and evaluate every condition of every case and seed on held-out images, a row for each.
+
+    second half                     A itself: the best possible values
+    independent                     B trained without A
+    copied                          B with A's codes as source (`copy_latents`)
+    Where A and B have the same images, for k of `anchors`, images whose codes in A are known:
+    copied, k anchors               B with source and anchors
+    k anchors alone                 B with anchors and no source
+    affine, k anchors               the independent B's codes after the affine map from its anchors to A's
+    relative, k anchors             codes of A and of the independent B as cosine similarities to the anchors' codes
+    relative centered, k anchors    the same after subtracting the anchors' mean
+    """
+    return run_study(
+        cases, seeds, lambda setting, _: setting, lambda setting, seed: _conditions(setting, seed, anchors), columns="case",
+        progress=progress,
+    )  # fmt: skip
 
 
-def record_copies(seeds: Sequence[int] = range(5), cases: Mapping[str, Copy] | None = None) -> Recorded:
-    """Run page 06's study, all of `COPIES` unless others are given, and record it as "copies"."""
+def _conditions(setting: CopySetting, seed: int, counts: Sequence[int]) -> Iterator[dict[str, Any]]:
+    (a_training, a_test), (b_training, b_test) = (train_and_test(name) for name in (setting.source_data, setting.data))
+    # held-out images are shuffled: the two halves of MNIST's are by different writers
+    half = min(setting.evaluated, len(a_test), len(b_test)) // 2
+    a_held_out, b_held_out = a_test.images[_order(len(a_test), seed)], b_test.images[_order(len(b_test), seed)][:half]
+    a_images, b_images = a_training.images[: setting.rows], b_training.images[: setting.rows]
+    options: dict[str, Any] = {"dim": setting.dim, "steps": setting.steps, "learning_rate": LEARNING_RATE}
+    objective = MMD(Gaussian(setting.dim), 100.0) if setting.gaussian_source else Reconstruction()
+    a = train_autoencoder(
+        a_images, objective, seed=seed, kind=setting.source_kind, width=setting.widths[0], **options
+    )  # fmt: skip
+    bank, own, target = a.encode(a_images), a.encode(a_held_out[:half]), a.encode(a_held_out[half : 2 * half])
+    units = Units.of(bank)
+    same_images = setting.data == setting.source_data  # then `own` are A's codes of B's held-out images
+
+    def train(objective: Objective, wrap: Any = units.wrap) -> Run:
+        return train_autoencoder(
+            b_images, objective, seed=seed + 1000, kind=setting.kind, width=setting.widths[1], wrap=wrap, **options
+        )  # fmt: skip
+
+    def row(condition: str, z: Tensor, run: Run | None = None, count: int = 0) -> dict[str, Any]:
+        found = {**common, "condition": condition, "anchors": count, **compare(z, target, seed=seed)}
+        if same_images:
+            decoded = float((a.decode(z) - b_held_out).square().mean())
+            found |= {"alignment_error": alignment_error(z, own), "decoded_mse": decoded, **_retrieval(z, own)}
+        return found if run is None else {"reconstruction_mse": run.reconstruction_error(b_held_out), **found}
+
+    def trained(condition: str, run: Run, count: int = 0) -> dict[str, Any]:
+        return row(condition, run.encode(b_held_out), run, count)
+
+    baseline = b_held_out.var(0, correction=0).mean().item()
+    common = {"data": setting.data, "dim": setting.dim, "evaluated": half, "baseline_mse": baseline}
+    yield row("second half", own, a if same_images else None)
+    independent = train(Reconstruction(), wrap=None)
+    yield trained("independent", independent)
+    yield trained("copied", train(copying_objective(bank)))
+    for count in counts if same_images else ():
+        images = b_images[_order(len(b_images), seed)[:count]]
+        codes, at, z = a.encode(images), independent.encode(images), independent.encode(b_held_out)
+        yield trained(f"copied, {count} anchors", train(copying_objective(bank, (images, codes), steps=setting.steps)), count)
+        yield trained(f"{count} anchors alone", train(Anchors(images, codes, ANCHOR_WEIGHT, units.std)), count)
+        yield row(f"affine, {count} anchors", affine_map(at, codes, z), count=count)
+        for name, a_origin, b_origin in (("relative", 0, 0), ("relative centered", codes.mean(0), at.mean(0))):
+            found = _retrieval(relative(z - b_origin, at - b_origin), relative(own - a_origin, codes - a_origin))
+            yield {**common, "condition": f"{name}, {count} anchors", "anchors": count, **found}
+
+
+def _order(n: int, seed: int) -> Tensor:
+    return torch.randperm(n, generator=torch.Generator().manual_seed(seed))
+
+
+def _retrieval(z: Tensor, target: Tensor) -> dict[str, float]:
+    found = retrieval(z, target)
+    return {"top1": found["top1"], "mrr": found["mrr"], "mean_rank": found["rank"]}
+
+
+def affine_map(x: Tensor, y: Tensor, z: Tensor) -> Tensor:
+    """Codes z (n, d) under the affine map from x (k, d) to y (k, e), fitted by least squares of least norm."""
+    ones = torch.ones(len(x), 1, dtype=torch.float64)
+    found = torch.linalg.pinv(torch.cat([x.double(), ones], 1)) @ y.double()
+    return (z.double() @ found[:-1] + found[-1]).to(z.dtype)
+
+
+def copy_page_settings(data: str, steps: int, dim: int = 4) -> dict[str, CopySetting]:
+    """What page 06 trains: two seeds on up to 6,000 images."""
+    return {"another seed": CopySetting(data, data, dim=dim, steps=steps, rows=6000)}
+
+
+def record_copies(seeds: Sequence[int] = range(5), cases: Mapping[str, CopySetting] | None = None) -> Recorded:
+    """Run page 06's study of `cases` (None: all of `COPIES`) and record it as "copies"."""
     chosen = COPIES if cases is None else cases
-    settings = {
-        **{name: vars(copy) for name, copy in chosen.items()},
-        "weight": WEIGHT,
-        "anchor_weight": ANCHOR_WEIGHT,
-        "learning_rate": LEARNING_RATE,
-    }
-    return write("copies", copies(chosen, seeds), seeds=list(seeds), settings=settings)
+    weights = {"weight": WEIGHT, "anchor_weight": ANCHOR_WEIGHT, "learning_rate": LEARNING_RATE}
+    settings = {**{name: vars(setting) for name, setting in chosen.items()}, **weights}
+    return record_result("copies", copy_study(chosen, seeds), seeds=list(seeds), settings=settings)

@@ -1,29 +1,31 @@
-"""Studies of how LPS grows with the number of codes: is a sculpted autoencoder independent, or is its judge short of codes?"""
+"""LPS against the number of codes that its regressor is fitted to: how much dependence do larger samples reveal?"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
-from tqdm.auto import tqdm
 
 from sculptlab.independence.curve import lps_curve
-from sculptlab.priors import Gaussian
-from sculptlab.series.results import Recorded, write
-from sculptlab.series.studies.sculpting import FRONTIERS, GAME, WEIGHT, Prepared, described, marginal
-from sculptlab.training.objectives import KL, MMD, Objective, Predictability, Reconstruction
+from sculptlab.series.results import Recorded, record_result
+from sculptlab.series.studies.runner import run_study, with_relative_error
+from sculptlab.series.studies.sculpting import FRONTIERS, PENALTY_WEIGHT, frontier_objectives, marginal_mmd, recorded_settings
+from sculptlab.series.studies.settings import PreparedImages
+from sculptlab.training.objectives import Objective, Predictability
+from sculptlab.training.run import Run
 from sculptlab.validation import choice
 
-PREDICTED = 16  # latents that trees predict, each from all the others: at 64 all of them would take an hour
-STRONG = Predictability(GAME, rounds=8)  # of 2, 8 and 16 rounds and 64 and 256 units, judged on training images of another seed
+# 8 predictor steps for each step of the autoencoder; chosen on training images with another seed, among 2, 8 and 16 rounds
+EIGHT_ROUNDS = Predictability(PENALTY_WEIGHT, rounds=8)
 
 
 @dataclass(frozen=True)
-class Curves:
-    """A frontier whose models are judged again, with which numbers of codes, and which of the `contenders` (None: all).
+class CurvePlan:
+    """Which frontier's models are trained again, which beta joins them, and to which numbers of codes LPS is fitted.
 
-    beta: of the KL method, at about the others' price.
+    `beta` reconstructs about as well as the other objectives. `only` selects objectives of `curve_objectives`; None: all.
     """
 
     frontier: str
@@ -32,34 +34,28 @@ class Curves:
     only: tuple[str, ...] | None = None
 
 
-CURVES: dict[str, Curves] = {
-    "cifar10_16": Curves("cifar10_16", 0.2, (1000, 4000, 16_000, 50_000)),
-    # MMD alone and KL leave .6 and more that 2,000 codes show already; three arms take an hour as it is
-    "cifar10_64": Curves(
+CURVES: dict[str, CurvePlan] = {
+    "cifar10_16": CurvePlan("cifar10_16", 0.2, (1000, 4000, 16_000, 50_000)),
+    # with MMD alone and with KL 2,000 codes already show an LPS above 0.6; three objectives take an hour
+    "cifar10_64": CurvePlan(
         "cifar10_64",
         0.01,
         (1000, 4000, 16_000, 50_000),
-        only=("no regularizer", "marginal MMD + predictability", "marginal MMD + strong predictability"),
+        only=("no regularizer", "marginal MMD + predictability", "marginal MMD + predictability, 8 rounds"),
     ),
-    "tiny_imagenet_32": Curves("tiny_imagenet_32", 0.1, (1000, 2000, 4000, 6667)),
+    "tiny_imagenet_32": CurvePlan("tiny_imagenet_32", 0.1, (1000, 2000, 4000, 6667)),
 }
 
 
-def contenders(dim: int, beta: float) -> dict[str, Objective]:
+def curve_objectives(dim: int, beta: float) -> dict[str, Objective]:
     """The objectives that are compared at `dim` latents, by the names they get in the table."""
-    prior = Gaussian(dim)
-    return {
-        "no regularizer": Reconstruction(),
-        f"beta {beta:g}": KL(beta=beta),
-        "MMD": MMD(prior, WEIGHT),
-        "MMD + predictability": MMD(prior, WEIGHT) + Predictability(GAME),
-        "marginal MMD + predictability": marginal(dim) + Predictability(GAME),
-        "marginal MMD + strong predictability": marginal(dim) + STRONG,
-    }
+    objectives = frontier_objectives(dim, [beta])
+    del objectives["predictability"]
+    return {**objectives, "marginal MMD + predictability, 8 rounds": marginal_mmd(dim) + EIGHT_ROUNDS}
 
 
-def curves(
-    prepared: Prepared,
+def lps_curves(
+    prepared: PreparedImages,
     objectives: Mapping[str, Objective],
     rows: Sequence[int],
     seeds: Iterable[int],
@@ -67,32 +63,33 @@ def curves(
     regressors: Sequence[str] = ("mlp", "boosting"),
     progress: bool = True,
 ) -> pd.DataFrame:
-    """Train every objective and seed; LPS by regressors fitted to n codes (a VAE's means) of training images, scored on all
-    held-out images.
+    """Train every objective and seed; a row for each regressor and each number n of training codes it is fitted to.
 
-    A row per objective, seed, regressor and n: score, worst, floor as in `lps_curve`; price, the held-out error over the plain
-    autoencoder's mean.
+    Codes are a VAE's means. All held-out images are scored; trees predict at most 16 latents, each from all the others.
+    Columns score, worst and chance are those of `lps_curve`.
     """
-    found = []
-    for seed, name in tqdm([(s, o) for s in seeds for o in objectives], disable=not progress, unit="model"):
-        run = prepared.train(objectives[name], seed)
+
+    def evaluate(run: Run, seed: int) -> list[dict[Any, Any]]:
         z, held_out = run.encode(prepared.training), run.encode(prepared.held_out)
-        common = {"objective": name, "seed": seed, "reconstruction_mse": prepared.error(run)}
+        common = {"reconstruction_mse": prepared.error(run), "evaluated": len(held_out)}
+        found: list[dict[Any, Any]] = []
         for regressor in regressors:
-            latents = min(PREDICTED, z.shape[1]) if regressor == "boosting" else None
+            latents = min(16, z.shape[1]) if regressor == "boosting" else None
             frame = lps_curve(z, held_out, regressor, rows=rows, latents=latents, seed=seed).frame
-            found.append(frame.assign(**common, regressor=regressor, scored=len(held_out)))
-    table = pd.concat(found, ignore_index=True)
-    plain = table.loc[table["objective"] == "no regularizer", "reconstruction_mse"].mean()
-    return table.assign(price=table["reconstruction_mse"] / plain)
+            found += frame.assign(regressor=regressor, **common).to_dict("records")
+        return found
+
+    constant = {"data": prepared.setting.data, "dim": prepared.setting.dim}
+    frame = run_study(objectives, seeds, prepared.train, evaluate, columns="objective", constant=constant, progress=progress)
+    return with_relative_error(frame)
 
 
 def record_curves(name: str, seeds: Sequence[int] = range(5)) -> Recorded:
     """Run page 04's study `name` (of `CURVES`) and record it as "curves_NAME"."""
     plan = CURVES[choice("name", name, list(CURVES))]
     setting = FRONTIERS[plan.frontier]
-    goals = contenders(setting.dim, plan.beta)
-    frame = curves(Prepared.of(setting), {name: goals[name] for name in plan.only or goals}, plan.rows, seeds)
-    return write(
-        f"curves_{name}", frame, seeds=list(seeds), settings={**described(setting), **vars(plan), "strong": repr(STRONG)}
-    )
+    objectives = curve_objectives(setting.dim, plan.beta)
+    chosen = {name: objectives[name] for name in plan.only or objectives}
+    frame = lps_curves(PreparedImages.of(setting), chosen, plan.rows, seeds)
+    settings = {**recorded_settings(setting), **vars(plan), "eight_rounds": repr(EIGHT_ROUNDS)}
+    return record_result(f"curves_{name}", frame, seeds=list(seeds), settings=settings)

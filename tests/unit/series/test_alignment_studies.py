@@ -9,30 +9,34 @@ import pytest
 import torch
 
 from sculptlab.data import sprites
-from sculptlab.priors import Gaussian, Uniform
+from sculptlab.priors import Uniform
 from sculptlab.series import results
-from sculptlab.series.figures import alignment as alignment_plots
 from sculptlab.series.studies import alignment as alignment_studies
 from sculptlab.series.studies import alignment_recipe as recipe
-from sculptlab.series.studies.alignment_cases import ALL, CASES, ELLIPSE, POSITION, Case, Sprites, around
+from sculptlab.series.studies.alignment_cases import ALL, CASES, ELLIPSE, POSITION, SpriteCase, SpriteSet, ring_given
 
-SMALL = Case(("x", "y"), {"shape": 2, "scale": 1.0, "orientation": 0.0}, size=16, components=12)
-MORE = Case(("x", "y", "scale", "orientation"), {"shape": 2}, middle=0.5, size=16, components=12)
+SMALL = SpriteCase(("x", "y"), {"shape": 2, "scale": 1.0, "orientation": 0.0}, size=16, components=12)
+MORE = SpriteCase(("x", "y", "scale", "orientation"), {"shape": 2}, middle=0.5, size=16, components=12)
 
 
 @pytest.fixture(scope="module")
 def positions():
-    return Sprites.of(SMALL, rows=300, held_out=300)
+    return SpriteSet.of(SMALL, rows=300, held_out=300)
 
 
 @pytest.fixture(scope="module")
 def ellipses():
-    return Sprites.of(MORE, rows=300, held_out=300)
+    return SpriteSet.of(MORE, rows=300, held_out=300)
 
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch):
-    for module, name in ((recipe, "WARM"), (recipe, "STEPS"), (alignment_studies, "FINISH"), (alignment_studies, "LONG")):
+    for module, name in (
+        (recipe, "WARM_STEPS"),
+        (recipe, "STEPS"),
+        (alignment_studies, "FINAL_STEPS"),
+        (alignment_studies, "SINGLE_STEPS"),
+    ):
         monkeypatch.setattr(module, name, 3)
 
 
@@ -48,8 +52,8 @@ def test_priors_have_the_latents_that_the_factors_need_and_the_mirror_fits_the_i
     assert ideal.shape == (20_000, case.dim)
     assert torch.allclose(ideal.mean(0), mirror.mean(0), atol=0.05)
     assert torch.allclose(ideal.var(0), mirror.var(0), atol=0.08)  # the ring's noise is left out
-    found = Sprites(case, None, None, torch.empty(0), values).aligned(ideal)
-    assert list(found) == list(case.factors)
+    found = SpriteSet(case, None, None, torch.empty(0), values).alignment(ideal)
+    assert list(found) == ["aligned", *(f"aligned {name}" for name in case.factors)]
     assert min(found.values()) == pytest.approx(1, abs=1e-4)
 
 
@@ -73,7 +77,7 @@ def test_an_ellipse_looks_alike_after_half_a_turn_and_its_orientation_is_told_on
 
 def test_around_draws_the_ring_given_its_directions():
     directions = ELLIPSE.on_ring(ELLIPSE.values(5000, 0))
-    drawn = around(directions, torch.Generator().manual_seed(0))
+    drawn = ring_given(directions, torch.Generator().manual_seed(0))
     ring = ELLIPSE.mirror.parts[-1].sample(5000, torch.Generator().manual_seed(1))
     assert drawn.norm(dim=1).mean().item() == pytest.approx(ring.norm(dim=1).mean().item(), abs=0.02)
     assert (drawn * directions).sum(1).min() > 0
@@ -83,7 +87,7 @@ def test_around_draws_the_ring_given_its_directions():
 
 
 def test_folds_of_the_true_map_are_none():
-    positions = Sprites.of(replace(SMALL, components=100), rows=1000, held_out=100)
+    positions = SpriteSet.of(replace(SMALL, components=100), rows=1000, held_out=100)
 
     class Truth:
         def encode(self, components):
@@ -93,116 +97,85 @@ def test_folds_of_the_true_map_are_none():
             return torch.stack([(images.sum(1) * places).sum(1) / mass, (images.sum(2) * places).sum(1) / mass], 1)
 
     assert positions.folds(Truth()) < 0.02
-    assert math.isnan(Sprites.of(MORE, rows=100, held_out=100).folds(Truth()))
+    assert math.isnan(SpriteSet.of(MORE, rows=100, held_out=100).folds(Truth()))
 
 
 def test_restarts_spread_over_a_right_angle_and_are_reproducible(positions):
-    runs, table = recipe.restarts(positions, Uniform(2), 4, turns=3, steps=2)
+    runs, table = recipe.restarts(positions, Uniform(2), 4, count=3, steps=2)
     gaps = np.diff(np.sort(table["turn"]))
     assert gaps == pytest.approx([30, 30])
     assert {"distortion", "training error", "training mmd2", "aligned"} <= set(table)
-    again = recipe.restarts(positions, Uniform(2), 4, turns=3, steps=2)[1]
+    again = recipe.restarts(positions, Uniform(2), 4, count=3, steps=2)[1]
     pd.testing.assert_frame_equal(table, again)
     assert len(runs) == 3
 
 
 def test_a_random_start_is_not_warm(positions, monkeypatch):
-    monkeypatch.setattr(recipe, "WARM", 200)
-    cold, warm = (recipe.started(positions, 0, 0.0, warm=warm) for warm in (False, True))
+    monkeypatch.setattr(recipe, "WARM_STEPS", 200)
+    cold, warm = recipe.alignment_network(positions, 0), recipe.warm_started(positions, 0, 0.0)
     leading = positions.held_out[:, :2] / positions.training[:, :2].std(0)
     with torch.no_grad():
         off = [(model.encode(positions.held_out) - leading).square().mean().item() for model in (cold, warm)]
     assert off[1] < 0.2 < off[0]
 
 
-def test_every_arm_is_trained_and_judged(positions):
-    table, tried, kept = alignment_studies.align_positions(positions, 0)
+def test_every_condition_is_trained_and_evaluated(positions):
+    frame, kept = alignment_studies.align_positions(positions, [0], progress=False)
+    table, tried = (frame[frame["kind"] == kind] for kind in ("model", "restart"))
     arms = {*SMALL.priors, "uniform, one start", "uniform, no isometry", "uniform, random start"}
     assert set(table["condition"]) == arms
     assert arms - {"uniform, one start"} <= set(kept) <= arms  # one start may be the chosen one
     assert tried.groupby("condition")["chosen"].sum().eq(1).all()
     best = tried[tried["condition"] == "uniform"]
-    assert best.loc[best["chosen"], "distortion"].item() == best["distortion"].min()
+    assert best.loc[best["chosen"].astype(bool), "distortion"].item() == best["distortion"].min()
     cold = tried[tried["condition"] == "uniform, random start"]
-    assert cold.loc[cold["chosen"], "training error"].item() == cold["training error"].min()
-    assert table[["aligned", "mig", "dci", "sap", "folded", "error"]].notna().all(axis=None)
+    assert cold.loc[cold["chosen"].astype(bool), "training error"].item() == cold["training error"].min()
+    assert table[["aligned", "MIG", "DCI disentanglement", "SAP", "folded", "error"]].notna().all(axis=None)
 
 
 def test_more_factors_and_labels(ellipses):
-    table, runs = alignment_studies.align_more(ellipses, 0)
-    assert set(table["condition"]) == set(runs) == {*MORE.priors, "gaussian, not turned", "mirror, not turned"}
-    limits = recipe.limits(ellipses, 0).set_index("condition")
+    weights = {"prior": 1.0, "distance": 1.0}
+    table, runs = alignment_studies.align_more(ellipses, [0], weights, labels=(10,), progress=False)
+    starts = {*MORE.priors, "gaussian, not turned", "mirror, not turned"}
+    assert set(table.loc[table["labels"] == 0, "condition"]) == starts
+    assert list(table.loc[table["labels"] == 10, "condition"]) == ["prior", "distance", "regression"]
+    assert set(runs) == {*starts, "prior 10", "distance 10"}
+    limits = pd.DataFrame(recipe.reference_scores(ellipses, 0)).set_index("condition")
     assert limits.loc["ideal", "aligned"] > 0.999
     assert limits.loc["noise", "aligned"] < 0.3
-    assert (table["mig"] < limits.loc["ideal", "mig"]).all()
-    assert (table["mig"] > 0).all()
-    tuned = alignment_studies.tune(ellipses, seed=1)
-    assert len(tuned) == 2 * len(alignment_studies.PULLS)
-    labeled, more = alignment_studies.with_labels(ellipses, {"prior": 1.0, "distance": 1.0}, 0, labels=(10,))
-    assert list(labeled["condition"]) == ["prior", "distance", "regression"]
-    assert set(more) == {"prior 10", "distance 10"}
-    assert recipe.traversals(ellipses, more["prior 10"]).shape == (5, 7, 16, 16)
+    free = table[table["labels"] == 0]
+    assert (free["MIG"] < limits.loc["ideal", "MIG"]).all()
+    assert (free["MIG"] > 0).all()
+    tuned = alignment_studies.search_label_weights(ellipses, seed=1, progress=False)
+    assert len(tuned) == 2 * len(alignment_studies.LABEL_WEIGHTS)
+    assert recipe.traversals(ellipses, runs["prior 10"]).shape == (5, 7, 16, 16)
 
 
 def test_regression_learns_the_labels_it_is_given(ellipses, monkeypatch):
     monkeypatch.setattr(recipe, "STEPS", 300)
     images, values = ellipses.labeled(200, 0)
-    z = alignment_studies.regressed(ellipses, images, MORE.ideal(values), 0)
-    found = ellipses.aligned(z)
-    assert found["x"] > 0.8
-    assert found["y"] > 0.8
+    z = alignment_studies.regression_codes(ellipses, images, values, 0)
+    found = ellipses.alignment(z)
+    assert found["aligned x"] > 0.8
+    assert found["aligned y"] > 0.8
 
 
 def test_the_recording_is_whole(monkeypatch, tmp_path):
-    monkeypatch.setattr(results, "folder", lambda: tmp_path)
+    monkeypatch.setattr(results, "results_folder", lambda: tmp_path)
     monkeypatch.setattr(alignment_studies, "CASES", {"position": SMALL, "ellipse": MORE})
     monkeypatch.setattr(alignment_studies, "LABELS", (5,))
-    monkeypatch.setattr(alignment_studies, "PULLS", (1.0,))
-    monkeypatch.setattr(alignment_studies.Sprites, "of", classmethod(lambda cls, case: _small(case)))
+    monkeypatch.setattr(alignment_studies, "LABEL_WEIGHTS", (1.0,))
+    monkeypatch.setattr(alignment_studies.SpriteSet, "of", classmethod(lambda cls, case: _small(case)))
     recorded = alignment_studies.record_alignment([0], progress=False)
     assert set(recorded.frame["kind"]) == {"search", "restart", "model"}
     assert {"positions", "codes uniform", "ellipse mirror"} <= set(recorded.arrays)
-    assert set(recorded.provenance["settings"]["pulls"]) == {"prior", "distance"}
-    assert len(alignment_studies.chosen_of(recorded.frame, "position")) == 8
+    assert set(recorded.provenance["settings"]["label_weights"]) == {"prior", "distance"}
+    assert len(alignment_studies.final_models(recorded.frame, "position")) == 8
     assert recorded.provenance["seeds"] == [0]
 
 
-_of = Sprites.of
+_of = SpriteSet.of
 
 
 def _small(case):
     return _of(case, rows=300, held_out=300)
-
-
-# pictures
-
-
-def frame():
-    arms = ("gaussian", "uniform", "ideal", "noise", "mirror", "prior", "distance", "regression")
-    rows = [
-        {"condition": arm, "seed": s, "labels": 10 if arm in ("prior", "distance", "regression") else 0}
-        for arm in arms
-        for s in (0, 1)
-    ]
-    scores = {name: 0.1 * (1 + i) for i, name in enumerate(alignment_plots.SCORES)}
-    return pd.DataFrame([{**row, **scores, "aligned x": 0.5 + row["seed"] / 10} for row in rows])
-
-
-def test_pictures_show_what_they_are_given():
-    picture = alignment_plots.scores_by_prior(frame(), {"gaussian": "N(0, I)", "uniform": "box"}, flat=True, title="t")
-    assert [tick.get_text() for tick in picture.axes[0].get_yticklabels()] == ["N(0, I)", "box"]
-    assert [ax.get_xlabel() for ax in picture.axes] == list(alignment_plots.SCORES.values())
-    assert {ax.get_xlim() for ax in picture.axes} == {(0, 1.03)}  # the whole of each score
-    assert [line.get_xdata()[0] for line in picture.axes[0].lines if line.get_linestyle() == "--"] == [alignment_plots.SLANTED]
-    turned = alignment_plots.turned({"round": [0, 0, 0], "square": [0, 0.5, 0]}, [0, 45, 90])
-    assert turned.axes[1].lines[0].get_ydata().tolist() == pytest.approx([1, 0.5**0.5, 1])
-    assert turned.axes[1].get_ylim()[0] == 0
-    drawn = alignment_plots.labels_lines(frame(), {"aligned": "mean", "aligned x": "x"})
-    assert [tick.get_text() for tick in drawn.axes[0].get_xticklabels()] == ["0", "10"]
-    clouds = {"a": Gaussian(2).sample(50, torch.Generator().manual_seed(0)), "b": np.zeros((50, 2)) + np.arange(50)[:, None]}
-    codes = alignment_plots.codes_by_factor(clouds, np.random.default_rng(0).random((50, 2)))
-    assert len(codes.axes) == 6  # two by two and the color bars of each row
-    rows = alignment_plots.traversal_rows({"a": np.zeros((3, 7, 8, 8), dtype=np.uint8)}, ["x", "y", "z"])
-    assert [text.get_text() for text in rows.axes[0].texts] == ["x", "y", "z"]
-    for one in (picture, turned, drawn, codes, rows):
-        assert one._repr_png_().startswith(b"\x89PNG")

@@ -1,4 +1,4 @@
-"""The compression study: every arm and kind of levels, equal rates by a line in log error, and its picture."""
+"""The compression study: every objective and rule for levels, equal rates by a line in log error, and its figure."""
 
 import numpy as np
 import pandas as pd
@@ -6,10 +6,9 @@ import pytest
 
 from sculptlab.evaluation.compression.rate_distortion import LEVELS
 from sculptlab.priors import Uniform
-from sculptlab.series.figures import compression as compression_plots
 from sculptlab.series.studies import compression as compression_studies
-from sculptlab.series.studies.compression import against, arms, at_rates, compress
-from sculptlab.series.studies.sculpting import Setting
+from sculptlab.series.studies.compression import at_rates, compression_objectives, compression_study, error_ratios
+from sculptlab.series.studies.settings import PreparedImages, Setting
 from sculptlab.training.objectives import KL
 
 TINY = Setting("digits", 3, components=20, steps=20, width=16, betas=(0.01, 0.1))
@@ -17,22 +16,22 @@ TINY = Setting("digits", 3, components=20, steps=20, width=16, betas=(0.01, 0.1)
 
 @pytest.fixture(scope="module")
 def frame():
-    return compress(TINY, [0, 1], bits=(1, 3, 5), aware=(1, 2), progress=False)
+    return compression_study(TINY, [0, 1], bits=(1, 3, 5), trained_bits=(1, 2), progress=False)
 
 
-def curve(arm, levels, rates, errors, seed=0):
-    return pd.DataFrame({"condition": arm, "levels": levels, "seed": seed, "coded": rates, "nominal": rates, "mse": errors})
+def curve(condition, levels, rates, errors, seed=0):
+    return pd.DataFrame({"condition": condition, "levels": levels, "seed": seed, "coded": rates, "nominal": rates, "mse": errors})
 
 
-def test_every_arm_is_read_with_all_levels_and_only_the_uniform_one_with_its_box(frame):
+def test_every_objective_is_quantized_by_all_levels_and_only_the_uniform_one_by_its_box(frame):
     plain = frame[~frame["condition"].str.contains("aware")]
     assert (
         set(plain["condition"])
-        == set(arms(3, (0.01, 0.1)))
-        == {"uniform", "gaussian", "beta 0.01", "beta 0.1", "independent", "none"}
+        == set(compression_objectives(3, (0.01, 0.1)))
+        == {"uniform", "gaussian", "beta 0.01", "beta 0.1", "predictability", "no regularizer"}
     )
-    for arm, rows in plain.groupby("condition"):
-        assert set(rows["levels"]) == set(LEVELS if arm == "uniform" else LEVELS[1:])
+    for name, rows in plain.groupby("condition"):
+        assert set(rows["levels"]) == set(LEVELS if name == "uniform" else LEVELS[1:])
     assert len(plain) == 2 * 3 * (5 + 4 * 5)
     aware = frame[frame["condition"].str.contains("aware")]
     assert set(aware["levels"]) == {"box"}
@@ -40,16 +39,16 @@ def test_every_arm_is_read_with_all_levels_and_only_the_uniform_one_with_its_box
 
 
 def test_errors_count_what_the_components_lose_and_rates_are_real(frame):
-    prepared = compression_studies.Prepared.of(TINY)
+    prepared = PreparedImages.of(TINY)
     assert (frame["mse"] > prepared.lost).all()
     assert (frame["coded"] > frame["stream"]).all()
-    assert (frame["stream"] > frame["entropy"] - 0.05).all()  # frequencies of training codes cost a little more than own ones
+    assert (frame["stream"] > frame["entropy"] - 0.05).all()  # frequencies of training codes cost a little more
     fixed = frame[frame["levels"] != "step"]
     assert np.allclose(fixed["nominal"], 3 * fixed["bits"])
 
 
-def test_arms_differ_in_the_prior_alone():
-    goals = arms(4, (0.1,))
+def test_objectives_differ_in_the_prior_alone():
+    goals = compression_objectives(4, (0.1,))
     assert goals["uniform"].prior_for(4) == Uniform(4)
     assert repr(goals["uniform"]).replace("Uniform(dim=4, low=-1.7320508075688772, high=1.7320508075688772)", "P") == repr(
         goals["gaussian"]
@@ -58,12 +57,12 @@ def test_arms_differ_in_the_prior_alone():
 
 
 def test_equal_rates_lie_on_the_line_of_log_error():
-    found = at_rates(curve("none", "range", [10, 30], [1.0, 0.01]), [5, 10, 20, 40])
+    found = at_rates(curve("no regularizer", "range", [10, 30], [1.0, 0.01]), [5, 10, 20, 40])
     assert found["rate"].tolist() == [10, 20]  # nothing is made up outside
     assert found["mse"].tolist() == pytest.approx([1.0, 0.1])
 
 
-def test_every_arm_takes_its_best_curve_and_betas_are_one_arm():
+def test_every_condition_takes_its_best_curve_and_betas_are_one_condition():
     rows = pd.concat(
         [
             curve("beta 0.1", "range", [0, 40], [1.0, 1.0]),
@@ -77,37 +76,25 @@ def test_every_arm_takes_its_best_curve_and_betas_are_one_arm():
         at_rates(rows, rate="bits")
 
 
-def test_against_compares_within_a_seed():
+def test_error_ratios_compare_within_a_seed():
     rows = pd.concat(
-        [curve("none", "range", [0, 40], [1.0 + seed] * 2, seed) for seed in (0, 1)]
+        [curve("no regularizer", "range", [0, 40], [1.0 + seed] * 2, seed) for seed in (0, 1)]
         + [curve("uniform", "box", [0, 40], [2.0 + seed] * 2, seed) for seed in (0, 1)]
     )
-    ratio = against(rows, "none", [20])
-    assert ratio.loc[("none", 20)].tolist() == [1, 1, 1]
+    ratio = error_ratios(rows, "no regularizer", [20])
+    assert ratio.loc[("no regularizer", 20)].tolist() == [1, 1, 1]
     assert ratio.loc[("uniform", 20)].tolist() == pytest.approx([1.75, 1.5, 2.0])
-    with pytest.raises(ValueError, match="arm must be one of"):
-        against(rows, "gaussian")
-
-
-def test_the_picture_has_a_line_for_each_arm(frame):
-    picture = compression_plots.rate_distortion_lines(frame, rates=(2, 15), title="a finding")
-    left, right = picture.axes
-    words = [text.get_text() for text in picture.legends[0].get_texts()]
-    assert words == [name for name, *_ in compression_plots.ARMS.values()]
-    assert left.get_ylim() == right.get_ylim()
-    assert left.get_xlabel() == "rate (bits per image)"
-    drawn = {line.get_label(): line.get_xdata() for line in left.lines[:-1]}
-    assert min(drawn["plain"]) == pytest.approx(3, abs=0.25)  # the least fixed length: a bit for each of 3 latents
-    assert max(drawn["uniform, rounded in training"]) <= 6
+    with pytest.raises(ValueError, match="reference must be one of"):
+        error_ratios(rows, "gaussian")
 
 
 def test_a_recording_names_its_setting(monkeypatch, tmp_path):
     monkeypatch.setattr(compression_studies, "COMPRESSIONS", {"tiny": TINY})
-    monkeypatch.setattr("sculptlab.results.folder", lambda: tmp_path)
-    monkeypatch.setattr(compression_studies, "compress", lambda setting, seeds: curve("none", "range", [1], [1.0]))
+    monkeypatch.setattr("sculptlab.series.results.results_folder", lambda: tmp_path)
+    monkeypatch.setattr(compression_studies, "compression_study", lambda setting, seeds: curve("uniform", "range", [1], [1.0]))
     recorded = compression_studies.record_compression("tiny", [0])
     assert recorded.provenance["settings"]["dim"] == 3
-    assert recorded.provenance["settings"]["aware"] == [1, 2, 3]
+    assert recorded.provenance["settings"]["trained_bits"] == [1, 2, 3]
     assert len(recorded.frame) == 1
     with pytest.raises(ValueError, match="name must be one of"):
         compression_studies.record_compression("cifar10")

@@ -13,7 +13,7 @@ from sculptlab.series.studies import kl_failure as studies
 
 @pytest.fixture(scope="module")
 def recorded():
-    return results.read("kl_failure_digits")
+    return results.read_result("kl_failure_digits")
 
 
 def pixels(png):

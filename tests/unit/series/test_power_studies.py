@@ -11,11 +11,19 @@ from sculptlab.mmd.distance import mmd2
 from sculptlab.mmd.kernels import IMQ, RBF
 from sculptlab.series import results
 from sculptlab.series.studies import power as power_studies
-from sculptlab.series.studies.power import DIFFERENCES, LENSES, bags, draws, power, rates, statistics
+from sculptlab.series.studies.power import (
+    DIFFERENCES,
+    STATISTICS,
+    draw_statistics,
+    mmd_statistics,
+    power_study,
+    rejection_rates,
+    sample_pair,
+)
 
 
 def large(difference):
-    return bags(difference, 20_000, 3, 0)[0].double()
+    return sample_pair(difference, 20_000, 3, 0)[0].double()
 
 
 @pytest.mark.parametrize(
@@ -28,7 +36,7 @@ def large(difference):
         ("one dimension twice", 0, 1),
     ],
 )
-def test_the_bags_are_what_their_names_say(difference, mean, std):
+def test_the_samples_are_what_their_names_say(difference, mean, std):
     x = large(difference)
     assert torch.allclose(x.mean(0), torch.full((3,), mean, dtype=x.dtype), atol=0.03)
     assert torch.allclose(x.std(0), torch.full((3,), std, dtype=x.dtype), atol=0.03)
@@ -48,9 +56,9 @@ def test_uniform_is_uniform():
 
 @pytest.mark.parametrize("dim", [2, 5])
 def test_statistics_are_those_of_mmd2(dim):
-    x, y = bags("std 0.8", 40, dim, 1)
-    found = statistics(x, y)
-    assert list(found) == list(LENSES)
+    x, y = sample_pair("std 0.8", 40, dim, 1)
+    found = mmd_statistics(x, y)
+    assert list(found) == list(STATISTICS)
     marginals = mmd2(x, y, IMQ(base=2.0), views="marginal")
     pairs = mmd2(x, y, IMQ(base=4.0), views="pairs", reduction="none")
     expected = {
@@ -62,73 +70,72 @@ def test_statistics_are_those_of_mmd2(dim):
     }
     for name, value in expected.items():
         assert found[name] == pytest.approx(value.item(), abs=1e-7)
-    assert statistics(x, y, ["joint IMQ"]) == {"joint IMQ": found["joint IMQ"]}
+    assert mmd_statistics(x, y, ["joint IMQ"]) == {"joint IMQ": found["joint IMQ"]}
 
 
 @settings(max_examples=20, deadline=None)
 @given(level=st.sampled_from([0.05, 0.1, 0.25]), count=st.integers(20, 80), seed=st.integers(0, 1000))
 def test_the_null_itself_would_be_rejected_at_no_more_than_the_level(level, count, seed):
     values = np.random.default_rng(seed).normal(size=count)
-    frame = pd.DataFrame({"n": 8, "d": 2, "seed": 0, "joint IMQ": np.r_[values, values],
+    frame = pd.DataFrame({"n": 8, "dim": 2, "seed": 0, "joint IMQ": np.r_[values, values],
                           "difference": ["none"] * count + ["again"] * count})  # fmt: skip
-    found = rates(frame, level=level)["rate"].item()
+    found = rejection_rates(frame, level=level)["rate"].item()
     assert found <= level
     assert found == pytest.approx((int(level * (count + 1)) - 1) / count)  # the values above the limit, no more
 
 
 def test_rates_are_shares_of_a_seed_above_the_limit():
-    null = pd.DataFrame({"difference": "none", "n": 8, "d": 2, "seed": 0, "joint IMQ": np.arange(19.0)})
-    others = pd.DataFrame({"difference": "x", "n": 8, "d": 2, "seed": [0, 0, 1, 1], "joint IMQ": [18.0, 18.5, 19.0, 20.0]})
-    found = rates(pd.concat([null, others]))
-    assert found[["difference", "n", "d", "seed", "lens", "rate"]].to_numpy().tolist() == [
+    null = pd.DataFrame({"difference": "none", "n": 8, "dim": 2, "seed": 0, "joint IMQ": np.arange(19.0)})
+    others = pd.DataFrame({"difference": "x", "n": 8, "dim": 2, "seed": [0, 0, 1, 1], "joint IMQ": [18.0, 18.5, 19.0, 20.0]})
+    found = rejection_rates(pd.concat([null, others]))
+    assert found[["difference", "n", "dim", "seed", "statistic", "rate"]].to_numpy().tolist() == [
         ["x", 8, 2, 0, "joint IMQ", 0.5],
         ["x", 8, 2, 1, "joint IMQ", 1.0],
     ]
 
 
-def test_draws_repeat_with_their_seed_and_never_share_bags():
-    a, b, c = (draws("none", 30, 2, count=2, seed=seed, lenses=["joint IMQ"]) for seed in (0, 0, 1))
+def test_draws_repeat_with_their_seed_and_never_share_sample_pair():
+    a, b, c = (draw_statistics("none", 30, 2, count=2, seed=seed, statistics=["joint IMQ"]) for seed in (0, 0, 1))
     assert a == b
     values = [row["joint IMQ"] for row in a + c]
     assert len(set(values)) == 4
-    first = draws("std 0.8", 30, 2, count=1, lenses=["joint IMQ"])[0]
+    first = draw_statistics("std 0.8", 30, 2, count=1, statistics=["joint IMQ"])[0]
     assert (
-        first["joint IMQ"] != statistics(*bags("std 0.8", 30, 2, 0), ["joint IMQ"])["joint IMQ"]
-    )  # not the null's bags, narrowed
+        first["joint IMQ"] != mmd_statistics(*sample_pair("std 0.8", 30, 2, 0), ["joint IMQ"])["joint IMQ"]
+    )  # not the null's samples, narrowed
 
 
 def test_power_sees_what_is_large_and_only_that():
-    lenses = ["joint IMQ", "marginals, mean", "pairs, worst"]
-    found = (
-        power([(128, 4)], [0, 1], null=20, count=6, lenses=lenses, progress=False).groupby(["difference", "lens"])["rate"].mean()
-    )
+    statistics = ["joint IMQ", "marginals, mean", "pairs, worst"]
+    frame = power_study([(128, 4)], [0, 1], null=20, count=6, statistics=statistics, progress=False)
+    found = frame.groupby(["difference", "statistic"])["rate"].mean()
     assert found["one dimension twice", "pairs, worst"] == 1
     assert found["one dimension twice", "marginals, mean"] < 0.5
     assert set(found.index.get_level_values("difference")) == set(DIFFERENCES) - {"none"}
 
 
 def test_record_power_writes_what_the_page_reads(tmp_path, monkeypatch):
-    monkeypatch.setattr(results, "folder", lambda: tmp_path)
+    monkeypatch.setattr(results, "results_folder", lambda: tmp_path)
     monkeypatch.setattr(power_studies, "DIMENSIONS", (2,))
     monkeypatch.setattr(power_studies, "SIZES", (16,))
     monkeypatch.setattr(power_studies, "ROWS", 20)
     recorded = power_studies.record_power([0, 1], null=10, count=2)
     assert recorded.name == "mmd_power"
-    frame = results.read("mmd_power").frame
-    assert set(zip(frame["n"], frame["d"], strict=True)) == {(20, 2), (16, 8)}
-    assert set(frame["lens"]) == set(LENSES)
+    frame = results.read_result("mmd_power").frame
+    assert set(zip(frame["n"], frame["dim"], strict=True)) == {(20, 2), (16, 8)}
+    assert set(frame["statistic"]) == set(STATISTICS)
     assert frame["rate"].between(0, 1).all()
     assert recorded.provenance["seeds"] == [0, 1]
 
 
 def test_bad_settings_are_refused():
     with pytest.raises(ValueError, match="difference must be one of"):
-        bags("wider", 10, 2, 0)
+        sample_pair("wider", 10, 2, 0)
     with pytest.raises(ValueError, match="dim must be at least 2"):
-        bags("none", 10, 1, 0)
-    with pytest.raises(ValueError, match="lenses must be one of"):
-        statistics(*bags("none", 10, 2, 0), ["joint"])
-    with pytest.raises(ValueError, match="at least 19 null rows at n=8, d=2, got 5"):
-        rates(pd.DataFrame({"difference": "none", "n": 8, "d": 2, "seed": 0, "joint IMQ": np.arange(5.0)}))
+        sample_pair("none", 10, 1, 0)
+    with pytest.raises(ValueError, match="statistics must be one of"):
+        mmd_statistics(*sample_pair("none", 10, 2, 0), ["joint"])
+    with pytest.raises(ValueError, match="at least 19 null rows at n=8, dim=2, got 5"):
+        rejection_rates(pd.DataFrame({"difference": "none", "n": 8, "dim": 2, "seed": 0, "joint IMQ": np.arange(5.0)}))
     with pytest.raises(ValueError, match="count must be at least 1"):
-        draws("none", 10, 2, count=0)
+        draw_statistics("none", 10, 2, count=0)

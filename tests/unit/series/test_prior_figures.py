@@ -9,7 +9,7 @@ from sculptlab.plots.style import Picture
 from sculptlab.priors import FromText, Ring, Uniform
 from sculptlab.series.figures import priors as prior_figures
 from sculptlab.series.results import Recorded
-from sculptlab.series.studies.prior_gallery import islands
+from sculptlab.series.studies.prior_gallery import two_squares
 from sculptlab.series.studies.priors import EDGE, SIDE, TARGETS
 
 
@@ -73,10 +73,10 @@ def test_lines_over_the_weight_have_a_chance_level_but_for_the_error(frame):
 
 
 def test_images_of_off_support_codes_are_in_order():
-    z = torch.cat([draw(islands()), torch.tensor([[0.2, 0.0], [-0.2, 0.1], [0.0, 0.0]])])
+    z = torch.cat([draw(two_squares()), torch.tensor([[0.2, 0.0], [-0.2, 0.1], [0.0, 0.0]])])
     images = np.zeros((len(z), 4, 4))
     images[-3], images[-2], images[-1] = 0.9, 0.1, 0.5
-    picture = prior_figures.off_support_codes(z, islands(), images, path=z[-3:])
+    picture = prior_figures.off_support_codes(z, two_squares(), images, path=z[-3:])
     assert texts(picture) == [f"off-support mass {3 / 403:.1%}", "images of off-support codes, by z0"]
     sheet = picture.axes[1].images[0].get_array()
     assert [sheet[0, 5 * i] for i in range(3)] == pytest.approx([0.1, 0.5, 0.9])

@@ -52,7 +52,7 @@ def test_agreement_names_every_code():
 def test_sensitivity_and_training():
     rows = [
         {"hyperparameter": knob, "value": value, "codes": "xor", "regressor": name, "seed": seed, "score": value / 9000,
-         "raw": value / 9000,          "truth_of_moved": 0.6}
+         "raw": value / 9000,          "raw_truth": 0.6}
         for knob, values in (("n", (250, 8000)), ("d", (3, 48)), ("steps", (30, 3000)))
         for value in values for name in score_figures.REGRESSORS for seed in (0, 1)
     ]  # fmt: skip

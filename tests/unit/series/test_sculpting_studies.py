@@ -1,6 +1,4 @@
-"""The studies of page 04: prices against the plain model, judges that know independence, grids that move one knob."""
-
-import math
+"""The studies of page 04: errors relative to the plain model, measures of independence, ablations of one choice each."""
 
 import numpy as np
 import pandas as pd
@@ -9,19 +7,20 @@ import torch
 
 import sculptlab as sl
 from sculptlab.priors import Gaussian
-from sculptlab.series.figures import sculpting as sculpting_plots
 from sculptlab.series.studies import ablations as ablation_studies
 from sculptlab.series.studies import sculpting as sculpting_studies
 from sculptlab.series.studies.ablations import ablations, effective_rank, intrinsic_dimension
-from sculptlab.series.studies.sculpting import Setting, judge, rivals
+from sculptlab.series.studies.evaluators import FRONTIER_LPS, independence_measures
+from sculptlab.series.studies.sculpting import frontier_objectives
+from sculptlab.series.studies.settings import PreparedImages, Setting
 from sculptlab.training.objectives import MMD, Predictability, Reconstruction
 
-TINY = Setting("digits", 3, components=20, steps=20, width=16, judged=200, betas=(0.1,))
+TINY = Setting("digits", 3, components=20, steps=20, width=16, evaluated=200, betas=(0.1,))
 
 
 @pytest.fixture(scope="module")
 def prepared():
-    return sculpting_studies.Prepared.of(TINY)
+    return PreparedImages.of(TINY)
 
 
 def test_held_out_images_do_not_shape_the_basis(prepared):
@@ -37,44 +36,37 @@ def test_the_error_counts_what_the_basis_loses(prepared):
     assert prepared.lost > 0
 
 
-def test_the_judge_knows_a_gaussian_and_a_copy():
+def test_the_measures_recognize_a_gaussian_and_a_copy():
     z = torch.randn(1500, 4, generator=torch.Generator().manual_seed(0))
-    good = judge(z)
-    assert max(good[name] for name in sculpting_studies.JUDGES) < 0.02
+    good = independence_measures(z)
+    assert max(good[name] for name in FRONTIER_LPS) < 0.02
     assert good["kurtosis"] == pytest.approx(3, abs=0.2)
     assert abs(good["dcor_rest"]) < 0.02
-    bad = judge(torch.cat([z[:, :3], z[:, :1]], 1), lines=("mlp",))
+    bad = independence_measures(torch.cat([z[:, :3], z[:, :1]], 1), names=("mlp",))
     assert bad["mlp"] == pytest.approx(0.5, abs=0.05)
-    assert bad["correlation"] == pytest.approx(1, abs=1e-5)
+    assert bad["largest_correlation"] == pytest.approx(1, abs=1e-5)
     assert bad["dcor"] > 10 * abs(bad["dcor_chance"])
 
 
-def test_frontier_has_a_row_for_each_kind_of_code_and_the_plain_model_costs_one(prepared):
-    goals = {name: rivals(3, (0.1,))[name] for name in ("no regularizer", "beta 0.1", "MMD + predictability")}
-    frame = sculpting_studies.frontier(TINY, goals, [0, 1], lines=("mlp",), progress=False, prepared=prepared)
+def test_frontier_has_a_row_for_each_kind_of_code_and_the_plain_model_has_relative_error_one(prepared):
+    goals = {name: frontier_objectives(3, (0.1,))[name] for name in ("no regularizer", "beta 0.1", "MMD + predictability")}
+    frame = sculpting_studies.frontier(TINY, goals, [0, 1], names=("mlp",), progress=False, prepared=prepared)
     assert set(frame["codes"]) == {"codes", "means", "samples"}
     assert len(frame) == 2 * (1 + 2 + 1)
     assert frame[frame["objective"] == "no regularizer"]["relative_error"].mean() == pytest.approx(1)
-    frame = frame.assign(boosting=frame["mlp"], dcor_rest=frame["dcor_rest"], **{"squares boosting": frame["mlp"]})
-    picture = sculpting_plots.frontiers({"digits": frame, "again": frame}, title="a finding")
-    words = [text.get_text() for text in picture.legends[0].get_texts()]
-    assert words == ["no regularizer", "KL", "MMD + predictability"]
-    assert picture.axes[0].get_xlabel().startswith("error / plain")
-    lines = sculpting_plots.judges({"digits": frame}, list(goals))
-    assert [label.get_text() for label in lines.axes[0].get_yticklabels()] == list(goals)
 
 
-def test_rivals_weigh_what_the_module_says():
-    goals = rivals(5, (0.01,))
+def test_objectives_have_the_weights_of_the_module():
+    goals = frontier_objectives(5, (0.01,))
     assert repr(goals["MMD + predictability"]) == repr(
-        MMD(Gaussian(5), sculpting_studies.WEIGHT) + Predictability(sculpting_studies.GAME)
+        MMD(Gaussian(5), sculpting_studies.JOINT_WEIGHT) + Predictability(sculpting_studies.PENALTY_WEIGHT)
     )
     assert goals["marginal MMD + predictability"].parts[0].views == "marginal"
     assert goals["beta 0.01"].needs_posterior
 
 
-def test_each_ablation_moves_one_knob():
-    base = next(term for knob, _, term, _ in ablations(4) if knob == "base")
+def test_each_ablation_changes_one_hyperparameter():
+    base = next(term for name, _, term, _ in ablations(4) if name == "base")
     for knob, value, term, changes in ablations(4):
         if knob in ("batch", "dim"):
             assert list(changes.values()) == [int(value)]
@@ -88,7 +80,7 @@ def test_each_ablation_moves_one_knob():
     assert wide == {"weight 10": (10.0, {"dim": 64}), "batch 1024": (base.weight, {"dim": 64, "batch_size": 1024})}
 
 
-def test_effective_rank_counts_what_is_no_repeat():
+def test_effective_rank_counts_uncorrelated_latents():
     z = torch.randn(4000, 6, generator=torch.Generator().manual_seed(0))
     assert effective_rank(z) == pytest.approx(6, rel=0.02)
     assert effective_rank(torch.cat([z[:, :3], z[:, :3]], 1)) == pytest.approx(3, rel=0.02)
@@ -98,16 +90,18 @@ def test_effective_rank_counts_what_is_no_repeat():
 def test_architectures_are_compared_on_the_images_themselves(monkeypatch):
     halves = sl.load("patches").subset(range(264)).split(test=200 / 264, seed=0)
     monkeypatch.setattr(ablation_studies, "train_and_test", lambda name: halves)
-    setting = Setting("patches", 3, steps=2, width=8, batch_size=16, judged=200)
-    frame = ablation_studies.architectures(setting, [0], kinds=("mlp", "conv"), arms=("no regularizer", "MMD"), progress=False)
+    setting = Setting("patches", 3, steps=2, width=8, batch_size=16, evaluated=200)
+    frame = ablation_studies.architectures(
+        setting, [0], kinds=("mlp", "conv"), conditions=("no regularizer", "MMD"), progress=False
+    )
     assert list(frame.groupby(["value", "condition"]).size()) == [1] * 4
     assert np.isfinite(frame[["mlp", "rank", "reconstruction_mse"]]).all(axis=None)
 
 
-def test_ablation_has_every_arm_and_its_picture(prepared, monkeypatch):
-    small = [row for row in ablations(3) if row[3].get("dim", 3) < 10]  # wide codes take the judge half a minute
+def test_ablation_has_every_condition_and_its_figure(prepared, monkeypatch):
+    small = [row for row in ablations(3) if row[3].get("dim", 3) < 10]  # many latents take half a minute
     monkeypatch.setattr(ablation_studies, "ablations", lambda dim: small)
-    frame = ablation_studies.ablate(TINY, [0], knobs=("base", "dim"), progress=False, prepared=prepared)
+    frame = ablation_studies.ablate(TINY, [0], hyperparameters=("base", "dim"), progress=False, prepared=prepared)
     assert {
         "MMD",
         "predictability",
@@ -118,32 +112,6 @@ def test_ablation_has_every_arm_and_its_picture(prepared, monkeypatch):
     } == set(frame[frame["hyperparameter"] == "base"]["condition"])
     assert sorted(set(frame["dim"])) == [3, 4, 8]
     assert np.isfinite(frame[["mlp", "squares", "reconstruction_mse"]]).all(axis=None)
-    picture = sculpting_plots.dimensions({"digits": frame})
-    assert [tick.get_text() for tick in picture.axes[0].get_xticklabels()] == ["3", "4", "8"]
-
-
-def test_small_multiples_put_the_base_where_it_belongs():
-    rows = [
-        {"hyperparameter": knob, "value": value, "condition": arm, "seed": seed, "mlp": 0.1, "reconstruction_mse": 2.0}
-        for knob, value in (("base", ""), ("weight", "3"), ("weight", "1000"), ("kernel", "RBF"), ("bandwidth", "4"))
-        for arm in ("MMD", "MMD + predictability", "no regularizer")
-        for seed in (0, 1)
-    ]
-    picture = sculpting_plots.small_multiples(pd.DataFrame(rows), {"weight": "weight", "kernel": "kernel", "bandwidth": "width"})
-    ticks = [[tick.get_text() for tick in ax.get_xticklabels()] for ax in picture.axes[3:6]]
-    assert ticks == [["3", "100", "1000"], ["IMQ", "RBF"], ["1", "4"]]
-
-
-def test_networks_are_priced_against_themselves():
-    rows = [
-        {"hyperparameter": "architecture", "value": value, "condition": arm, "seed": 0, "mlp": 0.1, "reconstruction_mse": error}
-        for value, errors in {"mlp": (2.0, 3.0), "conv": (1.0, 1.2)}.items()
-        for arm, error in zip(("no regularizer", "MMD"), errors, strict=True)
-    ]
-    picture = sculpting_plots.small_multiples(pd.DataFrame(rows), {"architecture": "network"})
-    prices = {line.get_label(): line.get_ydata() for line in picture.axes[1].lines}
-    assert list(prices["no regularizer"]) == [1, 1]
-    assert list(prices["MMD"]) == pytest.approx([1.5, 1.2])
 
 
 @pytest.mark.parametrize("dim", [1, 2, 5])
@@ -155,26 +123,21 @@ def test_intrinsic_dimension_of_a_box_in_many_coordinates(dim):
 
 
 def test_live_setting_knows_its_two_sets():
-    assert (sculpting_studies.live_setting("cifar10", 5).dim, sculpting_studies.live_setting("digits", 5).dim) == (16, 4)
+    assert (
+        sculpting_studies.frontier_page_setting("cifar10", 5).dim,
+        sculpting_studies.frontier_page_setting("digits", 5).dim,
+    ) == (16, 4)
     with pytest.raises(ValueError, match="data must be one of"):
-        sculpting_studies.live_setting("mnist", 5)
-
-
-def test_twins_shows_that_the_squared_penalty_lets_go():
-    nats, squared = (line.get_ydata() for line in sculpting_plots.twins().axes[1].lines)
-    assert nats[-1] > 5
-    assert squared[-1] < 0.25
-    assert max(squared) == pytest.approx(1, abs=1e-3)  # at r = 1 / sqrt 2
-    assert math.isclose(nats[0], 0)
+        sculpting_studies.frontier_page_setting("mnist", 5)
 
 
 def test_joined_frontiers_keep_the_plain_model_once():
     one = pd.DataFrame({"objective": ["no regularizer", "MMD"], "relative_error": [1.0, 1.1]})
     two = pd.DataFrame({"objective": ["no regularizer", "beta 1"], "relative_error": [1.0, 1.5]})
-    assert list(sculpting_studies.joined([one, two])["objective"]) == ["no regularizer", "MMD", "beta 1"]
+    assert list(sculpting_studies.joined_frontiers([one, two])["objective"]) == ["no regularizer", "MMD", "beta 1"]
 
 
-def test_the_kl_half_of_a_frontier_has_no_other_arm():
+def test_the_kl_half_of_a_frontier_has_no_other_objective():
     setting = sculpting_studies.FRONTIERS["cifar10_16_kl"]
     assert setting.kl_only
-    assert {"beta 0.2", "beta 1"} < set(rivals(setting.dim, setting.betas))
+    assert {"beta 0.2", "beta 1"} < set(frontier_objectives(setting.dim, setting.betas))

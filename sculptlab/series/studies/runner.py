@@ -1,0 +1,47 @@
+"""One loop for every study: conditions times seeds, each trained and evaluated, collected in one table."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import product
+from typing import Any
+
+import pandas as pd
+from tqdm.auto import tqdm
+
+from sculptlab.series.results import order_columns
+
+
+def run_study(
+    conditions: Mapping[Any, Any] | Iterable[Any],
+    seeds: Iterable[int],
+    train: Callable[[Any, int], Any],
+    evaluate: Callable[[Any, int], Iterable[Mapping[Any, Any]]],
+    *,
+    columns: str | Sequence[str] = "condition",
+    constant: Mapping[str, Any] | None = None,
+    on_trained: Callable[[Any, int, Any], None] | None = None,
+    progress: bool = True,
+) -> pd.DataFrame:
+    """Train and evaluate every condition with every seed; return one table of all rows.
+
+    conditions   name -> what `train` needs, or only names. A name is a value of the column `columns`; where `columns` are
+                 several, it is a tuple with a value for each of them.
+    train        (condition, seed) -> a trained model, or a sample of codes where nothing is trained
+    evaluate     (what `train` returned, seed) -> rows {column: value}, which may overwrite the columns of the condition
+    constant     columns with the same value in every row, such as the data set
+    on_trained   called with (name, seed, what `train` returned), for example to keep codes for a figure
+    """
+    named = conditions if isinstance(conditions, Mapping) else {name: name for name in conditions}
+    rows: list[dict[Any, Any]] = []
+    for seed, name in tqdm(list(product(seeds, named)), disable=not progress, unit="model"):
+        trained = train(named[name], seed)
+        own = {columns: name} if isinstance(columns, str) else dict(zip(columns, name, strict=True))
+        rows += [{**(constant or {}), **own, "seed": seed, **row} for row in evaluate(trained, seed)]
+        if on_trained is not None:
+            on_trained(name, seed, trained)
+    return order_columns(pd.DataFrame(rows))
+
+
+def with_relative_error(frame: pd.DataFrame) -> pd.DataFrame:
+    """`frame` with the column relative_error: reconstruction_mse over its mean for the objective "no regularizer"."""
+    plain = frame.loc[frame["objective"] == "no regularizer", "reconstruction_mse"].mean()
+    return frame.assign(relative_error=frame["reconstruction_mse"] / plain)

@@ -1,0 +1,113 @@
+"""What studies share: the images of a data set, the settings of a small autoencoder, and the training of one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from torch import Tensor
+
+from sculptlab.data.datasets import Dataset, load
+from sculptlab.training.loop import fit
+from sculptlab.training.models import build_autoencoder
+from sculptlab.training.objectives import Objective
+from sculptlab.training.principal_components import PrincipalComponents
+from sculptlab.training.run import Run
+
+
+def train_and_test(name: str) -> tuple[Dataset, Dataset]:
+    """The official training and test images of `name`, or two thirds and one third of a set that has no such split."""
+    everything = load(name)
+    if name in ("mnist", "fashion_mnist", "cifar10"):
+        return everything, load(name, split="test")
+    return everything.split(test=1 / 3, seed=0)
+
+
+def train_autoencoder(
+    images: Dataset | Tensor,
+    objective: Any,
+    *,
+    dim: int,
+    steps: int,
+    seed: int,
+    kind: str = "mlp",
+    width: int = 128,
+    stochastic: bool = False,
+    output: str = "sigmoid",
+    wrap: Callable[[Any], Any] | None = None,
+    **options: Any,
+) -> Run:
+    """Build an autoencoder and fit it; weights and batches are drawn from `seed`.
+
+    `wrap` changes the model before training, for example to quantize its codes; `options` are those of `fit`.
+    """
+    shape = images.image_shape if isinstance(images, Dataset) else tuple(images.shape[1:])
+    model: Any = build_autoencoder(kind, image_shape=shape, dim=dim, stochastic=stochastic, width=width, output=output, seed=seed)
+    model = model if wrap is None else wrap(model)
+    return fit(model, images, objective, steps=steps, seed=seed, progress=False, **options)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all models of a study share.
+
+    data           name of the data set
+    dim            number of latents
+    components     number of principal components of the images that the autoencoder is trained on
+    steps, width, batch_size, learning_rate    of the training of an mlp autoencoder
+    rows           number of training images; None: all
+    betas          weights of the KL term in the KL baselines
+    kl_only        train the plain autoencoder and the KL baselines alone
+    evaluated      number of held-out images whose codes are evaluated
+    """
+
+    data: str
+    dim: int
+    components: int = 384
+    steps: int = 2000
+    width: int = 256
+    batch_size: int = 256
+    rows: int | None = None
+    betas: tuple[float, ...] = (0.01, 0.03, 0.1)
+    evaluated: int = 4000
+    kl_only: bool = False
+    learning_rate: float = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedImages:
+    """Training and held-out images of a setting, as principal components (n, components) of the training images.
+
+    `lost` is the mean squared error per pixel of held-out images that the components alone cause.
+    """
+
+    setting: Setting
+    basis: PrincipalComponents
+    training: Tensor
+    held_out: Tensor
+    lost: float
+
+    @classmethod
+    def of(cls, setting: Setting) -> PreparedImages:
+        """Load the images of `setting`, fit the components to the training images and project both sets."""
+        training, held_out = train_and_test(setting.data)
+        images = training.images[: setting.rows]
+        basis = PrincipalComponents.fit(images, setting.components)
+        return cls(setting, basis, basis.project(images), basis.project(held_out.images), basis.lost(held_out.images))
+
+    def train(self, objective: Objective, seed: int, wrap: Callable[[Any], Any] | None = None, **changes: Any) -> Run:
+        """Train an mlp autoencoder on the components; `changes` replace parts of the setting, such as dim or steps."""
+        at = replace(self.setting, **changes)
+        return train_autoencoder(
+            self.training, objective, dim=at.dim, steps=at.steps, seed=seed, width=at.width, output="linear", wrap=wrap,
+            stochastic=objective.needs_posterior, batch_size=at.batch_size, learning_rate=at.learning_rate,
+        )  # fmt: skip
+
+    def error_per_pixel(self, error: Any) -> Any:
+        """A mean squared error per component as one per pixel of whole images, what the components lose included."""
+        return error * self.setting.components / self.basis.pixels + self.lost
+
+    def error(self, run: Run) -> float:
+        """The mean squared reconstruction error per pixel of the held-out images."""
+        return self.error_per_pixel(run.reconstruction_error(self.held_out))
