@@ -31,7 +31,7 @@ def codes_by_factor(
     Vertical or horizontal stripes: the factor depends on one latent alone. Slanted stripes: it depends on both.
     """
     values = np.asarray(factors, dtype=float)
-    picture, axes = grid(len(names), len(codes), height=2.6, title=title)
+    figure, axes = grid(len(names), len(codes), height=2.6, title=title)
     for column, (model, z) in zip(axes.T, codes.items(), strict=True):
         rows = np.asarray(z, dtype=float)
         style(column[0], title=model)
@@ -42,8 +42,8 @@ def codes_by_factor(
             if ax in axes[:, 0]:
                 style(ax, y="latent 2")
             if ax in axes[:, -1]:
-                picture.colorbar(points, ax=ax, label=f"true {name}")
-    return picture
+                figure.colorbar(points, ax=ax, label=f"true {name}")
+    return figure
 
 
 def rotation_scores(mmd: Mapping[str, Sequence[float]], angles: Sequence[float], *, title: str | None = None) -> Picture:
@@ -51,7 +51,7 @@ def rotation_scores(mmd: Mapping[str, Sequence[float]], angles: Sequence[float],
 
     Right: the alignment of two factors with their rotation by the angle (degrees), max(|cos|, |sin|) >= cos 45° = 0.71.
     """
-    picture, ((left, right),) = grid(1, 2, height=3.0, title=title)
+    figure, ((left, right),) = grid(1, 2, height=3.0, title=title)
     left.axhspan(-1, 1, color=PRIOR, alpha=0.25, linewidth=0, label="noise of one batch")
     for (name, values), (color, marker) in zip(mmd.items(), LOOKS, strict=False):
         left.plot(angles, values, color=color, marker=marker, markersize=4, label=name)
@@ -64,7 +64,7 @@ def rotation_scores(mmd: Mapping[str, Sequence[float]], angles: Sequence[float],
     legend(left, loc="lower center", ncols=2)
     style(left, x="rotation (degrees)", y="MMD² / noise of a batch", title="MMD² of the rotated prior")
     style(right, x="rotation (degrees)", y="linear alignment", title="alignment of the rotated factors")
-    return picture
+    return figure
 
 
 def scores_by_prior(
@@ -80,7 +80,7 @@ def scores_by_prior(
     Where the frame has them, a dotted line is the score of the true factors ("ideal"), and a gray area reaches to the score of
     codes that are independent of them ("noise"). isometry: mark cos 45°, the least alignment of an isometry of two factors.
     """
-    picture, (axes,) = grid(1, len(scores), height=0.34 * len(conditions) + 1.5, title=title)
+    figure, (axes,) = grid(1, len(scores), height=0.34 * len(conditions) + 1.5, title=title)
     shown = frame[frame["condition"].isin(conditions)].replace({"condition": dict(conditions)})
     palette = {name: color for name, (color, _) in zip(conditions.values(), LOOKS, strict=False)}
     for ax, (column, words) in zip(axes, scores.items(), strict=True):
@@ -100,7 +100,7 @@ def scores_by_prior(
         if ax is not axes[0]:
             ax.set_yticklabels([])
         style(ax, x=words, y="")
-    return picture
+    return figure
 
 
 def alignment_over_labels(frame: pd.DataFrame, columns: Mapping[str, str], *, title: str | None = None) -> Picture:
@@ -108,7 +108,7 @@ def alignment_over_labels(frame: pd.DataFrame, columns: Mapping[str, str], *, ti
 
     Lines are means over seeds, bands the range. Both ties begin at the prior without labels; regression needs labels.
     """
-    picture, (axes,) = grid(1, len(columns), height=3.3, title=title)
+    figure, (axes,) = grid(1, len(columns), height=3.3, title=title)
     ties, names = ("prior", "distance"), dict(zip(("prior", "distance", "regression"), LABELED, strict=True))
     without = [frame[frame["condition"] == "mirror"].assign(labels=0, condition=tie) for tie in ties]
     shown = pd.concat([*without, frame[frame["condition"].isin(names)]]).replace({"condition": names})
@@ -119,13 +119,13 @@ def alignment_over_labels(frame: pd.DataFrame, columns: Mapping[str, str], *, ti
         ax.set_xticks(numbers, [f"{number:g}" for number in numbers])
         ax.set_ylim(0, 1.03)
         style(ax, title=words, x="labeled images", y="alignment" if ax is axes[0] else "")
-    legend_below(picture, axes[0], len(LABELED))
-    return picture
+    legend_below(figure, axes[0], len(LABELED))
+    return figure
 
 
 def traversal_rows(images: Mapping[str, Any], latents: Sequence[str], *, title: str | None = None) -> Picture:
     """Traversals (dim, steps, size, size) of each model in a panel: a row of images for each latent, named on the left."""
-    picture, (axes,) = grid(1, len(images), height=0.4 * len(latents) + 0.7, title=title)
+    figure, (axes,) = grid(1, len(images), height=0.4 * len(latents) + 0.7, title=title)
     for ax, (model, rows) in zip(axes, images.items(), strict=True):
         stack = np.asarray(rows, dtype=float)
         stack = stack / 255 if stack.max() > 1 else stack
@@ -135,4 +135,4 @@ def traversal_rows(images: Mapping[str, Any], latents: Sequence[str], *, title: 
             for i, name in enumerate(latents):
                 at = (-3, (i + 0.5) / len(latents) * bottom)
                 ax.annotate(name, at, ha="right", va="center", fontsize=8, color=TEXT, annotation_clip=False)
-    return picture
+    return figure

@@ -35,10 +35,10 @@ def objective_kind(objective: str) -> str:
 
 def grid(rows: int, columns: int, *, height: float, title: str | None, width: float = WIDTH) -> tuple[Picture, np.ndarray]:
     """A figure with a title over its (rows, columns) axes."""
-    picture, axes = panels(rows, columns, height=height, width=width)
+    figure, axes = panels(rows, columns, height=height, width=width)
     if title is not None:
-        picture.suptitle(title, fontsize=12, color=TEXT)
-    return picture, axes
+        figure.suptitle(title, fontsize=12, color=TEXT)
+    return figure, axes
 
 
 def legend(ax: Axes, **options: Any) -> None:
@@ -46,10 +46,10 @@ def legend(ax: Axes, **options: Any) -> None:
     ax.legend(fontsize=8, frameon=False, **options)
 
 
-def legend_below(picture: Picture, ax: Axes, columns: int) -> None:
+def legend_below(figure: Picture, ax: Axes, columns: int) -> None:
     """One legend for the whole figure, below it, with what is drawn on `ax`."""
     handles, labels = ax.get_legend_handles_labels()
-    picture.legend(handles, labels, loc="outside lower center", ncols=columns, fontsize=8, frameon=False)
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, fontsize=8, frameon=False)
 
 
 def dot_rows(
@@ -67,7 +67,7 @@ def dot_rows(
 
     The panels share the categories, in `order`; the first one names them. `height` is that of a row, in inches.
     """
-    picture, (axes,) = grid(1, len(tables), height=0.9 + height * len(order), title=title)
+    figure, (axes,) = grid(1, len(tables), height=0.9 + height * len(order), title=title)
     for i, (ax, (table, column)) in enumerate(zip(axes, tables, strict=True)):
         dots_with_range(ax, table, column, rows, hue, order=order, styles=styles, **look)
         ax.set_ylim(len(order) - 0.5, -0.5)
@@ -75,16 +75,16 @@ def dot_rows(
         ax.set_axisbelow(True)
         ax.grid(axis="y", color="#EEEEEE")
         ax.set_ylabel("")
-    return picture, axes
+    return figure, axes
 
 
 class Backdrop:
     """A figure that is drawn once, to which `png` adds what changes, so that a slider is answered at once."""
 
-    def __init__(self, picture: Picture) -> None:
-        self.canvas = FigureCanvasAgg(picture)
+    def __init__(self, figure: Picture) -> None:
+        self.canvas = FigureCanvasAgg(figure)
         self.canvas.draw()
-        self.background = self.canvas.copy_from_bbox(picture.bbox)
+        self.background = self.canvas.copy_from_bbox(figure.bbox)
 
     def png(self, artists: Sequence[Artist]) -> bytes:
         """A PNG of the figure with the artists, which are then removed from their axes."""

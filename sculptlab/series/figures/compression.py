@@ -26,7 +26,7 @@ def rate_distortion(frame: pd.DataFrame, *, rates: tuple[float, float], title: s
     range, at rates that all seeds reach. The axis ends at twice the plain error. Just above the least rate of a condition
     only its worst levels are available: begin a tenth of a bit per latent later.
     """
-    picture, (axes,) = grid(1, 2, height=3.9, title=title)
+    figure, (axes,) = grid(1, 2, height=3.9, title=title)
     unit = frame.loc[frame["condition"] == "no regularizer", "unquantized"].mean()
     points, marked = 73, 8  # points of a line, and every which one has a marker
     names = {"nominal": "symbols of fixed length", "coded": "entropy-coded file, all counted"}
@@ -44,5 +44,5 @@ def rate_distortion(frame: pd.DataFrame, *, rates: tuple[float, float], title: s
     for ax in axes:
         ax.set_ylim(limits[:, 0].min(), min(2.0, limits[:, 1].max()))
     style(axes[0], y="error / plain autoencoder's, unquantized")
-    legend_below(picture, axes[0], len(CONDITIONS))
-    return picture
+    legend_below(figure, axes[0], len(CONDITIONS))
+    return figure

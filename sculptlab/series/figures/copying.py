@@ -25,20 +25,20 @@ def copies_by_condition(frame: pd.DataFrame, measures: Mapping[str, str] = MEASU
     order, cases = (list(dict.fromkeys(frame[name])) for name in ("condition", "case"))
     styles = dict(zip(cases, LOOKS, strict=False))
     tables = [(frame, column) for column in measures]
-    picture, axes = dot_rows(tables, "condition", "case", order=order, styles=styles, height=0.28, title=title)
+    figure, axes = dot_rows(tables, "condition", "case", order=order, styles=styles, height=0.28, title=title)
     for ax, words in zip(axes, measures.values(), strict=True):
         style(ax, x=words)
-    legend_below(picture, axes[0], 2)
-    return picture
+    legend_below(figure, axes[0], 2)
+    return figure
 
 
 def image_rows(rows: Mapping[str, Any], *, title: str | None = None) -> Picture:
     """Images (n, c, h, w) of each name as a row under it."""
-    picture, axes = grid(len(rows), 1, height=1.05, title=title)
+    figure, axes = grid(len(rows), 1, height=1.05, title=title)
     for ax, (name, images) in zip(axes[:, 0], rows.items(), strict=True):
         image_grid(images, ax, columns=len(images))
         ax.set_title(name, fontsize=9, color=TEXT, loc="left", pad=3)
-    return picture
+    return figure
 
 
 def codes_by_class(
@@ -48,11 +48,11 @@ def codes_by_class(
 
     named: {label: name} of the classes in color, at most three.
     """
-    picture, (axes,) = grid(1, len(codes), height=3.2, title=title)
+    figure, (axes,) = grid(1, len(codes), height=3.2, title=title)
     for ax, (name, z) in zip(axes, codes.items(), strict=True):
         density(z, ax, source, labels, named=named, title=name)
         style(ax, x="z0", y="z1" if ax is axes[0] else None)
-    return picture
+    return figure
 
 
 def rotated_codes(
@@ -62,7 +62,7 @@ def rotated_codes(
 
     curves: {name: MMD^2 between rotated codes and target at each of `angles`}, of these codes and of others.
     """
-    picture, ((left, right),) = grid(1, 2, height=3.0, width=8.0, title=title)
+    figure, ((left, right),) = grid(1, 2, height=3.0, width=8.0, title=title)
     shown, still = (np.asarray(rows, dtype=float) for rows in (z, target))
     reach = max(abs(end) for column in (*shown.T, *still.T) for end in span(column))
     limits = np.array([[-reach, reach]] * 2)  # the same at every angle
@@ -76,4 +76,4 @@ def rotated_codes(
     right.set_xticks(range(0, 361, 90))
     legend(right)
     style(right, x="rotation (degrees)", y="MMD² to the codes before")
-    return picture
+    return figure

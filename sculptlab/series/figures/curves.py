@@ -22,7 +22,7 @@ def lps_over_codes(frames: Mapping[str, pd.DataFrame], *, title: str | None = No
     column has its own range of LPS. With a single table the regressors stand side by side.
     """
     alone = len(frames) == 1
-    picture, axes = grid(1, 2, height=3.4, title=title) if alone else grid(2, len(frames), height=2.5, title=title)
+    figure, axes = grid(1, 2, height=3.4, title=title) if alone else grid(2, len(frames), height=2.5, title=title)
     for i, (column, (name, frame)) in enumerate(zip(axes if alone else axes.T, frames.items(), strict=True)):
         top = 1.1 * frame["score"].max()
         rows = frame.assign(kind=frame["objective"].map(objective_kind))
@@ -40,5 +40,5 @@ def lps_over_codes(frames: Mapping[str, pd.DataFrame], *, title: str | None = No
                 x="codes to train on" if alone or ax is column[-1] else "",
                 y=f"LPS by {words}" if i == 0 else "",
             )
-    legend_below(picture, axes[0, 0], 3)
-    return picture
+    legend_below(figure, axes[0, 0], 3)
+    return figure

@@ -52,7 +52,7 @@ def metrics_over_beta(frame: pd.DataFrame, *, dim: int, title: str | None = None
     Lines are means over seeds, bands the range; dotted: codes that follow the prior. live: rows of `evaluate_vae`
     with a column "β", of models trained on the page; their means are drawn as stars.
     """
-    picture, axes = grid(2, 2, height=2.9, title=title)
+    figure, axes = grid(2, 2, height=2.9, title=title)
     sweep = beta_sweep(frame, dim)
     _reconstruction(axes[0, 0], sweep)
     for ax, (column, (words, expected)) in zip(axes.flat[1:], SCORES.items(), strict=True):
@@ -65,7 +65,7 @@ def metrics_over_beta(frame: pd.DataFrame, *, dim: int, title: str | None = None
         for ax, column in zip(axes.flat[1:], SCORES, strict=True):
             for codes, (color, _) in CODES.items():
                 _stars(ax, live[live["codes"] == codes], column, color)
-    return picture
+    return figure
 
 
 def _stars(ax: Axes, rows: pd.DataFrame, column: str, color: str) -> None:
@@ -78,14 +78,14 @@ class CodesPanel:
 
     def __init__(self, recorded: Recorded, *, dim: int) -> None:
         self.recorded, self.dim = recorded, dim
-        picture, (self.axes,) = panels(1, 3, height=3.0)
+        figure, (self.axes,) = panels(1, 3, height=3.0)
         prior = drawn(Gaussian(2), 2)
         self.limits = np.array([span(column) for column in prior.T])
         for ax, codes in zip(self.axes, CODES, strict=False):
             outlines(prior, plane(ax, self.limits), self.limits)
             style(ax, title=codes).set_aspect("equal")
         _reconstruction(self.axes[2], beta_sweep(recorded.frame, dim))
-        self.backdrop = Backdrop(picture)
+        self.backdrop = Backdrop(figure)
 
     def png(self, beta: float) -> bytes:
         """The figure at one of the recorded betas, as a PNG."""

@@ -30,10 +30,10 @@ REACH = 3.2  # of a plane, for samples of about unit width
 
 def sample_pairs(pairs: Pairs, *, title: str | None = None) -> Picture:
     """The points of each pair of samples in a panel: x in blue, y in orange."""
-    picture, axes = _planes(pairs, title)
+    figure, axes = _planes(pairs, title)
     for ax, (x, y) in zip(axes, pairs.values(), strict=True):
         _points(x, y, ax, colors=(CODES, MEANS), size=3.5)
-    return picture
+    return figure
 
 
 def feature_mean_gaps(frame: pd.DataFrame, *, title: str | None = None) -> Picture:
@@ -44,13 +44,13 @@ def feature_mean_gaps(frame: pd.DataFrame, *, title: str | None = None) -> Pictu
     """
     kinds, pairs = (list(dict.fromkeys(frame[column])) for column in ("features", "pair"))
     tables = [(frame[frame["features"] == kind], "ratio") for kind in kinds]
-    picture, axes = dot_rows(tables, "pair", order=pairs, height=0.38, title=title)
+    figure, axes = dot_rows(tables, "pair", order=pairs, height=0.38, title=title)
     for ax, kind in zip(axes, kinds, strict=True):
         ax.axvspan(1e-3, 1, color=PRIOR, alpha=0.3, linewidth=0)
         ax.set(xscale="log", xlim=(0.02, 2 * max(1.0, frame["ratio"].max())))
         ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         style(ax, title=kind, x="distance / the null's 95 % limit")
-    return picture
+    return figure
 
 
 def random_feature_convergence(frame: pd.DataFrame, exact: float, *, title: str | None = None) -> Picture:
@@ -58,18 +58,18 @@ def random_feature_convergence(frame: pd.DataFrame, exact: float, *, title: str 
 
     frame: columns features (their number) and gap; a row per number and draw of the features.
     """
-    picture, ((ax,),) = grid(1, 1, height=2.6, title=None)
+    figure, ((ax,),) = grid(1, 1, height=2.6, title=None)
     ax.axhline(exact, color=TEXT, linestyle=":", linewidth=1.5, label="biased MMD², from the kernel")
     line_with_spread(ax, frame, "features", "gap", label="random features: mean and range", log_x=True)
     ax.set_ylim(0)
     legend(ax)
     style(ax, title=title, x="number of random features", y="squared distance of their means")
-    return picture
+    return figure
 
 
 def null_histogram(null: Any, values: Mapping[str, float], *, title: str | None = None) -> Picture:
     """The null distribution of MMD^2, null (b,), as a histogram, with 0, its 95 % limit, and `values` by name as lines."""
-    picture, ((ax,),) = grid(1, 1, height=2.6, title=None)
+    figure, ((ax,),) = grid(1, 1, height=2.6, title=None)
     _histogram(ax, np.asarray(null, dtype=float), CODES)
     ax.axvline(0, color=TEXT, linewidth=1)
     limit = float(np.quantile(null, 0.95))
@@ -81,19 +81,19 @@ def null_histogram(null: Any, values: Mapping[str, float], *, title: str | None 
     legend(ax, loc="upper right")
     ax.set_yticks([])
     style(ax, title=title, x="unbiased MMD²", y="how often")
-    return picture
+    return figure
 
 
 def p_value_shares(values: Mapping[str, Sequence[float]], *, title: str | None = None) -> Picture:
     """The share of p-values at or below each level, a line per name; a test that keeps its level follows the diagonal."""
-    picture, ((ax,),) = grid(1, 1, height=3.2, width=5.5, title=None)
+    figure, ((ax,),) = grid(1, 1, height=3.2, width=5.5, title=None)
     ax.plot([0, 1], [0, 1], color=TEXT, linestyle=":", linewidth=1.2, label="exactly the level")
     for (name, found), color in zip(values.items(), (CODES, BAD, MEANS, ACCENT), strict=False):
         seaborn.ecdfplot(x=found, ax=ax, color=color, linewidth=1.8, label=name)
     ax.set(xlim=(0, 1), ylim=(0, 1.02))
     legend(ax, loc="lower right")
     style(ax, title=title, x="level", y="share of p-values at or below it")
-    return picture
+    return figure
 
 
 def witness_map(
@@ -113,15 +113,15 @@ def witness_map(
 
 def witness_maps(pairs: Pairs, kernel: Kernel | None = None, *, title: str | None = None) -> Picture:
     """A witness map for each pair of samples."""
-    picture, axes = _planes(pairs, title)
+    figure, axes = _planes(pairs, title)
     for ax, (x, y) in zip(axes, pairs.values(), strict=True):
         witness_map(x, y, ax, kernel)
-    return picture
+    return figure
 
 
 def bandwidths(x: Any, y: Any, widths: Sequence[float], *, title: str | None = None, seed: int = 0) -> Picture:
     """RBFs of several widths on the same two samples: the witness function of each, and below it the test's null."""
-    picture, axes = grid(2, len(widths), height=2.15, title=title)
+    figure, axes = grid(2, len(widths), height=2.15, title=title)
     axes[0, 0].get_gridspec().set_height_ratios([1.5, 1])
     for (above, below), width in zip(axes.T, widths, strict=True):
         tested = mmd_test(x, y, RBF(width), seed=seed)
@@ -130,7 +130,7 @@ def bandwidths(x: Any, y: Any, widths: Sequence[float], *, title: str | None = N
         _null(below, tested)
         style(below, title=f"p = {tested.p_value:.3f}", x="MMD² / null's std")
         below.set_yticks([])
-    return picture
+    return figure
 
 
 class BandwidthPanel:
@@ -138,8 +138,8 @@ class BandwidthPanel:
 
     def __init__(self, pairs: Pairs, *, seed: int = 0) -> None:
         self.pairs, self.seed = dict(pairs), seed
-        picture = Picture(figsize=(WIDTH, 3.7))
-        self.plane, self.null = picture.subplots(1, 2, width_ratios=[1, 1.4])
+        figure = Picture(figsize=(WIDTH, 3.7))
+        self.plane, self.null = figure.subplots(1, 2, width_ratios=[1, 1.4])
         _plane(self.plane, title="blue: more of x; orange: more of y", first=True)
         self.null.set(xlim=(-5, 30), ylim=(0, 1.3), yticks=[])
         style(
@@ -148,7 +148,7 @@ class BandwidthPanel:
             x="unbiased MMD² / the null's std (cut off at 30)",
         )
         self.null.axvline(0, color=TEXT, linewidth=0.6)
-        self.backdrop = Backdrop(picture)
+        self.backdrop = Backdrop(figure)
 
     def __call__(self, settings: Mapping[str, Any]) -> bytes:
         """The figure as a PNG at settings "pair" (a name) and "bandwidth" (h > 0)."""
@@ -170,11 +170,11 @@ def witness_images(
     if len(values) != len(images):
         raise ValueError(f"values must be one an image, {len(images)}, got {len(values)}")
     order = np.argsort(values)
-    picture, (axes,) = grid(1, 2, height=2.4, title=title)
-    picture.get_layout_engine().set(wspace=0.08)  # type: ignore[union-attr,call-arg]  # the engine of every `Picture`
+    figure, (axes,) = grid(1, 2, height=2.4, title=title)
+    figure.get_layout_engine().set(wspace=0.08)  # type: ignore[union-attr,call-arg]  # the engine of every `Picture`
     for ax, chosen, name in zip(axes, (order[::-1][:count], order[:count]), names, strict=True):
         image_grid(images[chosen.copy()], ax, columns=8, title=f"most typical of {name}")
-    return picture
+    return figure
 
 
 def _null(ax: Axes, tested: MMDTestResult, most: float = np.inf) -> list[Artist]:
@@ -197,10 +197,10 @@ def _points(x: Any, y: Any, ax: Axes, colors: tuple[str, str] = ON_WITNESS, size
 
 def _planes(pairs: Pairs, title: str | None) -> tuple[Picture, Sequence[Axes]]:
     """A plane for each name."""
-    picture, (axes,) = grid(1, len(pairs), height=2.9, title=title)
+    figure, (axes,) = grid(1, len(pairs), height=2.9, title=title)
     for ax, name in zip(axes, pairs, strict=True):
         _plane(ax, title=name, first=ax is axes[0])
-    return picture, axes
+    return figure, axes
 
 
 def _plane(ax: Axes, *, title: str, first: bool) -> Axes:

@@ -86,7 +86,7 @@ class Animation:
     def strip(self, frames: list[int], *, title: str | None = None) -> Picture:
         """The frames side by side, a row for each flow."""
         height = 0.2 + 0.9 * WIDTH / max(3, len(frames))
-        picture, axes = grid(len(self.flows), len(frames), height=height, title=title)
+        figure, axes = grid(len(self.flows), len(frames), height=height, title=title)
         limits = (-self.reach, self.reach)
         for row, (name, positions) in zip(axes, self.flows.items(), strict=True):
             for ax, frame in zip(row, frames, strict=True):
@@ -95,7 +95,7 @@ class Animation:
                 ax.set(xlim=limits, ylim=limits, aspect="equal", xticks=[], yticks=[])
                 style(ax, title=self.labels[frame] if ax in axes[0] else None, y=name if ax is row[0] else None)
                 ax.spines[["top", "right"]].set_visible(True)
-        return picture
+        return figure
 
     def _repr_html_(self) -> str:
         facts = {

@@ -8,9 +8,8 @@ from sculptlab.plots.style import ACCENT, BAD, CODES, MEANS, PRIOR, TEXT, Pictur
 from sculptlab.series.figures.common import grid, legend_below
 from sculptlab.validation import choice
 
-STATISTICS: dict[
-    str, tuple[str, str]
-] = {  # joint kernels in grays and blues, solid; marginal and pairwise views in warm colors, dashed
+# joint kernels in grays and blues, solid; marginal and pairwise views in warm colors, dashed
+STATISTICS: dict[str, tuple[str, str]] = {
     "joint IMQ": (CODES, "o"),
     "joint RBF, median": ("#56B4E9", "v"),
     "joint Energy": (PRIOR, "s"),
@@ -30,7 +29,7 @@ def power_curves(frame: pd.DataFrame, hyperparameter: str, *, title: str | None 
     """
     choice("hyperparameter", hyperparameter, HYPERPARAMETERS)
     differences = list(dict.fromkeys(frame["difference"]))
-    picture, (axes,) = grid(1, len(differences), height=3.1, title=title)
+    figure, (axes,) = grid(1, len(differences), height=3.1, title=title)
     present = [name for name in STATISTICS if name in set(frame["statistic"])]
     for ax, difference in zip(axes, differences, strict=True):
         ax.axhline(0.05, color=TEXT, linestyle=":", linewidth=1)
@@ -43,5 +42,5 @@ def power_curves(frame: pd.DataFrame, hyperparameter: str, *, title: str | None 
         ax.set(ylim=(-0.03, 1.05), xticks=sorted(set(frame[hyperparameter])))
         ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         style(ax, title=difference, x=HYPERPARAMETERS[hyperparameter], y="share of pairs rejected" if ax is axes[0] else "")
-    legend_below(picture, axes[0], 4)
-    return picture
+    legend_below(figure, axes[0], 4)
+    return figure

@@ -37,7 +37,7 @@ def priors_and_codes(
     scores: {name: C2ST accuracy of codes against prior, that of a second sample of the prior, the chance level}.
     """
     down = -(-len(priors) // 5)
-    picture, axes = grid(2 * down, 5, height=1.75, title=title)
+    figure, axes = grid(2 * down, 5, height=1.75, title=title)
     for ax in axes.flat:
         ax.set_axis_off()
     for i, (name, prior) in enumerate(priors.items()):
@@ -49,7 +49,7 @@ def priors_and_codes(
             ax.set_aspect("equal")
         above.set_title(name, fontsize=8.5, color=TEXT)
         below.set_title("C2ST {:.0%}, chance {:.0%}".format(*scores[name]), fontsize=8.5, color=TEXT)
-    return picture
+    return figure
 
 
 def _limits(prior: Prior) -> np.ndarray:
@@ -67,7 +67,7 @@ def drawings(
 
     Shades are linear in the density, which makes strokes stand out; those of `priors_and_codes` show thin mass between them.
     """
-    picture, axes = grid(len(priors), 2, height=2.7, title=title)
+    figure, axes = grid(len(priors), 2, height=2.7, title=title)
     for (left, right), (name, prior) in zip(axes, priors.items(), strict=True):
         target = drawn(prior, 2)
         limits = np.array([span(column) for column in target.T])
@@ -75,7 +75,7 @@ def drawings(
         _strokes(right, np.asarray(codes[name], dtype=float), limits, CODES, bins=56)
         style(left, title=name, x="z0", y="z1")
         style(right, title="its codes: C2ST accuracy {:.0%}, chance {:.0%}".format(*scores[name]), x="z0")
-    return picture
+    return figure
 
 
 def _strokes(ax: Axes, rows: np.ndarray, limits: np.ndarray, color: str, *, bins: int) -> None:
@@ -95,20 +95,20 @@ def scoreboard(frame: pd.DataFrame, *, title: str | None = None) -> Picture:
     means = frame.groupby("prior").mean(numeric_only=True).sort_values("c2st")
     order = list(means.index)
     tables = [(frame, column) for column in SCORES]
-    picture, axes = dot_rows(tables, "prior", order=order, height=0.2, title=title, label="codes")
+    figure, axes = dot_rows(tables, "prior", order=order, height=0.2, title=title, label="codes")
     for ax, (column, words) in zip(axes, SCORES.items(), strict=True):
         if f"chance_{column}" in means:
             chance = means[f"chance_{column}"]
             ax.plot(chance, range(len(order)), "|", color=TEXT, markersize=8, label="a second sample of the prior")
             ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         style(ax, x=words)
-    legend_below(picture, axes[0], 2)
-    return picture
+    legend_below(figure, axes[0], 2)
+    return figure
 
 
 def scores_over_weight(frame: pd.DataFrame, *, title: str | None = None) -> Picture:
     """`SCORES` over the weight of MMD, a line for each prior of `studies.priors.record_topology`; bands are the range."""
-    picture, (axes,) = grid(1, 3, height=3.4, title=title)
+    figure, (axes,) = grid(1, 3, height=3.4, title=title)
     styles = dict(zip(dict.fromkeys(frame["prior"]), LOOKS, strict=False))
     for ax, column in zip(axes, ("off_support", "c2st", "relative_error"), strict=True):
         line_with_spread(ax, frame, "weight", column, "prior", styles=styles, log_x=True)
@@ -117,8 +117,8 @@ def scores_over_weight(frame: pd.DataFrame, *, title: str | None = None) -> Pict
             ax.plot(chance.index, chance, color=TEXT, linestyle=":", label="a second sample of the prior")
             ax.yaxis.set_major_formatter(PercentFormatter(1))
         style(ax, x="weight (nats for an MMD² of 1)", y=SCORES[column])
-    legend_below(picture, axes[0], 4)
-    return picture
+    legend_below(figure, axes[0], 4)
+    return figure
 
 
 def off_support_codes(
@@ -130,7 +130,7 @@ def off_support_codes(
     """
     rows = np.asarray(z, dtype=float)
     outside = off_support(rows, prior).numpy()
-    picture, ((left, right),) = grid(1, 2, height=3.6, title=title)
+    figure, ((left, right),) = grid(1, 2, height=3.6, title=title)
     limits = _limits(prior)
     outlines(drawn(prior, 2), plane(left, limits), limits)
     left.scatter(*rows[~outside].T, s=4, color=CODES, alpha=0.4, linewidths=0, label="codes")
@@ -143,11 +143,11 @@ def off_support_codes(
     found = np.flatnonzero(outside)
     if not len(found):
         right.set_axis_off()
-        return picture
+        return figure
     evenly = found[np.linspace(0, len(found) - 1, min(count, len(found))).round().astype(int)]
     shown = evenly[np.argsort(rows[evenly, latent])]
     image_grid(np.asarray(images)[shown], right, columns=6, title=f"images of off-support codes, by z{latent}")
-    return picture
+    return figure
 
 
 class HandPanel:
@@ -165,8 +165,8 @@ class HandPanel:
         share, turn = settings["share"], settings["turn"]
         key = f"{share:g}|{turn:g}"
         prior, row = ring_with_hand(share, np.deg2rad(turn)), self.rows.loc[key]
-        picture, (axes,) = grid(1, 3, height=3.9, title=None)
-        picture.suptitle(
+        figure, (axes,) = grid(1, 3, height=3.9, title=None)
+        figure.suptitle(
             f"C2ST accuracy {row['c2st']:.0%} (chance {row['chance_c2st']:.0%}), off-support mass {row['off_support']:.1%} "
             f"(chance {row['chance_off_support']:.1%}), relative reconstruction error {row['relative_error']:.2f}",
             fontsize=11, color=TEXT,
@@ -184,4 +184,4 @@ class HandPanel:
         outside = off_support(np.stack([np.tile(at, SIDE), np.repeat(at[::-1], SIDE)], 1), prior).numpy()
         faint = np.where(outside[:, None, None], 1 - FAINT * (1 - images), images)
         image_grid(faint, axes[2], columns=SIDE, title=f"decoded from {-EDGE:g} to {EDGE:g}")
-        return picture
+        return figure

@@ -16,22 +16,15 @@ from sculptlab.validation import choice
 
 REGRESSORS: dict[str, tuple[str, str]] = {"linear": (MEANS, "v"), "boosting": (GOOD, "s"), "mlp": (CODES, "o")}
 HYPERPARAMETERS = {"n": "codes n", "d": "dimensions d", "steps": "training steps of the autoencoder"}
-BARS: dict[str, tuple[str, str]] = {  # the slider's bars: column of the table (see `_bar_values`), color
-    "correlation²": ("|correlation|", PRIOR),
-    "distance correlation": ("distance correlation", PRIOR),
-    "HSIC": ("HSIC", PRIOR),
-    "LPS linear": ("linear", MEANS),
-    "LPS boosting": ("boosting", GOOD),
-    "LPS mlp": ("mlp", CODES),
-    "LPS mlp, squares": ("squares", CODES),
-    "LPS mlp, bits / 3": ("bits", CODES),
-    "MIG": ("MIG", ACCENT),
-    "SAP (continuous)": ("SAP (continuous)", ACCENT),
-}
+BARS = {  # scores between 0 and 1, in the colors of their kinds; gray: without a regressor
+    "correlation²": PRIOR, "distance correlation": PRIOR, "HSIC": PRIOR, "LPS linear": MEANS, "LPS boosting": GOOD,
+    "LPS mlp": CODES, "LPS mlp, squares": CODES, "LPS mlp, bits / 3": CODES, "MIG": ACCENT, "SAP (continuous)": ACCENT,
+}  # fmt: skip
+LPS_COLUMNS = {"linear": "LPS linear", "boosting": "LPS boosting", "mlp": "LPS mlp", "squares": "LPS mlp, squares"}
 
 
-def by_regressor(frame: pd.DataFrame, row: str) -> pd.DataFrame:
-    """One row per regressor instead of one column, with its score in "LPS"; `row` and the codes are kept."""
+def _by_regressor(frame: pd.DataFrame, row: str) -> pd.DataFrame:
+    """A row instead of a column for each regressor, with its score in "LPS"."""
     return frame.melt([row], list(REGRESSORS), var_name="regressor", value_name="LPS")
 
 
@@ -40,23 +33,23 @@ def calibration_strip(frame: pd.DataFrame, truths: Mapping[str, float], *, title
 
     frame: columns codes, linear, boosting, mlp; a row per case and seed. truths: {case: the score of the best regressor}.
     """
-    tables = [(by_regressor(frame, "codes"), "LPS")]
+    tables = [(_by_regressor(frame, "codes"), "LPS")]
     options: dict[str, Any] = {"order": list(truths), "styles": REGRESSORS, "height": 0.32, "title": None}
-    picture, (ax,) = dot_rows(tables, "codes", "regressor", **options)
+    figure, (ax,) = dot_rows(tables, "codes", "regressor", **options)
     rows = np.arange(len(truths))
     ax.vlines(list(truths.values()), rows - 0.4, rows + 0.4, color=TEXT, linewidth=2, label="truth", zorder=0)
     ax.axvline(0, color=TEXT, linewidth=0.8)
     legend(ax, loc="lower right")
     style(ax, title=title, x="LPS of means (explained share of variance, R²)")
-    return picture
+    return figure
 
 
 def model_scores(frame: pd.DataFrame, order: list[str], *, title: str | None = None) -> Picture:
     """LPS of trained models, of their means on the left and samples on the right; gray: up to the chance level."""
     kinds = {kind: frame[frame["codes"] == kind] for kind in ("means", "samples")}
-    tables = [(by_regressor(rows, "objective"), "LPS") for rows in kinds.values()]
+    tables = [(_by_regressor(rows, "objective"), "LPS") for rows in kinds.values()]
     options: dict[str, Any] = {"order": order, "styles": REGRESSORS, "height": 0.42, "title": title}
-    picture, axes = dot_rows(tables, "objective", "regressor", **options)
+    figure, axes = dot_rows(tables, "objective", "regressor", **options)
     for ax, (kind, rows) in zip(axes, kinds.items(), strict=True):
         chance = rows[[f"{name}_chance" for name in REGRESSORS]].max().max()
         ax.axvspan(0, chance, color=PRIOR, alpha=0.5, linewidth=0)
@@ -64,14 +57,14 @@ def model_scores(frame: pd.DataFrame, order: list[str], *, title: str | None = N
         ax.set_xlim(-0.03, 1.03)
         style(ax, title=f"{kind} (chance level at most {chance:.3f})", x="LPS (explained share of variance, R²)")
     legend(axes[1], loc="center right")
-    return picture
+    return figure
 
 
 def agreement(
     frame: pd.DataFrame, scores: Sequence[str] = ("MIG", "SAP", "DCI disentanglement"), *, title: str | None = None
 ) -> Picture:
     """LPS (mlp) against each of `scores` that know the factors: constructed codes as named squares, trained models as dots."""
-    picture, (axes,) = grid(1, len(scores), height=3.4, title=title)
+    figure, (axes,) = grid(1, len(scores), height=3.4, title=title)
     for ax, name in zip(axes, scores, strict=True):
         top = frame[name].max()
         for kind, color, marker in (("model", CODES, "o"), ("made", BAD, "s")):
@@ -89,7 +82,7 @@ def agreement(
                 ax.annotate(words, (x, y), at, ha="left" if right else "right", **look)
         ax.set(xlim=(-0.05, 1.1), xticks=[0, 0.5, 1], ylim=(-0.05 * top, 1.13 * top))
         style(ax, title=name, x="LPS (mlp); 0: independent")
-    return picture
+    return figure
 
 
 def _shared_labels(means: pd.DataFrame, height: float) -> list[tuple[str, Any]]:
@@ -107,7 +100,7 @@ def _shared_labels(means: pd.DataFrame, height: float) -> list[tuple[str, Any]]:
 
 def sensitivity(frame: pd.DataFrame, codes: str, *, title: str | None = None) -> Picture:
     """Held-out R² of `codes` over their number and their dimension, a line for each regressor, beside the truth (dotted)."""
-    picture, (axes,) = grid(1, 2, height=2.9, title=title)
+    figure, (axes,) = grid(1, 2, height=2.9, title=title)
     for ax, hyperparameter in zip(axes, ("n", "d"), strict=True):
         rows = frame[(frame["hyperparameter"] == hyperparameter) & (frame["codes"] == codes)]
         _over(ax, rows, hyperparameter, "raw")
@@ -116,20 +109,20 @@ def sensitivity(frame: pd.DataFrame, codes: str, *, title: str | None = None) ->
         ax.axhline(0, color=TEXT, linewidth=0.6)
         style(ax, y="held-out R²")
     legend(axes[0])
-    return picture
+    return figure
 
 
 def lps_over_training(frame: pd.DataFrame, *, title: str | None = None) -> Picture:
     """LPS of the means over the autoencoder's training steps, a line for each regressor, a panel for each model."""
     rows = frame[frame["hyperparameter"] == "steps"]
     models = list(dict.fromkeys(rows["codes"]))
-    picture, (axes,) = grid(1, len(models), height=2.9, title=title)
+    figure, (axes,) = grid(1, len(models), height=2.9, title=title)
     for ax, model in zip(axes, models, strict=True):
         _over(ax, rows[rows["codes"] == model], "steps", "score")
         ax.set_ylim(-0.03, 1.03)
         style(ax, title=model, y="LPS")
     legend(axes[0])
-    return picture
+    return figure
 
 
 def _over(ax: Axes, rows: pd.DataFrame, hyperparameter: str, column: str) -> None:
@@ -141,7 +134,7 @@ def _over(ax: Axes, rows: pd.DataFrame, hyperparameter: str, column: str) -> Non
 
 def codes_with_scores(codes: Mapping[str, Any], scores: pd.DataFrame, *, title: str | None = None) -> Picture:
     """Codes (n, 2) by name, and below them a bar for each column of `scores`, which has a row for each name."""
-    picture, axes = grid(2, len(codes), height=2.1, title=title)
+    figure, axes = grid(2, len(codes), height=2.1, title=title)
     for (above, below), (name, z) in zip(axes.T, codes.items(), strict=True):
         above.plot(*np.asarray(z)[:800].T, linestyle="none", marker=".", markersize=2, color=SAMPLES)
         above.set(xlim=(-3, 3), ylim=(-3, 3), xticks=[-2, 0, 2], yticks=[-2, 0, 2], aspect="equal")
@@ -154,22 +147,24 @@ def codes_with_scores(codes: Mapping[str, Any], scores: pd.DataFrame, *, title: 
         if below is not axes[1, 0]:
             below.set_yticklabels([])
         style(below, x="score")
-    return picture
+    return figure
 
 
 class MixingPanel:
     """The figure of three sliders: mixed codes, and a bar for every recorded score, with its range over seeds."""
 
     def __init__(self, frame: pd.DataFrame, *, n: int) -> None:
-        self.frame, self.n = frame.set_index(["source", "angle", "bend"]).sort_index(), n
-        picture = Picture(figsize=(WIDTH, 3.6))
-        self.codes, self.bars = picture.subplots(1, 2, width_ratios=[1, 1.5])
+        scaled = {"correlation²": frame["|correlation|"] ** 2, "LPS mlp, bits / 3": frame["bits"] / 3}
+        scores = frame.rename(columns=LPS_COLUMNS).assign(**scaled)
+        self.frame, self.n = scores.set_index(["source", "angle", "bend"]).sort_index(), n
+        figure = Picture(figsize=(WIDTH, 3.6))
+        self.codes, self.bars = figure.subplots(1, 2, width_ratios=[1, 1.5])
         self.codes.set(xlim=(-4, 4), ylim=(-4, 4), aspect="equal")
         style(self.codes, title="codes", x="z0", y="z1")
         self.bars.set(xlim=(0, 1.12), ylim=(-0.6, len(BARS) - 0.4), xticks=[0, 0.25, 0.5, 0.75, 1])
         self.bars.set_yticks(range(len(BARS)), list(reversed(BARS)))
         style(self.bars, title="dependence of the codes; pink: alignment with the sources", x="mean and range over seeds")
-        self.backdrop = Backdrop(picture)
+        self.backdrop = Backdrop(figure)
 
     def __call__(self, settings: Mapping[str, Any]) -> bytes:
         """The figure as a PNG at settings "source", "angle" (degrees) and "bend" of the recorded grid."""
@@ -177,14 +172,9 @@ class MixingPanel:
         choice("settings", key, list(self.frame.index.unique()))
         z = mixed(source, angle, bend, n=self.n, seed=0).codes
         drawn = list(self.codes.plot(z[:, 0], z[:, 1], linestyle="none", marker=".", markersize=2.5, color=SAMPLES))
-        for place, (column, color) in enumerate(reversed(BARS.values())):
-            values = _bar_values(self.frame.loc[[key]], column)
+        for place, (column, color) in enumerate(reversed(BARS.items())):
+            values = self.frame.loc[[key], column]
             drawn += self.bars.barh(place, values.mean(), color=color, height=0.7).patches
             drawn += self.bars.plot([values.min(), values.max()], [place, place], color=TEXT, linewidth=1)
             drawn.append(self.bars.text(1.12, place, f"{values.mean():.2f}", ha="right", va="center", fontsize=8, color=TEXT))
         return self.backdrop.png(drawn)
-
-
-def _bar_values(rows: pd.DataFrame, column: str) -> pd.Series:
-    """The column's values between 0 and 1: correlation squared, bits divided by 3."""
-    return rows[column] ** 2 if column == "|correlation|" else rows[column] / (3 if column == "bits" else 1)

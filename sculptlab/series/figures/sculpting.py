@@ -31,7 +31,7 @@ def frontiers(frames: Mapping[str, pd.DataFrame], metric: str = "boosting", *, t
 
     Markers are means over seeds, lines the range. The gray corner: LPS <= 0.05 at a relative reconstruction error <= 1.10.
     """
-    picture, (axes,) = grid(1, len(frames), height=3.3, title=title)
+    figure, (axes,) = grid(1, len(frames), height=3.3, title=title)
     shown = {name: frame[frame["codes"] != "samples"] for name, frame in frames.items()}
     top = 1.1 * max(frame[metric].max() for frame in shown.values())
     for ax, (name, frame) in zip(axes, shown.items(), strict=True):
@@ -41,8 +41,8 @@ def frontiers(frames: Mapping[str, pd.DataFrame], metric: str = "boosting", *, t
         ax.set(xlim=(min(0.95, errors.min() - 0.03), max(1.15, errors.max() + 0.05)), ylim=(-0.03, top))
         style(ax, title=name, x="relative reconstruction error")
     style(axes[0], y=f"LPS by {metric} (0: independent)")
-    legend_below(picture, axes[0], len(OBJECTIVES))
-    return picture
+    legend_below(figure, axes[0], len(OBJECTIVES))
+    return figure
 
 
 def _frontier(ax: Axes, frame: pd.DataFrame, metric: str) -> None:
@@ -71,13 +71,13 @@ def metrics_by_objective(frames: Mapping[str, pd.DataFrame], order: Sequence[str
         rows = frame[frame["codes"] != "samples"].rename(columns=words)
         tables.append((rows.melt(["objective"], list(styles), var_name="metric", value_name="share"), "share"))
     options: dict[str, Any] = {"order": present, "styles": styles, "height": 0.33, "title": title}
-    picture, axes = dot_rows(tables, "objective", "metric", **options)
+    figure, axes = dot_rows(tables, "objective", "metric", **options)
     for ax, name in zip(axes, frames, strict=True):
         ax.axvline(INDEPENDENT, color=PRIOR, linestyle=":", linewidth=1)
         ax.set_xlim(-0.03, 1.03)
         style(ax, title=name, x="explained share (0: none)")
-    legend_below(picture, axes[0], len(METRICS))
-    return picture
+    legend_below(figure, axes[0], len(METRICS))
+    return figure
 
 
 def ablation_panels(frame: pd.DataFrame, hyperparameters: Mapping[str, str], *, title: str | None = None) -> Picture:
@@ -85,7 +85,7 @@ def ablation_panels(frame: pd.DataFrame, hyperparameters: Mapping[str, str], *, 
 
     Dots are means, lines the range. The base stands in every panel, at the value that it has there.
     """
-    picture, axes = grid(2, len(hyperparameters), height=2.5, title=title)
+    figure, axes = grid(2, len(hyperparameters), height=2.5, title=title)
     for column, (hyperparameter, words) in zip(axes.T, hyperparameters.items(), strict=True):
         rows = _with_base(frame, hyperparameter)
         values = list(dict.fromkeys(rows["value"]))
@@ -99,8 +99,8 @@ def ablation_panels(frame: pd.DataFrame, hyperparameters: Mapping[str, str], *, 
             column[1].tick_params(axis="x", rotation=90)
     style(axes[0, 0], y="LPS (mlp)")
     style(axes[1, 0], y="rel. reconstruction error")
-    legend_below(picture, axes[0, -1], len(CONDITIONS))
-    return picture
+    legend_below(figure, axes[0, -1], len(CONDITIONS))
+    return figure
 
 
 def _with_base(frame: pd.DataFrame, hyperparameter: str) -> pd.DataFrame:
@@ -132,7 +132,7 @@ def scores_over_dimension(frames: Mapping[str, pd.DataFrame], *, title: str | No
 
     Of a frame the base and the rows whose hyperparameter is "dim" are shown.
     """
-    picture, axes = grid(3, len(frames), height=2.0, title=title)
+    figure, axes = grid(3, len(frames), height=2.0, title=title)
     words = {"mlp": "LPS (mlp)", "filled": "effective rank / latents", "relative_error": "rel. reconstruction error"}
     for column, (name, frame) in zip(axes.T, frames.items(), strict=True):
         rows = frame[frame["hyperparameter"].isin(("base", "dim"))]
@@ -146,8 +146,8 @@ def scores_over_dimension(frames: Mapping[str, pd.DataFrame], *, title: str | No
             ax.set_ylim(-0.03, 1.08)
         style(column[0], title=name)
         style(column[2], x="number of latents")
-    legend_below(picture, axes[0, 0], len(CONDITIONS))
-    return picture
+    legend_below(figure, axes[0, 0], len(CONDITIONS))
+    return figure
 
 
 def penalty_and_gradient() -> Picture:
@@ -158,7 +158,7 @@ def penalty_and_gradient() -> Picture:
     r = torch.linspace(0, 0.995, 400)
     sin = (1 - r**2).sqrt()
     penalties = {"nats, -½ ln(1 - r²)": (nats(r**2), r / sin), "squared, r²": (r**2, 2 * r * sin)}
-    picture, (axes,) = grid(1, 2, height=2.6, title=None)
+    figure, (axes,) = grid(1, 2, height=2.6, title=None)
     for (name, lines), color, dash in zip(penalties.items(), (CODES, BAD), ("-", "--"), strict=True):
         for ax, line in zip(axes, lines, strict=True):
             ax.plot(r, line, color=color, linestyle=dash, label=name)
@@ -166,4 +166,4 @@ def penalty_and_gradient() -> Picture:
     style(axes[0], title="the penalty", x="correlation r of a latent with its prediction", y="nats")
     style(axes[1], title="its gradient along the angle", x="correlation r of a latent with its prediction", y="nats per radian")
     legend(axes[0])
-    return picture
+    return figure
