@@ -12,7 +12,7 @@ from scipy.stats import ortho_group
 from torch import Tensor
 
 from sculptlab import factors
-from sculptlab.mmd.distance import mmd2
+from sculptlab.mmd import mmd2
 from sculptlab.priors import Prior
 from sculptlab.series.studies.alignment_cases import SpriteSet
 from sculptlab.training.loop import fit

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from sculptlab.independence.curve import lps_curve
+from sculptlab.independence import lps_curve
 from sculptlab.series.results import Recorded, record_result
 from sculptlab.series.studies.runner import run_study, with_relative_error
 from sculptlab.series.studies.sculpting import FRONTIERS, PENALTY_WEIGHT, frontier_objectives, marginal_mmd, recorded_settings

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from sculptlab.columns import permute_columns
 from sculptlab.evaluation.diagnosis import PRIOR_ROW, diagnose
+from sculptlab.independence import lps
 from sculptlab.independence.dependence import correlation, distance_correlation, distance_correlation_to_rest
-from sculptlab.independence.lps import lps
 from sculptlab.independence.regressors import REGRESSORS
-from sculptlab.mmd.distance import mmd2
+from sculptlab.mmd import mmd2
 from sculptlab.priors import Gaussian, Prior
 from sculptlab.validation import codes
 

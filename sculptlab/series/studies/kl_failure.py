@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
-from sculptlab.data.datasets import Dataset
+from sculptlab.data import Dataset
 from sculptlab.evaluation.diagnosis import INACTIVE_BELOW, PRIOR_ROW, diagnose
 from sculptlab.independence.dependence import distance_correlation
 from sculptlab.plots.figures import most_dependent

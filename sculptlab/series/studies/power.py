@@ -7,7 +7,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from sculptlab.mmd.distance import mmd2
+from sculptlab.mmd import mmd2
 from sculptlab.mmd.kernels import IMQ, RBF, Energy, Kernel
 from sculptlab.priors import Gaussian
 from sculptlab.series.results import Recorded, record_result

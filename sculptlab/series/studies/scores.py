@@ -10,10 +10,9 @@ import torch
 from torch import Tensor
 
 from sculptlab import factors
-from sculptlab.data.datasets import load
+from sculptlab.data import load
 from sculptlab.evaluation.diagnosis import INACTIVE_BELOW
-from sculptlab.independence import dependence
-from sculptlab.independence.lps import lps
+from sculptlab.independence import dependence, lps
 from sculptlab.independence.regressors import REGRESSORS
 from sculptlab.series.reference_codes import cases as reference_codes
 from sculptlab.series.reference_codes.mixing import SOURCES, Mixed, mixed

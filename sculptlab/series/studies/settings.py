@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from sculptlab.data.datasets import Dataset, load
+from sculptlab.data import Dataset, load
 from sculptlab.training.loop import fit
 from sculptlab.training.models import build_autoencoder
 from sculptlab.training.objectives import Objective

@@ -1,4 +1,4 @@
-"""The alignment study's cases, recipe and pictures, on a few images and a few steps."""
+"""The alignment study's cases, recipe, on a few images and a few steps."""
 
 import math
 from dataclasses import replace
@@ -122,9 +122,9 @@ def test_a_random_start_is_not_warm(positions, monkeypatch):
 def test_every_condition_is_trained_and_evaluated(positions):
     frame, kept = alignment_studies.align_positions(positions, [0], progress=False)
     table, tried = (frame[frame["kind"] == kind] for kind in ("model", "restart"))
-    arms = {*SMALL.priors, "uniform, one start", "uniform, no isometry", "uniform, random start"}
-    assert set(table["condition"]) == arms
-    assert arms - {"uniform, one start"} <= set(kept) <= arms  # one start may be the chosen one
+    conditions = {*SMALL.priors, "uniform, one start", "uniform, no isometry", "uniform, random start"}
+    assert set(table["condition"]) == conditions
+    assert conditions - {"uniform, one start"} <= set(kept) <= conditions  # one start may be the chosen one
     assert tried.groupby("condition")["chosen"].sum().eq(1).all()
     best = tried[tried["condition"] == "uniform"]
     assert best.loc[best["chosen"].astype(bool), "distortion"].item() == best["distortion"].min()

@@ -1,10 +1,10 @@
-"""The compression study: every objective and rule for levels, equal rates by a line in log error, and its figure."""
+"""The compression study: every objective and rule for levels, equal rates by a line in log error"""
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from sculptlab.evaluation.compression.rate_distortion import LEVELS
+from sculptlab.evaluation.compression import LEVELS
 from sculptlab.priors import Uniform
 from sculptlab.series.studies import compression as compression_studies
 from sculptlab.series.studies.compression import at_rates, compression_objectives, compression_study, error_ratios

@@ -1,4 +1,4 @@
-"""The study of copied latent spaces: its conditions, its record, and its figures."""
+"""The study of copied latent spaces: its conditions and its record."""
 
 import pandas as pd
 import pytest
@@ -13,24 +13,24 @@ def normal(n, d, seed=0):
 
 
 def test_affine_map_through_anchors_is_exact():
-    z, turn = normal(40, 3), normal(3, 2, 1)
-    assert copying_studies.affine_map(z[:6], z[:6] @ turn + 4, z) == pytest.approx(z @ turn + 4, abs=1e-4)
+    z, rotation = normal(40, 3), normal(3, 2, 1)
+    assert copying_studies.affine_map(z[:6], z[:6] @ rotation + 4, z) == pytest.approx(z @ rotation + 4, abs=1e-4)
 
 
-def test_a_study_has_every_arm_and_pairs_only_where_images_are_shared():
+def test_a_study_has_every_condition_and_pairs_only_where_images_are_shared():
     same = CopySetting("digits", "digits", dim=2, steps=3, widths=(8, 8), evaluated=100)
     other = CopySetting("digits", "patches", dim=2, steps=3, widths=(8, 8), evaluated=60, rows=150)
-    other_small = {"same": same, "other": other}
-    frame = copying_studies.copy_study(other_small, [0], anchors=(5,), progress=False)
-    arms = ["second half", "independent", "copied", "copied, 5 anchors", "5 anchors alone", "affine, 5 anchors"]
-    assert list(frame.loc[frame["case"] == "same", "condition"]) == [*arms, "relative, 5 anchors", "relative centered, 5 anchors"]
-    assert list(frame.loc[frame["case"] == "other", "condition"]) == arms[:3]
+    frame = copying_studies.copy_study({"same": same, "other": other}, [0], anchors=(5,), progress=False)
+    conditions = ["second half", "independent", "copied", "copied, 5 anchors", "5 anchors alone", "affine, 5 anchors"]
+    relative = ["relative, 5 anchors", "relative centered, 5 anchors"]
+    assert list(frame.loc[frame["case"] == "same", "condition"]) == [*conditions, *relative]
+    assert list(frame.loc[frame["case"] == "other", "condition"]) == conditions[:3]
     best = frame[(frame["case"] == "same") & (frame["condition"] == "second half")].iloc[0]
     assert (best["alignment_error"], best["mrr"], best["decoded_mse"]) == (0, 1, pytest.approx(best["reconstruction_mse"]))
     assert frame.loc[frame["case"] == "other", "alignment_error"].isna().all()
 
 
-def test_a_recorded_study_says_what_was_done(monkeypatch):
+def test_a_recorded_study_states_its_settings(monkeypatch):
     kept = {}
     monkeypatch.setattr(copying_studies, "record_result", lambda name, frame, **what: kept.update(name=name, frame=frame, **what))
     monkeypatch.setattr(copying_studies, "copy_study", lambda cases, seeds: pd.DataFrame({"case": list(cases)}))

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sculptlab.mmd.distance import mmd2
+from sculptlab.mmd import mmd2
 from sculptlab.mmd.kernels import IMQ, RBF
 from sculptlab.series import results
 from sculptlab.series.studies import power as power_studies

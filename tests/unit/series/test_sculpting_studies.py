@@ -67,16 +67,18 @@ def test_objectives_have_the_weights_of_the_module():
 
 def test_each_ablation_changes_one_hyperparameter():
     base = next(term for name, _, term, _ in ablations(4) if name == "base")
-    for knob, value, term, changes in ablations(4):
-        if knob in ("batch", "dim"):
+    for hyperparameter, value, term, changes in ablations(4):
+        if hyperparameter in ("batch", "dim"):
             assert list(changes.values()) == [int(value)]
             assert (term.weight, term.kernel) == (base.weight, base.kernel)
-        elif knob != "64 latents":
+        elif hyperparameter != "64 latents":
             assert changes == {}
-        if knob == "weight":
+        if hyperparameter == "weight":
             assert term.weight == float(value)
             assert term.weight != base.weight
-    wide = {value: (term.weight, changes) for knob, value, term, changes in ablations(4) if knob == "64 latents"}
+    wide = {
+        value: (term.weight, changes) for hyperparameter, value, term, changes in ablations(4) if hyperparameter == "64 latents"
+    }
     assert wide == {"weight 10": (10.0, {"dim": 64}), "batch 1024": (base.weight, {"dim": 64, "batch_size": 1024})}
 
 
@@ -98,7 +100,7 @@ def test_architectures_are_compared_on_the_images_themselves(monkeypatch):
     assert np.isfinite(frame[["mlp", "rank", "reconstruction_mse"]]).all(axis=None)
 
 
-def test_ablation_has_every_condition_and_its_figure(prepared, monkeypatch):
+def test_ablation_has_every_condition(prepared, monkeypatch):
     small = [row for row in ablations(3) if row[3].get("dim", 3) < 10]  # many latents take half a minute
     monkeypatch.setattr(ablation_studies, "ablations", lambda dim: small)
     frame = ablation_studies.ablate(TINY, [0], hyperparameters=("base", "dim"), progress=False, prepared=prepared)
