@@ -28,11 +28,15 @@ ON_WITNESS = ("#003B5C", "#8A5A00")  # darker blue and orange, for points on suc
 REACH = 3.2  # of a plane, for samples of about unit width
 
 
-def sample_pairs(pairs: Pairs, *, title: str | None = None) -> Picture:
-    """The points of each pair of samples in a panel: x in blue, y in orange."""
-    figure, axes = _planes(pairs, title)
-    for ax, (x, y) in zip(axes, pairs.values(), strict=True):
-        _points(x, y, ax, colors=(CODES, MEANS), size=3.5)
+def sample_pairs(pairs: Pairs, *, kernel: Kernel | None = None, title: str | None = None) -> Picture:
+    """The points of each pair of samples in a panel: x in blue, y in orange; with a kernel, over its witness function."""
+    figure, (axes,) = grid(1, len(pairs), height=2.9, title=title)
+    for ax, (name, (x, y)) in zip(axes, pairs.items(), strict=True):
+        _plane(ax, title=name, first=ax is axes[0])
+        if kernel is None:
+            _points(x, y, ax, colors=(CODES, MEANS), size=3.5)
+        else:
+            witness_map(x, y, ax, kernel)
     return figure
 
 
@@ -111,14 +115,6 @@ def witness_map(
     return [image, *_points(x, y, ax, size=size)]
 
 
-def witness_maps(pairs: Pairs, kernel: Kernel | None = None, *, title: str | None = None) -> Picture:
-    """A witness map for each pair of samples."""
-    figure, axes = _planes(pairs, title)
-    for ax, (x, y) in zip(axes, pairs.values(), strict=True):
-        witness_map(x, y, ax, kernel)
-    return figure
-
-
 def bandwidths(x: Any, y: Any, widths: Sequence[float], *, title: str | None = None, seed: int = 0) -> Picture:
     """RBFs of several widths on the same two samples: the witness function of each, and below it the test's null."""
     figure, axes = grid(2, len(widths), height=2.15, title=title)
@@ -193,14 +189,6 @@ def _points(x: Any, y: Any, ax: Axes, colors: tuple[str, str] = ON_WITNESS, size
     look: dict[str, Any] = {"linestyle": "none", "markersize": size, "markeredgewidth": size / 4, "alpha": 0.55}
     below = ax.plot(*np.asarray(y).T, color=colors[1], marker="x", **look)
     return [*below, *ax.plot(*np.asarray(x).T, color=colors[0], marker=".", **look)]
-
-
-def _planes(pairs: Pairs, title: str | None) -> tuple[Picture, Sequence[Axes]]:
-    """A plane for each name."""
-    figure, (axes,) = grid(1, len(pairs), height=2.9, title=title)
-    for ax, name in zip(axes, pairs, strict=True):
-        _plane(ax, title=name, first=ax is axes[0])
-    return figure, axes
 
 
 def _plane(ax: Axes, *, title: str, first: bool) -> Axes:

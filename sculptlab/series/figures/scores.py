@@ -37,7 +37,7 @@ def calibration_strip(frame: pd.DataFrame, truths: Mapping[str, float], *, title
     options: dict[str, Any] = {"order": list(truths), "styles": REGRESSORS, "height": 0.32, "title": None}
     figure, (ax,) = dot_rows(tables, "codes", "regressor", **options)
     rows = np.arange(len(truths))
-    ax.vlines(list(truths.values()), rows - 0.4, rows + 0.4, color=TEXT, linewidth=2, label="truth", zorder=0)
+    ax.vlines(list(truths.values()), rows - 0.4, rows + 0.4, color=TEXT, linewidth=2, label="truth", zorder=1)
     ax.axvline(0, color=TEXT, linewidth=0.8)
     legend(ax, loc="lower right")
     style(ax, title=title, x="LPS of means (explained share of variance, R²)")

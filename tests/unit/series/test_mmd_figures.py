@@ -64,7 +64,7 @@ def test_the_map_is_the_witness_function():
 
 def test_pairs_of_samples_have_a_panel_each():
     pairs = {"one": (X, Y), "two": (Y, X)}
-    for picture in (mmd_figures.sample_pairs(pairs, title="t"), mmd_figures.witness_maps(pairs, RBF(1.0), title="t")):
+    for picture in (mmd_figures.sample_pairs(pairs, title="t"), mmd_figures.sample_pairs(pairs, kernel=RBF(1.0), title="t")):
         assert isinstance(picture, Picture)
         assert [ax.get_title() for ax in picture.axes] == ["one", "two"]
         assert picture.get_suptitle() == "t"
