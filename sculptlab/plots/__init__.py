@@ -1,23 +1,32 @@
-"""Plots of codes, priors and results: `ax` in, `ax` out; whole figures as a `Picture`."""
+"""Plots of codes, priors and results: `ax` in, `ax` out; whole figures as a `Picture`.
 
-from sculptlab.plots.codes import (
-    density,
-    heat_map,
-    image_grid,
-    marginal,
-    outlines,
-    plane,
-    points_by_class,
-)
-from sculptlab.plots.copying import copy_clouds, copy_correlations
-from sculptlab.plots.figures import corner, marginals, overview, pairs, prior_picture
-from sculptlab.plots.results import independence_strips, lps_against_codes, lps_bars, weight_curve
-from sculptlab.plots.style import CLASSES, CODES, MEANS, PRIOR, SAMPLES, Picture, panels, style
+The functions that are not in `__all__` draw results; their `.plot()` finds them here by name.
+"""
+
+from sculptlab.plots.codes import density, image_grid, marginal_density
+from sculptlab.plots.copying import copy_correlations, copy_densities  # noqa: F401
+from sculptlab.plots.figures import corner, marginals, overview, pairs, prior_picture  # noqa: F401
+from sculptlab.plots.results import independence_strips, lps_against_codes, lps_bars, weight_curve  # noqa: F401
+from sculptlab.plots.style import (
+    ACCENT,
+    BAD,
+    CLASSES,
+    CODES,
+    GOOD,
+    MEANS,
+    OTHERS,
+    PRIOR,
+    RECONSTRUCTION,
+    SAMPLES,
+    TEXT,
+    WIDTH,
+    Picture,
+    panels,
+    style,
+)  # fmt: skip
 from sculptlab.plots.tables import dots_with_range, line_with_spread
 
 __all__ = [
-    "CLASSES", "CODES", "MEANS", "PRIOR", "SAMPLES", "Picture", "copy_clouds", "copy_correlations", "corner", "density",
-    "dots_with_range", "heat_map", "image_grid", "independence_strips", "line_with_spread", "lps_against_codes",
-    "lps_bars", "marginal", "marginals", "outlines", "overview", "pairs", "panels", "plane", "points_by_class",
-    "prior_picture", "style", "weight_curve",
+    "ACCENT", "BAD", "CLASSES", "CODES", "GOOD", "MEANS", "OTHERS", "PRIOR", "RECONSTRUCTION", "SAMPLES", "TEXT", "WIDTH",
+    "Picture", "density", "dots_with_range", "image_grid", "line_with_spread", "marginal_density", "panels", "style",
 ]  # fmt: skip

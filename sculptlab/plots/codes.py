@@ -1,13 +1,12 @@
-"""Pictures of codes: functions that take and return an `ax`, and whole figures as a `Picture`.
+"""Plots of codes and images on given axes. No pyplot state and no rcParams, so that widgets may draw from any thread."""
 
-Nothing here touches pyplot or rcParams, so that widgets may draw from any thread; labels are plain Unicode, for the
-same reason.
-"""
+from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import seaborn
 import torch
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -17,40 +16,14 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 from scipy.ndimage import gaussian_filter
 
-from sculptlab.plots.style import (
-    ACCENT,
-    BAD,
-    CLASSES,
-    CODES,
-    GOOD,
-    MEANS,
-    OTHERS,
-    PRIOR,
-    RECONSTRUCTION,
-    SAMPLES,
-    TEXT,
-    WIDTH,
-    Picture,
-    panels,
-    style,
-)
-from sculptlab.plots.tables import line_with_spread
+from sculptlab.plots.style import CLASSES, CODES, OTHERS, PRIOR, TEXT, style
 from sculptlab.priors import as_prior
-from sculptlab.validation import codes as checked
+from sculptlab.validation import codes
 
-__all__ = [
-    "ACCENT", "BAD", "CLASSES", "CODES", "GOOD", "MEANS", "OTHERS", "PRIOR", "RECONSTRUCTION", "SAMPLES", "TEXT", "WIDTH",
-    "Picture", "density", "image_grid", "line_with_spread", "marginal", "panels", "style",
-]  # fmt: skip
-
-DRAWN = 50_000  # prior samples behind a drawn density
-CEILING = 2.2  # a marginal's axis ends at so many times the prior's peak
-FLAT = 0.75  # of its peak: a density still so high around half of its mass has no inner outline
-POINTS = 3_000  # more only blacken a scatter plot
-APART = (0.4, 0.09)  # of the width and the height of its axes: what two names of classes need to be read
+NAME_SIZE = (0.4, 0.09)  # of the axes' width and height: the room that the name of a class needs
 
 
-def marginal(
+def marginal_density(
     values: Any,
     ax: Axes,
     prior: Any = None,
@@ -59,19 +32,35 @@ def marginal(
     label: str = "codes",
     limits: tuple[float, float] | None = None,
 ) -> Axes:
-    """The density of one dimension, values (n,), as a stepped line; the prior's samples (m,) of it as a gray area behind."""
-    values = np.asarray(values, dtype=float).ravel()
+    """Draw the density of one latent as a stepped line, and the prior's as a gray area behind it.
+
+    Parameters
+    ----------
+    values : array_like of shape (n,)
+        Codes. Those outside the limits are counted in the outermost bins.
+    ax : matplotlib.axes.Axes
+        Where to draw.
+    prior : array_like of shape (m,), optional
+        A sample of the prior.
+    color, label : str
+        Of the line.
+    limits : tuple (low, high), optional
+        By default where nearly all of the prior lies, or of the values where there is none.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        `ax`.
+    """
+    rows = np.asarray(values, dtype=float).ravel()
     target = None if prior is None else np.asarray(prior, dtype=float).ravel()
-    low, high = limits or span(values if target is None else target)
-    edges = np.linspace(low, high, 41)
+    low, high = limits or span(rows if target is None else target)
+    options: dict[str, Any] = {"bins": np.linspace(low, high, 41), "stat": "density", "element": "step", "ax": ax}
     if target is not None:
-        expected = np.histogram(target, edges, density=True)[0]
-        ax.stairs(expected, edges, fill=True, color=PRIOR, alpha=0.45, label="prior")
-        ax.set_ylim(0, CEILING * expected.max())  # a dead dimension's spike would flatten the prior to nothing
-    inside = np.clip(values, low, high)  # what lies outside is drawn in the last bin rather than left out
-    ax.stairs(np.histogram(inside, edges, density=True)[0], edges, color=color, linewidth=1.8, label=label)
-    ax.set_xlim(low, high)
-    ax.set_yticks([])
+        seaborn.histplot(x=target, color=PRIOR, alpha=0.45, linewidth=0, label="prior", **options)
+        ax.set_ylim(0, 2.2 * ax.dataLim.ymax)  # the narrow peak of an inactive latent would flatten the prior
+    seaborn.histplot(x=np.clip(rows, low, high), fill=False, color=color, linewidth=1.8, label=label, **options)
+    ax.set(xlim=(low, high), xlabel="", ylabel="", yticks=[])
     return style(ax)
 
 
@@ -85,12 +74,32 @@ def density(
     color: str = CODES,
     title: str | None = None,
 ) -> Axes:
-    """Codes (n, 2): as points by class (`points_by_class`) where `labels` (n,) are given, else as a map of their density.
+    """Draw codes in the plane, as points by class or else as a map of their density, with the prior's outlines.
 
-    The prior, if given, is drawn as the outlines that hold 50 % and 95 % of it.
+    Parameters
+    ----------
+    z : array_like of shape (n, 2)
+        Codes.
+    ax : matplotlib.axes.Axes
+        Where to draw.
+    prior : prior_like, optional
+        Anything that `priors.as_prior` takes; drawn as the outlines that hold 50 % and 95 % of it.
+    labels : array_like of shape (n,), optional
+        Classes. Three of them are named and colored, all others are gray.
+    named : mapping of label to str, optional
+        The names of at most three classes; by default the first two and the last.
+    color : str
+        Of the density map.
+    title : str, optional
+        Of the axes.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        `ax`.
     """
-    rows = checked("z", z, dim=2, rows=1).detach().cpu().numpy()
-    target = None if prior is None else drawn(prior, 2)
+    rows = codes("z", z, dim=2, rows=1).detach().cpu().numpy()
+    target = None if prior is None else prior_sample(prior, 2)
     limits = np.array([span(column) for column in (rows if target is None else target).T])
     plane(ax, limits)
     if labels is None:
@@ -104,24 +113,54 @@ def density(
 
 def plane(ax: Axes, limits: np.ndarray) -> Axes:
     """Set `ax` to the plane of two latents within limits (2, 2), with whole numbers at its ticks."""
-    ax.set_xlim(*limits[0])
-    ax.set_ylim(*limits[1])
-    ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    ax.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+    ax.set(xlim=limits[0], ylim=limits[1])
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_locator(MaxNLocator(5, integer=True))
     return ax
 
 
 def heat_map(rows: np.ndarray, ax: Axes, limits: np.ndarray, color: str, bins: int = 48) -> AxesImage:
-    """Codes (n, 2) as a map of their density; those outside the limits are counted at the edge."""
+    """Draw codes (n, 2) as a map of their density, on a square-root scale; those outside the limits count at the edge."""
     clipped = np.clip(rows.T, limits[:, :1], limits[:, 1:])
     counts, *_ = np.histogram2d(clipped[0], clipped[1], bins=bins, range=limits.tolist())
-    # the square root keeps a spike (a dead dimension) from washing out all else
-    shown = np.ma.masked_equal(np.sqrt(counts.T), 0)  # empty cells let what lies behind show through
+    shown = np.ma.masked_equal(np.sqrt(counts.T), 0)  # empty cells are transparent
     return ax.imshow(shown, origin="lower", extent=(*limits[0], *limits[1]), cmap=shades(color), aspect="auto", vmin=0)
 
 
+def matrix_map(matrix: Any, ax: Axes, title: str | None = None, **options: Any) -> Axes:
+    """Draw a matrix (d, d) over pairs of latents by `seaborn.heatmap`; its diagonal and entries that are NaN are gray."""
+    values = np.array(matrix, dtype=float)
+    np.fill_diagonal(values, np.nan)
+    ax.set_facecolor("#EEEEEE")
+    seaborn.heatmap(values, ax=ax, square=True, xticklabels=False, yticklabels=False, **options)
+    shown = np.arange(0, len(values), -(-len(values) // 10))
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_ticks(shown + 0.5, [f"z{i}" for i in shown], rotation=0)
+    bar = ax.collections[0].colorbar
+    if bar is not None:
+        bar.ax.tick_params(labelsize=8, labelcolor=TEXT)
+    return style(ax, title=title)
+
+
 def image_grid(images: Any, ax: Axes, *, columns: int | None = None, title: str | None = None) -> Axes:
-    """Images (n, c, h, w) or (n, h, w) in [0, 1], row by row on `ax`; by default about as many columns as rows."""
+    """Draw images row by row.
+
+    Parameters
+    ----------
+    images : array_like of shape (n, c, h, w) or (n, h, w)
+        Images in [0, 1], with c = 1 or 3 channels.
+    ax : matplotlib.axes.Axes
+        Where to draw.
+    columns : int, optional
+        By default about as many as rows.
+    title : str, optional
+        Of the axes.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        `ax`.
+    """
     stack = np.asarray(images.detach().cpu() if isinstance(images, torch.Tensor) else images, dtype=float)
     stack = stack[:, None] if stack.ndim == 3 else stack
     if stack.ndim != 4 or stack.shape[1] not in (1, 3) or not len(stack):
@@ -129,17 +168,17 @@ def image_grid(images: Any, ax: Axes, *, columns: int | None = None, title: str 
     n, channels, height, width = stack.shape
     across = columns or int(np.ceil(n**0.5))
     down, gap = -(-n // across), max(1, height // 16)
-    sheet = np.ones((down * (height + gap) - gap, across * (width + gap) - gap, channels))
-    for i, image in enumerate(stack):
-        top, left = (i // across) * (height + gap), (i % across) * (width + gap)
-        sheet[top : top + height, left : left + width] = image.transpose(1, 2, 0)
-    ax.imshow(np.clip(sheet, 0, 1).squeeze(-1) if channels == 1 else np.clip(sheet, 0, 1), cmap="gray", vmin=0, vmax=1)
+    padded = np.ones((down * across, height + gap, width + gap, channels))
+    padded[:n, :height, :width] = stack.clip(0, 1).transpose(0, 2, 3, 1)
+    rows = padded.reshape(down, across, height + gap, width + gap, channels).swapaxes(1, 2)
+    sheet = rows.reshape(down * (height + gap), across * (width + gap), channels)[:-gap, :-gap]
+    ax.imshow(sheet.squeeze(-1) if channels == 1 else sheet, cmap="gray", vmin=0, vmax=1)
     ax.set_axis_off()
     return style(ax, title=title)
 
 
 def points_by_class(rows: np.ndarray, labels: np.ndarray, ax: Axes, named: Mapping[Any, str] | None = None) -> list[Artist]:
-    """Codes (n, 2) as points: three classes in a color and a mark each, with their name where they lie, all others gray.
+    """Draw at most 3,000 codes (n, 2): three classes in a color and a marker each, with their names, all others gray.
 
     named: {label: name}, at most three; by default the first two classes and the last. Returns what was drawn.
     """
@@ -148,63 +187,57 @@ def points_by_class(rows: np.ndarray, labels: np.ndarray, ax: Axes, named: Mappi
     classes = list(np.unique(labels))
     shown = {name: str(name) for name in classes[:2] + classes[2:][-1:]} if named is None else dict(named)
     if len(shown) > len(CLASSES):
-        raise ValueError(f"named must hold at most {len(CLASSES)} classes, which an eye can tell apart, got {len(shown)}")
-    kept = np.random.default_rng(0).permutation(len(rows))[:POINTS]
-    rest = kept[~np.isin(labels[kept], list(shown))]
-    made: list[Artist] = [ax.scatter(rows[rest, 0], rows[rest, 1], s=4, color=OTHERS, alpha=0.6, linewidths=0, rasterized=True)]
+        raise ValueError(f"named must hold at most {len(CLASSES)} classes, more are hard to distinguish, got {len(shown)}")
+    kept = np.random.default_rng(0).permutation(len(rows))[:3000]
+    options: dict[str, Any] = {"linewidths": 0, "rasterized": True}
+    rest = rows[kept[~np.isin(labels[kept], list(shown))]]
+    made: list[Artist] = [ax.scatter(rest[:, 0], rest[:, 1], s=4, color=OTHERS, alpha=0.6, **options)]
     names = []
-    for (label, name), (color, mark) in zip(shown.items(), CLASSES, strict=False):
-        cloud = rows[kept[labels[kept] == label]]
-        made.append(
-            ax.scatter(cloud[:, 0], cloud[:, 1], s=11, color=color, marker=mark, alpha=0.7, linewidths=0, rasterized=True)
-        )
-        if len(cloud):
-            names.append((name, np.median(cloud, axis=0), color))
+    for (label, name), (color, marker) in zip(shown.items(), CLASSES, strict=False):
+        of = rows[kept[labels[kept] == label]]
+        made.append(ax.scatter(of[:, 0], of[:, 1], s=11, color=color, marker=marker, alpha=0.7, **options))
+        if len(of):
+            names.append((name, np.median(of, axis=0), color))
     return made + _names(names, ax)
 
 
 def _names(given: list[tuple[str, np.ndarray, str]], ax: Axes) -> list[Artist]:
-    """Each name in its color at its place, or just above the name that would hide it."""
-    unit = np.array([ax.viewLim.width, ax.viewLim.height]) * APART
-    written: list[np.ndarray] = []
+    """Write each name in its color at its place, or just above a name that would hide it."""
+    unit = np.array([ax.viewLim.width, ax.viewLim.height]) * NAME_SIZE
+    places: list[np.ndarray] = []
     made: list[Artist] = []
     for name, place, color in sorted(given, key=lambda one: one[1][1]):
         at = place.astype(float)
-        for other in written:
+        for other in places:
             if (np.abs(at - other) < unit).all():
                 at[1] = other[1] + unit[1]
-        written.append(at)
-        halo = [withStroke(linewidth=3, foreground="white")]
+        places.append(at)
+        outline = [withStroke(linewidth=3, foreground="white")]
         made.append(ax.annotate(
             name, (at[0], at[1]), ha="center", va="center", fontsize=9, fontweight="bold", color=color,
-            path_effects=halo, zorder=5,
+            path_effects=outline, zorder=5,
         ))  # fmt: skip
     return made
 
 
 def outlines(target: np.ndarray, ax: Axes, limits: np.ndarray) -> None:
-    """The outlines that hold 50 % (solid) and 95 % (dashed) of a prior's draws (m, 2)."""
+    """Draw the outlines that hold 50 % (solid) and 95 % (dashed) of a prior's draws (m, 2)."""
     counts, *edges = np.histogram2d(target[:, 0], target[:, 1], bins=60, range=limits.tolist())
     smooth = gaussian_filter(counts, 2.0)
     falling = np.sort(smooth.ravel())[::-1]
     held = np.cumsum(falling) / falling.sum()
     outer, inner = (falling[np.searchsorted(held, share)] for share in (0.95, 0.5))
-    flat = inner > FLAT * falling[0]  # half of a flat prior lies nowhere in particular
-    levels = [outer] if flat else [outer, inner]
+    styles = {outer: (1.2, "--"), inner: (0.8, "-")}
+    if inner > 0.75 * falling[0]:  # a flat density has no region that holds one half of it
+        del styles[inner]
+    widths, dashes = zip(*styles.values(), strict=True)
     middles = [(edge[1:] + edge[:-1]) / 2 for edge in edges]
-    ax.contour(
-        *middles,
-        smooth.T,
-        levels=levels,
-        colors=TEXT,
-        linewidths=[1.2, 0.8][: len(levels)],
-        linestyles=["--", "-"][: len(levels)],
-    )
+    ax.contour(*middles, smooth.T, levels=list(styles), colors=TEXT, linewidths=widths, linestyles=dashes)
 
 
-def drawn(prior: Any, dim: int) -> np.ndarray:
-    """The draws (50,000, dim) that stand for a prior in a picture, the same ones each time."""
-    return as_prior(prior, dim).sample(DRAWN, torch.Generator().manual_seed(0)).cpu().numpy()
+def prior_sample(prior: Any, dim: int) -> np.ndarray:
+    """The draws (50,000, dim) that stand for a prior in figures, the same ones each time."""
+    return as_prior(prior, dim).sample(50_000, torch.Generator().manual_seed(0)).cpu().numpy()
 
 
 def shades(color: str) -> LinearSegmentedColormap:
@@ -213,7 +246,7 @@ def shades(color: str) -> LinearSegmentedColormap:
 
 
 def span(values: np.ndarray) -> tuple[float, float]:
-    """Where nearly all of the values lie, with a margin as wide as a fifth of that."""
+    """The range of nearly all values, and a fifth of it more on either side."""
     low, high = np.quantile(values, [0.002, 0.998])
     margin = 0.2 * (high - low) or 1.0
     return float(low - margin), float(high + margin)

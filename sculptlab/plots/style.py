@@ -1,4 +1,4 @@
-"""The palette, named by role, and the `Picture`: a figure that needs neither pyplot nor rcParams."""
+"""The palette by role, and `Picture`, a figure that needs neither pyplot nor rcParams."""
 
 from base64 import b64encode
 from io import BytesIO
@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-# Okabe and Ito's colors, which stay apart for color-blind readers; roles that meet in one panel differ in lightness too
+# Okabe and Ito's colors, which color-blind readers can distinguish; roles that meet in one panel differ in lightness too
 CODES = "#0072B2"
 SAMPLES = "#0072B2"  # of a stochastic encoder: the codes the decoder sees
 MEANS = "#E69F00"
@@ -18,13 +18,19 @@ GOOD = "#009E73"
 BAD = "#D55E00"
 ACCENT = "#CC79A7"
 TEXT = "#333333"
-CLASSES = (("#0072B2", "o"), ("#E69F00", "^"), ("#5C1240", "s"))  # color and mark: more than three clouds nobody tells apart
+CLASSES = (("#0072B2", "o"), ("#E69F00", "^"), ("#5C1240", "s"))  # color and marker; more than three overlap too much
 OTHERS = "#C4C4C4"  # the points of all other classes
 WIDTH = 9.0  # inches: a notebook's column
 
 
 class Picture(Figure):
-    """A matplotlib figure that shows itself in a notebook without pyplot. `.savefig(path)` writes it."""
+    """A matplotlib figure that shows itself in a notebook without pyplot. `savefig(path)` writes it to a file.
+
+    Parameters
+    ----------
+    **options : Any
+        Passed on to `matplotlib.figure.Figure`.
+    """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"layout": "constrained", "dpi": 100, "facecolor": "white", **options})
@@ -39,27 +45,59 @@ class Picture(Figure):
         return {"text/plain": repr(self), "image/png": png}, {"image/png": {"alt": self.in_words()}}
 
     def in_words(self) -> str:
-        """The picture's title, and those of its panels with their axes' names: what a screen reader says of it."""
-        panels = [_words(ax) for ax in self.axes if ax.get_visible()]
-        return ". ".join(part for part in (self.get_suptitle(), *dict.fromkeys(panels)) if part).replace("\n", " ")
+        """Describe the figure for a screen reader.
 
-
-def _words(ax: Axes) -> str:
-    axes = " over ".join(filter(None, (ax.get_ylabel(), ax.get_xlabel()))) if ax.axison else ""  # off, a title alone is seen
-    return ": ".join(filter(None, (ax.get_title(), axes)))
+        Returns
+        -------
+        str
+            Its title, and those of its panels with their axes' names.
+        """
+        found = [self.get_suptitle()]
+        for ax in self.axes:
+            names = (ax.get_ylabel(), ax.get_xlabel()) if ax.axison else ()
+            found += [": ".join(filter(None, (ax.get_title(), " over ".join(filter(None, names)))))] if ax.get_visible() else []
+        return ". ".join(filter(None, dict.fromkeys(found))).replace("\n", " ")
 
 
 def panels(rows: int = 1, columns: int = 1, *, height: float = 2.8, width: float = WIDTH) -> tuple[Picture, np.ndarray]:
-    """A picture `width` inches wide and its (rows, columns) axes, each row `height` inches high."""
-    picture = Picture(figsize=(width, height * rows))
-    axes = picture.subplots(rows, columns, squeeze=False)
+    """Make a figure with a grid of axes.
+
+    Parameters
+    ----------
+    rows, columns : int
+        Of axes.
+    height, width : float
+        Of a row and of the figure, in inches.
+
+    Returns
+    -------
+    Picture
+        The figure.
+    ndarray of shape (rows, columns)
+        Its axes.
+    """
+    figure = Picture(figsize=(width, height * rows))
+    axes = figure.subplots(rows, columns, squeeze=False)
     for ax in axes.flat:
         style(ax)
-    return picture, axes
+    return figure, axes
 
 
 def style(ax: Axes, *, title: str | None = None, x: str | None = None, y: str | None = None) -> Axes:
-    """The house's look on `ax`, with its title and axis names if given."""
+    """Give axes the look of the package, with a title and names of the axes if given.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+        The axes.
+    title, x, y : str, optional
+        Title and names of the horizontal and the vertical axis.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        `ax`.
+    """
     ax.spines[["top", "right"]].set_visible(False)
     ax.spines[["left", "bottom"]].set_color(TEXT)
     ax.tick_params(labelsize=8, color=TEXT, labelcolor=TEXT, length=3)

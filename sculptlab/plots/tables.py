@@ -40,10 +40,8 @@ def line_with_spread(
         A column of `frame`: a line for each of its values.
     styles : mapping of str to (color, marker), optional
         The values of `hue` that are drawn, and how. Needed with `hue`.
-    label : str, optional
-        The line's name in a legend, where there is no `hue`.
-    color, marker : str
-        The look of the line, where there is no `hue`.
+    label, color, marker : str
+        The line's name in a legend and its look, where there is no `hue`.
     log_x : bool
         Whether the horizontal axis is logarithmic, with a tick at each value of `x`.
 
@@ -95,10 +93,8 @@ def dots_with_range(
         The categories that are drawn, in their order. Those without rows stay empty.
     styles : mapping of str to (color, marker), optional
         The values of `hue` that are drawn, and how. Needed with `hue`.
-    label : str, optional
-        The dots' name in a legend, where there is no `hue`.
-    color, marker : str
-        The look of the dots, where there is no `hue`.
+    label, color, marker : str
+        The dots' name in a legend and their look, where there is no `hue`.
 
     Returns
     -------

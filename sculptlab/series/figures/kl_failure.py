@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from sculptlab.plots.codes import drawn, heat_map, outlines, plane, points_by_class, span
+from sculptlab.plots.codes import heat_map, outlines, plane, points_by_class, prior_sample, span
 from sculptlab.plots.style import BAD, MEANS, RECONSTRUCTION, SAMPLES, TEXT, Picture, panels, style
 from sculptlab.plots.tables import line_with_spread
 from sculptlab.priors import Gaussian
@@ -79,7 +79,7 @@ class CodesPanel:
     def __init__(self, recorded: Recorded, *, dim: int) -> None:
         self.recorded, self.dim = recorded, dim
         figure, (self.axes,) = panels(1, 3, height=3.0)
-        prior = drawn(Gaussian(2), 2)
+        prior = prior_sample(Gaussian(2), 2)
         self.limits = np.array([span(column) for column in prior.T])
         for ax, codes in zip(self.axes, CODES, strict=False):
             outlines(prior, plane(ax, self.limits), self.limits)

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 from scipy.ndimage import gaussian_filter
 
-from sculptlab.plots.codes import drawn, heat_map, image_grid, outlines, plane, points_by_class, shades, span
+from sculptlab.plots.codes import heat_map, image_grid, outlines, plane, points_by_class, prior_sample, shades, span
 from sculptlab.plots.style import BAD, CODES, PRIOR, TEXT, Picture, style
 from sculptlab.plots.tables import line_with_spread
 from sculptlab.priors import Prior
@@ -44,7 +44,7 @@ def priors_and_codes(
         row, column = divmod(i, 5)
         above, below = axes[2 * row : 2 * row + 2, column]
         limits = _limits(prior)
-        for ax, z, color, bins in ((above, drawn(prior, 2), PRIOR, 80), (below, codes[name], CODES, 56)):
+        for ax, z, color, bins in ((above, prior_sample(prior, 2), PRIOR, 80), (below, codes[name], CODES, 56)):
             heat_map(np.asarray(z, dtype=float), plane(ax, limits), limits, color, bins=bins)
             ax.set_aspect("equal")
         above.set_title(name, fontsize=8.5, color=TEXT)
@@ -54,7 +54,7 @@ def priors_and_codes(
 
 def _limits(prior: Prior) -> np.ndarray:
     """Of a square window that holds nearly all of the prior: (2, 2)."""
-    spans = np.array([span(column) for column in drawn(prior, 2).T])
+    spans = np.array([span(column) for column in prior_sample(prior, 2).T])
     half = (spans[:, 1] - spans[:, 0]).max() / 2
     middle = spans.mean(1)
     return np.stack([middle - half, middle + half], 1)
@@ -69,7 +69,7 @@ def drawings(
     """
     figure, axes = grid(len(priors), 2, height=2.7, title=title)
     for (left, right), (name, prior) in zip(axes, priors.items(), strict=True):
-        target = drawn(prior, 2)
+        target = prior_sample(prior, 2)
         limits = np.array([span(column) for column in target.T])
         _strokes(left, target, limits, PRIOR, bins=96)
         _strokes(right, np.asarray(codes[name], dtype=float), limits, CODES, bins=56)
@@ -132,7 +132,7 @@ def off_support_codes(
     outside = off_support(rows, prior).numpy()
     figure, ((left, right),) = grid(1, 2, height=3.6, title=title)
     limits = _limits(prior)
-    outlines(drawn(prior, 2), plane(left, limits), limits)
+    outlines(prior_sample(prior, 2), plane(left, limits), limits)
     left.scatter(*rows[~outside].T, s=4, color=CODES, alpha=0.4, linewidths=0, label="codes")
     left.scatter(*rows[outside].T, s=9, color=BAD, marker="D", linewidths=0, label="where the prior has no mass")
     if path is not None:
@@ -172,8 +172,8 @@ class HandPanel:
             fontsize=11, color=TEXT,
         )  # fmt: skip
         limits = np.array([[-EDGE, EDGE]] * 2)
-        heat_map(drawn(prior, 2), plane(axes[0], limits), limits, PRIOR, bins=96)
-        outlines(drawn(prior, 2), plane(axes[1], limits), limits)
+        heat_map(prior_sample(prior, 2), plane(axes[0], limits), limits, PRIOR, bins=96)
+        outlines(prior_sample(prior, 2), plane(axes[1], limits), limits)
         codes, labels = self.recorded.arrays[f"{key}|codes"].astype(float), self.recorded.arrays["labels"]
         points_by_class(codes, labels, axes[1], self.named)
         for ax, words in zip(axes, ("the prior", "held-out codes, by class"), strict=False):

@@ -453,7 +453,7 @@ def test_the_picture():
     assert isinstance(picture, Picture)
     ax = picture.axes[0]
     assert ax.get_title().startswith("LPS ")
-    assert "dead" in [text.get_text() for text in ax.texts]
+    assert "inactive" in [text.get_text() for text in ax.texts]
     assert len(ax.patches) == 4
     other = panels()[1][0, 0]
     assert lps(z, "linear", permutations=0).plot(other) is other

@@ -1,4 +1,4 @@
-"""Pictures: what they show can be read off the axes, and nothing global is touched."""
+"""Figures: what they show can be read off the axes, and nothing global is touched."""
 
 import sys
 from itertools import combinations
@@ -11,8 +11,8 @@ import torch
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 
-from sculptlab.plots import codes as plots
-from sculptlab.plots import figures
+from sculptlab import plots
+from sculptlab.plots import codes, figures
 from sculptlab.priors import Gaussian, Samples, Uniform
 
 
@@ -38,7 +38,7 @@ def test_roles_that_meet_differ_in_gray_too():
         assert abs(lightness(one) - lightness(other)) > 0.09
 
 
-def test_a_picture_shows_itself_once_and_without_pyplot():
+def test_a_figure_shows_itself_once_and_without_pyplot():
     picture, _ = plots.panels(1, 2)
     assert picture._repr_png_().startswith(b"\x89PNG")
     assert isinstance(picture, Figure)
@@ -48,14 +48,14 @@ def test_a_picture_shows_itself_once_and_without_pyplot():
     assert pyplot.get_fignums() == []
 
 
-def test_a_notebook_formats_a_picture_to_one_png():
+def test_a_notebook_formats_a_figure_to_one_png():
     from IPython.core.formatters import DisplayFormatter
 
     data, _ = DisplayFormatter().format(plots.panels()[0])
     assert [kind for kind in data if kind.startswith("image/")] == ["image/png"]
 
 
-def test_a_picture_is_shown_with_its_titles_in_words():
+def test_a_figure_is_shown_with_its_titles_in_words():
     from IPython.core.formatters import DisplayFormatter
 
     picture, (axes,) = plots.panels(1, 3)
@@ -77,15 +77,16 @@ def test_rcparams_stay_as_they_are():
 
 def test_a_marginal_has_the_density_of_its_values(ax):
     values = np.repeat([-1.0, 1.0], 50)
-    assert plots.marginal(values, ax, normal(5000, 1)[:, 0]) is ax
-    heights, edges, _ = ax.patches[1].get_data()
-    assert (heights * np.diff(edges)).sum() == pytest.approx(1)
-    assert [patch.get_label() for patch in ax.patches] == ["prior", "codes"]
+    assert plots.marginal_density(values, ax, normal(5000, 1)[:, 0]) is ax
+    (line,) = ax.lines
+    bins = np.unique(line.get_xdata())
+    assert line.get_ydata().max() * np.diff(bins).max() == pytest.approx(0.5)  # half of the values in each of two bins
+    assert ax.get_legend_handles_labels()[1] == ["prior", "codes"]
 
 
 def test_codes_outside_the_prior_are_drawn_at_its_edge(ax):
-    plots.marginal(np.full(10, 99.0), ax, normal(500, 1)[:, 0])
-    assert ax.patches[1].get_data().values[-1] > 0
+    plots.marginal_density(np.full(10, 99.0), ax, normal(500, 1)[:, 0])
+    assert ax.lines[0].get_ydata()[-2] > 0
 
 
 def test_the_outlines_hold_half_and_nearly_all_of_a_gaussian(ax):
@@ -108,14 +109,14 @@ def test_corner_shows_eight_dimensions_and_says_which():
     names = {ax.get_xlabel() for part in picture.subfigs for ax in part.axes} - {""}
     assert len(names) == 8
     assert {"z1", "z11"} <= names
-    assert picture.subfigs[0].get_supxlabel() == "the 8 of 12 dimensions furthest from the prior"
+    assert picture.subfigs[0].get_supxlabel() == "the 8 of 12 dimensions farthest from the prior"
 
 
 def test_means_and_samples_share_a_panel():
     z = {"means": normal(50, 2) * 0.1, "samples": normal(50, 2)}
     first = figures.marginals(z, Gaussian(2)).axes[0]
-    assert [patch.get_label() for patch in first.patches] == ["prior", "means", "samples"]
-    assert len({patch.get_edgecolor() for patch in first.patches[1:]}) == 2
+    assert first.get_legend_handles_labels()[1] == ["prior", "means", "samples"]
+    assert {to_hex(line.get_color()).upper() for line in first.lines} == {plots.MEANS, plots.SAMPLES}
 
 
 def test_the_overview_shows_the_most_dependent_pair():
@@ -152,27 +153,58 @@ def test_the_line_is_the_mean_and_the_band_the_range(ax):
     assert [label.get_text() for label in ax.get_xticklabels()] == ["1", "10"]  # plain text, no mathtext
 
 
+def runs():
+    rows = [(name, kind, 10 * i + seed) for i, name in enumerate("ab") for kind in ("one", "two") for seed in (0, 1, 5)]
+    return pd.DataFrame(rows, columns=["condition", "kind", "lps"])
+
+
+STYLES = {"one": (plots.CODES, "o"), "two": (plots.MEANS, "D"), "absent": (plots.BAD, "s")}
+
+
+def test_dots_are_means_and_lines_the_range(ax):
+    frame = runs()
+    assert plots.dots_with_range(ax, frame, "lps", "condition", "kind", order=["b", "a", "none"], styles=STYLES) is ax
+    handles, names = ax.get_legend_handles_labels()
+    assert (names, ax.get_legend()) == (["one", "two"], None)
+    assert [handle.get_marker() for handle in handles] == ["o", "D"]
+    points = [line.get_xdata() for line in ax.lines if line.get_linestyle() == "None" and len(line.get_xdata()) > 1]
+    assert np.nanmax(points) == 12
+    assert np.nanmin(points) == 2
+    ranges = {tuple(line.get_xdata()) for line in ax.lines if len(line.get_xdata()) == 2}
+    assert ranges >= {(0, 5), (10, 15)}
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["b", "a", "none"]
+    assert ax.get_ylim()[0] > ax.get_ylim()[1]  # the first is at the top
+
+
+def test_a_line_for_each_value_of_a_column(ax):
+    frame = runs().assign(x=lambda f: f["condition"].map({"a": 1, "b": 2}))
+    plots.line_with_spread(ax, frame, "x", "lps", "kind", styles=STYLES)
+    assert ax.get_legend_handles_labels()[1] == ["one", "two"]
+    assert [line.get_ydata().tolist() for line in ax.lines] == [[2, 12]] * 2
+    assert [line.get_marker() for line in ax.lines] == ["o", "D"]
+
+
 def shown(ax):
     """Of a scatter plot by class: how many points in which color, and the names with their places."""
-    clouds = {
+    counts = {
         to_hex(part.get_facecolor()[0]).upper(): len(part.get_offsets()) for part in ax.collections if len(part.get_offsets())
     }
-    return clouds, {text.get_text(): text.xy for text in ax.texts}
+    return counts, {text.get_text(): text.xy for text in ax.texts}
 
 
 def test_three_classes_are_named_in_color_and_the_others_gray(ax):
     assert plots.density(normal(100, 2), ax, labels=np.arange(100) % 10, title="digits") is ax
     assert ax.get_title() == "digits"
-    clouds, names = shown(ax)
-    assert clouds == {plots.OTHERS: 70, **{color: 10 for color, _ in plots.CLASSES}}
+    counts, names = shown(ax)
+    assert counts == {plots.OTHERS: 70, **{color: 10 for color, _ in plots.CLASSES}}
     assert sorted(names) == ["0", "1", "9"]
 
 
 def test_named_classes_are_named_where_they_lie(ax):
     z = np.repeat([[0.0, 0.0], [5.0, 0.0], [0.0, 5.0]], 10, axis=0) + 0.1 * normal(30, 2)
     plots.density(z, ax, labels=np.repeat(["a", "b", "c"], 10), named={"b": "bags", "c": "coats"})
-    clouds, names = shown(ax)
-    assert clouds == {plots.OTHERS: 10, plots.CLASSES[0][0]: 10, plots.CLASSES[1][0]: 10}
+    counts, names = shown(ax)
+    assert counts == {plots.OTHERS: 10, plots.CLASSES[0][0]: 10, plots.CLASSES[1][0]: 10}
     assert np.round(names["bags"]).tolist() == [5, 0]
     assert np.round(names["coats"]).tolist() == [0, 5]
 
@@ -180,7 +212,7 @@ def test_named_classes_are_named_where_they_lie(ax):
 def test_names_of_one_place_stand_one_above_the_other(ax):
     plots.density(normal(300, 2), ax, labels=np.arange(300) % 3)
     heights = sorted(y for _, y in shown(ax)[1].values())
-    assert min(np.diff(heights)) >= plots.APART[1] * ax.viewLim.height * 0.999
+    assert min(np.diff(heights)) >= codes.NAME_SIZE[1] * ax.viewLim.height * 0.999
 
 
 def test_one_class_alone_and_a_name_without_points(ax):
@@ -207,6 +239,8 @@ def test_priors_draw_themselves(prior, ax):
         (lambda ax: plots.image_grid(np.zeros((2, 2, 4, 4)), ax), "images must have shape"),
         (lambda ax: plots.image_grid(np.zeros((0, 1, 4, 4)), ax), "n > 0"),
         (lambda ax: plots.line_with_spread(ax, pd.DataFrame({"a": [1]}), "a", "b"), "frame must have the columns"),
+        (lambda ax: plots.dots_with_range(ax, runs(), "lps", "condition", "kind"), "styles must say the color"),
+        (lambda ax: plots.dots_with_range(ax, runs(), "lps", "condition", "colour"), "frame must have the columns"),
         (lambda ax: figures.pairs(normal(5, 1), Gaussian(1)), "at least 2 dimensions"),
         (lambda ax: figures.marginals({}, Gaussian(1)), "at least one set"),
     ],
@@ -218,7 +252,7 @@ def test_bad_input_is_named(ax, call, words):
 
 def test_a_single_code_in_a_cell_is_seen(ax):
     """Empty cells are clear, and the palest shade belongs to zero, not to one."""
-    shown = plots.heat_map(np.array([[0.0, 0.0], [1.0, 1.0], [1.0, 1.0]]), ax, np.array([[-2.0, 2.0], [-2.0, 2.0]]), plots.CODES)
+    shown = codes.heat_map(np.array([[0.0, 0.0], [1.0, 1.0], [1.0, 1.0]]), ax, np.array([[-2.0, 2.0], [-2.0, 2.0]]), plots.CODES)
     shades = shown.to_rgba(shown.get_array())
     assert (shades[..., 3] > 0).sum() == 2
     assert shades[shades[..., 3] > 0][:, 0].max() < 0.5
