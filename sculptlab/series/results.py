@@ -74,7 +74,7 @@ def record_result(
     arrays: Mapping[str, np.ndarray] | None = None,
 ) -> Recorded:
     """Write `frame` and `arrays` under `name` in `results_folder()`, with this machine, commit, date, versions and `settings`."""
-    unknown = [column for column in frame if not is_known(column)]
+    unknown = [column for column in frame if base_column(column) not in COLUMNS]
     if unknown:
         raise ValueError(f"frame must have columns of results.COLUMNS only, got {unknown}")
     results_folder().mkdir(parents=True, exist_ok=True)
@@ -92,11 +92,6 @@ def base_column(column: str) -> str:
     if column.startswith("aligned "):
         return "aligned"
     return column if column in COLUMNS else column.removeprefix("chance_").removesuffix("_chance")
-
-
-def is_known(column: str) -> bool:
-    """Whether `COLUMNS` describes the column."""
-    return base_column(column) in COLUMNS
 
 
 def order_columns(frame: pd.DataFrame) -> pd.DataFrame:

@@ -112,7 +112,7 @@ def ablate(
                 if conditions is None or name in conditions:
                     grid[hyperparameter, value, name] = (objective, changes)
 
-    def evaluate(run: Run, seed: int) -> list[dict[str, Any]]:
+    def evaluate(_: Any, run: Run, seed: int) -> list[dict[str, Any]]:
         return [_measured(run.encode(images.held_out[: setting.evaluated]), images.error(run), seed)]
 
     return run_study(
@@ -145,7 +145,7 @@ def architectures(
             width=setting.width if kind == "mlp" else CHANNELS, batch_size=setting.batch_size,
         )  # fmt: skip
 
-    def evaluate(run: Run, seed: int) -> list[dict[str, Any]]:
+    def evaluate(_: Any, run: Run, seed: int) -> list[dict[str, Any]]:
         return [_measured(run.encode(held_out.images[: setting.evaluated]), run.reconstruction_error(held_out.images), seed)]
 
     constant = {"data": setting.data, "hyperparameter": "architecture"}

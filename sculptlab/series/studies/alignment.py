@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Any
 
@@ -48,13 +48,12 @@ def align_positions(
     }
     codes: dict[str, np.ndarray] = {}
 
-    def train(name: str, seed: int) -> tuple[str, list[Run], pd.DataFrame]:
+    def train(name: str, seed: int) -> tuple[list[Run], pd.DataFrame]:
         prior, options = conditions[name]
-        return name, *recipe.restarts(sprites, prior, seed, **options)
+        return recipe.restarts(sprites, prior, seed, **options)
 
-    def evaluate(trained: tuple[str, list[Run], pd.DataFrame], seed: int) -> list[dict[Any, Any]]:
-        name, runs, table = trained
-        prior, options = conditions[name]
+    def evaluate(name: str, trained: tuple[list[Run], pd.DataFrame], seed: int) -> list[dict[Any, Any]]:
+        (runs, table), (prior, options) = trained, conditions[name]
         chosen = int(table["distortion" if options.get("warm", True) else "training error"].idxmin())
         rows = table.assign(kind="restart", chosen=table.index == chosen).to_dict("records")
         finals = {name: chosen, "uniform, one start": 0} if name == "uniform" else {name: chosen}
@@ -109,7 +108,7 @@ def align_more(
             runs[f"{name} {n}" if n else name] = run
         return prior, run, run.encode(sprites.held_out)
 
-    def evaluate(trained: tuple[Prior, Run | None, Tensor], seed: int) -> list[dict[str, float]]:
+    def evaluate(_: Any, trained: tuple[Prior, Run | None, Tensor], seed: int) -> list[dict[str, float]]:
         prior, run, z = trained
         scores = recipe.alignment_scores(sprites, z, seed)
         return [scores if run is None else {**scores, **recipe.fit_measures(sprites, run, z, prior)}]
@@ -131,7 +130,7 @@ def search_label_weights(sprites: SpriteSet, seed: int = SEARCH_SEED, *, progres
     def train(condition: tuple[str, float], seed: int) -> Run:
         return train_with_labels(sprites, condition[0], SEARCH_LABELS, condition[1], seed)
 
-    def evaluate(run: Run, _: int) -> list[dict[str, Any]]:
+    def evaluate(_: Any, run: Run, seed: int) -> list[dict[str, Any]]:
         return [{"error": sprites.error(run), "aligned": sprites.alignment(run.encode(sprites.held_out))["aligned"]}]
 
     grid = product(LABEL_TERMS, LABEL_WEIGHTS)
@@ -188,7 +187,6 @@ def record_alignment(seeds: Sequence[int] = range(5), *, progress: bool = True) 
     return record_result("alignment", frame, seeds=list(seeds), settings=settings, arrays=arrays)
 
 
-def final_models(frame: pd.DataFrame, case: str, conditions: Iterable[str] | None = None) -> pd.DataFrame:
+def final_models(frame: pd.DataFrame, case: str) -> pd.DataFrame:
     """The final models of a recorded case, one row for each condition and seed."""
-    found = frame[(frame["case"] == case) & (frame["kind"] == "model")]
-    return found if conditions is None else found[found["condition"].isin(list(conditions))]
+    return frame[(frame["case"] == case) & (frame["kind"] == "model")]

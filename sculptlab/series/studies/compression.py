@@ -72,23 +72,22 @@ def compression_study(
         errors = {column: images.error_per_pixel(frame[column]) for column in ("mse", "unquantized")}
         return frame.assign(**errors, kurtosis=mean_kurtosis(run.encode(images.held_out))).to_dict("records")
 
-    def train(name: str, seed: int) -> tuple[str, Run]:
-        return name, images.train(objectives[name], seed)
-
-    def evaluate(trained: tuple[str, Run], seed: int) -> list[dict[Any, Any]]:
-        name, run = trained
+    def evaluate(name: str, run: Run, _: int) -> list[dict[Any, Any]]:
         return [row for levels in LEVELS if levels != "box" or name == "uniform" for row in curve(run, bits, levels)]
 
-    def train_aware(condition: tuple[str, int], seed: int) -> tuple[int, Run]:
+    def train_aware(condition: tuple[str, int], seed: int) -> Run:
         name, k = condition
-        return k, images.train(objectives[name], seed, wrap=lambda model: RoundedCodes(model, k, box.low, box.high))
+        return images.train(objectives[name], seed, wrap=lambda model: RoundedCodes(model, k, box.low, box.high))
 
     constant = {"data": setting.data, "dim": setting.dim}
-    plain = run_study(list(objectives), seeds, train, evaluate, constant=constant, progress=progress)
+    plain = run_study(
+        list(objectives), seeds, lambda name, seed: images.train(objectives[name], seed), evaluate, constant=constant,
+        progress=progress,
+    )  # fmt: skip
     grid = {(name + AWARE, k): (name, k) for name in ("uniform", "no regularizer") for k in trained_bits}
     aware = run_study(
-        grid, seeds, train_aware, lambda trained, _: curve(trained[1], [trained[0]], "box"), columns=("condition", "bits"),
-        constant=constant, progress=progress,
+        grid, seeds, train_aware, lambda condition, run, _: curve(run, [condition[1]], "box"),
+        columns=("condition", "bits"), constant=constant, progress=progress,
     )  # fmt: skip
     return order_columns(pd.concat([plain, aware], ignore_index=True))
 

@@ -69,7 +69,7 @@ def copy_study(
     relative centered, k anchors    the same after subtracting the anchors' mean
     """
     return run_study(
-        cases, seeds, lambda setting, _: setting, lambda setting, seed: _conditions(setting, seed, anchors), columns="case",
+        cases, seeds, lambda *_: None, lambda setting, _, seed: _conditions(setting, seed, anchors), columns="case",
         progress=progress,
     )  # fmt: skip
 
@@ -137,14 +137,13 @@ def affine_map(x: Tensor, y: Tensor, z: Tensor) -> Tensor:
     return (z.double() @ found[:-1] + found[-1]).to(z.dtype)
 
 
-def copy_page_settings(data: str, steps: int, dim: int = 4) -> dict[str, CopySetting]:
+def copy_page_settings(data: str, steps: int) -> dict[str, CopySetting]:
     """What page 06 trains: two seeds on up to 6,000 images."""
-    return {"another seed": CopySetting(data, data, dim=dim, steps=steps, rows=6000)}
+    return {"another seed": CopySetting(data, data, steps=steps, rows=6000)}
 
 
-def record_copies(seeds: Sequence[int] = range(5), cases: Mapping[str, CopySetting] | None = None) -> Recorded:
-    """Run page 06's study of `cases` (None: all of `COPIES`) and record it as "copies"."""
-    chosen = COPIES if cases is None else cases
+def record_copies(seeds: Sequence[int] = range(5)) -> Recorded:
+    """Run page 06's study of `COPIES` and record it as "copies"."""
     weights = {"weight": WEIGHT, "anchor_weight": ANCHOR_WEIGHT, "learning_rate": LEARNING_RATE}
-    settings = {**{name: vars(setting) for name, setting in chosen.items()}, **weights}
-    return record_result("copies", copy_study(chosen, seeds), seeds=list(seeds), settings=settings)
+    settings = {**{name: vars(setting) for name, setting in COPIES.items()}, **weights}
+    return record_result("copies", copy_study(COPIES, seeds), seeds=list(seeds), settings=settings)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -21,29 +20,17 @@ from sculptlab.validation import choice
 EIGHT_ROUNDS = Predictability(PENALTY_WEIGHT, rounds=8)
 
 
-@dataclass(frozen=True)
-class CurvePlan:
-    """Which frontier's models are trained again, which beta joins them, and to which numbers of codes LPS is fitted.
-
-    `beta` reconstructs about as well as the other objectives. `only` selects objectives of `curve_objectives`; None: all.
-    """
-
-    frontier: str
-    beta: float
-    rows: tuple[int, ...]
-    only: tuple[str, ...] | None = None
-
-
-CURVES: dict[str, CurvePlan] = {
-    "cifar10_16": CurvePlan("cifar10_16", 0.2, (1000, 4000, 16_000, 50_000)),
-    # with MMD alone and with KL 2,000 codes already show an LPS above 0.6; three objectives take an hour
-    "cifar10_64": CurvePlan(
-        "cifar10_64",
-        0.01,
-        (1000, 4000, 16_000, 50_000),
-        only=("no regularizer", "marginal MMD + predictability", "marginal MMD + predictability, 8 rounds"),
-    ),
-    "tiny_imagenet_32": CurvePlan("tiny_imagenet_32", 0.1, (1000, 2000, 4000, 6667)),
+# frontier whose models are trained again -> the beta that reconstructs about as well as the other objectives, the numbers of
+# codes that LPS is fitted to, and which of `curve_objectives` are trained (all, where `only` is not given)
+CURVES: dict[str, dict[str, Any]] = {
+    "cifar10_16": {"beta": 0.2, "rows": (1000, 4000, 16_000, 50_000)},
+    "cifar10_64": {
+        "beta": 0.01,
+        "rows": (1000, 4000, 16_000, 50_000),
+        # with MMD alone and with KL 2,000 codes already show an LPS above 0.6; these three objectives take an hour
+        "only": ("no regularizer", "marginal MMD + predictability", "marginal MMD + predictability, 8 rounds"),
+    },
+    "tiny_imagenet_32": {"beta": 0.1, "rows": (1000, 2000, 4000, 6667)},
 }
 
 
@@ -69,7 +56,7 @@ def lps_curves(
     Columns score, worst and chance are those of `lps_curve`.
     """
 
-    def evaluate(run: Run, seed: int) -> list[dict[Any, Any]]:
+    def evaluate(_: Objective, run: Run, seed: int) -> list[dict[Any, Any]]:
         z, held_out = run.encode(prepared.training), run.encode(prepared.held_out)
         common = {"reconstruction_mse": prepared.error(run), "evaluated": len(held_out)}
         found: list[dict[Any, Any]] = []
@@ -87,9 +74,9 @@ def lps_curves(
 def record_curves(name: str, seeds: Sequence[int] = range(5)) -> Recorded:
     """Run page 04's study `name` (of `CURVES`) and record it as "curves_NAME"."""
     plan = CURVES[choice("name", name, list(CURVES))]
-    setting = FRONTIERS[plan.frontier]
-    objectives = curve_objectives(setting.dim, plan.beta)
-    chosen = {name: objectives[name] for name in plan.only or objectives}
-    frame = lps_curves(PreparedImages.of(setting), chosen, plan.rows, seeds)
-    settings = {**recorded_settings(setting), **vars(plan), "eight_rounds": repr(EIGHT_ROUNDS)}
+    setting = FRONTIERS[name]
+    objectives = curve_objectives(setting.dim, plan["beta"])
+    chosen = {key: objectives[key] for key in plan.get("only", objectives)}
+    frame = lps_curves(PreparedImages.of(setting), chosen, plan["rows"], seeds)
+    settings = {**recorded_settings(setting), **plan, "eight_rounds": repr(EIGHT_ROUNDS)}
     return record_result(f"curves_{name}", frame, seeds=list(seeds), settings=settings)

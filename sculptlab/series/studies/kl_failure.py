@@ -73,7 +73,7 @@ def kl_study(
         return train_autoencoder(training, objectives[name], dim=dim, steps=steps, width=width, stochastic=True, seed=seed)
 
     return run_study(
-        product(dims, objectives), seeds, train, lambda run, _: evaluate_vae(run, held_out), columns=("dim", "objective"),
+        product(dims, objectives), seeds, train, lambda _, run, seed: evaluate_vae(run, held_out), columns=("dim", "objective"),
         constant={"data": data}, on_trained=on_trained, progress=progress,
     )  # fmt: skip
 

@@ -112,7 +112,7 @@ def power_study(
 
     conditions = [(n, dim, difference) for n, dim in grid for difference in DIFFERENCES]
     columns = ("n", "dim", "difference")
-    return rejection_rates(run_study(conditions, seeds, draw, lambda rows, _: rows, columns=columns, progress=progress))
+    return rejection_rates(run_study(conditions, seeds, draw, lambda _, rows, seed: rows, columns=columns, progress=progress))
 
 
 def record_power(seeds: Sequence[int] = range(5), *, null: int = 40, count: int = 12) -> Recorded:

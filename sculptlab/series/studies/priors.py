@@ -57,15 +57,13 @@ def train_to_priors(
     images = prepared or PreparedImages.of(setting)
     weight = WEIGHT[setting.data] if weight is None else weight
 
-    def evaluate(trained: tuple[Prior, Run], seed: int) -> list[dict[str, Any]]:
-        prior, run = trained
+    def evaluate(prior: Prior, run: Run, seed: int) -> list[dict[str, Any]]:
         measures = prior_measures(run.encode(images.held_out), prior, seed)
         return [{"weight": weight, "reconstruction_mse": images.error(run), **measures}]
 
     frame = run_study(
-        priors, seeds, lambda prior, seed: (prior, images.train(MMD(prior, weight, KERNEL), seed)), evaluate, columns="prior",
-        constant={"data": setting.data, "dim": setting.dim}, progress=progress,
-        on_trained=None if on_trained is None else lambda name, seed, trained: on_trained(name, seed, trained[1]),
+        priors, seeds, lambda prior, seed: images.train(MMD(prior, weight, KERNEL), seed), evaluate, columns="prior",
+        constant={"data": setting.data, "dim": setting.dim}, on_trained=on_trained, progress=progress,
     )  # fmt: skip
     return over_plain(frame, images) if plain else frame
 

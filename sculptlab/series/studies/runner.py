@@ -14,7 +14,7 @@ def run_study(
     conditions: Mapping[Any, Any] | Iterable[Any],
     seeds: Iterable[int],
     train: Callable[[Any, int], Any],
-    evaluate: Callable[[Any, int], Iterable[Mapping[Any, Any]]],
+    evaluate: Callable[[Any, Any, int], Iterable[Mapping[Any, Any]]],
     *,
     columns: str | Sequence[str] = "condition",
     constant: Mapping[str, Any] | None = None,
@@ -26,7 +26,7 @@ def run_study(
     conditions   name -> what `train` needs, or only names. A name is a value of the column `columns`; where `columns` are
                  several, it is a tuple with a value for each of them.
     train        (condition, seed) -> a trained model, or a sample of codes where nothing is trained
-    evaluate     (what `train` returned, seed) -> rows {column: value}, which may overwrite the columns of the condition
+    evaluate     (condition, what `train` returned, seed) -> rows {column: value}, which may overwrite the condition's columns
     constant     columns with the same value in every row, such as the data set
     on_trained   called with (name, seed, what `train` returned), for example to keep codes for a figure
     """
@@ -35,7 +35,7 @@ def run_study(
     for seed, name in tqdm(list(product(seeds, named)), disable=not progress, unit="model"):
         trained = train(named[name], seed)
         own = {columns: name} if isinstance(columns, str) else dict(zip(columns, name, strict=True))
-        rows += [{**(constant or {}), **own, "seed": seed, **row} for row in evaluate(trained, seed)]
+        rows += [{**(constant or {}), **own, "seed": seed, **row} for row in evaluate(named[name], trained, seed)]
         if on_trained is not None:
             on_trained(name, seed, trained)
     return order_columns(pd.DataFrame(rows))

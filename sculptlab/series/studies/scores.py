@@ -77,7 +77,7 @@ def score_models(
     def train(objective: Objective, seed: int) -> Run:
         return train_autoencoder(training, objective, dim=dim, steps=steps, width=width, stochastic=True, seed=seed)
 
-    def evaluate(run: Run, seed: int) -> list[dict[str, Any]]:
+    def evaluate(_: Objective, run: Run, seed: int) -> list[dict[str, Any]]:
         error = run.reconstruction_error(held_out)
         codes = run.codes(held_out, seed=seed)
         return [{"codes": kind, "reconstruction_mse": error, **score_codes(z, seed=seed, **options)} for kind, z in codes.items()]
@@ -148,14 +148,14 @@ def record_factor_scores(seeds: Sequence[int] = range(5), *, steps: int = 2000, 
     known = held_out.factors
     made = run_study(
         list(codes_of_factors(known)), seeds, lambda name, seed: codes_of_factors(known, seed=seed)[name],
-        lambda z, seed: [score_against_factors(z, known, seed=seed)], columns="codes",
+        lambda _, z, seed: [score_against_factors(z, known, seed=seed)], columns="codes",
         constant={"data": "sprites", "kind": "made"},
     )  # fmt: skip
 
     def train(objective: Objective, seed: int) -> Run:
         return train_autoencoder(training, objective, dim=10, steps=steps, stochastic=True, seed=seed)
 
-    def evaluate(run: Run, seed: int) -> list[dict[str, Any]]:
+    def evaluate(_: Objective, run: Run, seed: int) -> list[dict[str, Any]]:
         scores = score_against_factors(run.encode(held_out), known, seed=seed)
         return [{"reconstruction_mse": run.reconstruction_error(held_out), **scores}]
 
@@ -170,7 +170,7 @@ def record_mixing(seeds: Sequence[int] = range(5), *, n: int = 1000) -> Recorded
     """Score mixed sources over the grid of page 02's slider and record it; angle 0 and bend 0 show the chance level."""
     frame = run_study(
         product(SOURCES, ANGLES, BENDS), seeds, lambda condition, seed: mixed(*condition, n=n, seed=seed),
-        lambda pair, seed: [mixing_scores(pair, seed)], columns=("source", "angle", "bend"),
+        lambda _, pair, seed: [mixing_scores(pair, seed)], columns=("source", "angle", "bend"),
     )  # fmt: skip
     return record_result("lps_mixing", frame, seeds=list(seeds), settings={"n": n, "dim": 2})
 
@@ -207,7 +207,7 @@ def record_sensitivity(seeds: Sequence[int] = range(5)) -> Recorded:
         truth = {"truth": case.truth["mean"], "raw_truth": best[predictable].mean()}
         return case.sample(n, 1000 * seed + value), predictable, truth
 
-    def evaluate(sampled: tuple[Tensor, Any, dict[str, Any]], seed: int) -> list[dict[str, Any]]:
+    def evaluate(_: Any, sampled: tuple[Tensor, Any, dict[str, Any]], seed: int) -> list[dict[str, Any]]:
         z, predictable, truth = sampled
         scores = {name: lps(z, name, permutations=0, seed=seed) for name in REGRESSORS}
         return [{"regressor": r, "score": s.score, "raw": s.raw[predictable].mean(), **truth} for r, s in scores.items()]

@@ -61,7 +61,7 @@ def frontier(
     """
     images = prepared or PreparedImages.of(setting)
 
-    def evaluate(run: Run, seed: int) -> list[dict[str, Any]]:
+    def evaluate(_: Objective, run: Run, seed: int) -> list[dict[str, Any]]:
         error = images.error(run)
         return [
             {"codes": kind, "reconstruction_mse": error,

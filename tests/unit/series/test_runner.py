@@ -9,7 +9,7 @@ from sculptlab.series.studies.runner import run_study, with_relative_error
 def test_every_condition_is_trained_with_every_seed_and_common_columns_come_first():
     frame = run_study(
         {"twice": 2, "thrice": 3}, [0, 5], lambda factor, seed: factor * seed,
-        lambda product, seed: [{"mmd2": product, "codes": kind} for kind in ("means", "samples")],
+        lambda factor, product, seed: [{"mmd2": product, "codes": kind} for kind in ("means", "samples")],
         columns="objective", constant={"dim": 4, "data": "digits"}, progress=False,
     )  # fmt: skip
     assert list(frame.columns) == ["data", "dim", "objective", "seed", "codes", "mmd2"]
@@ -20,9 +20,10 @@ def test_every_condition_is_trained_with_every_seed_and_common_columns_come_firs
 
 def test_names_may_be_tuples_and_rows_may_overwrite_their_condition():
     seen = []
+    rows = [{"rate": 1}, {"condition": "other", "rate": 2}]
     frame = run_study(
-        [("a", 1), ("b", 2)], [0], lambda name, seed: name, lambda name, seed: [{"rate": 1}, {"condition": "other", "rate": 2}],
-        columns=("condition", "n"), on_trained=lambda *call: seen.append(call), progress=False,
+        [("a", 1), ("b", 2)], [0], lambda name, seed: name, lambda name, same, seed: rows, columns=("condition", "n"),
+        on_trained=lambda *call: seen.append(call), progress=False,
     )  # fmt: skip
     assert frame[["condition", "n", "rate"]].to_numpy().tolist() == [["a", 1, 1], ["other", 1, 2], ["b", 2, 1], ["other", 2, 2]]
     assert seen == [(("a", 1), 0, ("a", 1)), (("b", 2), 0, ("b", 2))]
