@@ -7,7 +7,7 @@ from torch import Tensor
 from sculptlab.evaluation.copy_measures import alignment_error, relative
 from sculptlab.independence.dependence import distance_correlation
 from sculptlab.mmd.distance import mmd_test
-from sculptlab.series.checks.feedback import Answer, call, call_for_codes, compare, exercise, require
+from sculptlab.series.checks.feedback import Answer, call, call_for_codes, exercise, require, require_value
 
 
 def crescent(n: int = 600, seed: int = 6) -> Tensor:
@@ -62,5 +62,5 @@ def check_relative(answer: Answer) -> str:
         "that is the distance; the cosine is 1 where code and anchor have the same direction": torch.cdist(z, anchors),
         "1 where they have the same direction: the similarity, not 1 minus it": 1 - cosines,
     }
-    compare(call(answer, z, anchors), relative(z, anchors), slips)
+    require_value(call(answer, z, anchors), relative(z, anchors), slips)
     return "a rotation or a change of scale leaves them unchanged; a shift of the origin changes them all"

@@ -84,7 +84,7 @@ def call_for_codes(answer: Answer, *arguments: Any, shape: tuple[int | None, int
     return value
 
 
-def compare(value: Any, right: Any, slips: Mapping[str, Any]) -> None:
+def require_value(value: Any, right: Any, slips: Mapping[str, Any]) -> None:
     """Raise a mistake unless the value is the right one; a value that equals that of a slip is answered by the slip's name."""
     found, expected = as_array(value), as_array(right)
     shapes = f"the shape should be {expected.shape}, yours is {found.shape}: over which axis do you sum or average?"

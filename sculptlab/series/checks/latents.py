@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from sculptlab.independence.lps import lps
-from sculptlab.series.checks.feedback import Answer, call, call_for_codes, compare, exercise, require
+from sculptlab.series.checks.feedback import Answer, call, call_for_codes, exercise, require, require_value
 from sculptlab.training.models import Posterior
 from sculptlab.training.objectives.divergences import kl_to_standard_normal
 
@@ -34,7 +34,7 @@ def check_kl(answer: Answer) -> str:
         "std enters squared: the variance is std**2": right + 0.5 * (std - std**2).sum(1),
         "the sign is wrong: a divergence is never negative": -right,
     }
-    compare(call(answer, mean, std), right, slips)
+    require_value(call(answer, mean, std), right, slips)
     return "it is zero only where the mean is 0 and the std is 1, for every image"
 
 
@@ -51,7 +51,7 @@ def check_aggregate_variance(answer: Answer) -> str:
         "square before averaging: the mean of std**2, not the square of the mean std": between + std.mean(0).square(),
         "use the population variance, correction=0: divide by the number of images": mean.var(0) + within,
     }
-    compare(call(answer, mean, std), between + within, slips)
+    require_value(call(answer, mean, std), between + within, slips)
     return "the variance of the means plus the mean of the variances: two very different latents can have the same sum"
 
 
@@ -97,7 +97,7 @@ def check_score(answer: Answer) -> str:
         "the spread is around the mean of the column, not around 0": (1 - lost / (z**2).sum(0)).clip(0).mean(),
         "return one number, the mean; the sum grows with the number of dimensions": r2.clip(0).sum(),
     }
-    compare(call(answer, z, predicted), r2.clip(0).mean(), slips)
+    require_value(call(answer, z, predicted), r2.clip(0).mean(), slips)
     return "it has no unit; 0: no better than the mean; 1: the other latents determine the dimension"
 
 

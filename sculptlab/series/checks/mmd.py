@@ -7,7 +7,7 @@ import numpy as np
 
 from sculptlab.mmd.distance import mmd2, mmd_test
 from sculptlab.mmd.kernels import RBF
-from sculptlab.series.checks.feedback import Answer, Mistake, as_array, call, compare, exercise, require
+from sculptlab.series.checks.feedback import Answer, Mistake, as_array, call, exercise, require, require_value
 
 PERIOD = 0.6  # distance from stripe to stripe of `ripples`, in units of z0
 DEPENDENT_PAIR = (3, 8)  # the dimensions of `dependent_pair` that depend on each other
@@ -58,7 +58,7 @@ def check_mmd2(answer: Answer) -> str:
         "the width enters squared: exp(-D2 / (2 h²))": other(lambda squared: np.exp(-squared / (2 * h))),
         "each sum is divided by its own sample's size: y has m points": in_x + in_y * m * (m - 1) / (n * (n - 1)) - 2 * cross,
     }
-    compare(call(answer, x, y, h), right, slips)
+    require_value(call(answer, x, y, h), right, slips)
     negative = as_array(answer(x[:4], x[:4] + 1e-3, h)) < 0
     require(negative, "for samples of one distribution the estimate is often negative: do not cut it off at 0")
     return "the mean over pairs within each sample, less twice the mean across"

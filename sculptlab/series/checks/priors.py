@@ -7,7 +7,7 @@ import torch
 
 from sculptlab.mmd.distance import mmd_test
 from sculptlab.priors import Gaussian, Prior, Ring, Uniform, mixture
-from sculptlab.series.checks.feedback import Answer, call, call_for_codes, compare, exercise, require
+from sculptlab.series.checks.feedback import Answer, call, call_for_codes, exercise, require, require_value
 
 ROWS = 4000  # draws of the answer's sampler
 DARKNESS = np.array([[0.0, 1.0, 3.0, 0.0], [0.0, 0.0, 0.0, 2.0], [4.0, 0.0, 0.0, 0.0]])  # no symmetry: a flip or a swap shows
@@ -64,7 +64,7 @@ def check_drawing(answer: Answer) -> str:
             require(not _follows(z, wrong), slip)
         swapped = _follows(z[:, ::-1], DARKNESS) or _follows(z[:, ::-1], DARKNESS[::-1])
         require(not swapped, "rows and columns are swapped: the first coordinate goes right, the second up")
-        histogram = "compare np.histogram2d of your draws with the darkness"
+        histogram = "require_value np.histogram2d of your draws with the darkness"
         require(False, f"the pixels are not drawn in proportion to their darkness: {histogram}")
     within = z - np.floor(z)
     fixed = "the pixels are right, but every draw lies at the same point of its pixel: add a uniform number"
@@ -101,5 +101,5 @@ def check_quantization(answer: Answer) -> str:
         "that is the variance of the whole latent: how wide is one step?": width**2 / 12,
         "the width of the step enters squared": step / 12,
     }
-    compare(call(answer, low, high, k), step**2 / 12, slips)
+    require_value(call(answer, low, high, k), step**2 / 12, slips)
     return "each further bit divides it by four, until only the error of the autoencoder itself is left"

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from sculptlab.mmd.distance import mmd2
-from sculptlab.series.checks.feedback import Answer, as_array, call, compare, exercise, require, same
+from sculptlab.series.checks.feedback import Answer, as_array, call, exercise, require, require_value, same
 from sculptlab.training.models import build_autoencoder
 
 
@@ -32,7 +32,7 @@ def check_mmd_objective(answer: Answer) -> str:
         "MMD² is added: the loss must fall as the codes come nearer to the prior": error - term,
     }
     found = call(answer, model, images, y)
-    compare(found, error + term, slips)
+    require_value(found, error + term, slips)
     near = z.detach().flip(0)  # the draws are the codes themselves: the estimate is negative
     negative = same(as_array(answer(model, images, near)), as_array(error + 100 * mmd2(z, near)))
     require(negative, "where codes and draws agree the estimate is negative: do not clamp it, or noise alone moves the codes")
@@ -58,7 +58,7 @@ def check_predictability_penalty(answer: Answer) -> str:
         "r enters squared": -0.5 * (1 - r.abs()).log().sum(),
     }
     found = call(answer, z, g)
-    compare(found, nats.sum(), slips)
+    require_value(found, nats.sum(), slips)
     _require_gradient(found, nats.sum(), [z])
     return "it does not depend on the units of z or g, and grows without bound as r goes to 1"
 

@@ -18,7 +18,7 @@ CONDITIONS = {  # those that are drawn, in words; the table of the study has mor
 STYLES = dict(zip(CONDITIONS.values(), [(PRIOR, "X"), (MEANS, "D"), (CODES, "o"), (ACCENT, "v"), (BAD, "s")], strict=True))
 
 
-def rate_distortion(frame: pd.DataFrame, *, rates: tuple[float, float], title: str | None = None) -> Picture:
+def error_over_rate(frame: pd.DataFrame, *, rates: tuple[float, float], title: str | None = None) -> Picture:
     """Held-out error over the rate, between two rates in bits per image.
 
     frame: of `compression_study`. At every rate each condition takes the best of its levels (the VAE of its betas

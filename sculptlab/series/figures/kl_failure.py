@@ -22,7 +22,7 @@ SCORES = {  # column of the table: (words, what codes that follow the prior scor
 }
 
 
-def beta_sweep(frame: pd.DataFrame, dim: int) -> pd.DataFrame:
+def beta_rows(frame: pd.DataFrame, dim: int) -> pd.DataFrame:
     """The rows of the sweep over beta at `dim` latents, with a column beta; frame: of `kl_study`."""
     choice("dim", dim, sorted(set(frame["dim"])))
     rows = frame[(frame["dim"] == dim) & frame["objective"].str.startswith("beta ")]
@@ -53,7 +53,7 @@ def metrics_over_beta(frame: pd.DataFrame, *, dim: int, title: str | None = None
     with a column "β", of models trained on the page; their means are drawn as stars.
     """
     figure, axes = grid(2, 2, height=2.9, title=title)
-    sweep = beta_sweep(frame, dim)
+    sweep = beta_rows(frame, dim)
     _reconstruction(axes[0, 0], sweep)
     for ax, (column, (words, expected)) in zip(axes.flat[1:], SCORES.items(), strict=True):
         line_with_spread(ax, sweep, "beta", column, "codes", styles=CODES, log_x=True)
@@ -84,7 +84,7 @@ class CodesPanel:
         for ax, codes in zip(self.axes, CODES, strict=False):
             outlines(prior, plane(ax, self.limits), self.limits)
             style(ax, title=codes).set_aspect("equal")
-        _reconstruction(self.axes[2], beta_sweep(recorded.frame, dim))
+        _reconstruction(self.axes[2], beta_rows(recorded.frame, dim))
         self.backdrop = Backdrop(figure)
 
     def png(self, beta: float) -> bytes:

@@ -18,7 +18,7 @@ def frame():
 
 
 def test_a_line_for_each_condition_over_the_rates_it_reaches(frame):
-    picture = compression_figures.rate_distortion(frame, rates=(2, 15), title="a finding")
+    picture = compression_figures.error_over_rate(frame, rates=(2, 15), title="a finding")
     left, right = picture.axes
     assert [text.get_text() for text in picture.legends[0].get_texts()] == list(compression_figures.CONDITIONS.values())
     assert left.get_ylim() == right.get_ylim()

@@ -37,7 +37,7 @@ def test_every_recorded_setting_can_be_drawn(recorded):
 
 def test_lines_are_the_means_over_seeds(recorded):
     picture = kl_figures.metrics_over_beta(recorded.frame, dim=10, title="a finding")
-    rows = kl_figures.beta_sweep(recorded.frame, 10).query("codes == 'means'")
+    rows = kl_figures.beta_rows(recorded.frame, 10).query("codes == 'means'")
     line = picture.axes[0].lines[0]
     assert np.allclose(line.get_xdata(), studies.BETAS)
     assert np.allclose(line.get_ydata(), rows.groupby("beta")["reconstruction_mse"].mean())
@@ -45,7 +45,7 @@ def test_lines_are_the_means_over_seeds(recorded):
 
 
 def test_stars_are_the_means_of_the_live_models(recorded):
-    live = kl_figures.beta_sweep(recorded.frame, 10).rename(columns={"beta": "β"})
+    live = kl_figures.beta_rows(recorded.frame, 10).rename(columns={"beta": "β"})
     picture = kl_figures.metrics_over_beta(recorded.frame, dim=10, live=live)
     stars = [line for line in picture.axes[0].lines if line.get_marker() == "*"]
     assert np.allclose(stars[0].get_ydata(), live.query("codes == 'means'").groupby("β")["reconstruction_mse"].mean())
@@ -53,4 +53,4 @@ def test_stars_are_the_means_of_the_live_models(recorded):
 
 def test_an_unknown_dimension_is_named(recorded):
     with pytest.raises(ValueError, match=r"dim must be one of \[2, 10\], got 3"):
-        kl_figures.beta_sweep(recorded.frame, 3)
+        kl_figures.beta_rows(recorded.frame, 3)
