@@ -20,27 +20,12 @@ EXACT = "donot_use_mm_for_euclid_dist"  # torch's faster way leaves 1e-9 where a
 
 
 def compare(z: Any, target: Any, *, max_rows: int = 2000, permutations: int = 200, seed: int = 0) -> dict[str, float]:
-    """Compare the distributions of two sets of codes, in units of the target's standard deviations.
+    """Compare the distributions of codes z (n, d) and target (m, d), at least 20 each, in the target's standard deviations.
 
-    Read the numbers beside those of a second sample of the target.
-
-    Parameters
-    ----------
-    z, target : array_like of shape (n, d) and (m, d)
-        Codes, at least 20 each. No row of `z` may belong to the same image as one of `target`: rows count as independent.
-    max_rows : int
-        Rows of each that are compared.
-    permutations : int
-        Of the MMD test.
-    seed : int
-        Of all draws.
-
-    Returns
-    -------
-    dict of str to float
-        mmd2, mmd_p, c2st, c2st_p as in `Diagnosis.joint`; neighbors (`neighbor_overlap`); correlation_gap (the largest
-        difference between entries of the correlation matrices, where constant latents count as uncorrelated; NaN for one
-        latent); distance_correlation_gap (the same for distance correlations); rows.
+    Returns mmd2, mmd_p, c2st, c2st_p as in `Diagnosis.joint`; neighbors (`neighbor_overlap`); correlation_gap (the largest
+    difference between entries of the correlation matrices, where constant latents count as uncorrelated; NaN for one latent);
+    distance_correlation_gap (the same for distance correlations); rows. Read them beside those of a second sample of the target.
+    No row of `z` may belong to the same image as one of `target`: rows count as independent.
     """
     whole("max_rows", max_rows, least=LEAST_ROWS)
     target = codes("target", target, rows=LEAST_ROWS).detach().cpu()
@@ -60,25 +45,10 @@ def compare(z: Any, target: Any, *, max_rows: int = 2000, permutations: int = 20
 
 
 def neighbor_overlap(x: Any, y: Any, k: int = 10) -> float:
-    """Share of a row's k nearest neighbors, among x and y pooled, that belong to the other sample; the mean over rows.
+    """Mean share of a row's k nearest neighbors, among x (n, d) and y (n, d) pooled, that belong to the other sample.
 
     n / (2 n - 1), about 0.5, for two samples of one distribution; 0 for separate ones; more than 0.5 where rows come in pairs.
-
-    Parameters
-    ----------
-    x, y : array_like of shape (n, d)
-        Two samples with equally many rows.
-    k : int
-        Less than 2 n - 1.
-
-    Returns
-    -------
-    float
-        0 to 1.
-
-    References
-    ----------
-    Schilling 1986, JASA 81.
+    Reference: Schilling 1986, JASA 81.
     """
     from sklearn.neighbors import NearestNeighbors
 
@@ -115,18 +85,10 @@ def alignment_error(z: Any, target: Any) -> float:
 
 
 def retrieval(z: Any, target: Any) -> dict[str, float]:
-    """How well an image's code in one space finds the same image in another, by distance.
+    """How well an image's code z_i finds the target t_i of the same image, by distance; both (n, d), in the same order.
 
-    Parameters
-    ----------
-    z, target : array_like of shape (n, d)
-        Codes of the same images, in the same order. Distances are in units of the target's standard deviations.
-
-    Returns
-    -------
-    dict of str to float
-        From the rank of t_i among all t by distance from z_i (ties share a rank): top1, the share of rank 1 (chance: 1 / n);
-        mrr, mean 1 / rank (chance: about ln n / n); rank, mean (rank - 1) / (n - 1) (chance: 0.5).
+    From the rank of t_i among all t by distance from z_i (ties share a rank): top1, the share of rank 1 (chance: 1 / n); mrr,
+    mean 1 / rank (chance: about ln n / n); rank, mean (rank - 1) / (n - 1) (chance: 0.5).
     """
     distances = _paired_distances(z, target)
     own = distances.diagonal()[:, None]
@@ -139,28 +101,11 @@ def retrieval(z: Any, target: Any) -> dict[str, float]:
 
 
 def relative(z: Any, anchors: Any) -> Any:
-    """Relative representation: the cosine similarities of codes to the codes of anchor images.
+    """Relative representation (n, k): cosine similarities of codes z (n, d) to the codes (k, d) of anchor images.
 
-    It is the same for any rotation or scale of the latent space.
+    It is the same for any rotation or scale of the latent space. A code of length 0 has similarity 0 to all. A tensor where `z`
+    is one, else an array. Reference: Moschella et al. 2023, arXiv 2209.15430.
 
-    Parameters
-    ----------
-    z : array_like of shape (n, d)
-        Codes.
-    anchors : array_like of shape (k, d)
-        Codes of the anchors. A code or anchor of length 0 has similarity 0 to all.
-
-    Returns
-    -------
-    Tensor or ndarray of shape (n, k)
-        A tensor where `z` is one.
-
-    References
-    ----------
-    Moschella et al. 2023, arXiv 2209.15430.
-
-    Examples
-    --------
     >>> relative([[1.0, 0.0], [3.0, 3.0]], [[0.0, 2.0]]).round(3).tolist()
     [[0.0], [0.707]]
     """

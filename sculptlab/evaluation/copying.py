@@ -64,7 +64,6 @@ class CopyResult:
         Returns
         -------
         Picture
-            A figure.
         """
         choice("kind", kind, ("codes", "correlations"))
         return draw("copy_densities" if kind == "codes" else "copy_correlations", self.codes)
@@ -128,26 +127,21 @@ def copy_latents(
         A few images and the codes they should have, in the source's units; they are left out of the report. Without anchors
         nothing decides which image gets which code. With them, `weight` grows from 0 until half-way: anchors cannot turn a
         distribution that has its shape already.
-    weight : float
-        Nats per image for an MMD^2 of 1 (`objectives.Copying`).
-    anchor_weight : float
-        Nats per anchor for |z - code|^2 = 2, in squared standard deviations of the source (`objectives.Anchors`).
+    weight, anchor_weight : float
+        Nats per image for an MMD^2 of 1, and per anchor for |z - code|^2 = 2 in squared standard deviations of the source.
     objective : Objective, optional
         Added to the training objective, such as a predictability penalty.
     held_out : float
         Share of images and of source codes that training does not see. Half of these codes are compared with the copy, the
         other half shows the best possible.
-    steps : int
-        Training steps.
-    seed : int
-        Of training, of the split and of the tests.
+    steps, seed : int
+        Of training. The seed also decides the split and the tests.
     **options : Any
         Passed on to `fit`; learning_rate is 0.003 by default.
 
     Returns
     -------
     CopyResult
-        The trained `run` and a `report`.
 
     Raises
     ------
@@ -177,18 +171,18 @@ def copy_latents(
     if number("held_out", held_out, above=0) >= 1:
         raise ValueError(f"held_out must be a share below 1, got {held_out:g}")
     training, evaluation = _split(len(images), held_out, seed)
-    kept, spare = _split(len(given), held_out, seed)
+    kept, aside = _split(len(given), held_out, seed)
     if anchors is not None:
         known = as_unit_floats(as_images(_pair(anchors)[0], model, name="anchors' images"))
         evaluation = evaluation[~_are_among(as_unit_floats(images[evaluation]), known)]
-        spare = evaluation if isinstance(source, Run) else spare
+        aside = evaluation if isinstance(source, Run) else aside
     batch = min(whole("batch_size", options.get("batch_size", BATCH_SIZE)), len(training))
     if len(kept) < batch:
         raise ValueError(
             f"source must have at least as many rows as a batch has images, {batch}, after {held_out:g} of them are held out; "
             f"got {len(kept)} of {len(given)}: give more codes, or a smaller batch_size"
         )
-    half = len(spare) // 2
+    half = len(aside) // 2
     rows = min(half, len(evaluation))
     if rows < LEAST_ROWS:
         raise ValueError(
@@ -205,9 +199,9 @@ def copy_latents(
     before = _shaped_codes(Run(wrapped, full, [], seed=seed, steps=0), unseen)
     full = full if objective is None else full + objective
     run = fit(wrapped, images[training], full, steps=steps, seed=seed, **{"learning_rate": LEARNING_RATE, **options})
-    found = {"second half": given[spare[:half]], "before": before, "copy": _shaped_codes(run, unseen)}
-    # The second half of the spare codes are of images that no compared row belongs to.
-    codes = {name: z[:rows].numpy() for name, z in {"source": given[spare[half:]], **found}.items()}
+    found = {"second half": given[aside[:half]], "before": before, "copy": _shaped_codes(run, unseen)}
+    # Of a Run, these codes of the source belong to other images than the copy's: the tests need independent rows.
+    codes = {name: z[:rows].numpy() for name, z in {"source": given[aside[half:]], **found}.items()}
     report = pd.DataFrame({name: compare(codes[name], codes["source"], seed=seed) for name in found}).T
     if isinstance(source, Run):
         found["second half"] = source.encode(unseen)

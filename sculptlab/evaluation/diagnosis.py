@@ -74,7 +74,6 @@ class Diagnosis:
         Parameters
         ----------
         name : str
-            Of the set of codes.
 
         Returns
         -------
@@ -104,7 +103,6 @@ class Diagnosis:
         Returns
         -------
         Picture
-            A figure.
         """
         choice("kind", kind, ("overview", "marginals", "pairs", "corner"))
         if kind in ("marginals", "corner"):
@@ -150,15 +148,12 @@ def diagnose(z: Any, prior: Any, *, max_rows: int = 2000, permutations: int = 20
     max_rows : int
         Rows of codes and prior in the joint tests. Distance correlation uses at most 1,000. Moments and Kolmogorov-Smirnov
         (against 20,000 draws) use all.
-    permutations : int
-        Of the MMD test (IMQ kernel of the prior's scale).
-    seed : int
-        Of all draws.
+    permutations, seed : int
+        Of the MMD test (IMQ kernel of the prior's scale); of all draws.
 
     Returns
     -------
     Diagnosis
-        Tables, `verdict(name)` and `plot(kind)`.
 
     Raises
     ------

@@ -83,7 +83,6 @@ class WeightCurve:
         Returns
         -------
         Picture
-            A figure with two panels.
         """
         return draw("weight_curve", self)
 
@@ -136,8 +135,7 @@ def find_weight(
     Raises
     ------
     ValueError
-        For no weights or none above 0, no seeds, a share that leaves fewer than 20 rows on either side, or a `build` that returns
-        the same model again.
+        For a share that leaves fewer than 20 rows on either side, or a `build` that returns the same model again.
     """
     if not callable(objective) or not callable(build) or isinstance(build, nn.Module):
         raise TypeError(

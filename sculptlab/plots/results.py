@@ -15,7 +15,7 @@ from sculptlab.plots.tables import line_with_spread
 
 def lps_bars(found: Any, ax: Any = None) -> Any:
     """Each latent's raw score with its interval, and the largest score of permuted copies; on `ax`, or as a new figure."""
-    picture, ax = _new_panel(ax, 3.1, max(5.0, min(9.0, 2.5 + 0.25 * len(found.raw))))
+    figure, ax = _new_panel(ax, 3.1, max(5.0, min(9.0, 2.5 + 0.25 * len(found.raw))))
     frame, positions = found.to_frame(), np.arange(len(found.raw))
     shown = np.nan_to_num(found.raw)
     reach = np.nan_to_num([shown - frame["low"], frame["high"] - shown]).clip(0)
@@ -28,24 +28,24 @@ def lps_bars(found: Any, ax: Any = None) -> Any:
     ax.xaxis.set_major_locator(MaxNLocator(nbins=20, integer=True))
     ax.legend(fontsize=8, frameon=False, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.18))
     style(ax, title=found.title(), x="latent", y=found.unit)
-    return picture or ax
+    return figure or ax
 
 
 def lps_against_codes(found: Any, ax: Any = None) -> Any:
     """Score and chance level against the number of codes; on `ax`, or as a new figure."""
-    picture, ax = _new_panel(ax, 3.0, 5.0)
+    figure, ax = _new_panel(ax, 3.0, 5.0)
     ax.plot(found.frame["n"], found.frame["score"], color=CODES, marker="o", label="codes")
     if found.frame["chance"].notna().any():
         ax.plot(found.frame["n"], found.frame["chance"], color=PRIOR, marker="X", label="permuted columns")
     ax.set_xscale("log")
     ax.legend(fontsize=8, frameon=False)
     style(ax, title=found.verdict(), x="codes that the regressor learned from", y=f"LPS, {found.unit}")
-    return picture or ax
+    return figure or ax
 
 
 def independence_strips(found: Any) -> Picture:
     """A strip for each measure, on its own scale: the value as a dot, the range of the permuted codes as a gray bar."""
-    picture, axes = panels(len(found.table), 1, height=0.62)
+    figure, axes = panels(len(found.table), 1, height=0.62)
     for ax, (name, line) in zip(axes[:, 0], found.table.iterrows(), strict=True):
         _strip(ax, str(name), line, found.null[str(name)])
     axes[-1, 0].set_xlabel(
@@ -53,7 +53,7 @@ def independence_strips(found: Any) -> Picture:
         fontsize=8,
         color=TEXT,
     )
-    return picture
+    return figure
 
 
 def _strip(ax: Axes, name: str, line: pd.Series, null: np.ndarray) -> None:
@@ -80,7 +80,7 @@ def _strip(ax: Axes, name: str, line: pd.Series, null: np.ndarray) -> None:
 
 def weight_curve(found: Any) -> Picture:
     """Relative reconstruction error and LPS over the weight, means and ranges over seeds."""
-    picture, ((left, right),) = panels(1, 2, height=2.8)
+    figure, ((left, right),) = panels(1, 2, height=2.8)
     rows = found.frame[found.frame["weight"] > 0]
     line_with_spread(left, rows, "weight", "relative_error", color=RECONSTRUCTION, log_x=True)
     left.axhspan(0, 1 + found.tolerance, color=PRIOR, alpha=0.2, linewidth=0)
@@ -94,12 +94,12 @@ def weight_curve(found: Any) -> Picture:
     style(right, title="predictability of the latents", y="LPS of held-out codes")
     for ax in (left, right) if found.best is not None else ():
         ax.axvline(found.best, color=TEXT, linewidth=1, linestyle=":")
-    return picture
+    return figure
 
 
 def _new_panel(ax: Axes | None, height: float, width: float) -> tuple[Picture | None, Axes]:
     """`ax` and no figure, or the axes of a new figure and that figure."""
     if ax is not None:
         return None, ax
-    picture, axes = panels(height=height, width=width)
-    return picture, axes[0, 0]
+    figure, axes = panels(height=height, width=width)
+    return figure, axes[0, 0]

@@ -29,7 +29,7 @@ def methods():
     """The public methods that a public class defines or overrides, with docstrings inherited where they are."""
     for path, thing in PUBLIC.items():
         for name, member in vars(thing).items() if inspect.isclass(thing) else ():
-            if inspect.isfunction(member) and not name.startswith("_"):
+            if inspect.isfunction(member) and not name.startswith("_") and member.__module__.startswith("sculptlab"):
                 yield f"{path}.{name}", getattr(thing, name)
 
 

@@ -74,7 +74,6 @@ class Quantizer:
         Parameters
         ----------
         codes : array_like of shape (n, d)
-            Training codes.
         bits : int
             1 to 12; each latent gets 2^bits levels, those of "step" aside.
         levels : {"range", "quantile", "lloyd", "step"}
@@ -153,12 +152,10 @@ class Quantizer:
         Parameters
         ----------
         codes : array_like of shape (n, d)
-            The codes of new or old images.
 
         Returns
         -------
         Quantized
-            Symbols, dequantized values and the share of clamped codes.
         """
         z = valid_codes("codes", codes, dim=self.dim, rows=1).detach().cpu().float()
         symbols = torch.searchsorted(self.edges, z.T.contiguous(), right=True).T
@@ -175,8 +172,7 @@ class Quantizer:
 
         Returns
         -------
-        Tensor of shape (n, d)
-            The levels, float32.
+        Tensor of shape (n, d), float32
         """
         rows = torch.from_numpy(valid_symbols(symbols, self.size, self.dim)).long()
         return self.levels.gather(1, rows.T).T.contiguous()
@@ -199,7 +195,6 @@ def quantize(codes: Any, bits: int, low: float, high: float) -> Quantized:
     Returns
     -------
     Quantized
-        Symbols, dequantized values and the share of clamped codes.
 
     Examples
     --------

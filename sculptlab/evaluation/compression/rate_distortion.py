@@ -34,9 +34,7 @@ class Codec:
     Parameters
     ----------
     quantizer : Quantizer
-        The levels.
     code : FrequencyCode
-        The entropy code of the symbols.
     """
 
     quantizer: Quantizer
@@ -60,7 +58,6 @@ class Codec:
         Parameters
         ----------
         codes : array_like of shape (n, d)
-            Codes, samples first.
 
         Returns
         -------
@@ -138,11 +135,6 @@ def rate_distortion(
         each latent's own held-out symbols, summed.
         "mse": mean squared error per pixel of images decoded from quantized codes; "unquantized": from the codes themselves.
         "clamped": share of held-out codes outside the levels' range. Also "levels" and "bits".
-
-    Raises
-    ------
-    ValueError
-        For bits outside 1 to 12, unknown levels, "box" without a support, or a support with other levels.
     """
     choice("levels", levels, LEVELS)
     if (levels == "box") != (support is not None):

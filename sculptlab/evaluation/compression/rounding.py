@@ -25,11 +25,6 @@ class RoundedCodes(nn.Module):
     low, high : float
         The range, low < high.
 
-    Raises
-    ------
-    ValueError
-        For a stochastic model, bits below 1, or low >= high.
-
     References
     ----------
     Bengio et al. 2013, arXiv 1308.3432 (the straight-through estimator).
@@ -48,24 +43,8 @@ class RoundedCodes(nn.Module):
         self.size = 2 ** whole("bits", bits)
         self.low, self.high = number("low", low), number("high", high, above=number("low", low))
 
-    def rounded(self, codes: Tensor) -> Tensor:
-        """Round codes to the nearest levels, with the gradient of clamped codes.
-
-        Parameters
-        ----------
-        codes : Tensor of shape (n, d)
-
-        Returns
-        -------
-        Tensor of shape (n, d)
-        """
-        step = (self.high - self.low) / self.size
-        symbols = ((codes.detach() - self.low) / step).floor().clamp(0, self.size - 1)
-        within = codes.clamp(self.low, self.high)
-        return within + (self.low + step * (symbols + 0.5) - within).detach()
-
     def encode(self, images: Tensor) -> Tensor:
-        """Encode images; codes are not rounded.
+        """Encode images. Codes are not rounded here.
 
         Parameters
         ----------
@@ -78,7 +57,7 @@ class RoundedCodes(nn.Module):
         return self.model.encode(images)
 
     def decode(self, codes: Tensor) -> Tensor:
-        """Decode rounded codes.
+        """Round codes to the nearest levels, with the gradient of clamped codes, and decode them.
 
         Parameters
         ----------
@@ -88,17 +67,7 @@ class RoundedCodes(nn.Module):
         -------
         Tensor of shape (n, ...)
         """
-        return self.model.decode(self.rounded(codes))
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Encode, round and decode images.
-
-        Parameters
-        ----------
-        images : Tensor of shape (n, ...)
-
-        Returns
-        -------
-        Tensor of shape (n, ...)
-        """
-        return self.decode(self.encode(images))
+        step = (self.high - self.low) / self.size
+        symbols = ((codes.detach() - self.low) / step).floor().clamp(0, self.size - 1)
+        within = codes.clamp(self.low, self.high)
+        return self.model.decode(within + (self.low + step * (symbols + 0.5) - within).detach())
