@@ -77,10 +77,10 @@ def _seed(text: str) -> int:
 
 def _lab(arguments: argparse.Namespace) -> int:
     """Replace this process by JupyterLab, opened at the first page."""
-    place = pages.folder()
+    place = pages.notebooks_folder()
     if folders.clone() is None:  # an installed package is not a place to edit notebooks: work on a copy
         place = Path("sculptlab-notebooks").resolve()
-        for path in pages.lend(place):
+        for path in pages.copy_pages(place):
             print(f"kept your changed {path}; delete it to get the package's own page again")
     _become(lab_command(place, arguments.extra))
 
@@ -123,7 +123,7 @@ def _run(arguments: argparse.Namespace) -> int:
         print(f"sculptlab run: --out must be a folder, got {arguments.out}: {files[0]} is a file", file=sys.stderr)
         return USAGE
     if not paths:
-        raise FileNotFoundError(f"no page in {pages.folder()}")
+        raise FileNotFoundError(f"no page in {pages.notebooks_folder()}")
     reports = []
     for path in paths:
         reports.append(pages.execute(path, arguments.out, arguments.profile, arguments.seed))

@@ -140,8 +140,8 @@ def check_notebooks() -> str:
     """Whether the pages are there."""
     found = pages.every()
     if not found:
-        raise FileNotFoundError(f"no page in {pages.folder()}")
-    return f"{len(found)} page(s) in {pages.folder()}"
+        raise FileNotFoundError(f"no page in {pages.notebooks_folder()}")
+    return f"{len(found)} page(s) in {pages.notebooks_folder()}"
 
 
 def check_working_folder() -> str:

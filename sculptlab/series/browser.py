@@ -1,4 +1,4 @@
-"""Widgets: controls over results that are already there, so that they answer at once; a skin over functions that draw."""
+"""A widget of controls over recorded results, which redraws its figure at once."""
 
 import base64
 import threading
@@ -15,16 +15,26 @@ Settings = dict[str, Any]
 
 
 class Browser:
-    """A picture that follows its controls: `draw(settings)` is called once for each setting and remembered.
+    """Controls and a figure that follows them; each setting is drawn once and kept.
 
-    controls   name -> the values it can take, in order. Numbers become a slider, words become buttons.
-    draw       settings -> Picture, or a PNG's bytes; must depend on its settings alone, and must not use pyplot: it may run
-               on any thread.
-    start      the first settings; None takes each control's first value.
+    Parameters
+    ----------
+    controls : mapping of str to sequence
+        The values that each control can take, in order. More than two numbers become a slider, all else buttons.
+    draw : callable
+        Takes the settings, {control: value}, and returns a `Picture` or the bytes of a PNG. It must depend on its settings
+        alone and must not use pyplot: it may run on any thread.
+    start : dict, optional
+        The first settings; by default each control's first value.
 
-    `browser.ui` is the widget (a notebook shows a Browser as it); `settings` the current values, `picture()` the current
-    PNG; `show(beta=1.0)` moves the controls from code. An error while drawing is shown in the widget's own status line
-    and kept in `error`.
+    Attributes
+    ----------
+    ui : ipywidgets.VBox
+        The widget. A notebook shows it for the browser.
+    settings : dict
+        The current values.
+    error : Exception or None
+        What `draw` raised for the current settings; the widget's status line shows it, too.
     """
 
     def __init__(
@@ -65,8 +75,19 @@ class Browser:
         self.settings |= settings
 
     def show(self, **settings: Any) -> None:
-        """Move to `settings` (those named; the rest stay) and draw; ValueError for a name or value there is not."""
-        with self._lock:  # events may arrive on several threads at once; the last one wins
+        """Move the controls and draw.
+
+        Parameters
+        ----------
+        **settings
+            New values, by control; the others stay.
+
+        Raises
+        ------
+        ValueError
+            If there is no such control or value.
+        """
+        with self._lock:  # events may arrive on several threads at once
             self._accept(settings)
             for name, control in self._controls.items():
                 if control.value != self.settings[name]:
@@ -77,7 +98,7 @@ class Browser:
         started = time.perf_counter()
         try:
             self._image.value = self.picture()
-        except Exception as error:  # said where the reader looks: a callback's traceback reaches nobody
+        except Exception as error:  # a notebook does not show the traceback of a callback
             self.error = error
             self._status.value = f"cannot draw this setting: {type(error).__name__}: {error}"
             return
@@ -86,7 +107,13 @@ class Browser:
         self._status.value = f"{words}   ({1000 * (time.perf_counter() - started):.0f} ms)"
 
     def picture(self) -> bytes:
-        """The PNG of the current settings."""
+        """The figure at the current settings.
+
+        Returns
+        -------
+        bytes
+            A PNG.
+        """
         with self._lock:
             key = tuple(self.settings.values())
             if key not in self._drawn:
@@ -95,5 +122,5 @@ class Browser:
             return self._drawn[key]
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
-        """The widget, and for pages without a kernel (GitHub, HTML) the current picture in its place."""
+        """The widget, and the current figure for pages without a kernel (GitHub, HTML)."""
         return {**self.ui._repr_mimebundle_(**kwargs), "image/png": base64.b64encode(self.picture()).decode()}

@@ -1,36 +1,34 @@
-"""A page's claims: a statement, what was measured for it over seeds, and the bound it must keep."""
+"""A page's claims: a statement, what was measured for it over seeds, and the bound that the mean must keep."""
 
 import html
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from statistics import fmean, stdev
 from typing import Any
 
-import numpy as np
-from IPython.display import display
-
-MIME = "application/vnd.sculptlab.claim+json"  # how `sculptlab run` finds claims among a page's outputs
-EXACT = 17  # significant digits that write a double without loss
-HOLDS, BROKEN = "#00684a", "#a33b00"  # both readable on white; the sign before the text tells them apart without color
+MIME = "application/vnd.sculptlab.claim+json"  # of a claim among a cell's outputs
+HOLDS, BROKEN = "#00684a", "#a33b00"  # text colors, readable on white
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A statement of a page with what was measured for it, and whether the mean over seeds keeps the stated bound."""
+    """A statement of a page, the values measured for it, one for each seed, and the bounds of their mean."""
 
     statement: str
     values: tuple[float, ...]
-    above: float | None
-    below: float | None
+    above: float | None = None
+    below: float | None = None
 
     @property
     def mean(self) -> float:
-        return float(np.mean(self.values))
+        """Mean over seeds."""
+        return fmean(self.values)
 
     @property
     def spread(self) -> float:
-        """Sample standard deviation over seeds."""
-        return float(np.std(self.values, ddof=1)) if len(self.values) > 1 else 0.0
+        """Sample standard deviation over seeds; 0 for one seed."""
+        return stdev(self.values) if len(self.values) > 1 else 0.0
 
     @property
     def holds(self) -> bool:
@@ -38,29 +36,25 @@ class Claim:
         return (self.above is None or self.mean > self.above) and (self.below is None or self.mean < self.below)
 
     @property
-    def bound(self) -> str:
-        return " and ".join(f"{sign} {_bound(limit, self._digits)}" for sign, limit in self._limits)
-
-    @property
     def shown(self) -> str:
-        """The mean, to three digits or as many as it takes to see on which side of its bounds it lies."""
+        """The mean to three digits, or to as many as show on which side of its bounds it lies."""
         return f"{self.mean:.{self._digits}g}"
 
     @property
-    def _limits(self) -> list[tuple[str, float]]:
-        return [(sign, limit) for sign, limit in ((">", self.above), ("<", self.below)) if limit is not None]
+    def bound(self) -> str:
+        """The bounds, such as "> 0.9 and < 1.1"."""
+        bounds = ((">", self.above), ("<", self.below))
+        return " and ".join(f"{sign} {_printed(limit, self._digits)}" for sign, limit in bounds if limit is not None)
 
     @property
     def _digits(self) -> int:
-        def tell(digits: int) -> bool:
+        limits = [limit for limit in (self.above, self.below) if limit is not None]
+        for digits in range(3, 17):
             mean = float(f"{self.mean:.{digits}g}")
-            printed = [float(_bound(limit, digits)) for _, limit in self._limits]
-            return all(
-                (mean > near) == (self.mean > limit) and (mean < near) == (self.mean < limit)
-                for near, (_, limit) in zip(printed, self._limits, strict=True)
-            )
-
-        return next((digits for digits in range(3, EXACT) if tell(digits)), EXACT)
+            printed = [(limit, float(_printed(limit, digits))) for limit in limits]
+            if all((mean > near, mean < near) == (self.mean > limit, self.mean < limit) for limit, near in printed):
+                return digits
+        return 17  # writes a double without loss
 
     def __str__(self) -> str:
         sign = "✓" if self.holds else "✗ DOES NOT HOLD"
@@ -68,21 +62,35 @@ class Claim:
         return f"{sign}  {self.statement}: {numbers}"
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
-        facts = {
-            "statement": self.statement, "holds": self.holds, "mean": self.mean, "spread": self.spread,
-            "n": len(self.values), "bound": self.bound, "shown": self.shown,
-        }  # fmt: skip
-        color = HOLDS if self.holds else BROKEN
-        page = f'<div style="color:{color}">{html.escape(str(self))}</div>'
-        return {"text/plain": str(self), "text/html": page, MIME: facts}
+        page = f'<div style="color:{HOLDS if self.holds else BROKEN}">{html.escape(str(self))}</div>'
+        return {"text/plain": str(self), "text/html": page, MIME: asdict(self)}
 
 
-def _bound(limit: float, digits: int) -> str:
+def _printed(limit: float, digits: int) -> str:
     return f"{limit:.{max(digits, 6)}g}"
 
 
 def claim(statement: str, values: Sequence[float], *, above: float | None = None, below: float | None = None) -> None:
-    """Show what was measured for `statement`, one value a seed, and raise an AssertionError if its mean breaks the bound."""
+    """Show what was measured for a statement, and raise an AssertionError if its mean breaks the bound.
+
+    Parameters
+    ----------
+    statement : str
+        What the page claims.
+    values : sequence of float
+        What was measured, one value for each seed.
+    above, below : float, optional
+        The bounds of the mean; at least one of them.
+
+    Raises
+    ------
+    AssertionError
+        If the mean is not above `above` or not below `below`.
+    ValueError
+        If there is no bound, or no value, or a value is not finite.
+    """
+    from IPython.display import display
+
     if above is None and below is None:
         raise ValueError("claim needs a bound: above=… or below=…")
     numbers = tuple(float(v) for v in values)
@@ -91,3 +99,10 @@ def claim(statement: str, values: Sequence[float], *, above: float | None = None
     made = Claim(statement, numbers, above, below)
     display(made)
     assert made.holds, str(made)
+
+
+def claims_of(notebook: Any) -> tuple[Claim, ...]:
+    """What an executed notebook's cells claim, in their order; a claim that is shown twice counts once."""
+    outputs = [output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", [])]
+    shown = [data[MIME] for data in outputs if MIME in data]
+    return tuple(dict.fromkeys(Claim(**{**fields, "values": tuple(fields["values"])}) for fields in shown))

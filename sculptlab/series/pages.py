@@ -1,9 +1,9 @@
-"""The pages of the series: where they are, what they claim, and how one is run without a browser."""
+"""The pages of the series: where they are, and how one is run without a browser."""
 
 import os
 import shutil
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,45 +11,29 @@ from tqdm import tqdm
 
 from sculptlab.data import folders
 from sculptlab.profiles import PROFILES
+from sculptlab.series.claims import Claim, claims_of
 
 START = "00_start_here.ipynb"
-SAID = """{% extends 'lab/index.html.j2' %}
+WITH_ALT_TEXTS = """{% extends 'lab/index.html.j2' %}
 {% block data_png scoped %}
 {%- set alt = output | get_metadata('alt', 'image/png') -%}
 {{ super() | replace('<img ', '<img alt="' ~ alt | escape_html ~ '" ', 1) if alt else super() }}
-{% endblock %}"""  # a picture that says what it shows (`Picture.in_words`) is passed on with its words
+{% endblock %}"""  # nbconvert's template, with the alternative text of a figure (`Picture.in_words`)
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What a page showed for one of its claims: the mean over n seeds, as a text too, their spread, and the bound."""
-
-    statement: str
-    holds: bool
-    mean: float
-    spread: float
-    n: int
-    bound: str
-    shown: str
-
-    def __str__(self) -> str:
-        word = "holds" if self.holds else "FAILS"
-        return f"{word}  {self.shown} ± {self.spread:.2g} (n = {self.n}, claimed {self.bound})  {self.statement}"
-
-
-@dataclass(frozen=True)
 class Report:
-    """What one run of a page gave: `seconds` in all, kernel start included; `cells` pairs labels with seconds."""
+    """The result of one run of a page: `seconds` with the kernel's start; `cells` has a label and the seconds of each cell."""
 
     page: str
     notebook: Path
     html: Path
     seconds: float
     cells: tuple[tuple[str, float], ...]
-    claims: tuple[Verdict, ...]
+    claims: tuple[Claim, ...]
     error: str | None = None
-    swallowed: tuple[str, ...] = field(default=())
+    swallowed: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -71,8 +55,8 @@ class Report:
         )
 
 
-def folder() -> Path:
-    """The notebooks: the clone's own where the package runs from one, else those inside the installed package."""
+def notebooks_folder() -> Path:
+    """The folder of the pages: in the clone where the package runs from one, else inside the installed package."""
     clone = folders.clone()
     found = clone / "notebooks" if clone else _PACKAGE / "share" / "notebooks"
     if not found.is_dir():
@@ -82,11 +66,11 @@ def folder() -> Path:
 
 def every() -> list[Path]:
     """All pages in their order."""
-    return sorted(folder().glob("[0-9][0-9]_*.ipynb"))
+    return sorted(notebooks_folder().glob("[0-9][0-9]_*.ipynb"))
 
 
 def find(page: str) -> Path:
-    """The page meant by a number ("01" or "1"), a name ("01_kl_failure", with or without .ipynb) or a path.
+    """The page with this number ("01" or "1"), name ("01_kl_failure", with or without .ipynb) or path.
 
     Raises ValueError listing the pages where it is none of these.
     """
@@ -95,17 +79,16 @@ def find(page: str) -> Path:
             return path
     if page.endswith(".ipynb") and Path(page).is_file():
         return Path(page).resolve()
-    listing = ", ".join(path.stem for path in every()) or f"none in {folder()}"
+    listing = ", ".join(path.stem for path in every()) or f"none in {notebooks_folder()}"
     raise ValueError(f"page must be a number, a name or a path of an .ipynb file, got {page!r}; the pages: {listing}")
 
 
-def lend(target: Path) -> list[Path]:
-    """Copy the pages to `target` for reading and changing; returns the files left alone because they were changed."""
-    target.mkdir(parents=True, exist_ok=True)
-    kept = []
-    pages = [path for path in folder().rglob("*") if path.is_file() and not path.name.startswith(".")]
-    for source in sorted(path for path in pages if path.suffix not in {".py", ".pyc"}):  # the tests' wiring stays home
-        copy = target / source.relative_to(folder())
+def copy_pages(target: Path) -> list[Path]:
+    """Copy the pages and their files to `target`; returns the copies that were left alone because they differ."""
+    pages, kept = notebooks_folder(), []
+    files = [path for path in pages.rglob("*") if path.is_file() and not path.name.startswith(".")]
+    for source in sorted(path for path in files if path.suffix not in {".py", ".pyc"}):  # the tests' conftest.py stays
+        copy = target / source.relative_to(pages)
         copy.parent.mkdir(parents=True, exist_ok=True)
         if not copy.exists():
             shutil.copyfile(source, copy)
@@ -118,116 +101,87 @@ def execute(path: Path, out: Path, profile: str | None = None, seed: int | None 
     """Run the page at `path` in a fresh kernel and write `out`/NAME.ipynb and `out`/NAME.html, also where a cell fails.
 
     `profile` ("fast" or "full") and `seed` reach the kernel alone; None leaves what the environment says.
-    Raises ValueError for a bad argument; KeyboardInterrupt after a Ctrl-C, the kernel stopped, the copy written.
+    Raises ValueError for a bad argument. After a Ctrl-C, ends the kernel, writes the copy and raises KeyboardInterrupt.
     """
     import nbformat
+    from nbclient.exceptions import CellExecutionError, DeadKernelError
 
-    values = _settings(profile, seed)
-    if out.resolve() == path.resolve().parent:
-        raise ValueError(f"out must not be the folder of the page itself, got {out}: the copy would replace the page")
-    notebook = nbformat.read(path, as_version=4)
-    out.mkdir(parents=True, exist_ok=True)
-    run = _Run(notebook, path, progress)
-    begun = time.perf_counter()
-    try:
-        error = run.drive(path.parent if os.access(path.parent, os.W_OK) else out, values)
-    finally:
-        seconds = time.perf_counter() - begun
-        files = _write(notebook, out / path.name)
-    return Report(path.stem, *files, seconds, tuple(run.times), verdicts(notebook), error, run.swallowed(error))
+    from sculptlab.series.execution import StrictClient, kernel_environment, swallowed
 
-
-def verdicts(notebook: Any) -> tuple[Verdict, ...]:
-    """The claims among the outputs of an executed notebook, in their order; one shown twice counts once."""
-    from sculptlab.series.claims import MIME
-
-    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
-    shown = [Verdict(**output["data"][MIME]) for output in outputs if MIME in output.get("data", {})]
-    return tuple(dict.fromkeys(shown))
-
-
-def _settings(profile: str | None, seed: int | None) -> dict[str, str]:
     if profile is not None and profile not in PROFILES:
         raise ValueError(f"profile must be one of {PROFILES}, got {profile!r}")
     if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int) or seed < 0):
         raise ValueError(f"seed must be a whole number >= 0, got {seed!r}")
-    given = {"SCULPTLAB_PROFILE": profile, "SCULPTLAB_SEED": seed}
-    return {name: str(value) for name, value in given.items() if value is not None}
+    if out.resolve() == path.resolve().parent:
+        raise ValueError(f"out must not be the folder of the page itself, got {out}: the copy would replace the page")
+    values = {"SCULPTLAB_PROFILE": profile, "SCULPTLAB_SEED": seed}
+    environment = kernel_environment(**{name: str(value) for name, value in values.items() if value is not None})
+    notebook = nbformat.read(path, as_version=4)
+    out.mkdir(parents=True, exist_ok=True)
+    folder = path.parent if os.access(path.parent, os.W_OK) else out
+    clock, error, begun = _Clock(notebook, path.stem, progress), None, time.perf_counter()
+    client = StrictClient(notebook, timeout=None, on_cell_execute=clock.begin, on_cell_executed=clock.end)
+    try:
+        with clock.bar:
+            client.execute(cwd=str(folder), env=environment)
+    except CellExecutionError as failure:
+        error = f"{failure.ename}: {failure.evalue}, in the cell {clock.label!r}"
+    except DeadKernelError:
+        error = f"the kernel died in the cell {clock.label!r}; out of memory?"
+    finally:
+        seconds = time.perf_counter() - begun
+        files = _write(notebook, out / path.name)
+    hidden = tuple(line for line in swallowed(notebook) if not (error or "").startswith(line))  # the failed cell's own is known
+    return Report(path.stem, *files, seconds, tuple(clock.times), claims_of(notebook), error, hidden)
 
 
-class _Run:
-    """The progress bar and the clock of one run."""
+class _Clock:
+    """The progress bar of one run, and the seconds of each cell."""
 
-    def __init__(self, notebook: Any, path: Path, progress: bool) -> None:
-        self.notebook, self.times = notebook, list[tuple[str, float]]()
-        code = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
+    def __init__(self, notebook: Any, name: str, progress: bool) -> None:
+        self.cells, self.times = notebook.cells, list[tuple[str, float]]()
+        self.label, self.begun = "", 0.0
+        code = [cell for cell in self.cells if cell.cell_type == "code" and cell.source.strip()]
         bar_format = "{desc}: {percentage:3.0f}%|{bar:20}| {n_fmt}/{total_fmt} cells [{elapsed}]{postfix}"
-        self.bar = tqdm(total=len(code), desc=path.stem, disable=not progress, bar_format=bar_format)
-
-    def drive(self, cwd: Path, values: dict[str, str]) -> str | None:
-        """Run the notebook in place; the error that stopped it, in one line, or None."""
-        from nbclient.exceptions import CellExecutionError, DeadKernelError
-
-        from sculptlab.series.execution import StrictClient, kernel_environment
-
-        client = StrictClient(self.notebook, timeout=None, on_cell_execute=self.begin, on_cell_executed=self.end)
-        try:
-            with self.bar:
-                client.execute(cwd=str(cwd), env=kernel_environment(**values))
-        except CellExecutionError as error:
-            return f"{error.ename}: {error.evalue}, in the cell {self.label!r}"
-        except DeadKernelError:
-            return f"the kernel died in the cell {self.label!r}; out of memory?"
-        return None
+        self.bar = tqdm(total=len(code), desc=name, disable=not progress, bar_format=bar_format)
 
     def begin(self, cell: Any, cell_index: int) -> None:
-        self.label, self.begun = _label(self.notebook.cells, cell_index), time.perf_counter()
+        """Called by nbclient before a cell."""
+        self.label, self.begun = _label(self.cells, cell_index), time.perf_counter()
         self.bar.set_postfix_str(self.label)
 
     def end(self, **_: Any) -> None:
+        """Called by nbclient after a cell."""
         self.times.append((self.label, time.perf_counter() - self.begun))
         self.bar.update()
 
-    def swallowed(self, error: str | None) -> tuple[str, ...]:
-        from sculptlab.series.execution import swallowed
-
-        # A failed cell's own error stands among its outputs; it is no hidden one.
-        return tuple(line for line in swallowed(self.notebook) if not (error or "").startswith(line))
-
 
 def _label(cells: Any, index: int) -> str:
-    """The cell in a few words: its heading where one stands right above, else its first line that is no import."""
+    """The cell in a few words: the heading right above it, else its first line that is no import."""
     above = cells[index - 1].source.strip().splitlines() if index and cells[index - 1].cell_type == "markdown" else []
     headings = [line.lstrip("# ") for line in above if line.startswith("#")]
     code = [line.strip() for line in cells[index].source.splitlines() if line.strip()]
-    telling = [line for line in code if not line.startswith(("import ", "from ", "#"))]
-    return (headings[-1:] or telling or code)[0][:60]
+    statements = [line for line in code if not line.startswith(("import ", "from ", "#"))]
+    return (headings[-1:] or statements or code)[0][:60]
 
 
 def _write(notebook: Any, target: Path) -> tuple[Path, Path]:
-    """Put the executed copy and its HTML page in place whole; returns their paths."""
+    """Write the executed copy and its HTML page; returns their paths."""
     import nbformat
     from jinja2 import DictLoader
     from nbconvert import HTMLExporter
     from traitlets.config import Config
 
-    html = target.with_suffix(".html")
-    _place(target, nbformat.writes(notebook))
-    # No kernel will answer in an HTML file: the picture that a widget brings along is better than a dead slider.
+    # without a kernel a widget does not answer: the HTML page shows the figure that comes with it instead
     kinds = [kind for kind in HTMLExporter().default_config.NbConvertBase.display_data_priority if "widget" not in kind]
     exporter = HTMLExporter(
         config=Config({"NbConvertBase": {"display_data_priority": kinds}}),
-        extra_loaders=[DictLoader({"said.html.j2": SAID})],
-        template_file="said.html.j2",
+        extra_loaders=[DictLoader({"page.html.j2": WITH_ALT_TEXTS})],
+        template_file="page.html.j2",
     )
-    _place(html, exporter.from_notebook_node(notebook, {"metadata": {"name": target.stem}})[0])
-    return target, html
-
-
-def _place(path: Path, text: str) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    html = exporter.from_notebook_node(notebook, {"metadata": {"name": target.stem}})[0]
+    for path, text in ((target, nbformat.writes(notebook)), (target.with_suffix(".html"), html)):
+        part = path.with_name(f".{path.name}.{os.getpid()}.part")  # so that the file is never there in part
         part.write_text(text, encoding="utf-8")
         part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    return target, target.with_suffix(".html")

@@ -18,7 +18,8 @@ import sculptlab
 from sculptlab import cli
 from sculptlab.data import downloads, folders, sources
 from sculptlab.series import pages
-from sculptlab.series.pages import Report, Verdict
+from sculptlab.series.claims import Claim
+from sculptlab.series.pages import Report
 
 
 def code_of(*words):
@@ -28,8 +29,8 @@ def code_of(*words):
 
 
 def report(path, **changes):
-    verdict = Verdict("x", True, 1.0, 0.0, 3, "> 0", "1")
-    given = {"seconds": 2.0, "cells": (), "claims": (verdict,), "error": None, "swallowed": ()} | changes
+    claim = Claim("x", (1.0, 1.0, 1.0), above=0.0)
+    given = {"seconds": 2.0, "cells": (), "claims": (claim,), "error": None, "swallowed": ()} | changes
     return Report(path.stem, path, path.with_suffix(".html"), **given)
 
 
@@ -102,7 +103,7 @@ def test_run_names_an_unknown_page_before_running_any(ran, capsys):
     [
         {"error": "ValueError: no"},
         {"swallowed": ("ValueError: late",)},
-        {"claims": (Verdict("x", False, 0.0, 0.0, 3, "> 1", "0"),)},
+        {"claims": (Claim("x", (0.0, 0.0, 0.0), above=1.0),)},
     ],
 )
 def test_run_fails_if_a_page_does_and_runs_the_others(ran, monkeypatch, capsys, wrong):
@@ -198,7 +199,7 @@ def test_lab_becomes_jupyterlab_on_the_clones_pages(monkeypatch):
     assert code_of("lab", "--", "--no-browser", "--port=9000") == 0
     ((program, command, environment),) = became
     assert program == sys.executable
-    assert command == cli.lab_command(pages.folder(), ["--no-browser", "--port=9000"])
+    assert command == cli.lab_command(pages.notebooks_folder(), ["--no-browser", "--port=9000"])
     assert environment["JUPYTER_PREFER_ENV_PATH"] == "1"
 
 

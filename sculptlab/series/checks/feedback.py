@@ -1,7 +1,12 @@
-"""What a check says to a reader, and how an answer is compared with the right one and with what the usual slips give."""
+"""How a check works: it calls the answer, compares it with the right value, and names the mistake where there is one.
 
+A check is a function with the decorator `exercise`. It takes the reader's function, raises `Mistake` with a sentence
+that helps, and returns a sentence that confirms a right answer.
+"""
+
+import functools
 import html
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,10 +15,16 @@ import torch
 
 from sculptlab.series.claims import BROKEN, HOLDS
 
+Answer = Callable[..., Any]
+
+
+class Mistake(Exception):
+    """What is wrong with an answer, in one sentence for the reader."""
+
 
 @dataclass(frozen=True)
 class Feedback:
-    """What a check says to the reader: passed or not, and why; a stub that is not filled in does not stop the page."""
+    """The result of a check. It is shown and raises nothing, so that an open exercise does not stop the page."""
 
     passed: bool
     message: str
@@ -21,36 +32,70 @@ class Feedback:
     def __str__(self) -> str:
         return f"{'✓ right' if self.passed else '✗ not yet'}: {self.message}"
 
-    def __repr__(self) -> str:
-        return str(self)
+    __repr__ = __str__
 
     def _repr_html_(self) -> str:
         return f'<div style="color:{HOLDS if self.passed else BROKEN}"><b>{html.escape(str(self))}</b></div>'
 
 
-def answered(answer: Callable[..., Any], *arguments: Any) -> Any:
-    """The learner's value, as a float64 array, or None if there is none yet."""
-    value = answer(*arguments)
-    return None if value is None or value is Ellipsis else np.asarray(torch.as_tensor(value).detach(), dtype=float)
+def exercise(check: Callable[[Answer], str]) -> Callable[[Answer], Feedback]:
+    """Turn what a check returns or raises into feedback."""
+
+    @functools.wraps(check)
+    def run(answer: Answer) -> Feedback:
+        try:
+            return Feedback(True, check(answer))
+        except Mistake as mistake:
+            return Feedback(False, str(mistake))
+
+    return run
 
 
-def judge(
-    answer: Callable[..., Any], arguments: tuple[Any, ...], right: np.ndarray, slips: dict[str, np.ndarray], praise: str
-) -> Feedback:
-    """Compare an answer with the right value, and where it is wrong with the values that the usual slips give."""
+def require(condition: Any, mistake: str) -> None:
+    """Raise the mistake unless the condition holds."""
+    if not condition:
+        raise Mistake(mistake)
+
+
+def call(answer: Answer, *arguments: Any, read: Callable[[Any], Any] = lambda value: value, wanted: str = "") -> Any:
+    """What the answer returns, after `read`; `wanted` says in the message what can be read."""
     try:
-        value = answered(answer, *arguments)
+        value = answer(*arguments)
+        if value is not None and value is not Ellipsis:
+            return read(value)
     except Exception as error:
-        return Feedback(False, f"your code raised {type(error).__name__}: {error}")
-    if value is None:
-        return Feedback(False, "the function returns nothing yet: fill in the line with the dots")
-    if value.shape != right.shape:
-        return Feedback(
-            False, f"the shape should be {right.shape}, yours is {value.shape}: over which axis do you sum or average?"
-        )
-    if np.allclose(value, right, rtol=1e-4, atol=1e-6):
-        return Feedback(True, praise)
+        start = f"it should return {wanted};" if wanted else "your code raised"
+        raise Mistake(f"{start} {type(error).__name__}: {error}") from None
+    raise Mistake("the function returns nothing yet: fill in the line with the dots")
+
+
+def as_array(value: Any) -> np.ndarray:
+    """A tensor, array or number as a float64 array."""
+    return np.asarray(value.detach() if isinstance(value, torch.Tensor) else value, dtype=float)
+
+
+def call_for_codes(answer: Answer, *arguments: Any, shape: tuple[int | None, int]) -> np.ndarray:
+    """The finite codes (n, d) that the answer returns; shape (None, d) leaves the number of rows free."""
+    value = call(answer, *arguments, read=as_array)
+    rows, columns = shape
+    fits = value.ndim == 2 and value.shape[1] == columns and rows in (None, len(value))
+    require(fits, f"the shape should be ({'n' if rows is None else rows}, {columns}), yours is {value.shape}")
+    require(np.isfinite(value).all(), "some values are NaN or infinite")
+    return value
+
+
+def require_value(value: Any, right: Any, slips: Mapping[str, Any]) -> None:
+    """Raise a mistake unless the value is the right one; a value that equals that of a slip is answered by the slip's name."""
+    found, expected = as_array(value), as_array(right)
+    shapes = f"the shape should be {expected.shape}, yours is {found.shape}: over which axis do you sum or average?"
+    require(found.shape == expected.shape, shapes)
+    if same(found, expected):
+        return
     for slip, wrong in slips.items():
-        if wrong.shape == value.shape and np.allclose(value, wrong, rtol=1e-4, atol=1e-6):
-            return Feedback(False, slip)
-    return Feedback(False, f"expected about {np.round(right.ravel()[:3], 4)}, got {np.round(value.ravel()[:3], 4)}")
+        require(not same(found, as_array(wrong)), slip)
+    raise Mistake(f"expected about {np.round(expected.ravel()[:3], 4)}, got {np.round(found.ravel()[:3], 4)}")
+
+
+def same(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether two arrays agree up to the rounding of float32."""
+    return one.shape == other.shape and np.allclose(one, other, rtol=1e-4, atol=1e-6)

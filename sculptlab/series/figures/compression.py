@@ -1,55 +1,48 @@
-"""Pictures of the compression study: error against rate, a line for each of `ARMS`, at fixed length and after entropy coding."""
-
-from __future__ import annotations
+"""Figure of the compression study: error over rate, with symbols of fixed length and after entropy coding."""
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 
-from sculptlab.plots.style import ACCENT, BAD, CODES, MEANS, PRIOR, TEXT, Picture, panels, style
+from sculptlab.plots.style import ACCENT, BAD, CODES, MEANS, PRIOR, TEXT, Picture, style
+from sculptlab.plots.tables import line_with_spread
+from sculptlab.series.figures.common import grid, legend_below
 from sculptlab.series.studies.compression import at_rates
 
-ARMS: dict[str, tuple[str, str, str, str]] = {  # words, color, marker, line; the study's other arms are in its table alone
-    "no regularizer": ("plain", PRIOR, "X", "-"),
-    "KL": ("KL, small β", MEANS, "D", "-"),
-    "uniform": ("uniform codes", CODES, "o", "-"),
-    "no regularizer, quantization-aware": ("plain, rounded in training", ACCENT, "v", "--"),
-    "uniform, quantization-aware": ("uniform, rounded in training", BAD, "s", "--"),
+CONDITIONS = {  # those that are drawn, in words; the table of the study has more
+    "no regularizer": "plain",
+    "KL": "KL, small β",
+    "uniform": "uniform codes",
+    "no regularizer, quantization-aware": "plain, rounded in training",
+    "uniform, quantization-aware": "uniform, rounded in training",
 }
-PANELS = {"nominal": "symbols of fixed length", "coded": "entropy-coded file, all counted"}
-MARKS = 9  # on a line
-TOP = 2.0  # times the plain autoencoder's error
+STYLES = dict(zip(CONDITIONS.values(), [(PRIOR, "X"), (MEANS, "D"), (CODES, "o"), (ACCENT, "v"), (BAD, "s")], strict=True))
 
 
-def rate_distortion_lines(frame: pd.DataFrame, *, rates: tuple[float, float], title: str | None = None) -> Picture:
-    """Held-out error over the rate, between two rates in bits per image: fixed length on the left, the real file's on the right.
+def error_over_rate(frame: pd.DataFrame, *, rates: tuple[float, float], title: str | None = None) -> Picture:
+    """Held-out error over the rate, between two rates in bits per image.
 
-    frame: of `compression_study`. At every rate each of `ARMS` takes the best of its levels (the VAE of its betas
-    too). Errors are divided by the plain autoencoder's without quantization (dotted; mean over seeds); lines are means over
-    seeds, bands the range. Just above an arm's least rate only its worst levels are within reach: begin a tenth of a bit a
-    latent later.
+    frame: of `compression_study`. At every rate each condition takes the best of its levels (the VAE of its betas
+    too). Errors are divided by the plain autoencoder's without quantization (dotted). Lines are means over seeds, bands the
+    range, at rates that all seeds reach. The axis ends at twice the plain error. Just above the least rate of a condition
+    only its worst levels are available: begin a tenth of a bit per latent later.
     """
-    picture, (axes,) = panels(1, len(PANELS), height=3.9)
-    if title is not None:
-        picture.suptitle(title, fontsize=12, color=TEXT)
+    figure, (axes,) = grid(1, 2, height=3.9, title=title)
     unit = frame.loc[frame["condition"] == "no regularizer", "unquantized"].mean()
-    for ax, (rate, words) in zip(axes, PANELS.items(), strict=True):
-        found = at_rates(frame, np.linspace(*rates, 8 * MARKS + 1), rate=rate)
-        _lines(ax, found.assign(mse=found["mse"] / unit))
+    points, marked = 73, 8  # points of a line, and every which one has a marker
+    names = {"nominal": "symbols of fixed length", "coded": "entropy-coded file, all counted"}
+    for ax, (rate, words) in zip(axes, names.items(), strict=True):
+        found = at_rates(frame, np.linspace(*rates, points), rate=rate)
+        seeds = found.groupby(["condition", "rate"])["mse"].transform("count")
+        reached = found[seeds == seeds.groupby(found["condition"]).transform("max")]
+        shown = reached.assign(error=reached["mse"] / unit).replace({"condition": CONDITIONS})
+        line_with_spread(ax, shown, "rate", "error", "condition", styles=STYLES)
+        for line in ax.lines:
+            line.set(markevery=marked, linestyle="--" if "rounded" in str(line.get_label()) else "-")
         ax.axhline(1, color=TEXT, linestyle=":", linewidth=1)
-        style(ax, title=words, x="rate (bits per image)")
+        style(ax, title=words, x="rate (bits per image)", y="")
     limits = np.array([ax.get_ylim() for ax in axes])
     for ax in axes:
-        ax.set_ylim(limits[:, 0].min(), min(TOP, limits[:, 1].max()))
-    axes[0].set_ylabel("error / plain autoencoder's, unquantized", fontsize=9, color=TEXT)
-    picture.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(ARMS), fontsize=8, frameon=False)
-    return picture
-
-
-def _lines(ax: Axes, found: pd.DataFrame) -> None:
-    for name, (words, color, marker, line) in ARMS.items():
-        of = found[found["condition"] == name].groupby("rate")["mse"].agg(["mean", "min", "max", "count"])
-        of = of[of["count"] == of["count"].max()]  # rates that all seeds reach
-        ax.fill_between(of.index, of["min"], of["max"], color=color, alpha=0.2, linewidth=0)
-        ax.plot(of.index, of["mean"], color=color, linestyle=line, linewidth=1.6, label=words, marker=marker, markersize=5,
-                markevery=8, markeredgecolor="white", markeredgewidth=0.5)  # fmt: skip
+        ax.set_ylim(limits[:, 0].min(), min(2.0, limits[:, 1].max()))
+    style(axes[0], y="error / plain autoencoder's, unquantized")
+    legend_below(figure, axes[0], len(CONDITIONS))
+    return figure

@@ -1,10 +1,11 @@
-"""Pictures of MMD: feature means, the null band, the witness function, bandwidths, images that tell two bags apart."""
+"""Figures of MMD: pairs of samples, feature means, the null distribution, the witness function, bandwidths."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import seaborn
 import torch
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -15,98 +16,88 @@ from sculptlab.mmd import MMDTestResult, mmd_test, witness
 from sculptlab.mmd.kernel_base import Kernel
 from sculptlab.mmd.kernels import RBF
 from sculptlab.plots.codes import image_grid
-from sculptlab.plots.style import ACCENT, BAD, CODES, MEANS, PRIOR, TEXT, WIDTH, Picture, panels, style
+from sculptlab.plots.style import ACCENT, BAD, CODES, MEANS, PRIOR, TEXT, WIDTH, Picture, style
 from sculptlab.plots.tables import line_with_spread
-from sculptlab.series.figures.backdrop import Backdrop
+from sculptlab.series.figures.common import Backdrop, dot_rows, grid, legend
 from sculptlab.validation import choice
 
-MORE = LinearSegmentedColormap.from_list("more", [MEANS, "white", CODES])  # orange: more of y; blue: more of x
-DARK = ("#003B5C", "#8A5A00")  # of points on such a map
-GRID = 97  # points of a witness map along each axis
-REACH = 3.2  # of the drawn plane, for clouds of about unit width
+Pairs = Mapping[str, tuple[Any, Any]]  # name -> samples x (n, 2) and y (m, 2)
+
+WITNESS = LinearSegmentedColormap.from_list("witness", [MEANS, "white", CODES])  # blue: more of x; orange: more of y
+ON_WITNESS = ("#003B5C", "#8A5A00")  # darker blue and orange, for points on such a map
+REACH = 3.2  # of a plane, for samples of about unit width
 
 
-def scatters(bags: Mapping[str, tuple[Any, Any]], *, title: str | None = None) -> Picture:
-    """The points of each named pair of bags (x, y), all (n, 2): x in blue, y in orange."""
-    picture, axes = _row(bags, title, height=2.9)
-    for ax, (x, y) in zip(axes, bags.values(), strict=True):
-        _points(x, y, ax, colors=(CODES, MEANS), size=3.5)
-    return picture
+def sample_pairs(pairs: Pairs, *, kernel: Kernel | None = None, title: str | None = None) -> Picture:
+    """The points of each pair of samples in a panel: x in blue, y in orange; with a kernel, over its witness function."""
+    figure, (axes,) = grid(1, len(pairs), height=2.9, title=title)
+    for ax, (name, (x, y)) in zip(axes, pairs.items(), strict=True):
+        _plane(ax, title=name, first=ax is axes[0])
+        if kernel is None:
+            _points(x, y, ax, colors=(CODES, MEANS), size=3.5)
+        else:
+            witness_map(x, y, ax, kernel)
+    return figure
 
 
-def gaps(frame: pd.DataFrame, *, title: str | None = None) -> Picture:
-    """How far the mean features of two bags are apart, in units of what equal bags reach: a panel for each kind of feature.
+def feature_mean_gaps(frame: pd.DataFrame, *, title: str | None = None) -> Picture:
+    """The distance between the mean features of two samples, in units of the null's 95 % limit: a panel per kind of feature.
 
-    frame: columns features, bags, ratio; a row per kind of feature, two bags and seed; 1 is the largest of 19 out of 20
-    distances between bags of one distribution. Dots are means, lines run from the least to the greatest.
+    frame: columns features, pair, ratio; a row per kind of feature, pair of samples and seed. Dots are means, lines the range;
+    the gray area is what two samples of one distribution reach in 19 of 20 cases.
     """
-    kinds, bags = (list(dict.fromkeys(frame[column])) for column in ("features", "bags"))
-    picture, axes = panels(1, len(kinds), height=2.4)
-    _head(picture, title)
-    for ax, kind in zip(axes[0], kinds, strict=True):
-        ratios = frame[frame["features"] == kind].groupby("bags")["relative_error"].agg(["mean", "min", "max"]).reindex(bags)
+    kinds, pairs = (list(dict.fromkeys(frame[column])) for column in ("features", "pair"))
+    tables = [(frame[frame["features"] == kind], "ratio") for kind in kinds]
+    figure, axes = dot_rows(tables, "pair", order=pairs, height=0.38, title=title)
+    for ax, kind in zip(axes, kinds, strict=True):
         ax.axvspan(1e-3, 1, color=PRIOR, alpha=0.3, linewidth=0)
-        places = np.arange(len(bags))[::-1]
-        ax.hlines(places, ratios["min"], ratios["max"], color=CODES, linewidth=1.5)
-        for place, mean in zip(places, ratios["mean"], strict=True):
-            ax.plot(mean, place, marker="o", markersize=7, color=CODES if mean > 1 else "white", markeredgecolor=CODES)
-        ax.set(
-            xscale="log", xlim=(0.02, 2 * max(1.0, frame["relative_error"].max())), ylim=(-0.6, len(bags) - 0.4), yticks=places
-        )
-        ax.set_yticklabels(bags if ax is axes[0, 0] else [])
+        ax.set(xscale="log", xlim=(0.02, 2 * max(1.0, frame["ratio"].max())))
         ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-        style(ax, title=kind, x="gap / the null's 95 % limit")
-    return picture
+        style(ax, title=kind, x="distance / the null's 95 % limit")
+    return figure
 
 
-def towards_kernel(frame: pd.DataFrame, exact: float, *, title: str | None = None) -> Picture:
-    """The squared gap of the means of ever more random features, against the biased MMD^2 that needs none.
+def random_feature_convergence(frame: pd.DataFrame, exact: float, *, title: str | None = None) -> Picture:
+    """The squared distance between mean random features, over their number, beside the biased MMD^2 of the kernel.
 
     frame: columns features (their number) and gap; a row per number and draw of the features.
     """
-    picture, axes = panels(height=2.6)
-    ax = axes[0, 0]
+    figure, ((ax,),) = grid(1, 1, height=2.6, title=None)
     ax.axhline(exact, color=TEXT, linestyle=":", linewidth=1.5, label="biased MMD², from the kernel")
-    line_with_spread(ax, frame, "features", "gap", label="random features: mean and range", color=CODES, log_x=True)
+    line_with_spread(ax, frame, "features", "gap", label="random features: mean and range", log_x=True)
     ax.set_ylim(0)
-    ax.legend(fontsize=8, frameon=False)
-    style(ax, title=title, x="number of random features", y="squared gap of their means")
-    return picture
+    legend(ax)
+    style(ax, title=title, x="number of random features", y="squared distance of their means")
+    return figure
 
 
-def null_band(null: Any, values: Mapping[str, float], *, title: str | None = None, limit: bool = True) -> Picture:
-    """What MMD^2 is when nothing differs, null (b,), as a histogram, with 0, its 95 % limit, and `values` by name as lines."""
-    picture, axes = panels(height=2.6)
-    ax = axes[0, 0]
+def null_histogram(null: Any, values: Mapping[str, float], *, title: str | None = None) -> Picture:
+    """The null distribution of MMD^2, null (b,), as a histogram, with 0, its 95 % limit, and `values` by name as lines."""
+    figure, ((ax,),) = grid(1, 1, height=2.6, title=None)
     _histogram(ax, np.asarray(null, dtype=float), CODES)
     ax.axvline(0, color=TEXT, linewidth=1)
-    if limit:
-        ax.axvline(
-            float(np.quantile(null, 0.95)), color=PRIOR, linestyle="--", linewidth=1.5, label="95 % of the null lie left of this"
-        )
+    limit = float(np.quantile(null, 0.95))
+    ax.axvline(limit, color=PRIOR, linestyle="--", linewidth=1.5, label="95 % of the null lie left of this")
     for (name, value), color in zip(values.items(), (BAD, MEANS, ACCENT, TEXT), strict=False):
         ax.axvline(value, color=color, linewidth=2.2, label=f"{name}: {value:.4f}")
     low, high = ax.get_xlim()
     ax.set_xlim(low, high + 0.5 * (high - low))  # room for the legend
-    ax.legend(fontsize=8, frameon=False, loc="upper right")
+    legend(ax, loc="upper right")
     ax.set_yticks([])
     style(ax, title=title, x="unbiased MMD²", y="how often")
-    return picture
+    return figure
 
 
-def p_values(values: Mapping[str, Sequence[float]], *, title: str | None = None) -> Picture:
+def p_value_shares(values: Mapping[str, Sequence[float]], *, title: str | None = None) -> Picture:
     """The share of p-values at or below each level, a line per name; a test that keeps its level follows the diagonal."""
-    picture, axes = panels(height=3.2, width=5.5)
-    ax = axes[0, 0]
+    figure, ((ax,),) = grid(1, 1, height=3.2, width=5.5, title=None)
     ax.plot([0, 1], [0, 1], color=TEXT, linestyle=":", linewidth=1.2, label="exactly the level")
     for (name, found), color in zip(values.items(), (CODES, BAD, MEANS, ACCENT), strict=False):
-        ordered = np.sort(np.asarray(found, dtype=float))
-        ax.step(np.r_[0, ordered, 1], np.r_[0, np.arange(1, len(ordered) + 1), len(ordered)] / len(ordered), where="post",
-                color=color, linewidth=1.8, label=name)  # fmt: skip
+        seaborn.ecdfplot(x=found, ax=ax, color=color, linewidth=1.8, label=name)
     ax.set(xlim=(0, 1), ylim=(0, 1.02))
-    ax.legend(fontsize=8, frameon=False, loc="lower right")
+    legend(ax, loc="lower right")
     style(ax, title=title, x="level", y="share of p-values at or below it")
-    return picture
+    return figure
 
 
 def witness_map(
@@ -116,120 +107,90 @@ def witness_map(
 
     The colors are scaled to the largest absolute value. Returns what was drawn.
     """
-    line = torch.linspace(-reach, reach, GRID)
-    places = torch.cartesian_prod(line, line)
-    heights = witness(x, y, places, kernel).reshape(GRID, GRID).T.cpu().numpy()
-    most = np.abs(heights).max() or 1.0
-    drawn = ax.imshow(
-        heights, origin="lower", extent=(-reach, reach, -reach, reach), cmap=MORE, vmin=-most, vmax=most, interpolation="bilinear"
-    )
-    return [drawn, *_points(x, y, ax, size=size)]
-
-
-def witnesses(bags: Mapping[str, tuple[Any, Any]], kernel: Kernel | None = None, *, title: str | None = None) -> Picture:
-    """A witness map for each named pair of bags (x, y), all (n, 2)."""
-    picture, axes = _row(bags, title, height=2.9)
-    for ax, (x, y) in zip(axes, bags.values(), strict=True):
-        witness_map(x, y, ax, kernel)
-    return picture
+    line = torch.linspace(-reach, reach, 97)
+    values = witness(x, y, torch.cartesian_prod(line, line), kernel).reshape(97, 97).T.cpu().numpy()
+    limit = np.abs(values).max() or 1.0
+    look: dict[str, Any] = {"cmap": WITNESS, "vmin": -limit, "vmax": limit, "interpolation": "bilinear"}
+    image = ax.imshow(values, origin="lower", extent=(-reach, reach, -reach, reach), **look)
+    return [image, *_points(x, y, ax, size=size)]
 
 
 def bandwidths(x: Any, y: Any, widths: Sequence[float], *, title: str | None = None, seed: int = 0) -> Picture:
-    """RBFs of several `widths` on the same two bags (n, 2): the witness function of each, and below it the test's null."""
-    picture = Picture(figsize=(WIDTH, 4.3))
-    axes = picture.subplots(2, len(widths), height_ratios=[1.5, 1], squeeze=False)
-    _head(picture, title)
+    """RBFs of several widths on the same two samples: the witness function of each, and below it the test's null."""
+    figure, axes = grid(2, len(widths), height=2.15, title=title)
+    axes[0, 0].get_gridspec().set_height_ratios([1.5, 1])
     for (above, below), width in zip(axes.T, widths, strict=True):
         tested = mmd_test(x, y, RBF(width), seed=seed)
         witness_map(x, y, above, RBF(width), size=1.2)
-        _plane(above, title=f"h = {width:g}")
-        _tested(below, tested)
+        _plane(above, title=f"h = {width:g}", first=above is axes[0, 0])
+        _null(below, tested)
         style(below, title=f"p = {tested.p_value:.3f}", x="MMD² / null's std")
         below.set_yticks([])
-    axes[0, 0].set_ylabel("z1", fontsize=9, color=TEXT)
-    return picture
+    return figure
 
 
 class BandwidthPanel:
-    """The slider's picture: the witness function of a named pair of bags under an RBF of some width, and its test's null."""
+    """The figure of a slider: the witness function of a pair of samples under an RBF, and the null of its test."""
 
-    def __init__(self, bags: Mapping[str, tuple[Any, Any]], *, seed: int = 0) -> None:
-        self.bags, self.seed = dict(bags), seed
-        picture = Picture(figsize=(WIDTH, 3.7))
-        self.plane, self.null = picture.subplots(1, 2, width_ratios=[1, 1.4])
-        _plane(self.plane, title="blue: more of x; orange: more of y", y="z1")
+    def __init__(self, pairs: Pairs, *, seed: int = 0) -> None:
+        self.pairs, self.seed = dict(pairs), seed
+        figure = Picture(figsize=(WIDTH, 3.7))
+        self.plane, self.null = figure.subplots(1, 2, width_ratios=[1, 1.4])
+        _plane(self.plane, title="blue: more of x; orange: more of y", first=True)
         self.null.set(xlim=(-5, 30), ylim=(0, 1.3), yticks=[])
         style(
             self.null,
-            title="null of 200 permutations (gray), the statistic (line)",
+            title="null of 200 permutations (gray), statistic (line)",
             x="unbiased MMD² / the null's std (cut off at 30)",
         )
         self.null.axvline(0, color=TEXT, linewidth=0.6)
-        self.backdrop = Backdrop(picture)
+        self.backdrop = Backdrop(figure)
 
     def __call__(self, settings: Mapping[str, Any]) -> bytes:
-        """The picture as a PNG at settings "bags" (a name) and "bandwidth" (h > 0)."""
-        x, y = self.bags[choice("bags", settings["bags"], self.bags)]
+        """The figure as a PNG at settings "pair" (a name) and "bandwidth" (h > 0)."""
+        x, y = self.pairs[choice("pair", settings["pair"], self.pairs)]
         kernel = RBF(settings["bandwidth"])
         tested = mmd_test(x, y, kernel, seed=self.seed)
-        drawn = witness_map(x, y, self.plane, kernel) + _tested(self.null, tested, most=29.7)
+        changing = witness_map(x, y, self.plane, kernel) + _null(self.null, tested, most=29.7)
         words = f"h = {kernel.width:g}:  MMD² = {tested.statistic:.2g},  p = {tested.p_value:.3f}"
-        drawn.append(
-            self.null.text(1, 1.26, words, va="top", fontsize=10, color=TEXT, bbox={"facecolor": "white", "linewidth": 0})
-        )
-        return self.backdrop.png(drawn)
+        box = {"facecolor": "white", "linewidth": 0}
+        changing.append(self.null.text(1, 1.26, words, va="top", fontsize=10, color=TEXT, bbox=box))
+        return self.backdrop.png(changing)
 
 
-def telling_images(
-    images: Any, values: Any, *, count: int = 24, title: str | None = None, sides: Sequence[str] = ("x", "y")
+def witness_images(
+    images: Any, values: Any, *, count: int = 24, title: str | None = None, names: Sequence[str] = ("x", "y")
 ) -> Picture:
     """The `count` images (n, c, h, w) where the witness function's `values` (n,) are highest and where they are lowest."""
     values = np.asarray(values, dtype=float)
     if len(values) != len(images):
         raise ValueError(f"values must be one an image, {len(images)}, got {len(values)}")
     order = np.argsort(values)
-    picture = Picture(figsize=(WIDTH, 2.4))
-    axes = picture.subplots(1, 2, gridspec_kw={"wspace": 0.08})
-    _head(picture, title)
-    for ax, chosen, side in zip(axes, (order[::-1][:count], order[:count]), sides, strict=True):
-        image_grid(images[chosen.copy()], ax, columns=8, title=f"most typical of {side}")
-    return picture
+    figure, (axes,) = grid(1, 2, height=2.4, title=title)
+    figure.get_layout_engine().set(wspace=0.08)  # type: ignore[union-attr,call-arg]  # the engine of every `Picture`
+    for ax, chosen, name in zip(axes, (order[::-1][:count], order[:count]), names, strict=True):
+        image_grid(images[chosen.copy()], ax, columns=8, title=f"most typical of {name}")
+    return figure
 
 
-def _tested(ax: Axes, tested: MMDTestResult, most: float = np.inf) -> list[Artist]:
+def _null(ax: Axes, tested: MMDTestResult, most: float = np.inf) -> list[Artist]:
     """The null and the statistic, both in units of the null's standard deviation."""
-    spread = tested.null.std() or 1.0
-    made = _histogram(ax, tested.null / spread, PRIOR)
-    return [*made, ax.axvline(min(tested.statistic / spread, most), color=BAD, linewidth=2.2)]
+    std = tested.null.std() or 1.0
+    line = ax.axvline(min(tested.statistic / std, most), color=BAD, linewidth=2.2)
+    return [_histogram(ax, tested.null / std, PRIOR), line]
 
 
-def _histogram(ax: Axes, values: np.ndarray, color: str) -> list[Artist]:
+def _histogram(ax: Axes, values: np.ndarray, color: str) -> Artist:
     heights, edges = np.histogram(values, bins=min(30, max(8, len(values) // 12)), density=True)
-    return [ax.stairs(heights, edges, fill=True, color=color, alpha=0.6)]
+    return ax.stairs(heights, edges, fill=True, color=color, alpha=0.6)
 
 
-def _points(x: Any, y: Any, ax: Axes, colors: tuple[str, str] = DARK, size: float = 2.5) -> list[Artist]:
-    made: list[Artist] = []
-    for rows, color, marker in ((y, colors[1], "x"), (x, colors[0], ".")):
-        look: dict[str, Any] = {"marker": marker, "markersize": size, "markeredgewidth": size / 4, "color": color, "alpha": 0.55}
-        made += ax.plot(*np.asarray(rows).T, linestyle="none", **look)
-    return made
+def _points(x: Any, y: Any, ax: Axes, colors: tuple[str, str] = ON_WITNESS, size: float = 2.5) -> list[Artist]:
+    look: dict[str, Any] = {"linestyle": "none", "markersize": size, "markeredgewidth": size / 4, "alpha": 0.55}
+    below = ax.plot(*np.asarray(y).T, color=colors[1], marker="x", **look)
+    return [*below, *ax.plot(*np.asarray(x).T, color=colors[0], marker=".", **look)]
 
 
-def _row(bags: Mapping[str, Any], title: str | None, height: float) -> tuple[Picture, list[Axes]]:
-    """A picture with a plane for each name."""
-    picture, axes = panels(1, len(bags), height=height)
-    _head(picture, title)
-    for ax, name in zip(axes[0], bags, strict=True):
-        _plane(ax, title=name, y="z1" if ax is axes[0, 0] else None)
-    return picture, list(axes[0])
-
-
-def _plane(ax: Axes, *, title: str | None = None, y: str | None = None) -> Axes:
+def _plane(ax: Axes, *, title: str, first: bool) -> Axes:
     ax.set(xlim=(-REACH, REACH), ylim=(-REACH, REACH), aspect="equal", xticks=[-2, 0, 2], yticks=[-2, 0, 2])
-    return style(ax, title=title, x="z0", y=y)
-
-
-def _head(picture: Picture, title: str | None) -> None:
-    if title is not None:
-        picture.suptitle(title, fontsize=12, color=TEXT)
+    return style(ax, title=title, x="z0", y="z1" if first else None)

@@ -1,46 +1,46 @@
-"""Pictures of the study of power: how often each lens finds each difference."""
+"""Figure of the power study: how often an MMD test with each kernel and view detects each difference."""
 
 import pandas as pd
+import seaborn
 from matplotlib.ticker import StrMethodFormatter
 
-from sculptlab.plots.style import ACCENT, BAD, CODES, MEANS, PRIOR, TEXT, Picture, panels, style
+from sculptlab.plots.style import ACCENT, BAD, CODES, MEANS, PRIOR, TEXT, Picture, style
+from sculptlab.series.figures.common import grid, legend_below
 from sculptlab.validation import choice
 
-# the joint kernels in grays and blues, the views in warm colors
-LENSES: dict[str, tuple[str, str]] = {
+# joint kernels in grays and blues, solid; marginal and pairwise views in warm colors, dashed
+STATISTICS: dict[str, tuple[str, str]] = {
     "joint IMQ": (CODES, "o"),
     "joint RBF, median": ("#56B4E9", "v"),
     "joint Energy": (PRIOR, "s"),
-    "joint RBF, exp(-D2/d²)": ("#000000", "x"),
+    "joint RBF, exp(-D2/d²)": ("#000000", "X"),
     "marginals, mean": (MEANS, "^"),
     "pairs, mean": (ACCENT, "D"),
     "pairs, worst": (BAD, "*"),
 }
-KNOBS = {"dim": "dimensions d", "n": "points in each bag n"}
+HYPERPARAMETERS = {"dim": "dimensions d", "n": "points in each sample n"}
 
 
-def power_curves(frame: pd.DataFrame, knob: str, *, title: str | None = None) -> Picture:
-    """How often each lens finds each difference, over dimensions (knob "dim") or rows ("n"): a panel for each difference.
+def power_curves(frame: pd.DataFrame, hyperparameter: str, *, title: str | None = None) -> Picture:
+    """The power of each test over dimensions ("dim") or sample size ("n"): a panel for each difference.
 
-    frame: columns difference, statistic, seed, rate and the knob, as `rejection_rates` gives them, at one value of the
-    other knob. Lines are means over seeds; the dotted line is the level.
+    frame: columns difference, statistic, seed, rate and the hyperparameter, as `rejection_rates` gives them, at one value of
+    the other hyperparameter. Lines are means over seeds; the dotted line is the level.
     """
-    choice("hyperparameter", knob, KNOBS)
+    choice("hyperparameter", hyperparameter, HYPERPARAMETERS)
     differences = list(dict.fromkeys(frame["difference"]))
-    picture, axes = panels(1, len(differences), height=3.1)
-    if title is not None:
-        picture.suptitle(title, fontsize=12, color=TEXT)
-    for ax, difference in zip(axes[0], differences, strict=True):
-        means = frame[frame["difference"] == difference].groupby([knob, "statistic"])["rate"].mean().unstack("statistic")
+    figure, (axes,) = grid(1, len(differences), height=3.1, title=title)
+    present = [name for name in STATISTICS if name in set(frame["statistic"])]
+    for ax, difference in zip(axes, differences, strict=True):
         ax.axhline(0.05, color=TEXT, linestyle=":", linewidth=1)
-        for name in [name for name in LENSES if name in means]:
-            color, marker = LENSES[name]
+        means = frame[frame["difference"] == difference].groupby(["statistic", hyperparameter])["rate"].mean()
+        for name in present:
+            color, marker = STATISTICS[name]
             line = "-" if name.startswith("joint") else "--"
-            ax.plot(means.index, means[name], linestyle=line, marker=marker, markersize=5, linewidth=1.5, color=color, label=name)
+            seaborn.lineplot(means[name], ax=ax, color=color, marker=marker, linestyle=line, label=name, legend=False)
         ax.set_xscale("log", base=2)
-        ax.set(ylim=(-0.03, 1.05), xticks=means.index)
+        ax.set(ylim=(-0.03, 1.05), xticks=sorted(set(frame[hyperparameter])))
         ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-        style(ax, title=difference, x=KNOBS[knob], y="share of bags found out" if ax is axes[0, 0] else None)
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    picture.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=8, frameon=False)
-    return picture
+        style(ax, title=difference, x=HYPERPARAMETERS[hyperparameter], y="share of pairs rejected" if ax is axes[0] else "")
+    legend_below(figure, axes[0], 4)
+    return figure

@@ -1,4 +1,4 @@
-"""Pictures of priors and of the codes that should follow them: a wall of small multiples, a scoreboard, bridges, a slider."""
+"""Figures of priors and of the codes that should follow them: small multiples, a scoreboard, the weight, off-support codes."""
 
 from __future__ import annotations
 
@@ -8,50 +8,48 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import PercentFormatter, StrMethodFormatter
+from matplotlib.ticker import PercentFormatter
 from scipy.ndimage import gaussian_filter
 
 from sculptlab.plots.codes import heat_map, image_grid, outlines, plane, points_by_class, prior_sample, shades, span
-from sculptlab.plots.style import ACCENT, BAD, CODES, GOOD, MEANS, PRIOR, TEXT, Picture, panels, style
+from sculptlab.plots.style import BAD, CODES, PRIOR, TEXT, Picture, style
+from sculptlab.plots.tables import line_with_spread
 from sculptlab.priors import Prior
+from sculptlab.series.figures.common import LOOKS, dot_rows, grid, legend, legend_below
 from sculptlab.series.results import Recorded
 from sculptlab.series.studies.evaluators import off_support
 from sculptlab.series.studies.prior_gallery import ring_with_hand
-from sculptlab.series.studies.priors import EDGE, SIDE, TARGETS
+from sculptlab.series.studies.priors import EDGE, SIDE
 
-ACROSS = 5  # priors to a row of the wall
-COLORS = (CODES, MEANS, BAD, GOOD, ACCENT)
-MARKS = ("o", "s", "^", "D", "v")
-FAINT = 0.25  # how strongly images are drawn where the prior has no mass
+SCORES = {  # columns of the studies' tables, in words; those in percent have a chance level
+    "c2st": "C2ST accuracy (50 %: chance)",
+    "off_support": "off-support mass",
+    "relative_error": "relative reconstruction error",
+}
+FAINT = 0.25  # contrast of decoded images where the prior has no mass
 
 
-def wall(
+def priors_and_codes(
     priors: Mapping[str, Prior], codes: Mapping[str, Any], scores: Mapping[str, tuple[float, float]], *, title: str | None = None
 ) -> Picture:
-    """Small multiples: each prior (gray) and below it the codes (n, 2) that were to follow it (blue), in the same limits.
+    """Small multiples, five in a row: each prior (gray) and below it the codes (n, 2) trained to follow it (blue), on one scale.
 
-    scores: for each prior how often a classifier is right in telling codes from prior, and the same for a second sample of it.
+    scores: {name: C2ST accuracy of codes against prior, that of a second sample of the prior, the chance level}.
     """
-    down = -(-len(priors) // ACROSS)
-    picture, axes = panels(2 * down, ACROSS, height=1.75)
-    if title is not None:
-        picture.suptitle(title, fontsize=12, color=TEXT)
+    down = -(-len(priors) // 5)
+    figure, axes = grid(2 * down, 5, height=1.75, title=title)
     for ax in axes.flat:
         ax.set_axis_off()
     for i, (name, prior) in enumerate(priors.items()):
-        row, column = divmod(i, ACROSS)
-        accuracy, floor = scores[name]
-        _map(axes[2 * row, column], prior, prior_sample(prior, 2), PRIOR, bins=80, title=name)
-        below = f"told apart {accuracy:.0%}, floor {floor:.0%}"
-        _map(axes[2 * row + 1, column], prior, np.asarray(codes[name], dtype=float), CODES, bins=56, title=below)
-    return picture
-
-
-def _map(ax: Axes, prior: Prior, rows: np.ndarray, color: str, *, bins: int, title: str) -> None:
-    limits = _limits(prior)
-    heat_map(rows, plane(ax, limits), limits, color, bins=bins)
-    ax.set_aspect("equal")
-    style(ax).set_title(title, fontsize=8.5, color=TEXT)
+        row, column = divmod(i, 5)
+        above, below = axes[2 * row : 2 * row + 2, column]
+        limits = _limits(prior)
+        for ax, z, color, bins in ((above, prior_sample(prior, 2), PRIOR, 80), (below, codes[name], CODES, 56)):
+            heat_map(np.asarray(z, dtype=float), plane(ax, limits), limits, color, bins=bins)
+            ax.set_aspect("equal")
+        above.set_title(name, fontsize=8.5, color=TEXT)
+        below.set_title("C2ST {:.0%}, chance {:.0%}".format(*scores[name]), fontsize=8.5, color=TEXT)
+    return figure
 
 
 def _limits(prior: Prior) -> np.ndarray:
@@ -65,136 +63,112 @@ def _limits(prior: Prior) -> np.ndarray:
 def drawings(
     priors: Mapping[str, Prior], codes: Mapping[str, Any], scores: Mapping[str, tuple[float, float]], *, title: str | None = None
 ) -> Picture:
-    """Each drawing (gray) and beside it the codes (n, 2) that were to follow it (blue), on one scale; scores as in `wall`.
+    """Each drawing (gray) and beside it the codes (n, 2) trained to follow it (blue), on one scale; scores: as above.
 
-    Shades are linear in the density, so that strokes stand out of the haze between them, which the shades of `wall` show.
+    Shades are linear in the density, which makes strokes stand out; those of `priors_and_codes` show thin mass between them.
     """
-    picture, axes = panels(len(priors), 2, height=2.7)
-    if title is not None:
-        picture.suptitle(title, fontsize=12, color=TEXT)
+    figure, axes = grid(len(priors), 2, height=2.7, title=title)
     for (left, right), (name, prior) in zip(axes, priors.items(), strict=True):
         target = prior_sample(prior, 2)
         limits = np.array([span(column) for column in target.T])
         _strokes(left, target, limits, PRIOR, bins=96)
         _strokes(right, np.asarray(codes[name], dtype=float), limits, CODES, bins=56)
         style(left, title=name, x="z0", y="z1")
-        style(right, title="its codes: told apart {:.0%}, floor {:.0%}".format(*scores[name]), x="z0")
-    return picture
+        style(right, title="its codes: C2ST accuracy {:.0%}, chance {:.0%}".format(*scores[name]), x="z0")
+    return figure
 
 
 def _strokes(ax: Axes, rows: np.ndarray, limits: np.ndarray, color: str, *, bins: int) -> None:
-    """Square cells, `bins` to the wider axis, smoothed by less than one and in full color where 3 % of them are denser."""
-    width, height = limits[:, 1] - limits[:, 0]
-    cells = [round(bins * float(length) / max(width, height)) for length in (width, height)]
+    """A smoothed density with `bins` square cells along the longer axis; the densest 3 % of the cells have the full color."""
+    lengths = limits[:, 1] - limits[:, 0]
+    cells = (bins * lengths / lengths.max()).round().astype(int).tolist()
     counts, *_ = np.histogram2d(rows[:, 0], rows[:, 1], bins=cells, range=limits.tolist())
-    dense = gaussian_filter(counts, 0.8)
+    density = gaussian_filter(counts, 0.8)
+    full = float(np.quantile(density[density > 0], 0.97))
     extent = (*limits[0], *limits[1])
-    full = float(np.quantile(dense[dense > 0], 0.97))
-    plane(ax, limits).imshow(dense.T, origin="lower", extent=extent, cmap=shades(color), vmin=0, vmax=full)
+    plane(ax, limits).imshow(density.T, origin="lower", extent=extent, cmap=shades(color), vmin=0, vmax=full)
     ax.set_aspect("equal")
 
 
 def scoreboard(frame: pd.DataFrame, *, title: str | None = None) -> Picture:
-    """Each prior of `train_to_priors` on a line: C2ST and strays beside their floors, and the price; mean and range."""
-    means = frame.groupby("prior").mean(numeric_only=True).sort_values("c2st", ascending=False)
-    picture, (axes,) = panels(1, 3, height=0.5 + 0.2 * len(means))
-    if title is not None:
-        picture.suptitle(title, fontsize=12, color=TEXT)
-    for ax, column, words in zip(
-        axes,
-        ("c2st", "off_support", "relative_error"),
-        ("told apart by a classifier", "codes where the prior has no mass", "error / plain autoencoder's"),
-        strict=True,
-    ):
-        spread = frame.groupby("prior")[column].agg(["min", "max"]).loc[means.index]
-        places = np.arange(len(means))
-        ax.hlines(places, spread["min"], spread["max"], color=CODES, linewidth=2, alpha=0.5)
-        ax.plot(means[column], places, "o", color=CODES, markersize=5, label="codes")
+    """A row for each prior of `train_to_priors`, a panel for each of `SCORES`: mean and range, beside the chance level."""
+    means = frame.groupby("prior").mean(numeric_only=True).sort_values("c2st")
+    order = list(means.index)
+    tables = [(frame, column) for column in SCORES]
+    figure, axes = dot_rows(tables, "prior", order=order, height=0.2, title=title, label="codes")
+    for ax, (column, words) in zip(axes, SCORES.items(), strict=True):
         if f"chance_{column}" in means:
-            ax.plot(means[f"chance_{column}"], places, "|", color=TEXT, markersize=8, label="a second sample of the prior")
+            chance = means[f"chance_{column}"]
+            ax.plot(chance, range(len(order)), "|", color=TEXT, markersize=8, label="a second sample of the prior")
             ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-        ax.set_yticks(places, means.index if ax is axes[0] else [""] * len(means))
-        ax.grid(axis="y", color="#EEEEEE")
         style(ax, x=words)
-    picture.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=9, frameon=False)
-    return picture
+    legend_below(figure, axes[0], 2)
+    return figure
 
 
-def over_weight(frame: pd.DataFrame, *, title: str | None = None) -> Picture:
-    """`record_topology`'s targets over the weight: strays, C2ST and the price; means over seeds, bands the range."""
-    picture, (axes,) = panels(1, 3, height=3.4)
-    if title is not None:
-        picture.suptitle(title, fontsize=12, color=TEXT)
-    words = {
-        "off_support": "codes where the prior has no mass",
-        "c2st": "told apart (50 %: cannot)",
-        "relative_error": "error / plain error",
-    }
-    for ax, (column, y) in zip(axes, words.items(), strict=True):
-        for name, color, mark in zip(TARGETS, COLORS, MARKS, strict=False):
-            of = frame[frame["prior"] == name].groupby("weight")[column].agg(["mean", "min", "max"])
-            ax.fill_between(of.index, of["min"], of["max"], color=color, alpha=0.2, linewidth=0)
-            ax.plot(of.index, of["mean"], color=color, marker=mark, markersize=5, label=name)
-        if column != "relative_error":
-            floor = frame.groupby("weight")[f"chance_{column}"].mean()
-            ax.plot(floor.index, floor, color=TEXT, linestyle=":", label="a second sample of the prior")
+def scores_over_weight(frame: pd.DataFrame, *, title: str | None = None) -> Picture:
+    """`SCORES` over the weight of MMD, a line for each prior of `studies.priors.record_topology`; bands are the range."""
+    figure, (axes,) = grid(1, 3, height=3.4, title=title)
+    styles = dict(zip(dict.fromkeys(frame["prior"]), LOOKS, strict=False))
+    for ax, column in zip(axes, ("off_support", "c2st", "relative_error"), strict=True):
+        line_with_spread(ax, frame, "weight", column, "prior", styles=styles, log_x=True)
+        if f"chance_{column}" in frame:
+            chance = frame.groupby("weight")[f"chance_{column}"].mean()
+            ax.plot(chance.index, chance, color=TEXT, linestyle=":", label="a second sample of the prior")
             ax.yaxis.set_major_formatter(PercentFormatter(1))
-        ax.set_xscale("log")
-        ax.set_xticks(sorted(frame["weight"].unique()))
-        ax.set_xticks([], minor=True)
-        ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-        style(ax, x="weight (nats for an MMD² of 1)", y=y)
-    picture.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=9, frameon=False)
-    return picture
+        style(ax, x="weight (nats for an MMD² of 1)", y=SCORES[column])
+    legend_below(figure, axes[0], 4)
+    return figure
 
 
-def bridges(
-    z: Any, prior: Prior, images: Any, *, path: Any = None, count: int = 24, order: int = 0, title: str | None = None
+def off_support_codes(
+    z: Any, prior: Prior, images: Any, *, path: Any = None, count: int = 24, latent: int = 0, title: str | None = None
 ) -> Picture:
-    """Codes z (n, 2), those where the prior has no mass in red, and `count` of these codes' images along latent `order`.
+    """Codes z (n, 2), those where the prior has no mass in red, and `count` images of these, ordered by a latent.
 
-    path (m, 2): further codes, drawn as a line from place to place, such as those of a blend of two images.
+    path (m, 2): further codes, drawn as a line, such as those of a blend of two images.
     """
     rows = np.asarray(z, dtype=float)
-    lost = off_support(rows, prior).numpy()
-    picture, (axes,) = panels(1, 2, height=3.6)
-    if title is not None:
-        picture.suptitle(title, fontsize=12, color=TEXT)
-    left, right = axes
+    outside = off_support(rows, prior).numpy()
+    figure, ((left, right),) = grid(1, 2, height=3.6, title=title)
     limits = _limits(prior)
     outlines(prior_sample(prior, 2), plane(left, limits), limits)
-    left.scatter(*rows[~lost].T, s=4, color=CODES, alpha=0.4, linewidths=0, label="codes")
-    left.scatter(*rows[lost].T, s=9, color=BAD, marker="D", linewidths=0, label="where the prior has no mass")
+    left.scatter(*rows[~outside].T, s=4, color=CODES, alpha=0.4, linewidths=0, label="codes")
+    left.scatter(*rows[outside].T, s=9, color=BAD, marker="D", linewidths=0, label="where the prior has no mass")
     if path is not None:
         left.plot(*np.asarray(path).T, color="black", linewidth=1.4, marker=".", markersize=4, label="blends of two images")
     left.set_aspect("equal")
-    left.legend(fontsize=8, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3, handletextpad=0.2)
-    style(left, title=f"{lost.mean():.1%} of the codes are strays", x="z0", y="z1")
-    found = np.flatnonzero(lost)
-    if len(found):
-        evenly = found[np.linspace(0, len(found) - 1, min(count, len(found))).round().astype(int)]
-        shown = evenly[np.argsort(rows[evenly, order])]
-        image_grid(np.asarray(images)[shown], right, columns=6, title=f"their images, by z{order}")
-    else:
+    legend(left, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3, handletextpad=0.2)
+    style(left, title=f"off-support mass {outside.mean():.1%}", x="z0", y="z1")
+    found = np.flatnonzero(outside)
+    if not len(found):
         right.set_axis_off()
-    return picture
+        return figure
+    evenly = found[np.linspace(0, len(found) - 1, min(count, len(found))).round().astype(int)]
+    shown = evenly[np.argsort(rows[evenly, latent])]
+    image_grid(np.asarray(images)[shown], right, columns=6, title=f"images of off-support codes, by z{latent}")
+    return figure
 
 
 class HandPanel:
-    """One recorded `ring_with_hand` at a time: the prior, the held-out codes by class, and what the decoder draws where."""
+    """The figure of two sliders: a recorded `ring_with_hand`, the held-out codes by class, and images decoded on a grid.
+
+    named: {label: name} of the classes in color, at most three.
+    """
 
     def __init__(self, recorded: Recorded, named: Mapping[Any, str] | None = None) -> None:
-        self.recorded, self.named = recorded, named  # named: as in `points_by_class`
+        self.recorded, self.named = recorded, named
         self.rows = recorded.frame.set_index("prior")
 
-    def picture(self, share: float, turn: float) -> Picture:
-        """The picture at a recorded share and turn (degrees), with scores and their floors as its title."""
+    def __call__(self, settings: Mapping[str, float]) -> Picture:
+        """The figure at recorded settings "share" and "turn" (degrees), with scores and chance levels as its title."""
+        share, turn = settings["share"], settings["turn"]
         key = f"{share:g}|{turn:g}"
         prior, row = ring_with_hand(share, np.deg2rad(turn)), self.rows.loc[key]
-        picture, (axes,) = panels(1, 3, height=3.9)
-        picture.suptitle(
-            f"told apart {row['c2st']:.0%} (floor {row['chance_c2st']:.0%}), strays {row['off_support']:.1%} "
-            f"(floor {row['chance_off_support']:.1%}), error {row['relative_error']:.2f} times the plain one",
+        figure, (axes,) = grid(1, 3, height=3.9, title=None)
+        figure.suptitle(
+            f"C2ST accuracy {row['c2st']:.0%} (chance {row['chance_c2st']:.0%}), off-support mass {row['off_support']:.1%} "
+            f"(chance {row['chance_off_support']:.1%}), relative reconstruction error {row['relative_error']:.2f}",
             fontsize=11, color=TEXT,
         )  # fmt: skip
         limits = np.array([[-EDGE, EDGE]] * 2)
@@ -206,14 +180,8 @@ class HandPanel:
             ax.set_aspect("equal")
             style(ax, title=words, x="z0", y="z1")
         images = self.recorded.arrays[f"{key}|grid"] / 255
-        image_grid(_faint(images, prior), axes[2], columns=SIDE, title=f"decoded from {-EDGE:g} to {EDGE:g}")
-        return picture
-
-
-def _faint(images: np.ndarray, prior: Prior) -> np.ndarray:
-    """The images of a decoded grid, paler where the prior has no mass."""
-    at = np.linspace(-EDGE, EDGE, SIDE)
-    places = np.stack([np.tile(at, SIDE), np.repeat(at[::-1], SIDE)], 1)
-    none = off_support(places, prior).numpy()
-    shown: np.ndarray = np.where(none[:, None, None], 1 - FAINT * (1 - images), images)
-    return shown
+        at = np.linspace(-EDGE, EDGE, SIDE)
+        outside = off_support(np.stack([np.tile(at, SIDE), np.repeat(at[::-1], SIDE)], 1), prior).numpy()
+        faint = np.where(outside[:, None, None], 1 - FAINT * (1 - images), images)
+        image_grid(faint, axes[2], columns=SIDE, title=f"decoded from {-EDGE:g} to {EDGE:g}")
+        return figure

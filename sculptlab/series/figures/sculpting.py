@@ -1,196 +1,169 @@
-"""Pictures of sculpted autoencoders: independence against its price, the judges side by side, ablations as small multiples."""
+"""Figures of sculpted autoencoders: independence against reconstruction error, metrics by objective, ablations."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 from matplotlib.axes import Axes
 
-from sculptlab.plots.style import ACCENT, BAD, CODES, GOOD, MEANS, PRIOR, TEXT, Picture, panels, style
-from sculptlab.series.figures.scores import dots
+from sculptlab.plots.style import ACCENT, BAD, CODES, GOOD, PRIOR, TEXT, Picture, style
+from sculptlab.plots.tables import dots_with_range
+from sculptlab.series.figures.common import INDEPENDENT, OBJECTIVES, dot_rows, grid, legend, legend_below, objective_kind
 from sculptlab.training.objectives.predictability import gaussian_information
 
-PRICE, INDEPENDENT = 1.10, 0.05  # the corner that a sculpted autoencoder should reach
-KINDS: dict[str, tuple[str, str]] = {
-    "no regularizer": (PRIOR, "X"),
-    "KL": (MEANS, "D"),
-    "MMD": (ACCENT, "v"),
-    "predictability": (GOOD, "^"),
-    "MMD + predictability": (CODES, "o"),
-    "marginal MMD + predictability": (BAD, "s"),
+GOOD_RECONSTRUCTION = 1.10  # relative reconstruction error at or below which the series calls a reconstruction good
+RINGS = {"predictability": 13, "MMD + predictability": 9, "marginal MMD + predictability": 5}  # nested: none hides another
+METRICS: dict[str, tuple[str, str, str]] = {  # column of the table: words, color, marker
+    "boosting": ("LPS boosting", GOOD, "s"),
+    "mlp": ("LPS mlp", CODES, "o"),
+    "squares boosting": ("LPS boosting, squares", ACCENT, "D"),
+    "dcor_rest": ("distance correlation to the rest", TEXT, "v"),
 }
-GAMES = {"predictability": 13, "MMD + predictability": 9, "marginal MMD + predictability": 5}  # sizes of their rings
-JUDGES: dict[str, tuple[str, str]] = {
-    "boosting": (GOOD, "s"),
-    "mlp": (CODES, "o"),
-    "squares boosting": (ACCENT, "D"),
-    "dcor_rest": (TEXT, "v"),
-}
-ARMS: dict[str, tuple[str, str]] = {"no regularizer": (PRIOR, "X"), "MMD": (ACCENT, "v"), "MMD + predictability": (CODES, "o")}
+CONDITIONS = {name: OBJECTIVES[name] for name in ("no regularizer", "MMD", "MMD + predictability")}
+BASES = {"kernel": "IMQ", "bandwidth": "1", "weight": "100", "batch": "256"}  # the base's value of each hyperparameter
 
 
-def kind(objective: str) -> str:
-    """The kind of an objective by the name it has in a frontier's table: every beta is "KL"."""
-    return "KL" if objective.startswith("beta ") else objective
+def frontiers(frames: Mapping[str, pd.DataFrame], metric: str = "boosting", *, title: str | None = None) -> Picture:
+    """LPS by `metric` of codes (a VAE's means) against the relative reconstruction error, a panel for each named frame.
 
-
-def frontiers(frames: Mapping[str, pd.DataFrame], judge: str = "boosting", *, title: str | None = None) -> Picture:
-    """LPS by `judge` of codes (a VAE's means) against the price in reconstruction, a panel for each named frame.
-
-    Marks are means over seeds, lines the range; the shaded corner is LPS <= 0.05 at no more than 1.10 times the plain error.
+    Markers are means over seeds, lines the range. The gray corner: LPS <= 0.05 at a relative reconstruction error <= 1.10.
     """
-    picture, (axes,) = panels(1, len(frames), height=3.3)
-    if title is not None:
-        picture.suptitle(title, fontsize=12, color=TEXT)
-    top = 1.1 * max(frame.loc[frame["codes"] != "samples", judge].max() for frame in frames.values())
-    for ax, (name, frame) in zip(axes, frames.items(), strict=True):
-        _frontier(ax, frame[frame["codes"] != "samples"], judge, top)
-        style(ax, title=name, x="error / plain autoencoder's")
-    axes[0].set_ylabel(f"LPS by {judge} (0: nothing found)", fontsize=9, color=TEXT)
-    picture.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=6, fontsize=8, frameon=False)
-    return picture
+    figure, (axes,) = grid(1, len(frames), height=3.3, title=title)
+    shown = {name: frame[frame["codes"] != "samples"] for name, frame in frames.items()}
+    top = 1.1 * max(frame[metric].max() for frame in shown.values())
+    for ax, (name, frame) in zip(axes, shown.items(), strict=True):
+        _frontier(ax, frame, metric)
+        ax.axvspan(0, GOOD_RECONSTRUCTION, ymax=(INDEPENDENT + 0.03) / (top + 0.03), color=PRIOR, alpha=0.25, linewidth=0)
+        errors = frame.groupby("objective")["relative_error"].mean()
+        ax.set(xlim=(min(0.95, errors.min() - 0.03), max(1.15, errors.max() + 0.05)), ylim=(-0.03, top))
+        style(ax, title=name, x="relative reconstruction error")
+    style(axes[0], y=f"LPS by {metric} (0: independent)")
+    legend_below(figure, axes[0], len(OBJECTIVES))
+    return figure
 
 
-def _frontier(ax: Axes, frame: pd.DataFrame, judge: str, top: float) -> None:
-    ax.set_ylim(-0.03, top)
-    ax.axvspan(0, PRICE, ymax=(INDEPENDENT + 0.03) / (top + 0.03), color=PRIOR, alpha=0.25, linewidth=0)
-    for name, (color, marker) in KINDS.items():
-        rows = frame[frame["objective"].map(kind) == name]
+def _frontier(ax: Axes, frame: pd.DataFrame, metric: str) -> None:
+    for name, (color, marker) in OBJECTIVES.items():
+        rows = frame[frame["objective"].map(objective_kind) == name]
         if rows.empty:
             continue
-        of = rows.groupby("objective", sort=False)[["relative_error", judge]].agg(["mean", "min", "max"])
-        x, y = of["relative_error"], of[judge]
+        of = rows.groupby("objective", sort=False)[["relative_error", metric]].agg(["mean", "min", "max"])
+        x, y = of["relative_error"], of[metric]
         ax.hlines(y["mean"], x["min"], x["max"], color=color, linewidth=1)
         ax.vlines(x["mean"], y["min"], y["max"], color=color, linewidth=1)
-        # rings, one in the other: games that come to the same place are all seen
         look: dict[str, Any] = {"markersize": 7, "markeredgecolor": "white", "markeredgewidth": 0.5}
-        if name in GAMES:
-            look = {"markersize": GAMES[name], "markeredgewidth": 1.5, "markerfacecolor": "none"}
+        if name in RINGS:
+            look = {"markersize": RINGS[name], "markeredgewidth": 1.5, "markerfacecolor": "none"}
         ax.plot(x["mean"], y["mean"], color=color, marker=marker, linewidth=1, linestyle=":", label=name, **look)
-    ratios = frame.groupby("objective")["relative_error"].mean()
-    ax.set_xlim(min(0.95, ratios.min() - 0.03), max(1.15, ratios.max() + 0.05))
 
 
-def judges(frames: Mapping[str, pd.DataFrame], order: Sequence[str], *, title: str | None = None) -> Picture:
-    """Every judge of the codes (a VAE's means), a panel for each named frame and a line for each objective of `order`."""
-    picture, (axes,) = panels(1, len(frames), height=0.9 + 0.33 * len(order))
-    if title is not None:
-        picture.suptitle(title, fontsize=12, color=TEXT)
+def metrics_by_objective(frames: Mapping[str, pd.DataFrame], order: Sequence[str], *, title: str | None = None) -> Picture:
+    """Every metric of the codes (a VAE's means): a panel for each named frame, a row for each objective of `order`."""
     trained = {objective for frame in frames.values() for objective in frame["objective"]}
-    present = [objective for objective in order if objective in trained]  # a line for each in every panel, empty or not
-    for i, (ax, (name, frame)) in enumerate(zip(axes, frames.items(), strict=True)):
-        rows = frame[frame["codes"] != "samples"].assign(kind=lambda f: f["objective"].map(kind))
+    present = [objective for objective in order if objective in trained]
+    words = {column: name for column, (name, _, _) in METRICS.items()}
+    styles = {name: (color, marker) for name, color, marker in METRICS.values()}
+    tables = []
+    for frame in frames.values():
+        rows = frame[frame["codes"] != "samples"].rename(columns=words)
+        tables.append((rows.melt(["objective"], list(styles), var_name="metric", value_name="share"), "share"))
+    options: dict[str, Any] = {"order": present, "styles": styles, "height": 0.33, "title": title}
+    figure, axes = dot_rows(tables, "objective", "metric", **options)
+    for ax, name in zip(axes, frames, strict=True):
         ax.axvline(INDEPENDENT, color=PRIOR, linestyle=":", linewidth=1)
-        dots(ax, rows, "objective", JUDGES, present)
         ax.set_xlim(-0.03, 1.03)
-        style(ax, title=name, x="share explained (0: nothing found)")
-        if i:
-            ax.set_yticklabels([])
-    handles, _ = axes[0].get_legend_handles_labels()
-    words = ["LPS boosting", "LPS mlp", "LPS boosting, squares", "distance correlation to the rest"]
-    picture.legend(handles, words, loc="outside lower center", ncols=4, fontsize=8, frameon=False)
-    return picture
+        style(ax, title=name, x="explained share (0: none)")
+    legend_below(figure, axes[0], len(METRICS))
+    return figure
 
 
-def small_multiples(frame: pd.DataFrame, knobs: Mapping[str, str], *, title: str | None = None) -> Picture:
-    """LPS (top) and error over the plain one's (bottom) for every knob of an ablation; means and ranges.
+def ablation_panels(frame: pd.DataFrame, hyperparameters: Mapping[str, str], *, title: str | None = None) -> Picture:
+    """LPS (top) and relative reconstruction error (bottom) for every hyperparameter {name in the frame: words} of an ablation.
 
-    knobs: column name -> words. The base stands in every panel, where it belongs in the order of values.
+    Dots are means, lines the range. The base stands in every panel, at the value that it has there.
     """
-    picture, axes = panels(2, len(knobs), height=2.5)
-    if title is not None:
-        picture.suptitle(title, fontsize=12, color=TEXT)
-    for column, (knob, words) in enumerate(knobs.items()):
-        rows = _with_base(frame, knob)
+    figure, axes = grid(2, len(hyperparameters), height=2.5, title=title)
+    for column, (hyperparameter, words) in zip(axes.T, hyperparameters.items(), strict=True):
+        rows = _with_base(frame, hyperparameter)
         values = list(dict.fromkeys(rows["value"]))
-        for ax, measured in zip(axes[:, column], ("mlp", "relative_error"), strict=True):
-            _arms(ax, rows, values, measured)
-        axes[0, column].set_ylim(-0.03, 1.03)
-        style(axes[0, column], title=words)
-        axes[0, column].set_xticklabels([])
-        if knob == "kernel":
-            axes[1, column].tick_params(axis="x", rotation=90)
+        for ax, score in zip(column, ("mlp", "relative_error"), strict=True):
+            dots_with_range(ax, rows, "value", score, "condition", order=values, styles=CONDITIONS)
+            style(ax, x="", y="")
+        column[0].set_ylim(-0.03, 1.03)
+        column[0].set_xticklabels([])
+        style(column[0], title=words)
+        if hyperparameter == "kernel":
+            column[1].tick_params(axis="x", rotation=90)
     style(axes[0, 0], y="LPS (mlp)")
-    style(axes[1, 0], y="error / plain's")
-    picture.legend(*axes[0, -1].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8, frameon=False)
-    return picture
+    style(axes[1, 0], y="rel. reconstruction error")
+    legend_below(figure, axes[0, -1], len(CONDITIONS))
+    return figure
 
 
-def _arms(ax: Axes, rows: pd.DataFrame, values: list[str], measured: str) -> None:
-    for shift, (arm, (color, marker)) in zip((-0.15, 0, 0.15), ARMS.items(), strict=True):
-        of = rows[rows["condition"] == arm].groupby("value")[measured].agg(["mean", "min", "max"]).reindex(values)
-        at = np.arange(len(values)) + shift
-        ax.vlines(at, of["min"], of["max"], color=color, linewidth=1.2)
-        ax.plot(at, of["mean"], linestyle="none", marker=marker, color=color, markersize=5, label=arm)
-    ax.set_xticks(range(len(values)), values)
+def _with_base(frame: pd.DataFrame, hyperparameter: str) -> pd.DataFrame:
+    """The rows of a hyperparameter and of the base, in the order of values, with `relative_error`.
 
-
-BASES = {"kernel": "IMQ", "bandwidth": "1", "weight": "100", "batch": "256"}
-
-
-def _with_base(frame: pd.DataFrame, knob: str) -> pd.DataFrame:
-    """The rows of a knob and those of the base under the value it has there, in order; with `ratio` to the plain error.
-
-    Of networks, which have no base, the error is over that of the same network without regularizer.
+    Networks have no base: their error is relative to that of the same network without regularizer.
     """
-    if knob not in BASES:
-        return _priced(frame[frame["hyperparameter"] == knob])
+    varied = frame[frame["hyperparameter"] == hyperparameter]
+    if hyperparameter not in BASES:
+        return _relative(varied)
     base = frame[frame["hyperparameter"] == "base"]
-    if knob == "bandwidth":  # its own base is the RBF of the median distance
+    plain = base.loc[base["condition"] == "no regularizer", "reconstruction_mse"].mean()
+    if hyperparameter == "bandwidth":  # the base of the bandwidth is the RBF of the median distance
         base = frame[(frame["hyperparameter"] == "kernel") & (frame["value"] == "RBF")]
-    rows = pd.concat([base.assign(value=BASES[knob]), frame[frame["hyperparameter"] == knob]])
-    if knob != "kernel":
+    rows = pd.concat([base.assign(value=BASES[hyperparameter]), varied])
+    if hyperparameter != "kernel":
         rows = rows.sort_values("value", key=lambda column: column.astype(float), kind="stable")
-    plain = frame[(frame["condition"] == "no regularizer") & (frame["hyperparameter"] == "base")]["reconstruction_mse"].mean()
     return rows.assign(relative_error=rows["reconstruction_mse"] / plain)
 
 
-def _priced(rows: pd.DataFrame) -> pd.DataFrame:
+def _relative(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows with the error relative to the one without regularizer at the same value."""
     plain = rows[rows["condition"] == "no regularizer"].groupby("value")["reconstruction_mse"].mean()
     return rows.assign(relative_error=rows["reconstruction_mse"] / rows["value"].map(plain))
 
 
-def dimensions(frames: Mapping[str, pd.DataFrame], *, title: str | None = None) -> Picture:
-    """LPS, the effective rank and the price over the number of latents asked for, a column for each named ablation frame.
+def scores_over_dimension(frames: Mapping[str, pd.DataFrame], *, title: str | None = None) -> Picture:
+    """LPS, effective rank and relative reconstruction error over the number of latents, a column for each named ablation frame.
 
-    frame: the rows whose knob is "dim", and the base's, whose number of latents is in the column dim; others are left out.
+    Of a frame the base and the rows whose hyperparameter is "dim" are shown.
     """
-    picture, axes = panels(3, len(frames), height=2.0)
-    if title is not None:
-        picture.suptitle(title, fontsize=12, color=TEXT)
-    for column, (name, frame) in enumerate(frames.items()):
+    figure, axes = grid(3, len(frames), height=2.0, title=title)
+    words = {"mlp": "LPS (mlp)", "filled": "effective rank / latents", "relative_error": "rel. reconstruction error"}
+    for column, (name, frame) in zip(axes.T, frames.items(), strict=True):
         rows = frame[frame["hyperparameter"].isin(("base", "dim"))]
         numbers = [str(dim) for dim in sorted(set(rows["dim"]))]
-        rows = _priced(rows.assign(value=rows["dim"].astype(str), filled=rows["rank"] / rows["dim"]))
-        for ax, measured in zip(axes[:, column], ("mlp", "filled", "relative_error"), strict=True):
-            _arms(ax, rows, numbers, measured)
-            ax.axhline(float(measured != "mlp"), color=PRIOR, linestyle=":", linewidth=1)
-        for ax in axes[:2, column]:
+        rows = _relative(rows.assign(value=rows["dim"].astype(str), filled=rows["rank"] / rows["dim"]))
+        for ax, score in zip(column, words, strict=True):
+            dots_with_range(ax, rows, "value", score, "condition", order=numbers, styles=CONDITIONS)
+            ax.axhline(float(score != "mlp"), color=PRIOR, linestyle=":", linewidth=1)
+            style(ax, x="", y=words[score] if ax in axes[:, 0] else "")
+        for ax in column[:2]:
             ax.set_ylim(-0.03, 1.08)
-        style(axes[0, column], title=name)
-        style(axes[2, column], x="latents asked for")
-    style(axes[0, 0], y="LPS (mlp)")
-    style(axes[1, 0], y="effective rank / latents")
-    style(axes[2, 0], y="error / plain's")
-    picture.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8, frameon=False)
-    return picture
+        style(column[0], title=name)
+        style(column[2], x="number of latents")
+    legend_below(figure, axes[0, 0], len(CONDITIONS))
+    return figure
 
 
-def twins() -> Picture:
-    """What a latent pays for its correlation r with the guess, and how hard it is pushed away from it, by either penalty."""
+def penalty_and_gradient() -> Picture:
+    """The penalty of a latent over its correlation r with its prediction, and the size of its gradient along the angle.
+
+    With r = cos(angle), the slope along the angle is what a gradient step on the codes can use.
+    """
     r = torch.linspace(0, 0.995, 400)
-    turn = (1 - r**2).sqrt()  # r = cos(angle): the slope along the angle is what a gradient on the codes can use
-    prices = {"nats, -½ ln(1 - r²)": (gaussian_information(r**2), r / turn), "squared, r²": (r**2, 2 * r * turn)}
-    picture, (axes,) = panels(1, 2, height=2.6)
-    for (name, lines), color, dash in zip(prices.items(), (CODES, BAD), ("-", "--"), strict=True):
+    sin = (1 - r**2).sqrt()
+    penalties = {"nats, -½ ln(1 - r²)": (gaussian_information(r**2), r / sin), "squared, r²": (r**2, 2 * r * sin)}
+    figure, (axes,) = grid(1, 2, height=2.6, title=None)
+    for (name, lines), color, dash in zip(penalties.items(), (CODES, BAD), ("-", "--"), strict=True):
         for ax, line in zip(axes, lines, strict=True):
             ax.plot(r, line, color=color, linestyle=dash, label=name)
     axes[1].set_ylim(0, 4)
-    style(axes[0], title="the penalty", x="correlation r of a latent with its guess", y="nats")
-    style(axes[1], title="the push apart, per radian", x="correlation r of a latent with its guess", y="nats per radian")
-    axes[0].legend(fontsize=8, frameon=False)
-    return picture
+    style(axes[0], title="the penalty", x="correlation r of a latent with its prediction", y="nats")
+    style(axes[1], title="its gradient along the angle", x="correlation r of a latent with its prediction", y="nats per radian")
+    legend(axes[0])
+    return figure

@@ -11,9 +11,6 @@ def shuffled(z):
     return torch.stack([column[order] for column, order in zip(z.T, orders, strict=True)], 1)
 
 
-# (len(z), generator=torch.Generator().manual_seed(i))] for i, column in enumerate(z.T)], 1)
-
-
 def quarter(z):
     return torch.stack([-z[:, 1], z[:, 0]], 1)
 
@@ -54,8 +51,8 @@ def test_right_answers_pass(check, answer):
         (checks.check_moved, lambda z: z + 2, "has changed"),
         (checks.check_moved, lambda z: -2 * z, "has changed"),
         (checks.check_relative, lambda z, a: z @ a.T, "dot product"),
-        (checks.check_relative, lambda z, a: (z @ a.T) / z.norm(dim=1, keepdim=True), "of the anchors are not"),
-        (checks.check_relative, lambda z, a: (z @ a.T) / a.norm(dim=1), "those of the codes are not"),
+        (checks.check_relative, lambda z, a: (z @ a.T) / z.norm(dim=1, keepdim=True), "divide by those of the anchors"),
+        (checks.check_relative, lambda z, a: (z @ a.T) / a.norm(dim=1), "divide by those of the codes"),
         (checks.check_relative, lambda z, a: (z / z.norm(dim=0)) @ (a / a.norm(dim=0)).T, "belongs to a row"),
         (checks.check_relative, lambda z, a: 1 - cosines(z, a), "not 1 minus"),
         (checks.check_relative, torch.cdist, "the distance"),

@@ -1,3 +1,5 @@
+"""The figures of page 01: what is drawn is what was recorded."""
+
 import io
 
 import numpy as np
@@ -5,7 +7,7 @@ import pytest
 from matplotlib.image import imread
 
 from sculptlab.series import results
-from sculptlab.series.figures import kl_failure as study_plots
+from sculptlab.series.figures import kl_failure as kl_figures
 from sculptlab.series.studies import kl_failure as studies
 
 
@@ -19,23 +21,23 @@ def pixels(png):
 
 
 def test_the_panel_shows_each_beta_over_the_same_background(recorded):
-    panel = study_plots.CodesPanel(recorded, dim=2)
+    panel = kl_figures.CodesPanel(recorded, dim=2)
     first, other, again = (pixels(panel.png(beta)) for beta in (0.1, 10.0, 0.1))
     assert np.array_equal(first, again)  # nothing of the last beta is left behind
     assert not np.array_equal(first, other)
-    fresh = pixels(study_plots.CodesPanel(recorded, dim=2).png(0.1))
+    fresh = pixels(kl_figures.CodesPanel(recorded, dim=2).png(0.1))
     assert np.array_equal(first, fresh)
 
 
 def test_every_recorded_setting_can_be_drawn(recorded):
     for dim in (2, 10):
-        panel = study_plots.CodesPanel(recorded, dim=dim)
+        panel = kl_figures.CodesPanel(recorded, dim=dim)
         assert all(pixels(panel.png(beta)).std() > 0 for beta in studies.BETAS)
 
 
-def test_the_story_draws_the_means_over_seeds(recorded):
-    picture = study_plots.beta_story(recorded.frame, dim=10, title="a finding")
-    rows = study_plots.betas(recorded.frame, 10).query("codes == 'means'")
+def test_lines_are_the_means_over_seeds(recorded):
+    picture = kl_figures.metrics_over_beta(recorded.frame, dim=10, title="a finding")
+    rows = kl_figures.beta_rows(recorded.frame, 10).query("codes == 'means'")
     line = picture.axes[0].lines[0]
     assert np.allclose(line.get_xdata(), studies.BETAS)
     assert np.allclose(line.get_ydata(), rows.groupby("beta")["reconstruction_mse"].mean())
@@ -43,12 +45,12 @@ def test_the_story_draws_the_means_over_seeds(recorded):
 
 
 def test_stars_are_the_means_of_the_live_models(recorded):
-    live = study_plots.betas(recorded.frame, 10).rename(columns={"beta": "β"})
-    picture = study_plots.beta_story(recorded.frame, dim=10, live=live)
+    live = kl_figures.beta_rows(recorded.frame, 10).rename(columns={"beta": "β"})
+    picture = kl_figures.metrics_over_beta(recorded.frame, dim=10, live=live)
     stars = [line for line in picture.axes[0].lines if line.get_marker() == "*"]
     assert np.allclose(stars[0].get_ydata(), live.query("codes == 'means'").groupby("β")["reconstruction_mse"].mean())
 
 
 def test_an_unknown_dimension_is_named(recorded):
     with pytest.raises(ValueError, match=r"dim must be one of \[2, 10\], got 3"):
-        study_plots.betas(recorded.frame, 3)
+        kl_figures.beta_rows(recorded.frame, 3)

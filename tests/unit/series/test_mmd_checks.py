@@ -6,7 +6,7 @@ import pytest
 from sculptlab.mmd import mmd2, mmd_test
 from sculptlab.mmd.kernels import RBF
 from sculptlab.series import checks
-from sculptlab.series.checks.mmd import CULPRITS, PERIOD, ripples, suspects
+from sculptlab.series.checks.mmd import DEPENDENT_PAIR, PERIOD, dependent_pair, ripples
 
 
 def k(a, b, h):
@@ -41,8 +41,8 @@ def twin_shapes(seed=0):
         (checks.check_mmd2, by_hand),
         (checks.check_bandwidth, lambda: 0.1),
         (checks.check_blind_kernel, twin_shapes),
-        (checks.check_culprits, lambda x, y: CULPRITS),
-        (checks.check_culprits, lambda x, y: np.array(CULPRITS[::-1])),
+        (checks.check_dependent_pair, lambda x, y: DEPENDENT_PAIR),
+        (checks.check_dependent_pair, lambda x, y: np.array(DEPENDENT_PAIR[::-1])),
     ],
 )
 def test_the_right_answer_passes(check, answer):
@@ -81,11 +81,11 @@ NORMAL = np.random.default_rng(3).normal(size=(2, 300, 2))
         (checks.check_blind_kernel, lambda: (NORMAL[0], NORMAL[1] + 1), "means differ"),
         (checks.check_blind_kernel, lambda: (2 * (NORMAL[0] - NORMAL[0].mean(0)), NORMAL[1] - NORMAL[1].mean(0)), "covariances"),
         (checks.check_blind_kernel, lambda: (NORMAL[0], NORMAL[0][::-1].copy()), "no difference either"),
-        (checks.check_culprits, lambda x, y: ..., "returns nothing yet"),
-        (checks.check_culprits, lambda x, y: "ab", "two whole numbers"),
-        (checks.check_culprits, lambda x, y: (1, 1), "you named [1]"),
-        (checks.check_culprits, lambda x, y: (1, 12), "you named [1, 12]"),
-        (checks.check_culprits, lambda x, y: (0, 3), "is the largest"),
+        (checks.check_dependent_pair, lambda x, y: ..., "returns nothing yet"),
+        (checks.check_dependent_pair, lambda x, y: "ab", "two whole numbers"),
+        (checks.check_dependent_pair, lambda x, y: (1, 1), "you named [1]"),
+        (checks.check_dependent_pair, lambda x, y: (1, 12), "you named [1, 12]"),
+        (checks.check_dependent_pair, lambda x, y: (0, 3), "is the largest"),
     ],
 )
 def test_a_slip_is_named(check, answer, words):
@@ -102,18 +102,18 @@ def test_ripples_have_stripes_and_nothing_else():
     assert np.allclose([x.mean(0), x.std(0)], [[0, 0], [1, 1]], atol=0.15)
 
 
-def test_suspects_look_innocent_one_by_one_and_together():
-    x, y = suspects()
+def test_the_dependent_pair_shows_neither_in_the_marginals_nor_in_the_joint_test():
+    x, y = dependent_pair()
     correlation = np.corrcoef(x.T) - np.eye(12)
     assert np.abs(correlation).max() < 0.2
-    assert np.allclose(np.abs(x[:, CULPRITS[0]]), np.abs(x[:, CULPRITS[1]]))
+    assert np.allclose(np.abs(x[:, DEPENDENT_PAIR[0]]), np.abs(x[:, DEPENDENT_PAIR[1]]))
     assert mmd_test(x, y).p_value > 0.05
     pairs = mmd2(x, y, views="pairs", reduction="none").numpy()
     first, second = np.triu_indices(12, 1)
-    assert (first[pairs.argmax()], second[pairs.argmax()]) == CULPRITS
+    assert (first[pairs.argmax()], second[pairs.argmax()]) == DEPENDENT_PAIR
 
 
-def test_an_estimate_that_is_cut_off_at_zero_does_not_pass():
+def test_an_estimate_cut_off_at_zero_does_not_pass():
     def clamped(x, y, h):
         return max(0.0, mmd2(x, y, RBF(h)).item())
 

@@ -21,10 +21,9 @@ from jupyter_client.kernelspec import KernelSpecManager
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from sculptlab.data import folders
-from sculptlab.series import lookout, pages
-from sculptlab.series.claims import Claim
-from sculptlab.series.execution import StrictClient, patient, swallowed
-from sculptlab.series.pages import Verdict
+from sculptlab.series import kernel_errors, pages
+from sculptlab.series.claims import Claim, claims_of
+from sculptlab.series.execution import StrictClient, polling, swallowed
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -85,7 +84,7 @@ def wheel(tmp_path, monkeypatch):
 
 
 def test_the_clone_has_its_own_pages():
-    assert pages.folder() == ROOT / "notebooks"
+    assert pages.notebooks_folder() == ROOT / "notebooks"
 
 
 @pytest.mark.parametrize("name", ["01", "1", "01_kl_failure", "01_kl_failure.ipynb"])
@@ -103,19 +102,19 @@ def test_an_unknown_page_lists_the_pages(wheel, name):
         pages.find(name)
 
 
-def test_missing_pages_are_said(wheel):
+def test_missing_pages_are_reported(wheel):
     shutil.rmtree(wheel)
     with pytest.raises(FileNotFoundError, match="reinstall sculptlab"):
         pages.find("01")
 
 
-def test_lent_pages_never_replace_changed_ones(wheel, tmp_path):
-    target = tmp_path / "lent"
-    assert pages.lend(target) == []
+def test_copied_pages_never_replace_changed_ones(wheel, tmp_path):
+    target = tmp_path / "copied"
+    assert pages.copy_pages(target) == []
     assert sorted(path.name for path in target.iterdir()) == [path.name for path in pages.every()]
     (target / "01_kl_failure.ipynb").write_text("mine")
     (target / "10_later.ipynb").unlink()
-    assert pages.lend(target) == [target / "01_kl_failure.ipynb"]
+    assert pages.copy_pages(target) == [target / "01_kl_failure.ipynb"]
     assert (target / "01_kl_failure.ipynb").read_text() == "mine"
     assert (target / "10_later.ipynb").exists()
 
@@ -133,8 +132,8 @@ def test_swallowed_reads_each_hiding_place():
     assert swallowed(notebook_with(stderr(lost))) == ["Task exception was never retrieved"]
 
 
-def test_a_traceback_that_fell_apart_is_counted_once():
-    """A thread's traceback may be cut where its cell ends; the lookout tells it whole, and alone it still turns red."""
+def test_a_divided_traceback_is_counted_once():
+    """A thread's traceback may be cut where its cell ends; kernel_errors has it whole, and half of one still fails."""
     half = "Exception in thread T:\nTraceback (most recent call last):\n  File x, line 4, in err\n"
     whole = half + "ValueError: late\n"
     assert swallowed(notebook_with(stderr(half), stderr(whole))) == ["ValueError: late"]
@@ -142,43 +141,43 @@ def test_a_traceback_that_fell_apart_is_counted_once():
     assert swallowed(notebook_with(stderr(half + whole.replace("thread T", "thread Thread-4")))) == ["ValueError: late"]
 
 
-def test_swallowed_leaves_the_innocent_alone():
+def test_swallowed_ignores_what_is_no_error():
     stdout = new_output("stream", name="stdout", text="Traceback (most recent call last) is what Python prints")
     error = new_output("error", ename="OSError", evalue="meant", traceback=[])
     assert swallowed(notebook_with(stdout, stderr("UserWarning: hm"))) == []
     assert swallowed(notebook_with(error, tags=["raises-exception"])) == []
 
 
-def test_every_kind_of_hidden_error_comes_to_light():
+def test_every_kind_of_hidden_error_is_found():
     notebook = new_notebook(cells=[new_code_cell(s) for s in (SETUP, *(s for s, _ in HIDING.values()), "time.sleep(0.3)")])
     StrictClient(notebook).execute()  # no cell fails
     assert sorted(swallowed(notebook)) == sorted(line for _, line in HIDING.values() if line)
 
 
-def test_a_reply_whose_arrival_was_missed_is_found_at_the_next_look():
+def test_a_reply_whose_arrival_was_missed_is_found_at_the_next_poll():
     looks = []
 
-    async def deaf(timeout=None):
+    async def missing(timeout=None):
         looks.append(timeout)
         assert timeout is not None, "it would sleep for ever"
         if len(looks) < 3:
             raise Empty
         return "reply"
 
-    assert asyncio.run(patient(deaf)()) == "reply"
+    assert asyncio.run(polling(missing)()) == "reply"
     assert looks == [1.0, 1.0, 1.0]
     looks.clear()
     with pytest.raises(Empty):
-        asyncio.run(patient(deaf)(timeout=1.5))
+        asyncio.run(polling(missing)(timeout=1.5))
     assert looks == [1.0, 0.5]
 
 
-def test_the_lookout_notes_what_is_still_printed(monkeypatch):
+def test_noted_errors_are_still_printed(monkeypatch):
     printed = []
     monkeypatch.setattr(threading, "excepthook", printed.append)
     monkeypatch.setattr(sys, "unraisablehook", printed.append)
-    monkeypatch.setattr(lookout, "_noted", [])
-    lookout.post()
+    monkeypatch.setattr(kernel_errors, "_noted", [])
+    kernel_errors.watch()
     try:
         for target in (lambda: 1 / 0, sys.exit):
             thread = threading.Thread(target=target)
@@ -189,13 +188,13 @@ def test_the_lookout_notes_what_is_still_printed(monkeypatch):
         logging.getLogger("asyncio").critical("hm", exc_info=OSError("logged"))
         future = asyncio.Future(loop=asyncio.new_event_loop())
         future.set_exception(ValueError("nobody asked"))
-        seen = [text.splitlines()[-1] for text in lookout.report()]
+        seen = [text.splitlines()[-1] for text in kernel_errors.report()]
     finally:
-        logging.getLogger("asyncio").removeFilter(lookout._note_record)
+        logging.getLogger("asyncio").removeFilter(kernel_errors._note_record)
     wanted = ["ZeroDivisionError: division by zero", "KeyError: 'destructor'", "OSError: logged", "ValueError: nobody asked"]
     assert [line for line in seen if line in wanted] == wanted
     assert not any("SystemExit" in line for line in seen)
-    assert lookout.report() == lookout._noted  # a task's error is asked for once
+    assert kernel_errors.report() == kernel_errors._noted  # a task's error is asked for once
 
 
 def test_nbmake_turns_red(tmp_path):
@@ -231,14 +230,12 @@ def test_a_good_page_is_run_written_and_read(tmp_path, monkeypatch, capsys):
         new_markdown_cell("# Title\n\n## Settings"),
         "import os, time\nprint(os.environ['SCULPTLAB_PROFILE'], os.environ['SCULPTLAB_SEED'], os.getcwd())",
         "import matplotlib.pyplot as plt\nplt.plot([1, 2]); time.sleep(0.2)",
-        "from sculptlab.claims import claim\nclaim('it stands', [0.8, 0.86], above=0.5)",
+        "from sculptlab.series.claims import claim\nclaim('it stands', [0.8, 0.86], above=0.5)",
         "import ipywidgets\nipywidgets.IntSlider(value=5)",
     )
     report = pages.execute(path, tmp_path / "out", "full", 7)
     assert report.ok
-    assert report.claims == (
-        Verdict("it stands", True, pytest.approx(0.83), pytest.approx(0.0424, abs=1e-3), 2, "> 0.5", "0.83"),
-    )
+    assert report.claims == (Claim("it stands", (0.8, 0.86), above=0.5),)
     assert [label for label, _ in report.cells][:2] == ["Settings", "plt.plot([1, 2]); time.sleep(0.2)"]
     assert 0.2 <= report.cells[1][1] < report.seconds
     copy = nbformat.read(report.notebook, 4)
@@ -247,13 +244,13 @@ def test_a_good_page_is_run_written_and_read(tmp_path, monkeypatch, capsys):
     assert "widget-state+json" in report.html.read_text()
     assert "data:image/png;base64" in report.html.read_text()
     assert "SCULPTLAB_SEED" not in os.environ
-    assert "holds  0.83 ± 0.042 (n = 2, claimed > 0.5)  it stands" in str(report)
+    assert "✓  it stands: 0.83 ± 0.042 over 2 seed(s), claimed > 0.5" in str(report)
     assert str(report.html) in str(report)
     assert "4/4 cells" in capsys.readouterr().err
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["05_page.html", "05_page.ipynb"]
 
 
-def test_the_html_says_what_its_pictures_show(tmp_path):
+def test_the_html_has_alternative_texts(tmp_path):
     code = "from sculptlab import plots\npicture, ((ax,),) = plots.panels()\nplots.style(ax, title='1 < \"2\"')\npicture"
     html = pages.execute(page(tmp_path / "pages", code), tmp_path / "out", "fast", 0).html.read_text()
     (image,) = re.findall(r"<img [^>]*?src=", html)
@@ -274,15 +271,15 @@ def test_a_failing_page_is_written_up_to_its_error(tmp_path):
 
 def test_a_broken_claim_and_a_hidden_error_fail_a_page(tmp_path):
     hidden = "import threading\nt = threading.Thread(target=lambda: 1 / 0); t.start(); t.join()"
-    broken = "from sculptlab.claims import claim\nclaim('it falls', [0.1, 0.2], above=0.5)"
+    broken = "from sculptlab.series.claims import claim\nclaim('it falls', [0.1, 0.2], above=0.5)"
     report = pages.execute(page(tmp_path / "pages", hidden, broken), tmp_path / "out", progress=False)
     assert not report.ok
-    assert [verdict.holds for verdict in report.claims] == [False]
+    assert [claim.holds for claim in report.claims] == [False]
     assert report.swallowed == ("ZeroDivisionError: division by zero",)
-    assert "FAILS  0.15" in str(report)
+    assert "✗ DOES NOT HOLD  it falls: 0.15" in str(report)
 
 
-def test_a_kernel_that_dies_is_said(tmp_path):
+def test_a_kernel_that_dies_is_reported(tmp_path):
     path = page(tmp_path / "pages", "import os, signal", "os.kill(os.getpid(), signal.SIGKILL)")
     report = pages.execute(path, tmp_path / "out", progress=False)
     assert "the kernel died in the cell 'os.kill(os.getpid(), signal.SIGKILL)'" in report.error
@@ -312,10 +309,10 @@ def test_ctrl_c_stops_the_kernel(tmp_path):
     assert nbformat.read(tmp_path / "out" / "05_page.ipynb", 4).cells[0].outputs[0].text == "first\n"
 
 
-def test_verdicts_are_what_claims_show():
-    made = Claim("x < y", (1.0, 3.0), above=1.5, below=None)
+def test_claims_are_read_from_what_a_page_shows():
+    made = Claim("x < y", (1.0, 3.0), above=1.5)
     shown = new_output("display_data", data=made._repr_mimebundle_())
-    assert pages.verdicts(notebook_with(shown, shown)) == (Verdict("x < y", made.holds, 2.0, made.spread, 2, "> 1.5", "2"),)
+    assert claims_of(notebook_with(shown, shown)) == (made,)
 
 
 @pytest.mark.parametrize(

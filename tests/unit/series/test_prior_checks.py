@@ -28,8 +28,8 @@ def dependent():
         (three, None),
         (lambda: three((-(3**0.5), 3**0.5)), "unit variance"),
         (lambda: three((0.0, 1.0)), r"goes from 0.00 to 1.00"),
-        (lambda: three(weights=(0.75, 0.25)), "wrong way round"),
-        (lambda: three(weights=None), "as likely"),
+        (lambda: three(weights=(0.75, 0.25)), "swapped"),
+        (lambda: three(weights=None), "equally likely"),
         (lambda: three(weights=(0.1, 0.9)), "should be 25%"),
         (lambda: three(scale=0.04), "standard deviation is 0.04"),
         (dependent, "independent"),
@@ -40,7 +40,7 @@ def dependent():
         (lambda: ..., "returns nothing yet"),
     ],
 )
-def test_a_slip_in_saying_a_prior_is_named(answer, words):
+def test_a_mistake_in_a_prior_is_named(answer, words):
     feedback = checks.check_three_latents(answer)
     assert feedback.passed == (words is None)
     assert words is None or words in feedback.message
@@ -67,7 +67,7 @@ def sampler(up=True, swap=False, jitter="both", invert=False, flat=False):
         (sampler(up=False, swap=True), "swapped"),
         (sampler(invert=True), "white"),
         (sampler(flat=True), "every dark pixel"),
-        (sampler(jitter="none"), "same place"),
+        (sampler(jitter="none"), "same point"),
         (sampler(jitter="half"), "not uniform"),
         (sampler(jitter="one"), "share one random number"),
         (lambda d, n, rng: rng.random((n, 2)), "in proportion"),
@@ -76,7 +76,7 @@ def sampler(up=True, swap=False, jitter="both", invert=False, flat=False):
         (lambda d, n, rng: ..., "returns nothing yet"),
     ],
 )
-def test_a_slip_in_the_sampler_is_named(answer, words):
+def test_a_mistake_in_the_sampler_is_named(answer, words):
     feedback = checks.check_drawing(answer)
     assert feedback.passed == (words is None)
     assert words is None or words in feedback.message
@@ -86,7 +86,7 @@ def test_a_slip_in_the_sampler_is_named(answer, words):
     ("answer", "words"),
     [
         (lambda low, high, k: ((high - low) / 2**k) ** 2 / 12, None),
-        (lambda low, high, k: ((high - low) / k) ** 2 / 12, "2^k steps apart"),
+        (lambda low, high, k: ((high - low) / k) ** 2 / 12, "give 2^k steps"),
         (lambda low, high, k: ((high - low) / (2**k - 1)) ** 2 / 12, "2^k - 1"),
         (lambda low, high, k: ((high - low) / 2**k) ** 2 / 3, "variance w²/12"),
         (lambda low, high, k: (high - low) / 2**k / 12**0.5, "square it"),
@@ -95,13 +95,13 @@ def test_a_slip_in_the_sampler_is_named(answer, words):
         (lambda low, high, k: ..., "returns nothing yet"),
     ],
 )
-def test_a_slip_in_the_error_of_a_cut_is_named(answer, words):
+def test_a_mistake_in_the_quantization_error_is_named(answer, words):
     feedback = checks.check_quantization(answer)
     assert feedback.passed == (words is None)
     assert words is None or words in feedback.message
 
 
-def test_the_error_of_a_cut_is_what_cutting_gives():
+def test_the_quantization_error_is_what_quantizing_gives():
     z = np.linspace(-2, 1, 300_001)
     step = 3 / 2**4
     cut = -2 + step * (np.floor((z + 2) / step).clip(0, 15) + 0.5)

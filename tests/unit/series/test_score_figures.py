@@ -1,12 +1,16 @@
-"""The pictures of page 02: what is drawn is what the table says."""
+"""The figures of page 02: what is drawn is what the table says."""
 
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.patches import Rectangle
 
-from sculptlab.series.figures import scores as score_plots
+from sculptlab.series.figures import scores as score_figures
 from sculptlab.series.studies import scores as score_studies
+
+MIXING_COLUMNS = (
+    "|correlation|", "distance correlation", "HSIC", "linear", "boosting", "mlp", "squares", "bits", "MIG", "SAP (continuous)",
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -21,28 +25,29 @@ def frame():
 
 
 def test_dots_are_means_in_the_order_asked_for(frame):
-    picture = score_plots.models(frame, ["b", "a"], title="a finding")
+    picture = score_figures.model_scores(frame, ["b", "a"], title="a finding")
     left, right = picture.axes
-    drawn = {line.get_label(): line for line in left.lines if line.get_label() in score_plots.REGRESSORS}
+    mlp = next(line for line in left.lines if line.get_marker() == score_figures.REGRESSORS["mlp"][1] and len(line.get_xdata()))
     expected = frame[frame["codes"] == "means"].groupby("objective")["mlp"].mean()
-    assert drawn["mlp"].get_xdata() == pytest.approx([expected["b"], expected["a"]])
-    assert np.diff(drawn["mlp"].get_ydata())[0] == -1  # the first on top
+    assert mlp.get_xdata() == pytest.approx([expected["b"], expected["a"]])
+    assert np.diff(mlp.get_ydata())[0] == 1
+    assert left.get_ylim()[0] > left.get_ylim()[1]  # the first on top
     assert [tick.get_text() for tick in left.get_yticklabels()] == ["b", "a"]
-    assert left.get_title() == "means (floor at most 0.020)"
+    assert left.get_title() == "means (chance level at most 0.020)"
     assert right.get_title().startswith("samples")
     assert picture.get_suptitle() == "a finding"
 
 
 def test_the_strip_marks_the_truth(frame):
     truths = {"a": 0.5, "b": 0.0}
-    ax = score_plots.calibration_strip(frame.assign(codes=frame["objective"]), truths, title="t").axes[0]
+    ax = score_figures.calibration_strip(frame.assign(codes=frame["objective"]), truths, title="t").axes[0]
     truth = next(c for c in ax.collections if c.get_label() == "truth")
-    assert np.allclose(truth.get_offsets(), [[0.5, 1], [0.0, 0]])
+    assert np.allclose([segment.mean(0) for segment in truth.get_segments()], [[0.5, 0], [0.0, 1]])
 
 
 def test_agreement_names_every_code():
     rows = [("made", "aligned", 0, 0.9), ("made", "noise", 0, 0), ("model", "beta 1", 0.4, 0.1), ("model", "beta 1", 0.6, 0.3)]
-    ax = score_plots.agreement(pd.DataFrame(rows, columns=["kind", "codes", "mlp", "MIG"]), ["MIG"]).axes[0]
+    ax = score_figures.agreement(pd.DataFrame(rows, columns=["kind", "codes", "mlp", "MIG"]), ["MIG"]).axes[0]
     assert {text.get_text(): tuple(np.round(text.xy, 3)) for text in ax.texts} == {
         "aligned": (0, 0.9), "noise": (0, 0), "1 kinds of trained models": (0.5, 0.2),
     }  # fmt: skip
@@ -53,34 +58,33 @@ def test_sensitivity_and_training():
         {"hyperparameter": knob, "value": value, "codes": "xor", "regressor": name, "seed": seed, "score": value / 9000,
          "raw": value / 9000,          "raw_truth": 0.6}
         for knob, values in (("n", (250, 8000)), ("d", (3, 48)), ("steps", (30, 3000)))
-        for value in values for name in score_plots.REGRESSORS for seed in (0, 1)
+        for value in values for name in score_figures.REGRESSORS for seed in (0, 1)
     ]  # fmt: skip
-    picture = score_plots.sensitivity(pd.DataFrame(rows), "xor", title="t")
+    picture = score_figures.sensitivity(pd.DataFrame(rows), "xor", title="t")
     assert picture.axes[0].lines[0].get_ydata() == pytest.approx([250 / 9000, 8000 / 9000])
-    assert [ax.get_xlabel() for ax in picture.axes] == [score_plots.MOVED["n"], score_plots.MOVED["d"]]
-    over = score_plots.over_training(pd.DataFrame(rows))
+    assert [ax.get_xlabel() for ax in picture.axes] == [score_figures.HYPERPARAMETERS["n"], score_figures.HYPERPARAMETERS["d"]]
+    over = score_figures.lps_over_training(pd.DataFrame(rows))
     assert over.axes[0].get_title() == "xor"
     assert over.axes[0].lines[0].get_ydata() == pytest.approx([30 / 9000, 3000 / 9000])
 
 
-def test_clouds_have_their_scores_below():
+def test_codes_have_their_scores_below():
     sets = {"one": np.zeros((5, 2)), "two": np.ones((5, 2))}
     scores = pd.DataFrame({"mean": [0.0, 0.3], "bits": [0.5, 1.2]}, index=["one", "two"])
-    axes = score_plots.clouds(sets, scores, title="t").axes
+    axes = score_figures.codes_with_scores(sets, scores, title="t").axes
     assert [text.get_text() for text in axes[3].texts] == ["0.30", "1.20"]
     assert axes[3].get_xlim()[1] >= 1.2
 
 
 def test_the_panel_of_the_mixing_slider():
-    names = {column for column, _, _ in score_plots.BARS.values()}
-    rows = [{"source": s, "angle": a, "bend": b, "seed": i, **dict.fromkeys(names, 0.1 * i + a / 100)}
+    rows = [{"source": s, "angle": a, "bend": b, "seed": i, **dict.fromkeys(MIXING_COLUMNS, 0.1 * i + a / 100)}
             for s in score_studies.SOURCES for a in (0, 45) for b in (0.0, 1.0) for i in range(2)]  # fmt: skip
-    draw = score_plots.MixingPanel(pd.DataFrame(rows), n=50)
+    draw = score_figures.MixingPanel(pd.DataFrame(rows), n=50)
     shown = []
     draw.backdrop.png = shown.extend
     draw({"source": "laplace", "angle": 45, "bend": 1.0})
     widths = [artist.get_width() for artist in shown if isinstance(artist, Rectangle)]
-    named = dict(zip(reversed(score_plots.BARS), widths, strict=True))
+    named = dict(zip(reversed(score_figures.BARS), widths, strict=True))
     assert [tick.get_text() for tick in draw.bars.get_yticklabels()] == list(named)
     assert named["LPS mlp"] == pytest.approx(0.5)
     assert named["LPS mlp, bits / 3"] == pytest.approx(0.5 / 3)
@@ -90,11 +94,12 @@ def test_the_panel_of_the_mixing_slider():
 
 
 def test_the_panel_leaves_nothing_of_the_last_setting_behind():
-    names = {column for column, _, _ in score_plots.BARS.values()}
     rows = [
-        {"source": "uniform", "angle": a, "bend": 0.0, "seed": i, **dict.fromkeys(names, a / 50)} for a in (0, 45) for i in (0, 1)
+        {"source": "uniform", "angle": a, "bend": 0.0, "seed": i, **dict.fromkeys(MIXING_COLUMNS, a / 50)}
+        for a in (0, 45)
+        for i in (0, 1)
     ]
-    draw = score_plots.MixingPanel(pd.DataFrame(rows), n=50)
+    draw = score_figures.MixingPanel(pd.DataFrame(rows), n=50)
     first, other, again = (draw({"source": "uniform", "angle": a, "bend": 0.0}) for a in (0, 45, 0))
     assert first == again
     assert first != other

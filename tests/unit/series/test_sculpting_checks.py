@@ -67,13 +67,13 @@ def squared_correlations(z, g):
         (lambda z, g: (-0.5 * (1 - squared_correlations(z.detach(), g)).log().sum()).numpy(), "gradient"),
     ],
 )
-def test_the_penalty_of_the_game(answer, words):
-    feedback = checks.check_game(answer)
+def test_a_slip_in_the_penalty_is_named(answer, words):
+    feedback = checks.check_predictability_penalty(answer)
     assert feedback.passed == (words is None), feedback
     assert words is None or words in feedback.message
 
 
-def test_the_game_charges_what_the_exercise_asks_for():
+def test_the_objectives_penalty_is_the_one_of_the_exercise():
     z = torch.randn(50, 3, generator=torch.Generator().manual_seed(0))
     g = z + torch.randn(50, 3, generator=torch.Generator().manual_seed(1))
     asked = -0.5 * (1 - squared_correlations(z, g)).log().sum()
