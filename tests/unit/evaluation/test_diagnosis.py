@@ -230,7 +230,7 @@ def test_what_is_printed_explains_its_rows_below_the_table(ill):
     table, legend = text[: text.index("mmd2: ")], text[text.index("mmd2: ") :]
     for name in ("mmd2", "mmd2_95", "mmd_p", "c2st", "c2st_p", "coverage_gap", "prior"):
         assert f"{name}: " in legend
-        assert f"{name} " in table
+        assert name in table
         assert f"{name}: " in ill._repr_html_()
 
 
