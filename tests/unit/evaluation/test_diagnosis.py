@@ -271,7 +271,7 @@ def test_a_prior_that_draws_nan_is_named():
         diagnose(normal(50, 2), Broken(2))
 
 
-@pytest.mark.parametrize("prior", ["uniform", Uniform(2), lambda n: Uniform(2).sample(n)], ids=str)
+@pytest.mark.parametrize("prior", ["uniform", Uniform(2), lambda n: Uniform(2).sample(n)], ids=["name", "prior", "function"])
 def test_every_kind_of_prior_is_taken(prior):
     z = Uniform(2).sample(400, torch.Generator().manual_seed(7))
     assert diagnose(z, prior).joint.loc["codes", "c2st"] == pytest.approx(0.5, abs=0.08)
