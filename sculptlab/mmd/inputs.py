@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sculptlab.priors import Gaussian, Uniform, as_prior
+from sculptlab.priors import as_prior
 from sculptlab.validation import codes
 
 
@@ -25,12 +25,7 @@ def pair_of_codes(
     x_rows = codes(names[0], x, rows=rows)
     if isinstance(y, type) or not (isinstance(y, list | tuple) or hasattr(y, "__array__")):
         generator = torch.Generator().manual_seed(0) if generator is None else generator
-        named = {"gaussian": Gaussian, "uniform": Uniform}.get(y) if isinstance(y, str) else None
-        y = (
-            as_prior(named(x_rows.shape[1]) if named else y, dim=x_rows.shape[1])
-            .sample(len(x_rows), generator=generator)
-            .to(x_rows)
-        )
+        y = as_prior(y, dim=x_rows.shape[1]).sample(len(x_rows), generator=generator).to(x_rows)
     _refuse_integers(names[1], y)
     tensors = [value for value in (x, y) if isinstance(value, Tensor)]
     if len({tensor.device for tensor in tensors}) > 1:

@@ -3,7 +3,7 @@
 python tests/benchmarks/bench_mmd.py
 
 Ratios are of times within one run, each the least of several calls that take turns, so that other work on the machine matters
-less. One thread, because a second one measures the machine's load.
+less.
 """
 
 import time
@@ -58,29 +58,32 @@ def plain(x, y, base):
     return within(x) + within(y) - 2 * kernel(x, y).mean()
 
 
-def main():
-    torch.set_num_threads(1)
-    for n, d in SMALL + LARGE:
-        generator = torch.Generator().manual_seed(0)
-        x, y = torch.randn(n, d, generator=generator).requires_grad_(), torch.randn(n, d, generator=generator)
-        base, kernel = 2.0 * d, IMQ(base=2.0 * d)
-        other = plain if n > 256 else ShortForm.apply
-        calls = {
-            "library": lambda x=x, y=y, kernel=kernel: discrepancies(x[None], y[None], kernel, True).mean(),
-            "reference": lambda x=x, y=y, base=base, other=other: other(x, y, base),
-        }
-        best = dict.fromkeys(calls, float("inf"))
-        for _ in range(3 if n > 256 else 100):
-            for name, call in calls.items():
-                started = time.process_time()
-                torch.autograd.grad(call(), x)
-                best[name] = min(best[name], time.process_time() - started)
-        library, reference = best.values()
-        ratio = f"plain PyTorch / library {reference / library:.1f}"
+def compare(n, d, turns):
+    """The least seconds of the library and of the reference, for calls that take turns."""
+    generator = torch.Generator().manual_seed(0)
+    x, y = torch.randn(n, d, generator=generator).requires_grad_(), torch.randn(n, d, generator=generator)
+    base, kernel = 2.0 * d, IMQ(base=2.0 * d)
+    reference = plain if n > 256 else ShortForm.apply
+    calls = (lambda: discrepancies(x[None], y[None], kernel, True).mean(), lambda: reference(x, y, base))
+    best = [float("inf")] * 2
+    for _ in range(turns):
+        for i, call in enumerate(calls):
+            started = time.perf_counter()
+            torch.autograd.grad(call(), x)
+            best[i] = min(best[i], time.perf_counter() - started)
+    return best
+
+
+def main(sizes=(*SMALL, (2048, 64))):
+    """Rows (name, ratio): for small samples library / short form, for large ones plain PyTorch / library."""
+    for n, d in sizes:
+        library, reference = compare(n, d, turns=60 if n <= 256 else 3)
         if n <= 256:
-            ratio = f"library / short form {library / reference:.2f}"
-        print(f"n = m = {n}, d = {d}: library {1e3 * library:.2f} ms; {ratio}", flush=True)
+            yield f"library / short form, n = m = {n}, d = {d}", library / reference
+        else:
+            yield f"plain PyTorch / library, n = m = {n}, d = {d}", reference / library
 
 
 if __name__ == "__main__":
-    main()
+    for name, ratio in main((*SMALL, *LARGE)):
+        print(f"{name:50s} {ratio:6.2f}", flush=True)
