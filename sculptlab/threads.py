@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """A team of threads spins while it waits, and where other work shares the cores that is ten times slower than one thread."""
+    """Use one thread inside the block. Waiting threads keep their cores busy: beside other work, several are ten times slower."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -20,10 +20,10 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def alone() -> None:
-    """Let torch work with one thread in the calling thread, and with as many as before in all others, future ones too."""
+def one_thread_here() -> None:
+    """Let torch use one thread in the calling thread, and as many as before in all other threads, also in new ones."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
-    keeper = threading.Thread(target=torch.set_num_threads, args=(before,))  # new threads start with what was set last
-    keeper.start()
-    keeper.join()
+    setter = threading.Thread(target=torch.set_num_threads, args=(before,))  # new threads start with the number that was set last
+    setter.start()
+    setter.join()

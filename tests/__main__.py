@@ -4,6 +4,7 @@ python -m tests                     all of it
 python -m tests tests/unit/mmd      the same checks, these tests alone; further arguments go to pytest
 """
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -20,7 +21,8 @@ CHECKS = {
 def passes(name, *arguments):
     """Run this interpreter with these arguments in the repository's root; say what failed."""
     print(f"== {name}", flush=True)
-    passed = subprocess.run([sys.executable, *arguments], cwd=ROOT).returncode == 0
+    environment = {"OMP_NUM_THREADS": "1", **os.environ}  # pytest runs one process per core: more threads only slow it down
+    passed = subprocess.run([sys.executable, *arguments], cwd=ROOT, env=environment).returncode == 0
     if not passed:
         print(f"{name} failed", flush=True)
     return passed

@@ -124,7 +124,7 @@ class Worker:
 
     def _live(self, run_id: int) -> None:
         try:
-            threads.alone()
+            threads.one_thread_here()
             self._loop(run_id)
         except Exception as error:  # a thread's traceback reaches nobody: kept to be raised where someone looks
             self.error = error
