@@ -27,8 +27,9 @@ def standardize(z: Tensor, epsilon: float = 0.0) -> Tensor:
 def permute_columns(z: Tensor, generator: torch.Generator | None = None) -> Tensor:
     """Permute each column of `z` (n, d) by itself: the same marginals, independent of each other."""
     permuted = z.clone()
+    device = None if generator is None else generator.device
     for i in range(z.shape[1]):
-        permuted[:, i] = z[torch.randperm(len(z), generator=generator).to(z.device), i]
+        permuted[:, i] = z[torch.randperm(len(z), generator=generator, device=device).to(z.device), i]
     return permuted
 
 

@@ -1,4 +1,4 @@
-"""What the rows of a scikit-learn caller are to a network, and back: a table's columns or the pixels of images."""
+"""How the rows of a scikit-learn caller, a table or images, become what a network takes, and back."""
 
 from __future__ import annotations
 
@@ -14,14 +14,13 @@ from sklearn.preprocessing import StandardScaler
 from sculptlab.data import Dataset
 from sculptlab.validation import whole
 
-USUAL_CHANNELS = (1, 3, 4)
-
 
 @dataclass(frozen=True)
-class Columns:
-    """A table (n, p): each column in units of its standard deviation over the training rows, from its mean; mean, scale (p,).
+class TableFormat:
+    """A table (n, p), whose columns are standardized by the mean and scale (p,) of the training rows.
 
-    A constant column keeps its unit, is 0 to the network, and comes back as it was; varies (p,): which columns are not.
+    A constant column keeps its unit, is 0 to the network, and comes back as it was; varies (p,) says which columns are not
+    constant.
     """
 
     mean: np.ndarray
@@ -31,8 +30,8 @@ class Columns:
     image_shape: ClassVar[None] = None
 
     @classmethod
-    def of(cls, rows: np.ndarray) -> Columns:
-        """Fitted to rows (n, p); a ValueError for columns whose variance leaves float64."""
+    def of(cls, rows: np.ndarray) -> TableFormat:
+        """The format of training rows (n, p); a ValueError for columns whose variance is not finite in float64."""
         with np.errstate(all="ignore"):
             fitted = StandardScaler().fit(rows.astype(np.float64))
         bad = np.flatnonzero(~np.isfinite(fitted.mean_) | ~np.isfinite(fitted.scale_))
@@ -42,50 +41,52 @@ class Columns:
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """Of one row."""
         return self.mean.shape
 
-    def inward(self, rows: np.ndarray) -> np.ndarray:
-        """What the network sees of rows (n, p): float32 (n, p)."""
+    def to_network(self, rows: np.ndarray) -> np.ndarray:
+        """Rows (n, p) as standardized float32."""
         with np.errstate(over="ignore"):
-            seen = ((rows.astype(np.float64) - self.mean) / self.scale).astype(np.float32)
-        lost = int((~np.isfinite(seen)).sum())
+            standardized = ((rows.astype(np.float64) - self.mean) / self.scale).astype(np.float32)
+        lost = int((~np.isfinite(standardized)).sum())
         if lost:
             raise ValueError(f"X must stay within float32 in units of the training rows' spread, {lost} value(s) do not")
-        return seen
+        return standardized
 
-    def outward(self, made: np.ndarray) -> np.ndarray:
-        """Rows (n, p), in the caller's units, of what the network made."""
-        return made.astype(np.float64) * np.where(self.varies, self.scale, 0) + self.mean
+    def from_network(self, decoded: np.ndarray) -> np.ndarray:
+        """Decoded rows (n, p) in the caller's units."""
+        return decoded.astype(np.float64) * np.where(self.varies, self.scale, 0) + self.mean
 
 
 @dataclass(frozen=True)
-class Pictures:
-    """Images of `shape` (c, h, w), given as (n, c, h, w) or, `flat`, as rows (n, c * h * w): floats in [0, 1], or uint8 / 255."""
+class ImageFormat:
+    """Images of `image_shape` (c, h, w), given as (n, c, h, w) or, `flat`, as rows: floats in [0, 1], or uint8."""
 
-    shape: tuple[int, ...]
+    image_shape: tuple[int, ...]
     flat: bool
     output: ClassVar[str] = "sigmoid"
 
     @property
-    def image_shape(self) -> tuple[int, ...]:
-        return self.shape
+    def shape(self) -> tuple[int, ...]:
+        """Of one image."""
+        return self.image_shape
 
-    def inward(self, rows: np.ndarray) -> np.ndarray:
-        """What the network sees of rows (n, c * h * w): uint8 as they are, or float32 (n, c, h, w)."""
+    def to_network(self, rows: np.ndarray) -> np.ndarray:
+        """Rows (n, c * h * w) as images (n, c, h, w), uint8 or float32."""
         if rows.dtype != np.uint8:
             low, high = rows.min(), rows.max()
             if low < 0 or high > 1:
                 raise ValueError(f"X must be images in [0, 1] or of uint8, got [{low:g}, {high:g}]; divide 0..255 by 255")
             rows = rows.astype(np.float32)
-        return rows.reshape(len(rows), *self.shape)
+        return rows.reshape(len(rows), *self.image_shape)
 
-    def outward(self, made: np.ndarray) -> np.ndarray:
-        """Images as the caller gave them, flat or not."""
-        return made.reshape(len(made), -1) if self.flat else made
+    def from_network(self, decoded: np.ndarray) -> np.ndarray:
+        """Decoded images as the caller gave them, flat or not."""
+        return decoded.reshape(len(decoded), -1) if self.flat else decoded
 
 
-def checked_shape(given: Any) -> tuple[int, ...] | None:
-    """(channels, height, width) as given, or None; TypeError or ValueError for anything else."""
+def checked_image_shape(given: Any) -> tuple[int, ...] | None:
+    """(channels, height, width) as given, or None; a TypeError or ValueError for anything else."""
     if given is None:
         return None
     if not isinstance(given, Sequence) or isinstance(given, str):
@@ -95,17 +96,17 @@ def checked_shape(given: Any) -> tuple[int, ...] | None:
     return tuple(whole(f"image_shape[{i}]", size) for i, size in enumerate(given))
 
 
-def unfolded(X: Any, expected: tuple[int, ...] | None) -> tuple[Any, tuple[int, ...] | None, bool]:
-    """X as rows (n, features), the shape of its images (None: it is a table), and whether they came as flat rows.
+def as_rows(X: Any, expected: tuple[int, ...] | None) -> tuple[Any, tuple[int, ...] | None, bool]:
+    """X as rows (n, features), the shape of its images (None for a table), and whether they came as flat rows.
 
-    X is a table, images (n, c, h, w), or a Dataset; a table is one of images of the shape `expected`, if that is given.
+    X is a table, images (n, c, h, w), or a Dataset. With an `expected` image shape, a table holds flat images of it.
     """
     X = X.images if isinstance(X, Dataset) else X
     X = X.detach().cpu().numpy() if isinstance(X, torch.Tensor) else X
     dims = getattr(X, "ndim", 2)
     if dims == 4:
         shape = tuple(X.shape[1:])
-        if expected is None and shape[0] not in USUAL_CHANNELS and shape[2] in USUAL_CHANNELS:
+        if expected is None and shape[0] not in (1, 3, 4) and shape[2] in (1, 3, 4):
             raise ValueError(f"X must have its channels first: X.transpose(0, 3, 1, 2) of {X.shape}; or give image_shape={shape}")
         if expected is not None and shape != expected:
             raise ValueError(f"X must hold images of {expected}, got {shape}")

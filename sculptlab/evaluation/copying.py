@@ -13,10 +13,12 @@ from torch import Tensor, nn
 
 from sculptlab.drawing import draw
 from sculptlab.evaluation.copy_measures import compare, neighbor_overlap, places, relative, retrieval
+from sculptlab.training.batches import as_images, as_unit_floats
 from sculptlab.training.latent_units import Units
 from sculptlab.training.loop import fit
+from sculptlab.training.models import as_model, count_latents
 from sculptlab.training.objectives import Anchors, Copying, Objective, Ramp
-from sculptlab.training.run import Run, as_images, as_model, as_unit_floats, latents
+from sculptlab.training.run import Run
 from sculptlab.training.state import BATCH_SIZE
 from sculptlab.validation import choice, number, whole
 from sculptlab.validation import codes as valid_codes
@@ -157,7 +159,7 @@ class _Parts:
         whole("seed", seed, least=0)
         images = as_images(data, as_model(model)).cpu()
         both = isinstance(source, Run)
-        bank = valid_codes("source", _codes_of(source, images), dim=latents(model, images) or None).detach().cpu().float()
+        bank = valid_codes("source", _codes_of(source, images), dim=count_latents(model, images) or None).detach().cpu().float()
         if number("held_out", held_out, above=0) >= 1:
             raise ValueError(f"held_out must be a share below 1, got {held_out:g}")
         train, judged = _split(len(images), held_out, seed)

@@ -14,9 +14,9 @@ from tqdm.auto import tqdm
 from sculptlab.drawing import draw
 from sculptlab.independence.lps import lps
 from sculptlab.mmd.distance import mmd2
+from sculptlab.training.batches import as_images
 from sculptlab.training.loop import fit
 from sculptlab.training.objectives import Objective, Reconstruction, as_objective
-from sculptlab.training.run import as_images
 from sculptlab.validation import number, whole
 
 WEIGHTS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 
 from sculptlab.independence.lps import lps
-from sculptlab.training.run import Run, as_images, as_unit_floats
+from sculptlab.training.batches import as_images, as_unit_floats
+from sculptlab.training.run import Run
 from sculptlab.validation import whole
 
 ROWS = 1000  # images whose codes are shown

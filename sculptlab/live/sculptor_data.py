@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sculptlab.data import Dataset, load
-from sculptlab.training.run import as_images, as_unit_floats
+from sculptlab.training.batches import as_images, as_unit_floats
 from sculptlab.validation import as_tensor
 
 HELD_OUT = 500  # images shown and measured

@@ -1,29 +1,34 @@
-"""Checkpoints: written whole or not at all, and refused by any training but their own."""
+"""Checkpoints: written whole or not at all, and refused by any training but their own.
+
+A checkpoint is a dictionary of tensors, numbers and strings; `torch.load(path, weights_only=True)` reads it.
+
+settings    what must agree for training to go on: the shapes of the model's tensors by name ("model"), its class and output
+            ("kind of model"), the objective's repr ("objective"), shape and checksum of the images ("data"), "batch_size",
+            "learning_rate", the steps of the cosine schedule or None ("cosine over"), "seed", "device", "precision", "compile"
+state       what training goes on from: "step", "first_loss", "generator", and the state_dicts "model", "optimizer",
+            "adversaries" and "adversary_optimizers", the last two by the adversary's name
+rows        the history: a dictionary of numbers for each logged step
+"""
+
+from __future__ import annotations
 
 import os
 import re
 import tempfile
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-BEFORE = {"precision": "float32", "compile": False}  # of checkpoints older than the setting
+if TYPE_CHECKING:
+    from sculptlab.training.state import Training
 
-
-def write_checkpoint(path: Path, content: dict[str, Any]) -> None:
-    """Put `content` at `path` in one move, so that an interruption leaves the old file or the new one."""
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        torch.save(content, part)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+Rows = list[dict[str, float]]
 
 
 def writable_path(checkpoint: str | os.PathLike[str]) -> Path:
-    """`checkpoint` as a path that can be written, its folder made; a ValueError before hours of training if it cannot."""
+    """`checkpoint` as a path, its folder made; a ValueError before hours of training if no file can be written there."""
     path = Path(checkpoint)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -36,11 +41,28 @@ def writable_path(checkpoint: str | os.PathLike[str]) -> Path:
     return path
 
 
-def read_checkpoint(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
-    """The content at `path`, if it was written under `settings`; else a ValueError that says what differs."""
+def save_checkpoint(path: Path, training: Training, rows: Rows) -> None:
+    """Write a checkpoint under another name and move it to `path`, so that an interruption leaves the old file or the new one."""
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        torch.save({"settings": _settings(training), "state": _state(training), "rows": rows}, part)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def resume_from(path: Path, training: Training, total: int) -> Rows:
+    """Put `training` where the checkpoint at `path` stands, and return its history; nothing happens if there is no file.
+
+    Raises ValueError for a damaged file, for other settings (the message says which), and for more steps than `total`.
+    """
+    if not path.exists():
+        return []
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-        saved = {name: _nowhere(value) for name, value in (BEFORE | content["settings"]).items()}
+        older = {"precision": "float32", "compile": False}  # written before there was a choice
+        saved = {name: _without_addresses(value) for name, value in (older | content["settings"]).items()}
+        state, rows = content["state"], list(content["rows"])
     except Exception as error:
         raise ValueError(
             f"checkpoint {str(path)!r} cannot be read as a checkpoint of fit (damaged, or another file): name another file, "
@@ -48,7 +70,7 @@ def read_checkpoint(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
         ) from error
     different = [
         f"{name}: {_brief(saved.get(name))} there, {_brief(value)} here"
-        for name, value in settings.items()
+        for name, value in _settings(training).items()
         if saved.get(name) != value
     ]
     if different:
@@ -56,20 +78,42 @@ def read_checkpoint(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
             f"checkpoint {str(path)!r} belongs to another training ({'; '.join(different)}); "
             "it was left as it is: name another file"
         )
-    return content
+    if state["step"] > total:
+        raise ValueError(f"checkpoint {str(path)!r} is {state['step']} steps along, steps asks for {total}")
+    training.step, training.first_loss = state["step"], state["first_loss"]
+    training.generator.set_state(state["generator"])
+    training.model.load_state_dict(state["model"])
+    training.optimizer.load_state_dict(state["optimizer"])
+    for name, adversary in training.adversaries.items():
+        adversary.load_state_dict(state["adversaries"][name])
+        training.adversary_optimizers[name].load_state_dict(state["adversary_optimizers"][name])
+    return rows
 
 
-def by_name(thing: Any) -> str:
-    """The repr of `thing` without memory addresses, the same in every process: its functions are known by name alone."""
-    return str(_nowhere(repr(thing)))
+def _settings(training: Training) -> dict[str, Any]:
+    model, images = training.model, training.images
+    checksum = zlib.crc32(images.cpu().contiguous().numpy().data)
+    return {
+        "model": {name: str(tuple(value.shape)) for name, value in model.state_dict().items()},
+        "kind of model": f"{type(model).__name__}, output {getattr(model, 'output', None)}",
+        "objective": _without_addresses(repr(training.objective)), "data": f"{tuple(images.shape)}, crc32 {checksum}",
+        "batch_size": training.batches.size, "learning_rate": training.learning_rate, "cosine over": training.decay_over,
+        "seed": training.seed, "device": training.device.type, "precision": training.execution.precision,
+        "compile": training.compile,
+    }  # fmt: skip
 
 
-def fingerprint(images: torch.Tensor) -> int:
-    """A number that other images hardly share: CRC-32 of their bytes."""
-    return zlib.crc32(images.cpu().contiguous().numpy().data)
+def _state(training: Training) -> dict[str, Any]:
+    return {
+        "step": training.step, "first_loss": training.first_loss, "generator": training.generator.get_state(),
+        "model": training.model.state_dict(), "optimizer": training.optimizer.state_dict(),
+        "adversaries": {name: adversary.state_dict() for name, adversary in training.adversaries.items()},
+        "adversary_optimizers": {name: o.state_dict() for name, o in training.adversary_optimizers.items()},
+    }  # fmt: skip
 
 
-def _nowhere(value: Any) -> Any:
+def _without_addresses(value: Any) -> Any:
+    """A repr without memory addresses, which differ from process to process: a function is known by its name alone."""
     return re.sub(r" at 0x[0-9a-fA-F]+", "", value) if isinstance(value, str) else value
 
 

@@ -1,24 +1,18 @@
-"""Training: `steps()` yields one record per step, `fit()` drains it with a history, a progress bar and checkpoints."""
+"""The training loop: `steps` yields one record per step; `fit` adds a history, a progress bar and checkpoints."""
 
 import os
 import time
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
-from tqdm.auto import tqdm
 
-from sculptlab.training.checkpoints import read_checkpoint, writable_path, write_checkpoint
+from sculptlab.training.checkpoints import Rows, resume_from, save_checkpoint, writable_path
 from sculptlab.training.run import Run
-from sculptlab.training.state import DivergenceError, Record, Training
+from sculptlab.training.state import Record, Training
 from sculptlab.validation import choice, whole
-
-__all__ = ["DivergenceError", "Record", "Training", "fit", "steps"]
-
-CHECKPOINT_SECONDS = 60.0
 
 
 def steps(
@@ -34,11 +28,31 @@ def steps(
     precision: str = "auto",
     compile: bool = False,
 ) -> Iterator[Record]:
-    """Train `model` without end, one step for each record taken; `fit` says what the arguments mean.
+    """Train `model` in place without end, by one step for each record that is taken.
 
-    decay_over   the learning rate falls to 0 along half a cosine over this many steps; None keeps it constant.
-    Arguments are checked at the call, before the first record. Stopping early leaves a usable model, whose convolutions on a
-    GPU or in bfloat16 lie channels-last in memory; `fit` turns them back.
+    Stopping early leaves a usable model, in train mode, with gradients; its convolutions on a GPU or in bfloat16 are then in
+    channels-last layout.
+
+    Parameters
+    ----------
+    model, data, objective, batch_size, learning_rate, seed, device, precision, compile
+        As in `fit`. They are checked at the call, before the first record.
+    decay_over : int, optional
+        Steps over which the learning rate falls to 0 along half a cosine; by default it is constant.
+
+    Yields
+    ------
+    Record
+        `step`, counted from 1, and `terms`: "loss", "reconstruction" and the regularizers by name, as 0-d tensors in nats.
+
+    Examples
+    --------
+    >>> from itertools import islice
+    >>> import sculptlab as sl
+    >>> model = sl.build_autoencoder("mlp", image_shape=(1, 8, 8), dim=2)
+    >>> records = sl.steps(model, sl.load("digits"), sl.objectives.MMD("gaussian"))
+    >>> [record.step for record in islice(records, 3)]
+    [1, 2, 3]
     """
     training = Training(
         model, data, objective, batch_size=batch_size, learning_rate=learning_rate, decay_over=decay_over, seed=seed,
@@ -70,30 +84,68 @@ def fit(
     progress: bool = True,
     checkpoint: str | os.PathLike[str] | None = None,
 ) -> Run:
-    """Train `model` in place for `steps` steps of Adam and return the Run: model, history, and what to do with them.
+    """Train `model` in place by Adam and return the run: the model, its history, and what to do with them.
 
-    model          any module with encode and decode (`build_autoencoder`); a stochastic one with posterior besides. With a
-                   function as objective: any module at all.
-    data           a Dataset, or images (n, ...) as tensor or array: floats in the range the model puts out, or uint8, which
-                   is scaled by 1/255. Kept whole on the device.
-    objective      an `objectives` object, or a function (model, images, generator) -> loss.
-    batch_size     images per step; None takes 256, or all of a smaller set.
-    schedule       "cosine": the learning rate falls to 0 along half a cosine; "constant": it stays.
-    seed           of batch order, noise and adversaries. The same seed and model give the same bits on the same CPU, unless a
-                   layer of the model draws from torch's global generator (dropout).
-    device         "auto": the GPU if there is one, else the CPU; or any torch device.
-    precision      of the model's layers: "float32" (a GPU's convolutions as PyTorch's TF32 flag says); "bfloat16", by autocast;
-                   "auto": bfloat16 on a GPU with units for it, else float32. Weights, losses, distances, adversaries and the
-                   Run itself are in float32 either way.
-    compile        whether torch.compile is to make one program of each network: seconds to minutes once, then faster steps.
-                   Where that fails, which an extra first step without an update shows, a warning says so.
-    log_every      steps between rows of the history; None logs about 200 rows.
-    checkpoint     a file: saved whole every minute and at the end. If it is there, training goes on from it, to the same bits;
-                   if it was written under other settings it is refused (with "cosine", steps is one of them). Of functions, as
-                   objective or as its schedule, the name alone is compared: all lambdas of one place count as the same.
-    Raises ValueError/TypeError for unusable arguments, DivergenceError when the loss explodes. Ctrl-C ends training with a
-    warning and returns the Run so far (`run.stopped` says so).
+    Ctrl-C ends training with a warning and returns the run so far; `run.stopped` is then "interrupted".
+
+    Parameters
+    ----------
+    model : nn.Module
+        Any module with `encode` and `decode`, such as `build_autoencoder` makes; a stochastic one has `posterior` too. With a
+        function as objective, any module at all.
+    data : Dataset, Tensor or array of shape (n, ...)
+        Images: floats in the range of the model's output, or uint8, which is divided by 255. The device holds all of them.
+    objective : Objective or callable
+        One of `objectives`, or a function (model, images, generator) -> loss.
+    steps : int
+        Optimizer steps.
+    batch_size : int, optional
+        Images per step; by default 256, or all of a smaller set.
+    learning_rate : float
+        Of Adam, at the first step.
+    schedule : {"cosine", "constant"}
+        Whether the learning rate falls to 0 along half a cosine.
+    seed : int
+        Of batch order, noise and adversaries. The same seed and model give the same bits on the same CPU, unless a layer of the
+        model draws from torch's global generator, as dropout does.
+    device : str or torch.device
+        "auto" is the GPU if there is one, else the CPU.
+    precision : {"auto", "float32", "bfloat16"}
+        Of the model's layers. "auto" is bfloat16 on a GPU that supports it, else float32. Weights, losses, distances, adversaries
+        and the run itself are float32 either way.
+    compile : bool
+        Whether torch.compile compiles the networks: this takes seconds to minutes once, and makes steps faster. A warning says
+        where it fails; training then goes on without it.
+    log_every : int, optional
+        Steps between rows of the history; by default about 200 rows are logged.
+    progress : bool
+        Whether to show a progress bar.
+    checkpoint : path, optional
+        A file that is written every minute and at the end. If it exists, training goes on from it, to the same bits; if it was
+        written under other settings it is refused (under "cosine", steps is one of them). A function is known by its name alone,
+        so all lambdas of one place count as the same.
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    ValueError, TypeError
+        For unusable arguments.
+    DivergenceError
+        If the loss explodes; the model is put back to its last good weights.
+
+    Examples
+    --------
+    >>> import sculptlab as sl
+    >>> model = sl.build_autoencoder("mlp", image_shape=(1, 8, 8), dim=2)
+    >>> run = fit(model, sl.load("digits"), sl.objectives.MMD("uniform"), steps=20, progress=False)
+    >>> run.sample(16).shape
+    torch.Size([16, 1, 8, 8])
     """
+    from tqdm.auto import tqdm  # its bar for notebooks imports IPython
+
     total = whole("steps", steps)
     choice("schedule", schedule, ("cosine", "constant"))
     every = whole("log_every", log_every) if log_every is not None else max(1, total // 200)
@@ -103,55 +155,30 @@ def fit(
         precision=precision, compile=compile,
     )  # fmt: skip
     path = None if checkpoint is None else writable_path(checkpoint)
-    rows = _resume(training, path, total)
-    stopped = None
+    rows: Rows = [] if path is None else resume_from(path, training, total)
+    before, stopped = rows[-1]["seconds"] if rows else 0.0, None
     try:
         if training.step < total:
             training.start()
-        _drain(training, rows, total, every, progress, path)
+        started = saved = time.perf_counter()
+        with tqdm(total=total, initial=training.step, disable=not progress, delay=1.0, unit="step", leave=False) as bar:
+            while training.step < total:
+                record = training.advance()
+                if record.step % every and record.step not in (1, total):
+                    continue
+                now, terms = time.perf_counter(), {name: value.item() for name, value in record.terms.items()}
+                rows.append({"step": record.step, **terms, "seconds": before + now - started})
+                bar.update(record.step - bar.n)
+                bar.set_postfix(loss=f"{terms['loss']:.4g}", refresh=False)
+                if path is not None and now - saved > 60:
+                    save_checkpoint(path, training, rows)
+                    saved = now
+            training.keep_good_weights()
     except KeyboardInterrupt:
         stopped = "interrupted"
         warnings.warn(f"interrupted after {training.step} of {total} steps: the model is usable as it is", stacklevel=2)
     finally:
-        training.stage.leave()
-    _save(training, rows, path)  # not after a divergence: the last good checkpoint stays
+        training.execution.end()
+    if path is not None and training.step:  # not after a divergence: then the last good checkpoint stays
+        save_checkpoint(path, training, rows)
     return Run(model, training.objective, rows, seed=training.seed, steps=training.step, stopped=stopped)
-
-
-def _drain(training: Training, rows: list[dict[str, float]], total: int, every: int, progress: bool, path: Path | None) -> None:
-    started, saved = time.perf_counter(), time.perf_counter()
-    before = rows[-1]["seconds"] if rows else 0.0
-    with tqdm(total=total, initial=training.step, disable=not progress, delay=1.0, unit="step", leave=False) as bar:
-        while training.step < total:
-            record = training.advance()
-            if record.step % every and record.step != total and record.step != 1:
-                continue
-            now = time.perf_counter()
-            rows.append(
-                {
-                    "step": record.step,
-                    **{k: v.item() for k, v in record.terms.items()},
-                    "seconds": before + now - started,
-                }
-            )
-            bar.update(record.step - bar.n)
-            bar.set_postfix(loss=f"{rows[-1]['loss']:.4g}", refresh=False)
-            if path is not None and now - saved > CHECKPOINT_SECONDS:
-                _save(training, rows, path)
-                saved = now
-        training.keep_if_good()
-
-
-def _save(training: Training, rows: list[dict[str, float]], path: Path | None) -> None:
-    if path is not None and training.step:
-        write_checkpoint(path, {"settings": training.settings(), "state": training.state(), "rows": rows})
-
-
-def _resume(training: Training, path: Path | None, total: int) -> list[dict[str, float]]:
-    if path is None or not path.exists():
-        return []
-    saved = read_checkpoint(path, training.settings())
-    if saved["state"]["step"] > total:
-        raise ValueError(f"checkpoint {str(path)!r} is {saved['state']['step']} steps along, steps asks for {total}")
-    training.restore(saved["state"])
-    return list(saved["rows"])

@@ -1,36 +1,70 @@
-"""Encoders and decoders: mlp, conv (28, 32, 64 px) and residual; deterministic or stochastic."""
+"""Autoencoders of three architectures, mlp, conv (28, 32 or 64 px) and residual (32 or 64 px), with or without a posterior."""
 
 import copy
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from sculptlab.validation import choice, whole
+from sculptlab.training.architectures import conv_networks, mlp_networks, residual_networks
+from sculptlab.training.batches import as_unit_floats
+from sculptlab.validation import choice, what_came, whole
 
-KINDS = ("mlp", "conv", "residual")
+ARCHITECTURES = ("mlp", "conv", "residual")
 
 
 @dataclass(frozen=True)
 class Posterior:
-    """What a stochastic encoder says of each image: q(z|x) = N(mean, diag(exp(log_variance))), both (n, dim)."""
+    """The distribution q(z|x) = N(mean, diag(exp(log_variance))) that a stochastic encoder gives for each image.
+
+    Parameters
+    ----------
+    mean, log_variance : Tensor of shape (n, dim)
+        Of each latent of each image.
+    """
 
     mean: Tensor
     log_variance: Tensor
 
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
-        """One draw for each row: mean + std * noise, differentiable in both (Kingma & Welling 2014)."""
+        """One draw for each image: mean + std * noise, differentiable in both.
+
+        Parameters
+        ----------
+        generator : torch.Generator, optional
+            Of the noise; by default torch's global one.
+
+        Returns
+        -------
+        Tensor of shape (n, dim)
+
+        References
+        ----------
+        Kingma and Welling 2014, arXiv 1312.6114.
+        """
         noise = torch.randn(self.mean.shape, generator=generator, device=self.mean.device, dtype=self.mean.dtype)
         return self.mean + (0.5 * self.log_variance).exp() * noise
 
 
 class Autoencoder(nn.Module):
-    """An encoder (n, *image_shape) -> (n, dim or 2 dim) and a decoder (n, dim) -> (n, *image_shape).
+    """An encoder and a decoder network, and the codes and images that they stand for.
 
-    A stochastic encoder yields a mean and a log-variance for each latent; `encode` returns the means.
-    The decoder network yields logits if `output` is "sigmoid" and the values themselves if it is "linear".
+    Parameters
+    ----------
+    encoder : nn.Module
+        (n, *image_shape) -> (n, dim), or (n, 2 dim) if stochastic: means, then log-variances.
+    decoder : nn.Module
+        (n, dim) -> (n, *image_shape): logits if `output` is "sigmoid", values if it is "linear".
+    image_shape : sequence of int
+        (channels, height, width), or (features,).
+    dim : int
+        Number of latents.
+    stochastic : bool
+        Whether the encoder gives a posterior.
+    output : {"sigmoid", "linear"}
+        Images in [0, 1], or data of any sign.
     """
 
     def __init__(
@@ -51,31 +85,81 @@ class Autoencoder(nn.Module):
         self.output = choice("output", output, ("sigmoid", "linear"))
 
     def posterior(self, images: Tensor) -> Posterior:
-        """q(z|x) of each image; a ValueError for a deterministic encoder, which has none."""
+        """The posterior q(z|x) of each image.
+
+        Parameters
+        ----------
+        images : Tensor of shape (n, *image_shape)
+
+        Returns
+        -------
+        Posterior
+
+        Raises
+        ------
+        ValueError
+            If the encoder is deterministic.
+        """
         if not self.stochastic:
             raise ValueError("this encoder is deterministic and has no posterior: build it with stochastic=True")
         return Posterior(*self.encoder(images).chunk(2, dim=1))
 
     def encode(self, images: Tensor) -> Tensor:
-        """The codes (n, dim): a deterministic encoder's output, a stochastic one's means."""
+        """The codes of `images`: a stochastic encoder's means.
+
+        Parameters
+        ----------
+        images : Tensor of shape (n, *image_shape)
+
+        Returns
+        -------
+        Tensor of shape (n, dim)
+        """
         return self.posterior(images).mean if self.stochastic else self.encoder(images)
 
     def logits(self, codes: Tensor) -> Tensor:
-        """The decoder's output before its sigmoid (n, *image_shape); the output itself if `output` is "linear"."""
+        """The decoder's output before the sigmoid; the images themselves if `output` is "linear".
+
+        Parameters
+        ----------
+        codes : Tensor of shape (n, dim)
+
+        Returns
+        -------
+        Tensor of shape (n, *image_shape)
+        """
         return self.decoder(codes)
 
     def decode(self, codes: Tensor) -> Tensor:
-        """Images (n, *image_shape); in [0, 1] if `output` is "sigmoid"."""
+        """The images of `codes`, in [0, 1] if `output` is "sigmoid".
+
+        Parameters
+        ----------
+        codes : Tensor of shape (n, dim)
+
+        Returns
+        -------
+        Tensor of shape (n, *image_shape)
+        """
         logits = self.logits(codes)
         return logits.sigmoid() if self.output == "sigmoid" else logits
 
     def forward(self, images: Tensor) -> Tensor:
-        """The reconstruction of `images` through their codes (means, if stochastic)."""
+        """The reconstruction of `images` from their codes.
+
+        Parameters
+        ----------
+        images : Tensor of shape (n, *image_shape)
+
+        Returns
+        -------
+        Tensor of shape (n, *image_shape)
+        """
         return self.decode(self.encode(images))
 
 
 def build_autoencoder(
-    kind: str,
+    architecture: str,
     *,
     image_shape: Sequence[int],
     dim: int,
@@ -84,127 +168,99 @@ def build_autoencoder(
     output: str = "sigmoid",
     seed: int = 0,
 ) -> Autoencoder:
-    """An autoencoder of one of the usual shapes, with PyTorch's default initialization drawn from `seed`.
+    """Build an autoencoder with PyTorch's default initialization, drawn from `seed`.
 
-    kind         "mlp": two hidden layers each way, SiLU; any image_shape, also (features,).
-                 "conv": convolutions of kernel 4, stride 2, padding 1 and a hidden layer of 256, ReLU; 28, 32 or 64 px. At
-                 64 px it is the field's standard net (Locatello et al. 2019, Table 1, in the variant with kernel 4 throughout).
-                 "residual": pre-activation residual blocks with group norm, SiLU; 32 or 64 px, for color images.
-    image_shape  (channels, height, width), or (features,) for "mlp".
-    dim          number of latents.
-    stochastic   the encoder yields a mean and a log-variance, as the KL objectives need.
-    width        hidden units of "mlp" (256), channels of the first layer of "conv" (32) and "residual" (32).
-    output       "sigmoid" for images in [0, 1], "linear" for data of any sign, best brought to variance 1.
-    Raises ValueError for an unknown kind, or an image_shape that the kind does not take.
+    Parameters
+    ----------
+    architecture : {"mlp", "conv", "residual"}
+        "mlp": two hidden layers each way, SiLU; any image_shape. "conv": convolutions of kernel 4, stride 2 and padding 1, then a
+        hidden layer of 256 units, ReLU; 28, 32 or 64 px. At 64 px it is the network of Locatello et al. with kernel 4 throughout.
+        "residual": pre-activation residual blocks with group norm, SiLU; 32 or 64 px, for color images.
+    image_shape : sequence of int
+        (channels, height, width); "mlp" also takes (features,).
+    dim : int
+        Number of latents.
+    stochastic : bool
+        Whether the encoder gives a mean and a log-variance for each latent, as the KL objectives need.
+    width : int, optional
+        Hidden units of "mlp" (default 256), channels of the first layer of "conv" and "residual" (default 32).
+    output : {"sigmoid", "linear"}
+        "sigmoid" for images in [0, 1]; "linear" for data of any sign, best brought to variance 1.
+    seed : int
+        Of the weights.
+
+    Returns
+    -------
+    Autoencoder
+
+    Raises
+    ------
+    ValueError
+        For an unknown architecture, or an image_shape that it does not take.
+
+    References
+    ----------
+    Locatello et al. 2019, arXiv 1811.12359, table 1. He et al. 2016, arXiv 1603.05027 (pre-activation).
+
+    Examples
+    --------
+    >>> build_autoencoder("mlp", image_shape=(1, 8, 8), dim=2).encode(torch.zeros(5, 1, 8, 8)).shape
+    torch.Size([5, 2])
     """
-    choice("kind", kind, KINDS)
+    choice("architecture", architecture, ARCHITECTURES)
     choice("stochastic", stochastic, (True, False))
     if not isinstance(image_shape, Sequence) or not image_shape:
         raise TypeError(f"image_shape must be (channels, height, width) or (features,), got {image_shape!r}")
     shape = tuple(whole(f"image_shape[{i}]", size) for i, size in enumerate(image_shape))
-    dim, width = whole("dim", dim), whole("width", width) if width is not None else (256 if kind == "mlp" else 32)
-    heads = 2 * dim if stochastic else dim
+    sizes = {"conv": (28, 32, 64), "residual": (32, 64)}.get(architecture)
+    if sizes and (len(shape) != 3 or shape[1] != shape[2] or shape[1] not in sizes):
+        raise ValueError(
+            f"image_shape must be (channels, s, s) with s one of {sizes} for architecture={architecture!r}, got {shape}; "
+            "architecture='mlp' takes any shape"
+        )
+    dim = whole("dim", dim)
+    width = whole("width", width) if width is not None else (256 if architecture == "mlp" else 32)
+    build = {"mlp": mlp_networks, "conv": conv_networks, "residual": residual_networks}[architecture]
     with torch.random.fork_rng(devices=[]):
         torch.random.default_generator.manual_seed(whole("seed", seed, least=0))
-        if kind == "mlp":
-            encoder, decoder = _mlp(shape, dim, heads, width)
-        else:
-            _check_pixels(kind, shape)
-            encoder, decoder = (_conv if kind == "conv" else _residual)(shape, dim, heads, width)
+        encoder, decoder = build(shape, dim, 2 * dim if stochastic else dim, width)
     return Autoencoder(encoder, decoder, image_shape=shape, dim=dim, stochastic=stochastic, output=output)
 
 
 def with_variances(model: Autoencoder) -> Autoencoder:
-    """The stochastic twin of a deterministic model: the same means and the same decoder, and a variance of 1 for every code.
+    """A stochastic copy of a deterministic model: the same means and decoder, and a posterior variance of 1 for every code.
 
-    It has copies of the weights; log-variances start as a last layer of zeros. Raises ValueError for a stochastic model,
-    TypeError for an encoder that does not end with a linear layer.
+    Raises ValueError for a stochastic model, TypeError for an encoder that does not end with a linear layer.
     """
     if model.stochastic:
         raise ValueError("model must be deterministic: this one has variances")
-    twin = copy.deepcopy(model)
-    layers = twin.encoder
-    if not isinstance(layers, nn.Sequential) or not isinstance(head := layers[-1], nn.Linear):
+    made = copy.deepcopy(model)
+    layers = made.encoder
+    if not isinstance(layers, nn.Sequential) or not isinstance(last := layers[-1], nn.Linear):
         raise TypeError(f"model must have an encoder that ends with a linear layer, got {type(model.encoder).__name__}")
-    wider = nn.Linear(head.in_features, 2 * head.out_features, device="meta").to_empty(device=head.weight.device)  # draws nothing
+    # made on the meta device, a layer does not draw weights from the global generator
+    wider = nn.Linear(last.in_features, 2 * last.out_features, device="meta").to_empty(device=last.weight.device)
     with torch.no_grad():
-        wider.weight.copy_(torch.cat([head.weight, torch.zeros_like(head.weight)]))
-        wider.bias.copy_(torch.cat([head.bias, torch.zeros_like(head.bias)]))
+        wider.weight.copy_(torch.cat([last.weight, torch.zeros_like(last.weight)]))
+        wider.bias.copy_(torch.cat([last.bias, torch.zeros_like(last.bias)]))
     layers[-1] = wider
-    twin.stochastic = True
-    return twin
+    made.stochastic = True
+    return made
 
 
-def _check_pixels(kind: str, shape: tuple[int, ...]) -> None:
-    sizes = (28, 32, 64) if kind == "conv" else (32, 64)
-    if len(shape) != 3 or shape[1] != shape[2] or shape[1] not in sizes:
-        raise ValueError(
-            f"image_shape must be (channels, s, s) with s one of {sizes} for kind={kind!r}, got {shape}; "
-            "kind='mlp' takes any shape"
-        )
+def as_model(model: Any) -> nn.Module:
+    """`model` itself, if it is a torch module; else a TypeError that says what it is instead."""
+    if not isinstance(model, nn.Module):
+        came = f"a {type(model).__name__}" if hasattr(model, "__array__") else what_came(model)
+        raise TypeError(f"model must be a torch module, such as build_autoencoder(...) makes, got {came}")
+    return model
 
 
-def _mlp(shape: tuple[int, ...], dim: int, heads: int, width: int) -> tuple[nn.Module, nn.Module]:
-    pixels = math.prod(shape)
-
-    def stack(a: int, b: int) -> list[nn.Module]:
-        return [nn.Linear(a, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, b)]
-
-    return (
-        nn.Sequential(nn.Flatten(), *stack(pixels, heads)),
-        nn.Sequential(*stack(dim, pixels), nn.Unflatten(1, shape)),
-    )
-
-
-def _conv(shape: tuple[int, ...], dim: int, heads: int, width: int) -> tuple[nn.Module, nn.Module]:
-    channels, size = shape[0], shape[1]
-    widths = {28: [width, 2 * width], 32: [width, width, 2 * width], 64: [width, width, 2 * width, 2 * width]}[size]
-    small = size // 2 ** len(widths)
-    flat = widths[-1] * small * small
-    down: list[nn.Module] = []
-    for a, b in zip([channels, *widths], widths, strict=False):
-        down += [nn.Conv2d(a, b, 4, 2, 1), nn.ReLU()]
-    up: list[nn.Module] = []
-    for a, b in zip(widths[::-1], [*widths[-2::-1], channels], strict=True):
-        up += [nn.ReLU(), nn.ConvTranspose2d(a, b, 4, 2, 1)]
-    encoder = nn.Sequential(*down, nn.Flatten(), nn.Linear(flat, 256), nn.ReLU(), nn.Linear(256, heads))
-    decoder = nn.Sequential(
-        nn.Linear(dim, 256), nn.ReLU(), nn.Linear(256, flat), nn.Unflatten(1, (widths[-1], small, small)), *up
-    )
-    return encoder, decoder
-
-
-class _Block(nn.Module):
-    """x + f(x), f of two 3x3 convolutions; the group norm comes before each (He et al. 2016, pre-activation)."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        groups = math.gcd(8, channels)
-        self.body = nn.Sequential(
-            *(nn.GroupNorm(groups, channels), nn.SiLU(), nn.Conv2d(channels, channels, 3, padding=1)),
-            *(nn.GroupNorm(groups, channels), nn.SiLU(), nn.Conv2d(channels, channels, 3, padding=1)),
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.body(x)
-
-
-def _residual(shape: tuple[int, ...], dim: int, heads: int, width: int) -> tuple[nn.Module, nn.Module]:
-    channels, size = shape[0], shape[1]
-    widths = [width * min(2**i, 4) for i in range(int(math.log2(size // 4)))]
-    flat = widths[-1] * 16
-    down: list[nn.Module] = []
-    for a, b in zip([channels, *widths], widths, strict=False):
-        down += [nn.Conv2d(a, b, 4, 2, 1), _Block(b)]
-    up: list[nn.Module] = []
-    for a, b in zip(widths[::-1], [*widths[-2::-1], width], strict=True):
-        up += [_Block(a), nn.Upsample(scale_factor=2), nn.Conv2d(a, b, 3, padding=1)]
-    encoder = nn.Sequential(*down, nn.SiLU(), nn.Flatten(), nn.Linear(flat, heads))
-    decoder = nn.Sequential(
-        nn.Linear(dim, flat),
-        nn.Unflatten(1, (widths[-1], 4, 4)),
-        *up,
-        nn.SiLU(),
-        nn.Conv2d(width, channels, 3, padding=1),
-    )
-    return encoder, decoder
+def count_latents(model: Any, images: Tensor) -> int:
+    """Number of latents of a model: its `dim`, else the columns of its codes of `images`; 0 if it has no `encode`."""
+    if hasattr(model, "dim"):
+        return int(model.dim)
+    if not hasattr(model, "encode"):
+        return 0
+    with torch.no_grad():
+        return model.encode(as_unit_floats(images[:2], next(model.parameters()).dtype)).shape[1]

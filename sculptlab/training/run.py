@@ -1,97 +1,59 @@
-"""A Run: a trained model with its history, and what one does with it: encode, decode, sample, measure."""
+"""A Run: a trained model with its history, and what one does with it: encode, decode, sample, measure the error."""
+
+from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from sculptlab.priors import as_prior
+from sculptlab.training.batches import as_images, as_unit_floats
 from sculptlab.training.models import Posterior
-from sculptlab.training.objectives import Objective
-from sculptlab.validation import as_tensor, finite, what_came, whole
+from sculptlab.training.objectives.base import Objective
+from sculptlab.training.objectives.prior_distances import prior_of
 from sculptlab.validation import codes as valid_codes
+from sculptlab.validation import whole
 
-CHUNK = 4096  # rows through the network at once, when no gradient is needed
+if TYPE_CHECKING:
+    import pandas as pd
 
-
-def as_model(model: Any) -> nn.Module:
-    """`model` itself, if it is a module; else a TypeError that says what it is instead."""
-    if not isinstance(model, nn.Module):
-        came = f"a {type(model).__name__}" if isinstance(model, Tensor | np.ndarray) else what_came(model)
-        raise TypeError(f"model must be a torch module, such as build_autoencoder(...) makes, got {came}")
-    return model
-
-
-def as_images(data: Any, model: Any = None, *, unit_range: bool = False, name: str = "data") -> Tensor:
-    """The images of a Dataset, tensor or array: uint8 or float32, checked against what `model` takes and puts out.
-
-    unit_range: whether floats must lie in [0, 1] even if the model does not say that its output does. name: in messages.
-    """
-    images = data.images if hasattr(data, "images") else data
-    images = as_tensor(name, images)
-    if images.is_floating_point():
-        images = images.float()
-    elif images.dtype != torch.uint8:
-        raise TypeError(f"{name} must be uint8 or floats, got {images.dtype}: convert a table of whole numbers to floats")
-    if images.ndim < 2 or images.numel() == 0:
-        raise ValueError(f"{name} must have shape (n, ...) with at least one row, got {tuple(images.shape)}")
-    shape = getattr(model, "image_shape", None)
-    if shape is not None and tuple(images.shape[1:]) != tuple(shape):
-        hint = f"; {name}[:, None] adds the channel" if tuple(images.shape[1:]) == tuple(shape[1:]) and shape[0] == 1 else ""
-        raise ValueError(
-            f"{name} must have shape (n, {', '.join(map(str, shape))}) for this model, got {tuple(images.shape)}{hint}"
-        )
-    finite(name, images)
-    if (unit_range or getattr(model, "output", None) == "sigmoid") and images.is_floating_point():
-        low, high = images.min().item(), images.max().item()
-        if low < 0 or high > 1:
-            raise ValueError(
-                f"{name} must lie in [0, 1] for output='sigmoid' or likelihood='bernoulli', got [{low:g}, {high:g}]: "
-                "rescale it, or take a model with output='linear' and likelihood='gaussian'"
-            )
-    return images
-
-
-def as_unit_floats(images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-    """uint8 as floats / 255, floats as they are; of type `dtype`."""
-    return images.to(dtype) / 255 if images.dtype == torch.uint8 else images.to(dtype)
-
-
-def latents(model: Any, images: Tensor) -> int:
-    """How many latents a model has: its `dim`, else what it makes of an image; 0 where it has no `encode`."""
-    if hasattr(model, "dim"):
-        return int(model.dim)
-    if not hasattr(model, "encode"):
-        return 0
-    with torch.no_grad():
-        return model.encode(as_unit_floats(images[:2], next(model.parameters()).dtype)).shape[1]
+CHUNK = 4096  # rows that pass through the network at once, when no gradient is needed
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Run:
-    """What `fit` returns.
+    """A trained model with its history, as `fit` returns it. Arrays in, arrays out; tensors in, tensors out.
 
-    model      the trained model, in eval mode, on the device it was trained on.
-    objective  what it was trained for.
-    rows       the logged steps; `history` is the same as a DataFrame.
-    seed, steps, stopped   as trained; stopped is "interrupted" after Ctrl-C, else None.
+    Parameters
+    ----------
+    model : nn.Module
+        The trained model, in eval mode, on the device it was trained on.
+    objective : Objective
+        What it was trained for.
+    rows : list of dict
+        The logged steps; `history` is the same as a DataFrame.
+    seed, steps : int
+        Of the training.
+    stopped : str, optional
+        "interrupted" after Ctrl-C.
     """
 
     model: Any
     objective: Objective
-    rows: list[dict[str, float]] = field(repr=False)
+    rows: list[dict[str, float]]
     seed: int
     steps: int
     stopped: str | None = None
 
     @cached_property
     def history(self) -> pd.DataFrame:
-        """A row per logged step: step, loss, reconstruction and the regularizers (nats per image), seconds."""
+        """A row for each logged step: step, loss, reconstruction and the regularizers (nats per image), seconds."""
+        import pandas as pd
+
         frame = pd.DataFrame(self.rows) if self.rows else pd.DataFrame(columns=["step", "loss", "seconds"])
         return frame.astype({"step": int})
 
@@ -106,20 +68,35 @@ class Run:
 
     @property
     def device(self) -> torch.device:
+        """The device that the model is on."""
         return next(self.model.parameters()).device
 
-    @property
-    def _dtype(self) -> torch.dtype:
-        return next(self.model.parameters()).dtype
-
     def encode(self, data: Any) -> Any:
-        """Codes (n, dim) of a Dataset, tensor or array: a stochastic encoder's *means*. NumPy in, NumPy out."""
+        """The codes of `data`: a stochastic encoder's means.
+
+        Parameters
+        ----------
+        data : Dataset, Tensor or array of shape (n, *image_shape)
+
+        Returns
+        -------
+        Tensor or array of shape (n, dim)
+        """
         return self._map(data, self.model.encode)
 
     def codes(self, data: Any, seed: int = 0) -> dict[str, Any]:
-        """Every kind of code the model has, by name: {"codes"}, or {"means", "samples"} for a stochastic encoder.
+        """Every kind of code that the model has, by name.
 
-        Samples are one draw from each image's posterior, with `seed`.
+        Parameters
+        ----------
+        data : Dataset, Tensor or array of shape (n, *image_shape)
+        seed : int
+            Of the samples: one draw from each image's posterior.
+
+        Returns
+        -------
+        dict of str to Tensor or array of shape (n, dim)
+            {"codes"}, or {"means", "samples"} of a stochastic encoder.
         """
         if not getattr(self.model, "stochastic", False):
             return {"codes": self.encode(data)}
@@ -128,47 +105,109 @@ class Run:
         return {"means": _like(posterior.mean, data), "samples": _like(posterior.sample(generator), data)}
 
     def posterior(self, data: Any) -> Posterior:
-        """q(z|x) of each image, as tensors on the CPU; a ValueError for a deterministic encoder."""
+        """The posterior q(z|x) of each image, as tensors on the CPU.
+
+        Parameters
+        ----------
+        data : Dataset, Tensor or array of shape (n, *image_shape)
+
+        Returns
+        -------
+        Posterior
+
+        Raises
+        ------
+        ValueError
+            If the encoder is deterministic.
+        """
 
         def both(images: Tensor) -> Tensor:
             posterior = self.model.posterior(images)
             return torch.stack([posterior.mean, posterior.log_variance])
 
-        return Posterior(*self._chunks(as_images(data, self.model), both, axis=1))
+        return Posterior(*self._in_chunks(as_images(data, self.model), both, axis=1))
 
     def decode(self, codes: Any) -> Any:
-        """Images (n, *image_shape) of codes (n, dim). NumPy in, NumPy out."""
+        """The images of `codes`.
+
+        Parameters
+        ----------
+        codes : array_like of shape (n, dim)
+
+        Returns
+        -------
+        Tensor or array of shape (n, *image_shape)
+        """
         z = valid_codes("codes", codes, dim=getattr(self.model, "dim", None), rows=1)
-        return _like(self._chunks(z.float(), self.model.decode), codes)
+        return _like(self._in_chunks(z.float(), self.model.decode), codes)
 
     def reconstruct(self, data: Any) -> Any:
-        """The images decoded from their codes (means): (n, *image_shape). NumPy in, NumPy out."""
+        """The images decoded from their codes (means, if stochastic).
+
+        Parameters
+        ----------
+        data : Dataset, Tensor or array of shape (n, *image_shape)
+
+        Returns
+        -------
+        Tensor or array of shape (n, *image_shape)
+        """
         return self._map(data, lambda images: self.model.decode(self.model.encode(images)))
 
     def reconstruction_error(self, data: Any) -> float:
-        """Mean squared error per pixel of `reconstruct`, in squared units of the data; give held-out images."""
-        images = as_images(data, self.model)
+        """Mean squared error per pixel of the reconstruction.
+
+        Parameters
+        ----------
+        data : Dataset, Tensor or array of shape (n, *image_shape)
+            Best held-out images, which training did not see.
+
+        Returns
+        -------
+        float
+            In squared units of the data.
+        """
 
         def error(x: Tensor) -> Tensor:
             return (self.model.decode(self.model.encode(x)) - x).square().flatten(1).mean(1)
 
-        return self._chunks(images, error).double().mean().item()
+        return self._in_chunks(as_images(data, self.model), error).double().mean().item()
 
     def sample(self, n: int, *, prior: Any = None, seed: int = 0) -> Tensor:
-        """`n` new images, decoded from draws of the prior: the objective's own, or `prior` (anything `priors.as_prior` takes)."""
+        """New images, decoded from draws of a prior.
+
+        Parameters
+        ----------
+        n : int
+            How many.
+        prior : optional
+            A name, or anything else that `priors.as_prior` takes; by default the objective's own prior.
+        seed : int
+            Of the draws.
+
+        Returns
+        -------
+        Tensor of shape (n, *image_shape)
+
+        Raises
+        ------
+        ValueError
+            If no prior is given and the objective has none.
+        """
         dim = self.model.dim
-        source = as_prior(prior, dim=dim) if prior is not None else self.objective.prior_for(dim)
+        source = prior_of(prior, dim) if prior is not None else self.objective.prior_for(dim)
         if source is None:
-            raise ValueError(f"prior must be given: {self.objective!r} pulls the codes towards none")
+            raise ValueError(f"prior must be given: {self.objective!r} has none")
         generator = torch.Generator().manual_seed(whole("seed", seed, least=0))
         return self.decode(source.sample(whole("n", n), generator=generator))
 
     def _map(self, data: Any, function: Callable[[Tensor], Tensor]) -> Any:
-        return _like(self._chunks(as_images(data, self.model), function), data)
+        return _like(self._in_chunks(as_images(data, self.model), function), data)
 
-    def _chunks(self, rows: Tensor, function: Callable[[Tensor], Tensor], axis: int = 0) -> Tensor:
+    def _in_chunks(self, rows: Tensor, function: Callable[[Tensor], Tensor], axis: int = 0) -> Tensor:
+        dtype = next(self.model.parameters()).dtype
         with torch.no_grad():
-            parts = [function(as_unit_floats(part.to(self.device), self._dtype)) for part in rows.split(CHUNK)]
+            parts = [function(as_unit_floats(part.to(self.device), dtype)) for part in rows.split(CHUNK)]
         return torch.cat(parts, axis).cpu()
 
 

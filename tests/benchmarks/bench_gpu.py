@@ -1,11 +1,12 @@
 """Where a training step's time goes on a GPU, and what bfloat16, channels-last and torch.compile save of it.
 
-    python tests/benchmarks/bench_gpu.py [--kinds conv residual] [--batch 256] [--dim 16] [--width 32] [--rounds 5] [--steps 100]
+    python tests/benchmarks/bench_gpu.py [--architectures conv residual] [--batch 256] [--dim 16] [--width 32]
+        [--rounds 5] [--steps 100]
 
-Random images of CIFAR-10's shape, MMD (joint and pairs) and the predictability game. All settings train in one process and take
-turns, so that the ratios are of one run; the first setting, float32 in the usual layout without a compiler, is 1. Then for
-the first and the last setting of each kind: how the time between events on the GPU's stream divides over the parts of a step,
-how busy its kernels were, which took longest, and every place in a step where the processor had to wait for the GPU. Without
+Random images of CIFAR-10's shape, MMD (joint and pairs) and the predictability penalty. All settings train in one process and
+take turns, so that the ratios are of one run; the first setting, float32 in the usual layout without a compiler, is 1. Then for
+the first and the last setting of each architecture: how the time between events on the GPU's stream divides over the parts of a
+step, how busy its kernels were, which took longest, and every line of a step where the processor had to wait for the GPU. Without
 a GPU the same runs small on the CPU, to show that it runs.
 """
 
@@ -79,32 +80,32 @@ class Clock:
 
 
 def timed_objective(clock: Clock, dim: int) -> Any:
-    """MMD, joint and in pairs, and the game, of which `clock` knows."""
+    """MMD, joint and in pairs, and the predictability penalty, timed by `clock`."""
 
     class TimedMMD(MMD):
         def regularizers(self, batch: Any, adversaries: Any) -> Any:
             with clock.part("mmd"):
                 return list(super().regularizers(batch, adversaries))
 
-    class TimedGame(Predictability):
+    class TimedPenalty(Predictability):
         def regularizers(self, batch: Any, adversaries: Any) -> Any:
             with clock.part("predictability"):
                 return list(super().regularizers(batch, adversaries))
 
     prior = sl.priors.Gaussian(dim)
-    return TimedMMD(prior, weight=100.0) + TimedMMD(prior, weight=10.0, views="pairs") + TimedGame()
+    return TimedMMD(prior, weight=100.0) + TimedMMD(prior, weight=10.0, views="pairs") + TimedPenalty()
 
 
-def make(kind: str, setting: Setting, images: torch.Tensor, options: argparse.Namespace) -> tuple[Training, Clock, float]:
+def make(architecture: str, setting: Setting, images: torch.Tensor, options: argparse.Namespace) -> tuple[Training, Clock, float]:
     """A training, warmed up, its clock, and the seconds that took, compiler and all."""
     precision, channels_last, compiled = setting
-    model = sl.build_autoencoder(kind, image_shape=tuple(images.shape[1:]), dim=options.dim, width=options.width)
+    model = sl.build_autoencoder(architecture, image_shape=tuple(images.shape[1:]), dim=options.dim, width=options.width)
     clock, started = Clock(images.device), time.perf_counter()
     training = Training(
-        model, images, timed_objective(clock, options.dim), batch_size=options.batch, learning_rate=1e-3, decay_over=None, seed=0,
-        device=images.device, precision=precision, compile=compiled,
+        model, images, timed_objective(clock, options.dim), batch_size=options.batch, device=images.device, precision=precision,
+        compile=compiled,
     )  # fmt: skip
-    training.stage.channels_last = channels_last
+    training.execution.channels_last = channels_last
     training.start()
     for _ in range(WARM):
         training.advance()
@@ -132,7 +133,7 @@ def parts(training: Training, clock: Clock) -> dict[str, float]:
 
     with (
         mock.patch.object(torch.Tensor, "backward", timed),
-        mock.patch.object(training, "_next_images", clock.wrap("data", training._next_images)),
+        mock.patch.object(training.batches, "at", clock.wrap("data", training.batches.at)),
         mock.patch.object(training, "_terms", clock.wrap("forward", training._terms)),
         mock.patch.object(training.optimizer, "step", clock.wrap("optimizer", training.optimizer.step)),
         mock.patch.object(
@@ -186,17 +187,16 @@ def name_of(setting: Setting) -> str:
     return f"{precision:9} {'channels-last' if channels_last else 'channels-first'}{' compiled' if compiled else ''}"
 
 
-def compare(kind: str, settings: list[Setting], images: torch.Tensor, options: argparse.Namespace) -> None:
-    ready = {setting: make(kind, setting, images, options) for setting in settings}
+def compare(architecture: str, settings: list[Setting], images: torch.Tensor, options: argparse.Namespace) -> None:
+    ready = {setting: make(architecture, setting, images, options) for setting in settings}
     with FlopCounterMode(display=False) as counter:
         ready[settings[0]][0].advance()
     for training, *_ in list(ready.values())[1:]:
         training.advance()  # all see the same batches
     flops = counter.get_total_flops()
     rounds = [{s: seconds(training, options.steps) for s, (training, *_) in ready.items()} for _ in range(options.rounds)]
-    print(
-        f"\n{kind}, width {options.width}, batch {options.batch}, dim {options.dim}: {flops / 1e9:.3g} GFLOP a step of the model"
-    )
+    sizes = f"width {options.width}, batch {options.batch}, dim {options.dim}"
+    print(f"\n{architecture}, {sizes}: {flops / 1e9:.3g} GFLOP a step of the model")
     print(f"{'':36}{'steps/s':>9}{'faster by':>10}{'range':>14}{'TFLOP/s':>9}{'start (s)':>11}{'loss':>9}")
     for setting in settings:
         ratios = [r[settings[0]] / r[setting] for r in rounds]
@@ -210,7 +210,7 @@ def compare(kind: str, settings: list[Setting], images: torch.Tensor, options: a
         )
     for setting in (settings[0], settings[-1]):
         training, clock, _ = ready[setting]
-        print(f"\n{kind}, {name_of(setting)}\n  shares of a step: ", end="")
+        print(f"\n{architecture}, {name_of(setting)}\n  shares of a step: ", end="")
         print(", ".join(f"{part} {100 * share:.0f} %" for part, share in parts(training, clock).items()))
         busy, longest = kernels(training)
         print(f"  kernels run {100 * busy:.0f} % of the time (with the profiler's own cost); the longest:")
@@ -223,7 +223,7 @@ def compare(kind: str, settings: list[Setting], images: torch.Tensor, options: a
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kinds", nargs="+", default=["conv", "residual"])
+    parser.add_argument("--architectures", nargs="+", default=["conv", "residual"])
     for option, default in (("batch", 256), ("dim", 16), ("width", 32), ("rounds", 5), ("steps", 100)):
         parser.add_argument(f"--{option}", type=int, default=default)
     options = parser.parse_args()
@@ -236,8 +236,8 @@ def main() -> None:
     where = torch.cuda.get_device_name() if device.type == "cuda" else "CPU"
     print(f"PyTorch {torch.__version__}, {where}")
     images = torch.randint(256, (rows, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)).to(device)
-    for kind in options.kinds:
-        compare(kind, settings, images, options)
+    for architecture in options.architectures:
+        compare(architecture, settings, images, options)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The scikit-learn face: its contract, judged by scikit-learn, and what scikit-learn cannot know."""
+"""The scikit-learn face: the checks of scikit-learn, and what they do not cover."""
 
 import copy
 import pickle
@@ -27,22 +27,22 @@ ROOT = Path(__file__).resolve().parents[2]
 WINE = load_wine(as_frame=True).data
 TABLE = WINE.to_numpy()
 DIGITS = load_digits().images[:200, None] / 16
-QUICK = {"steps": 5, "width": 16}
+QUICK = {"max_iter": 5, "hidden_size": 16}
 
 
 def quick(**given):
     return SculptedAutoencoder(**{**QUICK, **given})
 
 
-@parametrize_with_checks([SculptedAutoencoder(steps=5), SculptedAutoencoder("gaussian", objective="kl", steps=5)])
-def test_scikit_learns_own_judgment(estimator, check):
+@parametrize_with_checks([SculptedAutoencoder(max_iter=5), SculptedAutoencoder("gaussian", objective="kl", max_iter=5)])
+def test_the_checks_of_scikit_learn_pass(estimator, check):
     check(estimator)
 
 
 @pytest.fixture(scope="module")
 def wine():
-    """Sculpted wines: codes in a square."""
-    return SculptedAutoencoder("uniform", dim=2, steps=400, width=64).fit(WINE)
+    """An autoencoder of wines whose codes fill a square."""
+    return SculptedAutoencoder("uniform", n_components=2, max_iter=400, hidden_size=64).fit(WINE)
 
 
 def test_wine_fills_the_square(wine):
@@ -50,7 +50,7 @@ def test_wine_fills_the_square(wine):
     found = sl.diagnose(codes, sl.priors.Uniform(2)).joint.loc["codes"]
     assert found["mmd_p"] > 0.05
     assert found["dead"] == 0
-    plain = SculptedAutoencoder(objective=None, steps=400, width=64).fit(WINE).transform(WINE)
+    plain = SculptedAutoencoder(objective=None, max_iter=400, hidden_size=64).fit(WINE).transform(WINE)
     assert sl.diagnose(plain, sl.priors.Uniform(2)).joint.loc["codes"]["mmd_p"] < 0.01  # the test can tell
 
 
@@ -80,7 +80,7 @@ def test_every_row_constant_or_a_single_column():
     made = quick().fit(table).sample(20)
     assert (made[:, 4] == 0).all()  # new rows as well
     assert made[:, 3].std() > 0
-    assert quick(dim=1).fit(TABLE[:, :1]).transform(TABLE[:, :1]).shape == (178, 1)
+    assert quick(n_components=1).fit(TABLE[:, :1]).transform(TABLE[:, :1]).shape == (178, 1)
 
 
 def test_a_code_does_not_depend_on_the_rows_beside_it(wine):
@@ -138,26 +138,31 @@ def test_pandas_in_and_out(wine):
 def test_pipelines_and_grids():
     labels = load_wine().target
     pipe = make_pipeline(StandardScaler(), quick(), LogisticRegression())
-    grid = GridSearchCV(pipe, {"sculptedautoencoder__dim": [1, 3], "sculptedautoencoder__weight": [1.0, 100.0]}, cv=2)
+    grid = GridSearchCV(pipe, {"sculptedautoencoder__n_components": [1, 3], "sculptedautoencoder__weight": [1.0, 100.0]}, cv=2)
     grid.fit(TABLE, labels)
     assert len(grid.cv_results_["params"]) == 4
     assert grid.best_estimator_[1].transform(TABLE).shape[1] in (1, 3)
     halves = KFold(2, shuffle=True, random_state=0)  # the wines lie in the order of their kinds
-    alone = GridSearchCV(quick(steps=100), {"dim": [1, 4]}, cv=halves).fit(TABLE)  # by the estimator's own score
-    assert alone.best_params_ == {"dim": 4}
+    alone = GridSearchCV(quick(max_iter=100), {"n_components": [1, 4]}, cv=halves).fit(TABLE)  # by the estimator's own score
+    assert alone.best_params_ == {"n_components": 4}
     assert alone.best_score_ < 0
+
+
+def test_the_steps_are_counted():
+    fitted = quick(max_iter=3).fit(TABLE)
+    assert fitted.n_iter_ == fitted.run_.steps == len(fitted.history_) == 3
 
 
 def test_weight_pulls():
     square = sl.priors.Uniform(2).sample(178, torch.Generator().manual_seed(0)).double()
-    sculpted = (quick(weight=weight, steps=100, learning_rate=1e-2).fit_transform(TABLE) for weight in (0.0, 100.0))
+    sculpted = (quick(weight=weight, max_iter=100, learning_rate=1e-2).fit_transform(TABLE) for weight in (0.0, 100.0))
     far, near = (sl.mmd2(torch.from_numpy(codes), square).item() for codes in sculpted)
     assert near < far / 5
 
 
 def test_clone_keeps_the_parameters_and_forgets_the_fit():
     prior = sl.priors.Uniform(3, low=0.0, high=1.0)
-    again = clone(quick(prior=prior, dim=3).fit(TABLE))
+    again = clone(quick(prior=prior, n_components=3).fit(TABLE))
     assert again.get_params()["prior"] == prior
     with pytest.raises(NotFittedError):
         again.transform(TABLE)
@@ -205,7 +210,7 @@ def test_objectives_by_name():
 
 
 def test_an_objective_of_ones_own():
-    fitted = quick(objective=sl.objectives.SlicedWasserstein(sl.priors.Gaussian(3)), dim=3).fit(TABLE)
+    fitted = quick(objective=sl.objectives.SlicedWasserstein(sl.priors.Gaussian(3)), n_components=3).fit(TABLE)
     assert fitted.prior_ == sl.priors.Gaussian(3)
     assert fitted.sample(4).shape == (4, 13)
     both = sl.objectives.KL(0.1) + sl.objectives.MMD(sl.priors.Gaussian(2), 10.0)
@@ -233,8 +238,8 @@ def test_types_follow_the_caller(wine, dtype):
 
 def test_images_as_images_as_rows_and_in_bytes():
     rows = DIGITS.reshape(200, 64)
-    folded = quick(steps=50).fit(DIGITS)
-    flat = quick(steps=50, image_shape=(1, 8, 8)).fit(rows)
+    folded = quick(max_iter=50).fit(DIGITS)
+    flat = quick(max_iter=50, image_shape=(1, 8, 8)).fit(rows)
     assert np.array_equal(folded.transform(DIGITS), flat.transform(rows))
     assert np.array_equal(folded.transform(rows), folded.transform(DIGITS))
     assert folded.sample(3).shape == (3, 1, 8, 8)
@@ -254,7 +259,7 @@ def test_images_as_images_as_rows_and_in_bytes():
 
 def test_tensors_data_sets_and_convolutions():
     patches = sl.load("patches", n=20)
-    fitted = SculptedAutoencoder(kind="conv", width=4, steps=3, dim=3).fit(patches)
+    fitted = SculptedAutoencoder(architecture="conv", hidden_size=4, max_iter=3, n_components=3).fit(patches)
     assert fitted.transform(patches.images).shape == (20, 3)
     assert np.array_equal(fitted.transform(patches), fitted.transform(patches.images.numpy()))
     assert fitted.sample(2).shape == (2, 3, 32, 32)
@@ -274,13 +279,13 @@ NAN = np.where(np.arange(178)[:, None] == 3, np.nan, TABLE)
         (lambda: quick(objective="kl").fit(TABLE), ValueError, "prior must be 'gaussian' for objective='kl', got 'uniform'"),
         (lambda: quick(objective=sl.objectives.KL(), weight=2.0).fit(TABLE), ValueError, "weight must be None"),
         (lambda: quick(objective=3).fit(TABLE), TypeError, "objective must be an Objective"),
-        (lambda: quick(objective="mmd+predictability", dim=1).fit(TABLE), ValueError, "at least 2 latents"),
+        (lambda: quick(objective="mmd+predictability", n_components=1).fit(TABLE), ValueError, "at least 2 latents"),
         (lambda: quick(weight=-1.0).fit(TABLE), ValueError, "weight must be >= 0"),
-        (lambda: quick(dim=0).fit(TABLE), ValueError, "dim must be at least 1"),
-        (lambda: quick(dim=2.0).fit(TABLE), TypeError, "dim must be a whole number"),
-        (lambda: quick(kind="cnn").fit(TABLE), ValueError, "kind must be one of"),
-        (lambda: quick(kind="conv").fit(TABLE), ValueError, r"image_shape must be \(channels, s, s\)"),
-        (lambda: quick(steps=0).fit(TABLE), ValueError, "steps must be at least 1"),
+        (lambda: quick(n_components=0).fit(TABLE), ValueError, "n_components must be at least 1"),
+        (lambda: quick(n_components=2.0).fit(TABLE), TypeError, "n_components must be a whole number"),
+        (lambda: quick(architecture="cnn").fit(TABLE), ValueError, "architecture must be one of"),
+        (lambda: quick(architecture="conv").fit(TABLE), ValueError, r"image_shape must be \(channels, s, s\)"),
+        (lambda: quick(max_iter=0).fit(TABLE), ValueError, "max_iter must be at least 1"),
         (lambda: quick(batch_size=1).fit(TABLE), ValueError, "batch_size must be at least 2"),
         (lambda: quick(learning_rate=0.0).fit(TABLE), ValueError, "learning_rate must be > 0"),
         (lambda: quick(random_state=-1).fit(TABLE), ValueError, "random_state must be at least 0"),
@@ -330,4 +335,4 @@ def test_the_examples_of_the_readme_run(tmp_path, monkeypatch):
     ours = [block for block in blocks if "SculptedAutoencoder" in block]
     assert ours
     for block in ours:
-        exec(block.replace("dim=2", "dim=2, steps=5"), {})
+        exec(block.replace("n_components=2", "n_components=2, max_iter=5"), {})

@@ -21,7 +21,8 @@ from torch import Tensor
 from sculptlab.evaluation.compression.entropy_coding import FrequencyCode, entropy
 from sculptlab.evaluation.compression.quantizers import LEVELS, Quantized, Quantizer, levels_of, quantize
 from sculptlab.evaluation.compression.rounding import RoundedCodes
-from sculptlab.training.run import CHUNK, as_images, as_unit_floats
+from sculptlab.training.batches import as_images, as_unit_floats
+from sculptlab.training.run import CHUNK
 from sculptlab.validation import choice
 
 __all__ = [

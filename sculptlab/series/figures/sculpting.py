@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 
 from sculptlab.plots.style import ACCENT, BAD, CODES, GOOD, MEANS, PRIOR, TEXT, Picture, panels, style
 from sculptlab.series.figures.scores import dots
-from sculptlab.training.objectives.predictability import nats
+from sculptlab.training.objectives.predictability import gaussian_information
 
 PRICE, INDEPENDENT = 1.10, 0.05  # the corner that a sculpted autoencoder should reach
 KINDS: dict[str, tuple[str, str]] = {
@@ -184,7 +184,7 @@ def twins() -> Picture:
     """What a latent pays for its correlation r with the guess, and how hard it is pushed away from it, by either penalty."""
     r = torch.linspace(0, 0.995, 400)
     turn = (1 - r**2).sqrt()  # r = cos(angle): the slope along the angle is what a gradient on the codes can use
-    prices = {"nats, -½ ln(1 - r²)": (nats(r**2), r / turn), "squared, r²": (r**2, 2 * r * turn)}
+    prices = {"nats, -½ ln(1 - r²)": (gaussian_information(r**2), r / turn), "squared, r²": (r**2, 2 * r * turn)}
     picture, (axes,) = panels(1, 2, height=2.6)
     for (name, lines), color, dash in zip(prices.items(), (CODES, BAD), ("-", "--"), strict=True):
         for ax, line in zip(axes, lines, strict=True):

@@ -20,7 +20,8 @@ from sculptlab.series.results import Recorded, write
 from sculptlab.series.studies.kl_failure import train_and_test
 from sculptlab.series.studies.sculpting import GAME, QUICK, WEIGHT, Prepared, Setting, described, judge
 from sculptlab.training.loop import fit
-from sculptlab.training.models import KINDS, build_autoencoder
+from sculptlab.training.models import ARCHITECTURES as KINDS
+from sculptlab.training.models import build_autoencoder
 from sculptlab.training.objectives import MMD, EnergyDistance, Objective, Predictability, Reconstruction, SlicedWasserstein
 from sculptlab.validation import choice
 

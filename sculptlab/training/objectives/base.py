@@ -1,4 +1,4 @@
-"""The frame that all objectives share: reconstruction plus named, weighted terms; sums, and functions as objectives."""
+"""What all objectives share: the reconstruction plus named, weighted terms; sums of objectives; functions as objectives."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sculptlab.priors import Prior
+from sculptlab.training.batches import as_images, as_unit_floats
 from sculptlab.training.models import Posterior
 from sculptlab.validation import choice
-
-LIKELIHOODS = ("gaussian", "bernoulli")
 
 
 @dataclass(frozen=True)
 class Batch:
-    """What an objective sees of one step: images, their posterior (None if deterministic), codes; steps are counted from 0."""
+    """What an objective sees of one step: images, their posterior (None if deterministic) and codes.
+
+    `rows` is the size of the whole data set. Steps are counted from 0.
+    """
 
     images: Tensor
     posterior: Posterior | None
@@ -31,14 +33,14 @@ class Batch:
 
 
 class Adversary(nn.Module):
-    """A network trained beside the model, on its codes, with its own Adam of this learning rate and these betas."""
+    """A network that is trained beside the model, on its codes, by its own Adam with this learning rate and these betas."""
 
     learning_rate: float = 1e-3
     betas: tuple[float, float] = (0.9, 0.999)
-    rounds: int = 1  # steps of its own for each of the model's
+    rounds: int = 1  # steps of its own for each step of the model
 
     def loss(self, codes: Tensor, generator: torch.Generator | None) -> Tensor:
-        """What the adversary minimizes, 0-d; codes (n, dim) come without a gradient."""
+        """What the adversary minimizes, a 0-d tensor; codes (n, dim) come without a gradient."""
         raise NotImplementedError
 
 
@@ -47,7 +49,7 @@ Adversaries = Mapping[str, Adversary]
 
 @dataclass(frozen=True)
 class Term:
-    """One regularizer of a step: its name in the history, its weight in the loss, its value in nats per image."""
+    """One regularizer of a step: its name in the history, its weight in the loss, its value."""
 
     name: str
     weight: float
@@ -56,7 +58,13 @@ class Term:
 
 @dataclass(frozen=True)
 class Objective:
-    """The base of all objectives: reconstruction plus the terms of `regularizers`. Objectives add up with `+`."""
+    """The base of all objectives: the reconstruction plus the terms of `regularizers`. Objectives add up with `+`.
+
+    Parameters
+    ----------
+    likelihood : {"gaussian", "bernoulli"}
+        Of the reconstruction. "gaussian": 1/2 sum of squared errors. "bernoulli": the cross-entropy of images in [0, 1].
+    """
 
     likelihood: str = field(default="gaussian", kw_only=True)
 
@@ -64,36 +72,101 @@ class Objective:
     least_batch: ClassVar[int] = 1  # the fewest rows that its terms are defined for
 
     def __post_init__(self) -> None:
-        choice("likelihood", self.likelihood, LIKELIHOODS)
+        choice("likelihood", self.likelihood, ("gaussian", "bernoulli"))
 
     def check(self, model: Any) -> None:
-        """A ValueError if this objective cannot train `model`."""
+        """Raise ValueError if this objective cannot train `model`.
+
+        Parameters
+        ----------
+        model : nn.Module
+        """
         if self.needs_posterior and not getattr(model, "stochastic", False):
             raise ValueError(f"objective {self!r} needs a stochastic encoder: build_autoencoder(..., stochastic=True)")
         if self.likelihood == "bernoulli" and getattr(model, "output", "sigmoid") != "sigmoid":
             raise ValueError("likelihood='bernoulli' needs a decoder with output='sigmoid'")
 
     def prior_for(self, dim: int) -> Prior | None:
-        """The distribution that codes of `dim` latents are pulled towards; None where there is none."""
+        """The distribution that codes are pulled towards.
+
+        Parameters
+        ----------
+        dim : int
+            Number of latents.
+
+        Returns
+        -------
+        Prior or None
+            None if there is none.
+        """
         return None
 
     def adversaries(self, dim: int) -> dict[str, Adversary]:
-        """The networks to be trained beside the model on codes of `dim` latents, by name."""
+        """The networks that are trained beside the model.
+
+        Parameters
+        ----------
+        dim : int
+            Number of latents.
+
+        Returns
+        -------
+        dict of str to Adversary
+        """
         return {}
 
     def regularizers(self, batch: Batch, adversaries: Adversaries) -> Iterable[Term]:
-        """The terms beside the reconstruction."""
+        """The terms beside the reconstruction.
+
+        Parameters
+        ----------
+        batch : Batch
+        adversaries : mapping of str to Adversary
+            As `adversaries` made them.
+
+        Returns
+        -------
+        iterable of Term
+        """
         return ()
 
     def batch(self, model: Any, images: Tensor, rows: int, generator: torch.Generator | None = None, step: int = 0) -> Batch:
-        """Encode `images`, of a data set of `rows`; a stochastic encoder's codes are one draw from each posterior."""
-        if not getattr(model, "stochastic", False):
-            return Batch(images, None, model.encode(images), model, rows, generator, step)
-        posterior = model.posterior(images)
-        return Batch(images, posterior, posterior.sample(generator), model, rows, generator, step)
+        """Encode `images`; the codes of a stochastic encoder are one draw from each posterior.
+
+        Parameters
+        ----------
+        model : nn.Module
+        images : Tensor of shape (b, *image_shape)
+            Floats in the range of the data.
+        rows : int
+            Size of the data set that they are from.
+        generator : torch.Generator, optional
+            Of all noise in this step.
+        step : int
+            Counted from 0.
+
+        Returns
+        -------
+        Batch
+        """
+        posterior = model.posterior(images) if getattr(model, "stochastic", False) else None
+        codes = model.encode(images) if posterior is None else posterior.sample(generator)
+        return Batch(images, posterior, codes, model, rows, generator, step)
 
     def terms(self, batch: Batch, adversaries: Adversaries | None = None) -> dict[str, Tensor]:
-        """All terms of a step by name, 0-d: "loss" (their weighted sum), "reconstruction", then the regularizers' values."""
+        """All terms of a step by name.
+
+        Parameters
+        ----------
+        batch : Batch
+        adversaries : mapping of str to Adversary, optional
+            Needed by the objectives that have some.
+
+        Returns
+        -------
+        dict of str to 0-d Tensor
+            "loss" (the weighted sum), "reconstruction", then the regularizers, without their weights.
+        """
         loss = reconstruction = _reconstruction(self.likelihood, batch)
         values: dict[str, Tensor] = {}
         for term in self.regularizers(batch, adversaries or {}):
@@ -103,24 +176,25 @@ class Objective:
         return {"loss": loss, "reconstruction": reconstruction, **values}
 
     def __add__(self, other: Objective) -> Objective:
-        """One reconstruction and the regularizers of both; each relative of the VAE brings its own KL term."""
+        """One reconstruction and the regularizers of both; each relative of the VAE has a KL term of its own."""
         if not isinstance(other, Objective) or isinstance(self, Custom) or isinstance(other, Custom):
             raise TypeError(f"objectives add up with objectives; a function holds its own sum. Got {self!r} + {other!r}")
         if self.likelihood != other.likelihood:
             raise ValueError(f"likelihood must be the same in a sum, got {self.likelihood!r} and {other.likelihood!r}")
-        return SumObjective((*_parts(self), *_parts(other)), likelihood=self.likelihood)
+        parts = (one.parts if isinstance(one, SumObjective) else (one,) for one in (self, other))
+        return SumObjective(tuple(part for some in parts for part in some), likelihood=self.likelihood)
 
     def __radd__(self, other: Any) -> Objective:
         """`self` for the 0 that `sum` starts with."""
         return self if other == 0 and isinstance(other, int) else self + other
 
-    def _not_scaled(self, other: Any) -> Any:
+    def _not_multiplied(self, other: Any) -> Any:
         raise TypeError(
             "an objective is not multiplied: its reconstruction counts once, and each term has its own weight, such as "
             f"MMD(prior, weight=200.0) or KL(beta=2.0); got {self!r} and {other!r}"
         )
 
-    __mul__ = __rmul__ = __truediv__ = _not_scaled
+    __mul__ = __rmul__ = __truediv__ = _not_multiplied
 
 
 def _reconstruction(likelihood: str, batch: Batch) -> Tensor:
@@ -133,10 +207,28 @@ def _reconstruction(likelihood: str, batch: Batch) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Custom(Objective):
-    """Any function (model, images, generator) -> loss, or -> a mapping of named 0-d tensors with "loss" among them.
+class Reconstruction(Objective):
+    """The reconstruction alone: a plain autoencoder, whose codes follow no prior.
 
-    images (b, *image_shape) are a batch in the data's range; the function draws its noise from `generator`.
+    Parameters
+    ----------
+    likelihood : {"gaussian", "bernoulli"}
+        "gaussian": 1/2 sum over pixels of (x - x_hat)^2, the negative log-likelihood under unit variance without its constant.
+        "bernoulli": -sum over pixels of x log x_hat + (1 - x) log(1 - x_hat), for images in [0, 1].
+    """
+
+
+@dataclass(frozen=True)
+class Custom(Objective):
+    """A function as an objective; `as_objective` makes it.
+
+    Parameters
+    ----------
+    function : callable
+        (model, images, generator) -> loss, or -> a mapping of named 0-d tensors with "loss" among them. images (b, *image_shape)
+        are a batch in the data's range; the function draws its noise from `generator`.
+    likelihood : {"gaussian", "bernoulli"}
+        Has no effect on the loss.
     """
 
     function: Callable[[Any, Tensor, torch.Generator | None], Tensor | Mapping[str, Tensor]] | None = None
@@ -158,30 +250,25 @@ class Custom(Objective):
         return f"{getattr(self.function, '__module__', '')}.{name}"
 
 
-def as_objective(objective: Any) -> Objective:
-    """`objective` itself, or a function wrapped as one; a TypeError for anything else."""
-    if isinstance(objective, Objective):
-        return objective
-    if isinstance(objective, type) or not callable(objective):
-        raise TypeError(
-            "objective must be an Objective such as sl.objectives.KL(beta=1.0), or a function "
-            f"(model, images, generator) -> loss; got {objective!r}"
-        )
-    return Custom(function=objective)
-
-
 @dataclass(frozen=True)
 class SumObjective(Objective):
-    """Objectives added up: the reconstruction once, the regularizers of each. Written `a + b`."""
+    """A sum of objectives, written `a + b`: the reconstruction once, the regularizers of each.
+
+    Parameters
+    ----------
+    parts : tuple of Objective
+    likelihood : {"gaussian", "bernoulli"}
+        Of all parts.
+    """
 
     parts: tuple[Objective, ...] = ()
 
     @property
-    def least_batch(self) -> int:  # type: ignore[override]  # of an instance here: the largest of the parts
+    def least_batch(self) -> int:  # type: ignore[override]  # a constant elsewhere
         return max(part.least_batch for part in self.parts)
 
     @property
-    def needs_posterior(self) -> bool:  # type: ignore[override]  # likewise: if one part does
+    def needs_posterior(self) -> bool:  # type: ignore[override]
         return any(part.needs_posterior for part in self.parts)
 
     def check(self, model: Any) -> None:
@@ -203,5 +290,49 @@ class SumObjective(Objective):
             yield from part.regularizers(batch, own)
 
 
-def _parts(objective: Objective) -> tuple[Objective, ...]:
-    return objective.parts if isinstance(objective, SumObjective) else (objective,)
+def as_objective(objective: Any) -> Objective:
+    """The objective itself, or a function wrapped as one.
+
+    Parameters
+    ----------
+    objective : Objective or callable
+        A function is (model, images, generator) -> loss, as for `Custom`.
+
+    Returns
+    -------
+    Objective
+
+    Raises
+    ------
+    TypeError
+        For anything else, also an objective's class.
+    """
+    if isinstance(objective, Objective):
+        return objective
+    if isinstance(objective, type) or not callable(objective):
+        raise TypeError(
+            "objective must be an Objective such as sl.objectives.KL(beta=1.0), or a function "
+            f"(model, images, generator) -> loss; got {objective!r}"
+        )
+    return Custom(function=objective)
+
+
+# Objectives that hold images or codes of their own check them by these three.
+
+
+def held_images(name: str, images: Any) -> Tensor:
+    """Checked `images` for an objective to hold: floats on the CPU, uint8 divided by 255."""
+    return as_unit_floats(as_images(images, name=name)).detach().cpu().contiguous()
+
+
+def check_dim(name: str, dim: int, model: Any) -> None:
+    """Raise ValueError if `model` says that it has another number of latents than `dim`."""
+    if (latents := getattr(model, "dim", dim)) != dim:
+        raise ValueError(f"{name} must have the model's {latents} dimension(s), got {dim}")
+
+
+def check_image_shape(name: str, images: Tensor, model: Any) -> None:
+    """Raise ValueError if `model` says that it takes images of another shape."""
+    shape = tuple(getattr(model, "image_shape", images.shape[1:]))
+    if shape != tuple(images.shape[1:]):
+        raise ValueError(f"{name} must have the model's shape {shape}, got {tuple(images.shape[1:])}")

@@ -1,4 +1,4 @@
-"""The KL term of a VAE, what it is made of, and the covariance penalties that were added to it."""
+"""The KL term of a VAE, its three parts, and the covariance penalty of DIP-VAE."""
 
 import math
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ from sculptlab.training.models import Posterior
 
 
 def kl_to_standard_normal(posterior: Posterior) -> Tensor:
-    """KL(q(z_j|x_i) || N(0, 1)) for each image i and latent j: (n, dim), in nats.
+    """KL(q(z_j|x_i) || N(0, 1)) of each image i and latent j, (n, dim), in nats.
 
-    (mean^2 + variance - log variance - 1) / 2, exact (Kingma & Welling 2014, appendix B).
+    It is (mean^2 + variance - log variance - 1) / 2, exactly (Kingma and Welling 2014, appendix B).
     """
     mean, log_variance = posterior.mean, posterior.log_variance
     return 0.5 * (mean.square() + log_variance.exp() - log_variance - 1)
@@ -20,7 +20,7 @@ def kl_to_standard_normal(posterior: Posterior) -> Tensor:
 
 @dataclass(frozen=True)
 class KLParts:
-    """E_x KL(q(z|x) || p(z)) taken apart; each a 0-d tensor in nats, differentiable; `total` is their sum."""
+    """The three parts of E_x KL(q(z|x) || p(z)), as differentiable 0-d tensors in nats; `total` is their sum."""
 
     mutual_information: Tensor
     total_correlation: Tensor
@@ -28,23 +28,24 @@ class KLParts:
 
     @property
     def total(self) -> Tensor:
+        """The KL term."""
         return self.mutual_information + self.total_correlation + self.dimension_kl
 
     @property
     def aggregate(self) -> Tensor:
-        """KL(q(z) || p(z)): what is left once the mutual information is taken out."""
+        """KL(q(z) || p(z)): the KL term without the mutual information."""
         return self.total_correlation + self.dimension_kl
 
 
 def split_kl(codes: Tensor, posterior: Posterior, rows: int) -> KLParts:
-    """The parts of the KL term, I(x; z) + TC(z) + sum_j KL(q(z_j) || N(0, 1)), on a batch of b of the data's `rows` images.
+    """The parts of the KL term, I(x; z) + TC(z) + sum_j KL(q(z_j) || N(0, 1)), from a batch of b of the data's `rows` images.
 
-    codes (b, dim) are one draw from each posterior. q(z) is the mixture of all rows' posteriors; a batch stands for it by
-    stratified weights that add up to 1: 1/rows for an image's own posterior, the rest spread evenly over the others
-    (Chen et al. 2018, appendix C.2, "minibatch stratified sampling", every row alike). With b = rows this is the exact
-    mixture. The cheaper *weighted* sampling divides by b * rows instead and so reports (dim - 1) log(rows) nats of total
-    correlation for latents that are independent. q(z) is a mixture of finitely many Gaussians: where each is narrow, its
-    total correlation is large though the means were drawn independently, since the mixture knows no more than ln(rows) nats.
+    `codes` (b, dim) are one draw from each posterior. q(z) is the mixture of all posteriors. A batch stands for it by
+    stratified weights that add up to 1: 1 / rows for an image's own posterior, the rest evenly over the others (Chen et al.
+    2018, appendix C.2, "minibatch stratified sampling"). With b = rows this is the exact mixture. Chen's weighted sampling
+    instead divides by b * rows, and so reports (dim - 1) log(rows) nats of total correlation for independent latents. A mixture
+    of many narrow Gaussians has a large total correlation even if the means were drawn independently, up to (dim - 1) ln(rows)
+    nats.
     """
     mean, log_variance = posterior.mean, posterior.log_variance
     log_densities = _log_normal(codes[:, None], mean[None], log_variance[None])  # (b, b, dim): q(z_i[j] | x_k)
@@ -82,9 +83,3 @@ def dip_penalty(matrix: Tensor, diagonal_weight: float) -> Tensor:
     diagonal = matrix.diagonal()
     off = (matrix - diagonal.diag()).square().sum()
     return off + diagonal_weight * (diagonal - 1).square().sum()
-
-
-def permute_each_dimension(codes: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """Codes (n, dim) with each column shuffled on its own: the same marginals, made independent."""
-    order = torch.rand(codes.shape, generator=generator, device=codes.device).argsort(0)
-    return codes.gather(0, order)

@@ -1,4 +1,7 @@
-"""The predictability game: networks learn to guess each latent from the others, and the encoder learns to give nothing away."""
+"""The adversarial predictability penalty, the "predictability game".
+
+Networks learn to predict each latent from the others, and the encoder learns to prevent it.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +12,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sculptlab.columns import standardize
 from sculptlab.training.objectives.base import Adversaries, Adversary, Batch, Objective, Term
 from sculptlab.validation import choice, number, whole
 
-CERTAIN = 1 - 1e-4  # of r^2 counts, which bounds the nats of one latent by 4.6 and, unlike a cut, leaves a slope at r^2 = 1
+EPSILON = 1e-8  # added to variances, so that the gradient stays finite where a latent is nearly constant
+LARGEST_R2 = 1 - 1e-4  # r^2 is multiplied by it: the penalty of a latent is then at most 4.6 nats, with a finite slope at r^2 = 1
 
 
 class Predictors(Adversary):
-    """d regressors of one hidden layer as one module: the i-th guesses latent i of codes (n, d) from all but the i-th.
+    """One network of one hidden layer for each of d latents: the i-th predicts latent i of codes (n, d) from all the others.
 
-    They see and guess in units of the batch's standard deviations, and take `rounds` steps of Adam for each of the model's.
+    Their inputs and predictions are in standard deviations of the batch. All are computed as one module.
     """
 
     learning_rate, betas = 3e-3, (0.9, 0.99)
@@ -33,53 +38,58 @@ class Predictors(Adversary):
         self.register_buffer("others", (1 - torch.eye(dim)).repeat_interleave(width, dim=0), persistent=False)
 
     def forward(self, codes: Tensor) -> Tensor:
-        """The guesses (n, d), in standard deviations."""
-        seen = standardized(codes).to(self.bias.dtype)  # the model may be of another precision
+        """The predictions (n, d), in standard deviations."""
+        seen = standardize(codes, EPSILON).to(self.bias.dtype)  # the model may have another type
         hidden = functional.silu(functional.linear(seen, self.into.weight * self.others, self.into.bias))
-        # a product and a sum take two thirds of the time of the matrix products that an einsum makes of this
+        # a product and a sum take two thirds of the time of an einsum
         return (hidden.unflatten(1, self.out.shape) * self.out).sum(2) + self.bias
 
     def loss(self, codes: Tensor, generator: torch.Generator | None) -> Tensor:
-        """The mean squared error summed over latents: each regressor minimizes its own."""
-        return (self(codes) - standardized(codes)).square().mean(0).sum()
+        """The mean squared error, summed over latents: each network minimizes its own."""
+        return (self(codes) - standardize(codes, EPSILON)).square().mean(0).sum()
 
 
-def standardized(codes: Tensor) -> Tensor:
-    """codes (n, d) with mean 0 and standard deviation 1 over the rows of each column; a constant column becomes zeros."""
-    centered = codes - codes.mean(0)
-    return centered * (centered.square().mean(0) + 1e-8).rsqrt()
+def squared_prediction_correlations(codes: Tensor, predictions: Tensor) -> Tensor:
+    """The squared correlation over rows of each latent with its prediction, both (n, d), as (d,); 0 where one is constant."""
+    return (standardize(codes, EPSILON) * standardize(predictions, EPSILON)).mean(0).square()
 
 
-def squared_correlations(codes: Tensor, guesses: Tensor) -> Tensor:
-    """corr(z_i, g_i)^2 over the rows of codes and guesses (n, d), as (d,); 0 where one of the two is constant."""
-    return (standardized(codes) * standardized(guesses)).mean(0).square()
+def gaussian_information(squared_correlation: Tensor) -> Tensor:
+    """The mutual information in nats of two Gaussian variables with this r^2: -1/2 ln(1 - r^2).
 
-
-def nats(explained: Tensor) -> Tensor:
-    """-1/2 ln(1 - r^2): what a Gaussian variable tells of another one, in nats, at a squared correlation of r^2.
-
-    With .9999 r^2 in place of r^2, so that r = 1 is 4.6 nats.
+    r^2 is multiplied by 0.9999, so that r = 1 gives 4.6 nats.
     """
-    return -0.5 * torch.log1p(-CERTAIN * explained)
+    return -0.5 * torch.log1p(-LARGEST_R2 * squared_correlation)
 
 
 @dataclass(frozen=True)
 class Predictability(Objective):
-    """Reconstruction + weight * sum_i -1/2 ln(1 - r_i^2), r_i = corr(z_i, g_i(z_-i)): latents that cannot be guessed.
+    """Reconstruction + weight * sum_i -1/2 ln(1 - r_i^2), r_i = corr(z_i, g_i(z_-i)): no latent is predictable from the others.
 
-    g_i is a small network, trained beside the model to guess latent i from all the others; r_i^2 is taken over the batch, does
-    not depend on the latents' units, and at its best is the R^2 whose mean over latents is LPS.
+    g_i is a small network, trained beside the model to predict latent i from all the others. r_i^2 is taken over the batch,
+    does not depend on the units of the latents, and at its best is the R^2 whose mean over latents is LPS. By chance it is
+    about 1 / batch. The penalty makes codes independent and gives them no shape and no scale: add a distance to a prior,
+    `MMD(...) + Predictability(...)`. Evaluate the result with another family of regressors. In the history: "predictability".
 
-    weight     nats of reconstruction per nat that the others tell of a latent: 1 means the same at every batch size, dim and
-               image size.
-    penalty    "nats", as above: twins (r = 1) are pushed apart ever harder. "square": r_i^2 itself, whose slope vanishes at
-               r = 1, so that twins stay twins.
-    width      hidden units of each g_i. rounds: its steps of Adam (3e-3) for each step of the model; 8 leave a judge with many
-               codes a little over half of what 2 leave, for twice the time (page 04, section 4).
-    In the history: "predictability", the penalty summed over latents; chance adds about 1 / batch to each r_i^2.
-    The game makes codes independent and gives them no shape and no scale: add a distance to a prior, `MMD(...) +
-    Predictability(...)`. Judge it with another family of regressors. After NashAE (Yeats et al. 2022, ECCV), which
-    penalizes the covariance with the guess.
+    Parameters
+    ----------
+    weight : float
+        Nats of reconstruction per nat of information that the others have about a latent: 1 means the same at every batch size,
+        dim and image size.
+    penalty : {"nats", "square"}
+        "nats" as above: it separates equal latents (r = 1). "square" is r_i^2 itself, whose slope vanishes at r = 1, so that
+        equal latents stay equal.
+    width : int
+        Hidden units of each g_i.
+    rounds : int
+        Steps of Adam (3e-3) of each g_i for each step of the model. With many codes, 8 rounds leave a little over half the LPS
+        that 2 rounds leave, for twice the time.
+    likelihood : {"gaussian", "bernoulli"}
+        As in `Reconstruction`.
+
+    References
+    ----------
+    After NashAE (Yeats et al. 2022, ECCV), which penalizes the covariance of a latent with its prediction.
     """
 
     weight: float = 1.0
@@ -97,7 +107,7 @@ class Predictability(Objective):
     def check(self, model: object) -> None:
         super().check(model)
         if getattr(model, "dim", 2) < 2:
-            raise ValueError("Predictability needs a model of at least 2 latents: one has no others to be guessed from")
+            raise ValueError("Predictability needs a model of at least 2 latents: a single one has no others to predict it from")
 
     def adversaries(self, dim: int) -> dict[str, Adversary]:
         return {"predictors": Predictors(dim, self.width, self.rounds)}
@@ -105,6 +115,5 @@ class Predictability(Objective):
     def regularizers(self, batch: Batch, adversaries: Adversaries) -> Iterable[Term]:
         if "predictors" not in adversaries:
             raise ValueError("Predictability needs its predictors: pass adversaries=objective.adversaries(dim)")
-        explained = squared_correlations(batch.codes, adversaries["predictors"](batch.codes))
-        price = (nats(explained) if self.penalty == "nats" else explained).sum()
-        yield Term("predictability", self.weight, price)
+        r2 = squared_prediction_correlations(batch.codes, adversaries["predictors"](batch.codes))
+        yield Term("predictability", self.weight, (gaussian_information(r2) if self.penalty == "nats" else r2).sum())

@@ -11,6 +11,7 @@ import sculptlab as sl
 from sculptlab.mmd.kernels import RBF
 from sculptlab.priors import Conditional, Gaussian, Ring, Tied, Uniform
 from sculptlab.training.objectives import MMD, LabeledMMD
+from sculptlab.training.objectives.labeled import labeled_mmd2
 
 CLASSES = Conditional({0: Gaussian(2).shifted(-4), 1: Uniform(2), 2: Ring().shifted([6, 0])})
 LABELS = np.arange(60) % 3
@@ -83,11 +84,11 @@ def test_labels_that_are_numbers_count_as_alike_by_their_distance():
     labels = np.array([0.0, 0.1, 5.0])
     objective = LabeledMMD(Tied(Uniform(1), 0, 5), torch.zeros(3, 1), labels, reach=0.3)
     spread = labels.std(ddof=1)
-    assert objective._alike[0, 1].item() == pytest.approx(math.exp(-((0.1 / spread) ** 2) / (2 * 0.3**2)), rel=1e-4)
-    assert objective._alike[0, 2].item() < 0.01
-    assert objective._alike.diagonal().tolist() == [0, 0, 0]
+    assert objective.similarity[0, 1].item() == pytest.approx(math.exp(-((0.1 / spread) ** 2) / (2 * 0.3**2)), rel=1e-4)
+    assert objective.similarity[0, 2].item() < 0.01
+    assert objective.similarity.diagonal().tolist() == [0, 0, 0]
     turned = LabeledMMD(lambda labels, generator: torch.as_tensor(labels), torch.zeros(3, 2), np.eye(3, 2))
-    assert turned._alike.shape == (3, 3)
+    assert turned.similarity.shape == (3, 3)
 
 
 def test_the_pull_is_that_of_the_formula_and_moves_codes_to_their_labels_place():
@@ -96,12 +97,12 @@ def test_the_pull_is_that_of_the_formula_and_moves_codes_to_their_labels_place()
     images = torch.zeros(40, 1) + 0.1 * torch.randn(40, 1, generator=seeded(5))
     objective = LabeledMMD(prior, images, labels)
     z = images.clone().requires_grad_()
-    objective.distance(z, prior.given(labels, seeded(6)), objective._alike).backward()
+    labeled_mmd2(z, prior.given(labels, seeded(6)), objective.similarity, objective.fitted_kernel).backward()
     assert (z.grad[::2] > 0).all()  # downhill is to the left
     assert (z.grad[1::2] < 0).all()
     double, again = (rows.double().requires_grad_() for rows in (images[:6], prior.given(labels[:6], seeded(7))))
-    weights = objective._alike[:6, :6].double()
-    assert torch.autograd.gradcheck(lambda rows: objective.distance(rows, again.detach(), weights), (double,))
+    weights = objective.similarity[:6, :6].double()
+    assert torch.autograd.gradcheck(lambda z: labeled_mmd2(z, again.detach(), weights, objective.fitted_kernel), (double,))
 
 
 def test_chosen_latents_alone_are_pulled():

@@ -12,10 +12,10 @@ SHAPES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("kind", "shape"), SHAPES)
+@pytest.mark.parametrize(("architecture", "shape"), SHAPES)
 @pytest.mark.parametrize("stochastic", [False, True])
-def test_shapes_and_range(kind, shape, stochastic):
-    model = build_autoencoder(kind, image_shape=shape, dim=5, stochastic=stochastic)
+def test_shapes_and_range(architecture, shape, stochastic):
+    model = build_autoencoder(architecture, image_shape=shape, dim=5, stochastic=stochastic)
     images = torch.rand(3, *shape, generator=torch.Generator().manual_seed(0))
     codes = model.encode(images)
     assert codes.shape == (3, 5)
@@ -66,10 +66,10 @@ def test_linear_output_is_unbounded():
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"kind": "unet"}, "kind must be one of"),
-        ({"kind": "conv", "image_shape": (1, 30, 30)}, "image_shape must be"),
-        ({"kind": "residual", "image_shape": (3, 28, 28)}, "image_shape must be"),
-        ({"kind": "conv", "image_shape": (64,)}, "image_shape must be"),
+        ({"architecture": "unet"}, "architecture must be one of"),
+        ({"architecture": "conv", "image_shape": (1, 30, 30)}, "image_shape must be"),
+        ({"architecture": "residual", "image_shape": (3, 28, 28)}, "image_shape must be"),
+        ({"architecture": "conv", "image_shape": (64,)}, "image_shape must be"),
         ({"dim": 0}, "dim must be at least 1"),
         ({"width": 0}, "width must be at least 1"),
         ({"image_shape": (1, 0, 8)}, "image_shape"),
@@ -79,7 +79,7 @@ def test_linear_output_is_unbounded():
 )
 def test_bad_arguments_are_named(arguments, words):
     with pytest.raises(ValueError, match=words):
-        build_autoencoder(**{"kind": "mlp", "image_shape": (1, 8, 8), "dim": 2} | arguments)
+        build_autoencoder(**{"architecture": "mlp", "image_shape": (1, 8, 8), "dim": 2} | arguments)
 
 
 def test_a_deterministic_model_has_no_posterior():
@@ -93,22 +93,22 @@ def test_an_image_shape_must_be_a_sequence(shape):
         build_autoencoder("mlp", image_shape=shape, dim=2)
 
 
-def test_the_stochastic_twin_begins_with_the_same_codes_and_decoder():
+def test_a_stochastic_copy_begins_with_the_same_codes_and_decoder():
     model = sl.build_autoencoder("mlp", image_shape=(1, 8, 8), dim=3, width=16)
-    twin = sl.training.models.with_variances(model)
+    made = sl.training.models.with_variances(model)
     images = torch.rand(5, 1, 8, 8, generator=torch.Generator().manual_seed(0))
-    posterior = twin.posterior(images)
+    posterior = made.posterior(images)
     assert torch.allclose(posterior.mean, model.encode(images), atol=1e-6)
     assert torch.equal(posterior.log_variance, torch.zeros(5, 3))
-    assert torch.equal(twin.decode(posterior.mean), model.decode(posterior.mean))
+    assert torch.equal(made.decode(posterior.mean), model.decode(posterior.mean))
     with torch.no_grad():
-        twin.encoder[-1].weight.zero_()
+        made.encoder[-1].weight.zero_()
     assert model.encoder[-1].weight.abs().sum() > 0  # copies, not the same weights
-    run = sl.fit(twin, images, sl.objectives.KL(), steps=2, progress=False)
+    run = sl.fit(made, images, sl.objectives.KL(), steps=2, progress=False)
     assert run.steps == 2
 
 
-def test_a_twin_needs_a_deterministic_model_with_a_linear_head():
+def test_a_stochastic_copy_needs_a_deterministic_model_that_ends_with_a_linear_layer():
     model = sl.build_autoencoder("mlp", image_shape=(1, 8, 8), dim=3, width=16)
     with pytest.raises(ValueError, match="must be deterministic"):
         sl.training.models.with_variances(sl.training.models.with_variances(model))

@@ -62,9 +62,9 @@ def by_hand(model, steps):
     with torch.random.fork_rng():
         torch.manual_seed(0)
         predictors = objective.adversaries(2)
-    (game,) = predictors.values()
+    (networks,) = predictors.values()
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
-    of_game = torch.optim.Adam(game.parameters(), lr=game.learning_rate, betas=game.betas, fused=True)
+    adversary = torch.optim.Adam(networks.parameters(), lr=networks.learning_rate, betas=networks.betas, fused=True)
     for step in range(steps):
         if step % 4 == 0:
             order = torch.randperm(64, generator=torch.Generator().manual_seed(step // 4))
@@ -77,10 +77,10 @@ def by_hand(model, steps):
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        for _ in range(game.rounds):
-            of_game.zero_grad()
-            game.loss(batch.codes.detach(), generator).backward()
-            of_game.step()
+        for _ in range(networks.rounds):
+            adversary.zero_grad()
+            networks.loss(batch.codes.detach(), generator).backward()
+            adversary.step()
     return model
 
 
@@ -138,8 +138,7 @@ def test_layers_are_computed_in_bfloat16_and_all_else_in_float32():
 
 
 def _training(model, objective, **options):
-    given = {"batch_size": 16, "learning_rate": 1e-3, "decay_over": None, "seed": 0, "device": "cpu", "precision": "auto"}
-    return Training(model, IMAGES, objective, **given | {"compile": False} | options)
+    return Training(model, IMAGES, objective, **{"batch_size": 16, "device": "cpu"} | options)
 
 
 def test_the_loss_in_bfloat16_is_that_of_float32_but_for_rounding():
@@ -156,7 +155,7 @@ def test_the_loss_in_bfloat16_is_that_of_float32_but_for_rounding():
 def test_the_sigmoid_is_not_rounded_to_eight_bits():
     training = _training(conv(), Reconstruction(), precision="bfloat16")
     training.start()
-    images = training.stage.seen.decode(torch.randn(4, 2, generator=torch.Generator().manual_seed(0)))
+    images = training.execution.view.decode(torch.randn(4, 2, generator=torch.Generator().manual_seed(0)))
     assert not torch.equal(images, images.bfloat16().float())
 
 
@@ -386,7 +385,7 @@ def test_a_rehearsal_leaves_no_trace(traced):
         before = {name: value.clone() for name, value in training.model.state_dict().items()}
         states = torch.random.get_rng_state(), training.generator.get_state()
         training.start()
-        assert training.stage.seen is not training.model
+        assert training.execution.view is not training.model
         assert all(torch.equal(value, before[name]) for name, value in training.model.state_dict().items())
         assert all(p.grad is None for p in training.model.parameters())
         assert torch.equal(states[0], torch.random.get_rng_state())

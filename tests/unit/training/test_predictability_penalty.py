@@ -9,9 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sculptlab as sl
+from sculptlab.columns import standardize
 from sculptlab.priors import Uniform
 from sculptlab.training.objectives import MMD, Predictability, Reconstruction
-from sculptlab.training.objectives.predictability import CERTAIN, Predictors, nats, squared_correlations, standardized
+from sculptlab.training.objectives.predictability import (
+    EPSILON,
+    LARGEST_R2,
+    Predictors,
+    gaussian_information,
+    squared_prediction_correlations,
+)
 
 QUICK = {"steps": 30, "batch_size": 64, "device": "cpu", "progress": False}
 
@@ -74,7 +81,7 @@ def model(dim=4, seed=0, **options):
 def test_a_regressor_does_not_see_the_latent_it_guesses(dim):
     """Units are set by the whole column, which the gradient would show too: so the batch is told its own units."""
     predictors = Predictors(dim, width=8, rounds=1)
-    codes = standardized(normal(50, dim)).requires_grad_()
+    codes = standardize(normal(50, dim), EPSILON).requires_grad_()
     weight = (predictors.into.weight * predictors.others).unflatten(0, (dim, 8))
     for i in range(dim):
         assert (weight[i, :, i] == 0).all()
@@ -112,7 +119,7 @@ def test_a_regressor_finds_what_there_is_to_find():
         optimizer.step()
     codes = sample(10_000)
     with torch.no_grad():
-        assert squared_correlations(codes, predictors(codes))[2].item() == pytest.approx(0.9, abs=0.04)
+        assert squared_prediction_correlations(codes, predictors(codes))[2].item() == pytest.approx(0.9, abs=0.04)
 
 
 @given(seed=st.integers(0, 1000), scale=st.floats(0.01, 1000), shift=st.floats(-30, 30))
@@ -132,7 +139,7 @@ def test_the_price_does_not_depend_on_a_latents_scale_and_shift(seed, scale, shi
 
 def test_standardized_columns_and_a_constant_one():
     codes = torch.stack([normal(100, 1)[:, 0] * 5 + 3, torch.full((100,), 0.1)], 1).requires_grad_()
-    result = standardized(codes)
+    result = standardize(codes, EPSILON)
     assert torch.allclose(result.mean(0), torch.zeros(2), atol=1e-3)  # .1 has no exact mean
     assert torch.allclose(result.std(0, correction=0), torch.tensor([1.0, 0.0]), atol=1e-3)
     result.square().sum().backward()
@@ -146,9 +153,9 @@ def test_standardized_columns_and_a_constant_one():
 def test_a_gaussian_with_a_perfect_guess(correlation):
     """The best guess of z_0 from z_1 is proportional to z_1: r^2 = correlation^2, and nats are the mutual information."""
     z = pairs(correlation)
-    explained = squared_correlations(z, z.roll(-1, 1))
+    explained = squared_prediction_correlations(z, z.roll(-1, 1))
     assert explained.tolist() == pytest.approx([correlation**2] * 2, abs=0.03)
-    assert nats(explained).tolist() == pytest.approx([-0.5 * math.log(1 - correlation**2)] * 2, abs=0.05)
+    assert gaussian_information(explained).tolist() == pytest.approx([-0.5 * math.log(1 - correlation**2)] * 2, abs=0.05)
     for name, each in (("nats", -0.5 * math.log(1 - correlation**2)), ("square", correlation**2)):
         found = price(Predictability(penalty=name), z, {"predictors": _Neighbor()}).item()
         assert found == pytest.approx(2 * each, abs=0.1)
@@ -157,13 +164,14 @@ def test_a_gaussian_with_a_perfect_guess(correlation):
 @pytest.mark.parametrize("explained", [0.0, 1e-6, 0.1, 0.5, 0.9, 0.99])
 def test_nats_in_closed_form(explained):
     exact = -0.5 * math.log1p(-explained)
-    assert nats(torch.tensor(explained, dtype=torch.float64)).item() == pytest.approx(exact, rel=2e-4, abs=0.006 * explained)
+    found = gaussian_information(torch.tensor(explained, dtype=torch.float64))
+    assert found.item() == pytest.approx(exact, rel=2e-4, abs=0.006 * explained)
 
 
 def test_nats_are_finite_and_sloped_at_certainty():
     one = torch.tensor([1.0, 1.0 + 1e-6], requires_grad=True)  # rounding may lift r^2 over 1
-    found = nats(one)
-    assert found.tolist() == pytest.approx([-0.5 * math.log(1 - CERTAIN)] * 2, rel=0.01)
+    found = gaussian_information(one)
+    assert found.tolist() == pytest.approx([-0.5 * math.log(1 - LARGEST_R2)] * 2, rel=0.01)
     found.sum().backward()
     assert (one.grad > 1000).all()
     assert torch.isfinite(one.grad).all()
@@ -172,7 +180,7 @@ def test_nats_are_finite_and_sloped_at_certainty():
 @given(st.floats(0, 1), st.floats(0, 1))
 def test_nats_grow(a, b):
     low, high = sorted((a, b))
-    assert 0 <= nats(torch.tensor(low)).item() <= nats(torch.tensor(high)).item() + 1e-6 < 4.7
+    assert 0 <= gaussian_information(torch.tensor(low)).item() <= gaussian_information(torch.tensor(high)).item() + 1e-6 < 4.7
 
 
 def push(penalty, apart):
@@ -202,7 +210,7 @@ def test_twins_are_parted_by_nats_and_hardly_by_squares():
         for _ in range(30):
             (slope,) = torch.autograd.grad(price(Predictability(penalty=penalty), z, {"predictors": _Neighbor()}), z)
             z = (z - 0.1 * slope).detach().requires_grad_()
-        parted[penalty] = squared_correlations(z, z.roll(-1, 1)).max().item()
+        parted[penalty] = squared_prediction_correlations(z, z.roll(-1, 1)).max().item()
     assert parted["nats"] < 0.9
     assert parted["square"] > 0.999
 
@@ -274,7 +282,7 @@ def test_the_history_holds_the_price_and_the_loss_its_weighted_sum():
 
 
 def test_chance_adds_about_one_over_the_batch_to_each_square():
-    found = [squared_correlations(normal(50, 4, 2 * i), normal(50, 4, 2 * i + 1)).mean().item() for i in range(200)]
+    found = [squared_prediction_correlations(normal(50, 4, 2 * i), normal(50, 4, 2 * i + 1)).mean().item() for i in range(200)]
     assert np.mean(found) == pytest.approx(1 / 49, abs=4 * np.std(found) / 200**0.5)
 
 
@@ -293,7 +301,7 @@ def test_a_dead_latent_costs_nothing_and_does_no_harm():
     found = price(Predictability(), codes, predictors)
     found.backward()
     assert torch.isfinite(codes.grad).all()
-    assert squared_correlations(codes, predictors["predictors"](codes))[2].item() == 0
+    assert squared_prediction_correlations(codes, predictors["predictors"](codes))[2].item() == 0
 
 
 # bad input

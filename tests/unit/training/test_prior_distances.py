@@ -134,12 +134,12 @@ def test_a_subset_of_all_views_is_all_views_and_leaves_the_weight_alone():
 @pytest.mark.parametrize("views", ["joint", "marginal", "pairs"])
 def test_the_width_is_set_by_the_prior_once_and_never_by_the_codes(views):
     objective = MMD(Gaussian(2), views=views)
-    before = objective._views.kernel.base
+    before = objective._views_of(2).kernel.base
     assert before == pytest.approx({"joint": 4.0, "marginal": 2.0, "pairs": 4.0}[views], rel=0.05)  # 2 p sigma^2
     value(objective, normal(100, 2) * 1000)
-    assert objective._views.kernel.base == before
+    assert objective._views_of(2).kernel.base == before
     given = MMD(Gaussian(2), kernel=IMQ(base=0.3), views=views)
-    assert given._views.kernel.base == 0.3
+    assert given._views_of(2).kernel.base == 0.3
 
 
 def test_far_codes_cost_more_so_no_width_has_followed_them():
@@ -292,6 +292,33 @@ def test_any_prior_trains(kind, prior):
     assert run.sample(5).shape == (5, 6)
 
 
+@pytest.mark.parametrize("views", ["joint", "pairs"])
+@pytest.mark.parametrize(("name", "prior"), [("gaussian", Gaussian), ("uniform", Uniform)])
+def test_a_prior_by_name_is_that_prior_in_the_models_dimension(name, prior, views):
+    rows = normal(40, 3)
+    by_name = MMD(name, views=views)
+    assert value(by_name, rows) == value(MMD(prior(3), views=views), rows)
+    assert value(by_name, rows[:, :2]) == value(MMD(prior(2), views=views), rows[:, :2])  # the same objective, another model
+    assert by_name.prior_for(3) == prior(3)
+    assert eval(repr(by_name), vars(sl.objectives)) == by_name
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_a_prior_by_name_trains_and_is_sampled(kind):
+    run = sl.fit(toy_model(), normal(100, 6), kind("gaussian"), **QUICK | {"steps": 5})
+    named = sl.fit(toy_model(), normal(100, 6), kind(Gaussian(2)), **QUICK | {"steps": 5})
+    assert torch.equal(weights(run.model), weights(named.model))
+    assert torch.equal(run.sample(5), run.sample(5, prior="gaussian"))
+    assert not torch.equal(run.sample(5), run.sample(5, prior="uniform"))
+
+
+def test_a_prior_by_name_meets_the_model_before_training():
+    with pytest.raises(ValueError, match="views='pairs' needs a prior of at least 2 dimensions"):
+        MMD("gaussian", views="pairs").check(toy_model(1))
+    with pytest.raises(ValueError, match=r"subset must be at most the 1 view\(s\) of 'pairs'"):
+        MMD("uniform", views="pairs", subset=2).check(toy_model(2))
+
+
 @dataclass(frozen=True)
 class Stray(Prior):
     """A person's own prior that draws what it should not."""
@@ -324,7 +351,7 @@ def test_a_prior_that_draws_what_it_should_not_is_refused_when_the_objective_is_
 
 
 @pytest.mark.parametrize("kind", ALL)
-@pytest.mark.parametrize("prior", [None, "gaussian", 3, Gaussian], ids=str)
+@pytest.mark.parametrize("prior", [None, "cauchy", 3, Gaussian], ids=str)
 def test_what_is_no_prior_is_refused(kind, prior):
     with pytest.raises((TypeError, ValueError), match="prior"):
         kind(prior)

@@ -1,4 +1,6 @@
 import itertools
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -7,7 +9,7 @@ import torch
 
 import sculptlab as sl
 from sculptlab.training.objectives import KL, FactorVAE, Reconstruction
-from sculptlab.training.state import DivergenceError
+from sculptlab.training.state import DivergenceError, Training
 
 QUICK = {"steps": 40, "batch_size": 64, "device": "cpu", "progress": False}
 
@@ -24,8 +26,8 @@ def test_training_learns(digits):
     run = sl.fit(make(), digits, KL(beta=0.1), **QUICK | {"steps": 400})
     first, last = run.history["reconstruction"].iloc[[0, -1]]
     assert last < 0.6 * first
-    blank = digits.images.mean(0, keepdim=True).expand_as(digits.images)
-    assert run.reconstruction_error(digits) < (digits.images - blank).square().mean().item()
+    baseline = digits.images.mean(0, keepdim=True).expand_as(digits.images)
+    assert run.reconstruction_error(digits) < (digits.images - baseline).square().mean().item()
 
 
 def test_history_has_a_row_per_logged_step(digits):
@@ -67,7 +69,7 @@ def test_an_epoch_sees_every_row_once():
     assert not torch.equal(torch.cat(seen[:4]), torch.cat(seen[4:]))
 
 
-def test_any_module_and_any_function(digits):
+def test_any_module_and_any_function_can_be_trained(digits):
     with torch.random.fork_rng():
         model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 64))
 
@@ -313,6 +315,12 @@ def test_interrupted_before_the_first_step_there_is_an_empty_history(digits):
     assert run.history.empty
 
 
+def test_importing_training_adds_torch_and_little_else():
+    code = "import sys, sculptlab.training; print(*{'sklearn', 'scipy', 'pandas', 'matplotlib', 'tqdm'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
 def test_no_warning_is_raised_on_the_way(digits):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -327,8 +335,7 @@ def test_columns_in_thousands_are_warned_of():
 
 
 def started(model, images, **options):
-    settings = {"batch_size": 32, "learning_rate": 1e-3, "decay_over": None, "seed": 0, "device": "cpu", "precision": "float32"}
-    training = sl.training.loop.Training(model, images, sl.objectives.Reconstruction(), compile=False, **settings | options)
+    training = Training(model, images, Reconstruction(), batch_size=32, device="cpu", precision="float32", **options)
     training.start()
     return training
 
@@ -353,7 +360,7 @@ def test_a_change_takes_effect_at_the_next_step(digits, plain):
     record = training.advance()
     assert {"mmd2", "reconstruction"} <= set(record.terms)
     assert (weights(training.model) - before).abs().max() < 1e-6  # Adam's step is about the learning rate
-    assert training.batch_size == 16
+    assert training.batches.size == 16
 
 
 @pytest.mark.parametrize(
@@ -367,7 +374,7 @@ def test_a_change_takes_effect_at_the_next_step(digits, plain):
 )
 def test_a_change_that_cannot_be_is_refused_and_changes_nothing(digits, plain, change, words):
     training = started(plain, digits.images[:100])
-    before = training.objective, training.batch_size, training.learning_rate
+    before = training.objective, training.batches.size, training.learning_rate
     with pytest.raises(ValueError, match=words):
         training.change(**{"learning_rate": 0.5} | change)
-    assert (training.objective, training.batch_size, training.learning_rate) == before
+    assert (training.objective, training.batches.size, training.learning_rate) == before
