@@ -73,8 +73,8 @@ FAR = """import torch
 with a._visit() as engine, torch.no_grad():
     engine.model().encoder[-1].weight.mul_(1e20)"""
 WATCH = """import os, threading, time
-import sculptlab.live.sculptor_worker as worker
-worker.ALONE = 600.0
+import sculptlab.live.worker as worker
+worker.ABANDONED_SECONDS = 600.0
 open("pid.txt", "w").write(str(os.getpid()))
 def watch():
     while True:
@@ -115,7 +115,7 @@ def test_the_sculptor_by_hand(page, notebook, keep):
     keep("painted")
     page.mouse.move(5, 5)
     one.press("Clear")
-    expect(one.root.locator(".notice")).to_contain_text("paper is white")
+    expect(one.root.locator(".notice")).to_contain_text("canvas is blank")
     one.wait("d.playing === 'false'")
     keep("white")
     one.drag(paper, (0.3, 0.7), (0.7, 0.7))
@@ -205,7 +205,7 @@ def test_the_sculptor_by_hand(page, notebook, keep):
 
 
 def test_a_page_that_is_reloaded_goes_on_and_one_that_is_left_pauses(page, notebook, idle, tmp_path, keep):
-    run = notebook([FIRST, WATCH, "worker.ALONE = 3.0"])
+    run = notebook([FIRST, WATCH, "worker.ABANDONED_SECONDS = 3.0"])
     run(0)
     Shown(page, 0).wait("d.step === '0'")
     run(1)
@@ -283,7 +283,7 @@ def test_rubbing_out_painting_on_white_paper_and_names_under_images(page, notebo
     one.press("Clear")  # white paper wants ink
     expect(eraser).to_have_attribute("aria-pressed", "false")
     notice = one.root.locator(".notice")
-    expect(notice).to_contain_text("paper is white")
+    expect(notice).to_contain_text("canvas is blank")
 
     paper.scroll_into_view_if_needed()
     box = paper.bounding_box()

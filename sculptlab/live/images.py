@@ -1,4 +1,4 @@
-"""The Sculptor's images: cut once into those it trains on and those it shows."""
+"""The Sculptor's images: one part to train on, another to show and measure."""
 
 from __future__ import annotations
 
@@ -12,31 +12,25 @@ from sculptlab.data import Dataset, load
 from sculptlab.training.batches import as_images, as_unit_floats
 from sculptlab.validation import as_tensor
 
-HELD_OUT = 500  # images shown and measured
-TRAINING = 20_000  # images trained on, at most
-LEAST = 32  # images to train on
+MOST_HELD_OUT = 500
+MOST_TRAINING = 20_000
 
 
 @dataclass(frozen=True, eq=False)
-class Pictures:
-    """Images to train on (n, c, h, w), held-out ones to show (m, c, h, w) in [0, 1], and what these are: labels (m,) or None."""
+class ImageSplit:
+    """Training images (n, c, h, w); held-out images (m, c, h, w) in [0, 1] with their labels (m,), or None without labels."""
 
     name: str
     training: Tensor
     held_out: Tensor
     labels: Tensor | None
-    label_names: tuple[str, ...] = ()
-
-    @property
-    def image_shape(self) -> tuple[int, int, int]:
-        channels, height, width = self.training.shape[1:]
-        return channels, height, width
+    label_names: tuple[str, ...]
 
 
-def cut(data: Any) -> Pictures:
-    """The images of a name for `sl.load`, a Dataset, or an array (n, c, h, w) or (n, h, w), in an order that never changes.
+def split_images(data: Any) -> ImageSplit:
+    """Hold out a quarter, at most 500, of a named set, a Dataset or images (n, c, h, w) or (n, h, w), always the same ones.
 
-    Of n images, min(500, n // 4) are held out. Raises ValueError for too few images, or other than 1 or 3 channels.
+    Raises ValueError for fewer than 42 images, of which 32 are trained on, and for other than 1 or 3 channels.
     """
     given = load(data) if isinstance(data, str) else data
     if not isinstance(given, Dataset):
@@ -48,12 +42,12 @@ def cut(data: Any) -> Pictures:
         given = Dataset("yours", images, None if labels is None else as_tensor("labels", labels).long())
     if given.image_shape[0] not in (1, 3):
         raise ValueError(f"data must have 1 or 3 channels to be shown, got {given.image_shape[0]}")
-    shown = min(HELD_OUT, len(given) // 4)
-    if len(given) - shown < LEAST or not shown:
-        raise ValueError(f"data must have at least {LEAST * 4 // 3 + 1} images, got {len(given)}")
+    if len(given) < 42:
+        raise ValueError(f"data must have at least 42 images, got {len(given)}")
     order = torch.randperm(len(given), generator=torch.Generator().manual_seed(0))
-    held_out, training = order[:shown], order[shown : shown + TRAINING]
-    return Pictures(
+    count = min(MOST_HELD_OUT, len(given) // 4)
+    held_out, training = order[:count], order[count : count + MOST_TRAINING]
+    return ImageSplit(
         data if isinstance(data, str) else "yours",
         given.images[training],
         as_unit_floats(given.images[held_out]),
