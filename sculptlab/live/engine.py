@@ -1,7 +1,5 @@
 """The Sculptor without a display: models that train while their settings change, and the history of their scores."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -15,7 +13,6 @@ from sculptlab.priors import Prior, as_prior
 from sculptlab.training.models import Autoencoder, build_autoencoder, with_variances
 from sculptlab.training.objectives import KL, MMD
 from sculptlab.training.objectives.base import Objective
-from sculptlab.training.run import Run
 from sculptlab.training.state import DivergenceError, Training
 from sculptlab.validation import choice
 
@@ -227,11 +224,6 @@ class Engine:
     def model(self, objective: str | None = None) -> Autoencoder:
         """The model of an objective as it is now."""
         return self.training(objective).model  # type: ignore[return-value]  # build_model made it
-
-    def result(self, objective: str | None = None) -> Run:
-        """The model of an objective as a `Run`."""
-        training = self.training(objective)
-        return Run(training.model, training.objective, [], seed=self.settings.seed, steps=training.step)
 
 
 def _checked_prior(prior: Any) -> Prior:

@@ -1,7 +1,5 @@
 """The Explorer without a display: where a model's images lie in its latent space, and what any code decodes to."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,9 +1,7 @@
 """`Explorer`: move through the latent space of a trained model, by one latent, by two, or from code to code."""
 
-from __future__ import annotations
-
 import threading
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import traitlets
@@ -62,7 +60,7 @@ class Explorer(LiveWidget):
         super().__init__(spec={**plain, "dim": state.dim, "stops": STOPS, "label_names": list(state.label_names)})
         self.observe(self._on_asked, "asked")
 
-    def compare(self, a: Any, b: Any) -> Explorer:
+    def compare(self, a: Any, b: Any) -> Self:
         """Show these two codes, each of shape (d,)."""
         a, b = self.state.checked_code(a), self.state.checked_code(b)
         with self._lock:

@@ -1,7 +1,5 @@
 """Messages between the Sculptor and its page: plain words and numbers, with binary buffers for points and images."""
 
-from __future__ import annotations
-
 import base64
 import math
 from collections.abc import Iterable, Mapping
@@ -10,22 +8,11 @@ from typing import Any
 import numpy as np
 
 from sculptlab.data.sources import BUNDLED
+from sculptlab.live import targets
 from sculptlab.live.engine import Engine
 from sculptlab.live.settings import BATCHES, HYPERPARAMETERS, KERNELS, OBJECTIVES, PREFIX, Settings
 from sculptlab.live.snapshots import TILES, code_extent, images_near
-from sculptlab.live.targets import (
-    CANVAS_SIZE,
-    DENSITY_SCALE,
-    EXTENT,
-    GRAY_LEVELS,
-    PAINTED,
-    PRESETS,
-    YOURS,
-    decode_painting,
-    encode_painting,
-    sliders_of,
-    unpack_pixels,
-)
+from sculptlab.live.targets import CANVAS_SIZE, EXTENT, PAINTED, PRESETS, YOURS
 
 Message = tuple[dict[str, Any], list[bytes]]
 
@@ -35,12 +22,13 @@ def describe_controls(engine: Engine) -> dict[str, Any]:
     priors = [*PRESETS, PAINTED, *([YOURS] if engine.yours is not None else [])]
     return {
         "data": list(dict.fromkeys([*BUNDLED, engine.images.name])),
-        "priors": {name: [vars(slider) for slider in sliders_of(name)] for name in priors},
+        "priors": {name: [vars(slider) for slider in targets.sliders_of(name)] for name in priors},
         "dials": [vars(slider) for slider in HYPERPARAMETERS.values()],
         "objectives": list(OBJECTIVES),
         "kernels": list(KERNELS),
         "batches": [size for size in BATCHES if size <= len(engine.images.training)],
-        "paper": CANVAS_SIZE, "levels": GRAY_LEVELS, "reach": EXTENT, "map": DENSITY_SCALE, "side": TILES, "scheme": PREFIX,
+        "paper": CANVAS_SIZE, "levels": targets.GRAY_LEVELS, "reach": EXTENT, "map": targets.DENSITY_SCALE, "side": TILES,
+        "scheme": PREFIX,
     }  # fmt: skip
 
 
@@ -58,7 +46,7 @@ def read_changes(message: Mapping[str, Any]) -> dict[str, Any]:
         pairs = base64.b64decode(changes.pop("painting"))
         if len(pairs) * 2 != CANVAS_SIZE**2:
             raise ValueError(f"painting must have {CANVAS_SIZE} x {CANVAS_SIZE} pixels, got {2 * len(pairs)}")
-        changes |= {"prior": PAINTED, "painted": encode_painting(unpack_pixels(pairs))}
+        changes |= {"prior": PAINTED, "painted": targets.encode_painting(targets.unpack_pixels(pairs))}
     changes |= changes.pop("sliders", None) or {}
     for name in ("batch", "seed"):
         if isinstance(changes.get(name), float) and changes[name].is_integer():
@@ -94,7 +82,7 @@ def frame_message(engine: Engine, pointer: Mapping[str, Any] | None, span: float
         "band": target.null_band if settled or "null_band" in vars(target) else None, "box": target.box,
         "span": _plane_span((snapshot.codes for snapshot in snapshots.values()), span),
         "count": len(images.held_out), "sheet": next(iter(snapshots.values())).tiles.shape, "density": put(target.density),
-        "painting": put(decode_painting(engine.settings.painted)),
+        "painting": put(targets.decode_painting(engine.settings.painted)),
         "labels": None if images.labels is None else put(images.labels.numpy().astype(np.uint8)),
         "label_names": list(images.label_names), "rows": put(history), "columns": history.shape[1],
         "lanes": models, "pointer": None,

@@ -1,14 +1,12 @@
 """The Sculptor's images: one part to train on, another to show and measure."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from sculptlab.data import Dataset, load
+from sculptlab.data import load
 from sculptlab.training.batches import as_images, as_unit_floats
 from sculptlab.validation import as_tensor
 
@@ -33,24 +31,20 @@ def split_images(data: Any) -> ImageSplit:
     Raises ValueError for fewer than 42 images, of which 32 are trained on, and for other than 1 or 3 channels.
     """
     given = load(data) if isinstance(data, str) else data
-    if not isinstance(given, Dataset):
-        images = as_images(given)
-        images = images[:, None] if images.ndim == 3 else images
-        if images.ndim != 4:
-            raise ValueError(f"data must be images (n, c, h, w) or (n, h, w), got shape {tuple(images.shape)}")
-        labels = getattr(given, "labels", None)
-        given = Dataset("yours", images, None if labels is None else as_tensor("labels", labels).long())
-    if given.image_shape[0] not in (1, 3):
-        raise ValueError(f"data must have 1 or 3 channels to be shown, got {given.image_shape[0]}")
-    if len(given) < 42:
-        raise ValueError(f"data must have at least 42 images, got {len(given)}")
-    order = torch.randperm(len(given), generator=torch.Generator().manual_seed(0))
-    count = min(MOST_HELD_OUT, len(given) // 4)
+    images = as_images(given)
+    images = images[:, None] if images.ndim == 3 else images
+    if images.ndim != 4 or images.shape[1] not in (1, 3):
+        raise ValueError(f"data must be images (n, c, h, w) or (n, h, w) of 1 or 3 channels, got shape {tuple(images.shape)}")
+    if len(images) < 42:
+        raise ValueError(f"data must have at least 42 images, got {len(images)}")
+    labels = getattr(given, "labels", None)
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
+    count = min(MOST_HELD_OUT, len(images) // 4)
     held_out, training = order[:count], order[count : count + MOST_TRAINING]
     return ImageSplit(
         data if isinstance(data, str) else "yours",
-        given.images[training],
-        as_unit_floats(given.images[held_out]),
-        None if given.labels is None else given.labels[held_out],
-        given.label_names,
+        images[training],
+        as_unit_floats(images[held_out]),
+        None if labels is None else as_tensor("labels", labels).long()[held_out],
+        tuple(getattr(given, "label_names", ())),
     )

@@ -1,7 +1,5 @@
 """A run of the Sculptor as Python code that repeats it bit by bit with public functions, for a notebook or a script."""
 
-from __future__ import annotations
-
 import re
 from itertools import pairwise
 

@@ -1,14 +1,10 @@
 """`Sculptor`: a small autoencoder that trains in a notebook while the reader chooses, moves or paints the target of its codes."""
 
-from __future__ import annotations
-
 import copy
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
-from functools import partial
-from typing import Any
+from typing import Any, Self
 
 import pandas as pd
 import traitlets
@@ -78,7 +74,7 @@ class Sculptor(LiveWidget):
             changes, prior = {"prior": prior, **changes}, None
         engine = Engine(data, initial.changed(**changes), prior)
         self._engine: Engine | None = engine
-        self._done, self._revision, self._span = dict(NOTHING), 0, EXTENT
+        self._done, self._span = dict(NOTHING), EXTENT
         self._worker, self._lock = Worker(engine, self._send_frame), threading.Lock()
         super().__init__(controls=describe_controls(engine))
         self.observe(self._on_asked, "asked")
@@ -93,7 +89,7 @@ class Sculptor(LiveWidget):
             self._worker.confirm(asked["seen"])
         request: dict[str, Any] = {}
         if "revision" in new:
-            request |= {"changes": asked["changes"], "after": partial(self._note_revision, asked["revision"])}
+            request |= {"changes": asked["changes"], "revision": asked["revision"]}
         if "resets" in new or "reseeds" in new:
             request["reset"] = "reseeds" in new
         if "plays" in new:
@@ -107,16 +103,13 @@ class Sculptor(LiveWidget):
         if "codes" in new:
             self._worker.request(after=self._send_script)
 
-    def _note_revision(self, revision: int, engine: Engine) -> None:
-        self._revision = revision
-
     def _send_frame(self, engine: Engine, settled: bool) -> None:
         """Send a frame to the page, in the worker's thread."""
         if not self._done["views"]:
             return
         content, buffers = frame_message(engine, self._done["pointer"], self._span, settled=settled)
         self._span, worker = content["span"], self._worker
-        state = {"number": worker.next_frame(), "playing": worker.playing, "slow": worker.slow, "revision": self._revision}
+        state = {"number": worker.next_frame(), "playing": worker.playing, "slow": worker.slow, "revision": worker.revision}
         self.send(content | state, buffers)
 
     def _send_script(self, engine: Engine) -> None:
@@ -161,24 +154,24 @@ class Sculptor(LiveWidget):
                 raise engine.error
             return history
 
-    def play(self) -> Sculptor:
+    def play(self) -> Self:
         """Train in the background while a page shows the widget, as the Play button does."""
         self._worker.request(playing=True)
         return self
 
-    def pause(self) -> Sculptor:
+    def pause(self) -> Self:
         """Stop training until `play` is called or the Play button is pressed."""
         self._worker.stop()
         with self._visit():
             return self
 
-    def change(self, **changes: Any) -> Sculptor:
+    def change(self, **changes: Any) -> Self:
         """Take other settings, by name, from the next step on."""
         with self._visit() as engine:
             engine.change(**changes)
         return self
 
-    def reset(self, seed: int | None = None) -> Sculptor:
+    def reset(self, seed: int | None = None) -> Self:
         """Begin again at step 0, with the same seed or another."""
         with self._visit() as engine:
             engine.reset(seed)
@@ -194,8 +187,9 @@ class Sculptor(LiveWidget):
         with self._visit() as engine:
             if engine.error is not None:
                 raise engine.error
-            run = engine.result(objective)
-            return replace(run, model=copy.deepcopy(run.model))
+            training = engine.training(objective)
+            model = copy.deepcopy(training.model)
+            return Run(model, training.objective, [], seed=engine.settings.seed, steps=training.step)
 
     def figure(self) -> Picture:
         """The codes over their target, the decoded plane and the course of MMD² as a figure."""
@@ -209,9 +203,10 @@ class Sculptor(LiveWidget):
         self._engine = None
         super().close()
 
-    def _figure_bundle(self) -> tuple[dict[str, str], dict[str, Any]]:
-        """Draw the figure anew, which a saved notebook shows too; after `close`, the last one."""
-        if self._engine is not None:
-            data, self._description = super()._figure_bundle()
-            self.picture = data["image/png"]
-        return {"image/png": self.picture}, getattr(self, "_description", {})
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        """The widget with its figure, which is saved with the notebook; after `close`, the last figure."""
+        if self._engine is None:
+            return {"image/png": self.picture}, {}
+        bundle = super()._repr_mimebundle_(**kwargs)
+        self.picture = bundle[0]["image/png"]
+        return bundle

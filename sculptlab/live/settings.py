@@ -1,22 +1,11 @@
 """The Sculptor's settings: one frozen object, and the string that carries it in a link."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, Self
 from urllib.parse import parse_qsl, urlencode
 
-from sculptlab.live.targets import (
-    PAINTED,
-    PRESETS,
-    YOURS,
-    BlankCanvasError,
-    Slider,
-    decode_painting,
-    painted_prior,
-    preset_prior,
-    sliders_of,
-)
+from sculptlab.live import targets
+from sculptlab.live.targets import PAINTED, PRESETS, YOURS, Slider, sliders_of
 from sculptlab.mmd.kernel_base import Kernel
 from sculptlab.mmd.kernels import IMQ, RBF, Energy, Laplacian
 from sculptlab.priors import Prior
@@ -80,8 +69,8 @@ class Settings:
         object.__setattr__(self, "values", values)
         if self.prior != PAINTED and self.painted:
             raise ValueError(f"painted is for prior='painted', got it with prior={self.prior!r}")
-        if self.prior == PAINTED and not decode_painting(self.painted).any():
-            raise BlankCanvasError
+        if self.prior == PAINTED and not targets.decode_painting(self.painted).any():
+            raise targets.BlankCanvasError
         choice("objective", self.objective, OBJECTIVES)
         choice("compare", self.compare, (True, False))
         choice("kernel", self.kernel, KERNELS)
@@ -105,7 +94,7 @@ class Settings:
         """The settings on which the target depends."""
         return self.prior, self.values, self.painted
 
-    def changed(self, **changes: Any) -> Settings:
+    def changed(self, **changes: Any) -> Self:
         """These settings with others in their place; the prior's sliders by their names too."""
         prior = changes.get("prior", self.prior)
         own = sorted(field.name for field in fields(self))
@@ -127,9 +116,9 @@ class Settings:
     def target(self, yours: Prior | None = None) -> Prior:
         """The prior of these settings; `yours` is the one given from Python."""
         if self.prior == PAINTED:
-            return painted_prior(self.painted)
+            return targets.painted_prior(self.painted)
         if self.prior != YOURS:
-            return preset_prior(self.prior, self.values or ())
+            return targets.preset_prior(self.prior, self.values or ())
         if yours is None:
             raise ValueError("prior 'yours' is one given from Python, and none was given: choose another")
         return yours
@@ -152,7 +141,7 @@ class Settings:
         return PREFIX + urlencode(words)
 
     @classmethod
-    def read(cls, text: str) -> Settings:
+    def read(cls, text: str) -> Self:
         """The settings of a string; a ValueError says what in it is wrong."""
         if not isinstance(text, str) or not text.strip().startswith(PREFIX):
             raise ValueError(f"settings must be a string that begins with {PREFIX!r}, got {str(text)[:60]!r}")

@@ -1,7 +1,5 @@
 """What the Sculptor shows of a model at one moment: codes, the decoded plane, scores, and images near a point."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The Sculptor as a figure, for pages without a kernel: codes over their target, the decoded plane, and MMD² so far."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from sculptlab.live.engine import Engine

@@ -1,7 +1,5 @@
 """The Sculptor's targets: priors of two dimensions with sliders or painted on a canvas, with their draws and density."""
 
-from __future__ import annotations
-
 import base64
 import binascii
 import math

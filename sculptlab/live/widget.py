@@ -24,13 +24,8 @@ class LiveWidget(anywidget.AnyWidget):
         """The present state as a figure."""
         raise NotImplementedError
 
-    def _figure_bundle(self) -> tuple[dict[str, str], dict[str, Any]]:
-        """The figure as base64 of a PNG, and its description for screen readers, each by MIME type."""
-        data, metadata = self.figure()._repr_mimebundle_()
-        return {"image/png": data["image/png"]}, metadata
-
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         live = super()._repr_mimebundle_(**kwargs)
         data, metadata = live if live is not None else ({}, {})
-        image, description = self._figure_bundle()
-        return {**data, **image}, {**metadata, **description}
+        image, description = self.figure()._repr_mimebundle_()
+        return {**data, "image/png": image["image/png"]}, {**metadata, **description}

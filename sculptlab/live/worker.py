@@ -1,7 +1,5 @@
 """The Sculptor's thread: it trains, applies changes and sends frames, and lives only while there is something to do."""
 
-from __future__ import annotations
-
 import atexit
 import threading
 import time
@@ -22,8 +20,6 @@ LINGER_SECONDS = 1.0  # an idle thread waits before it ends
 FRAMES_AHEAD = 2  # frames that may be sent before the page has seen them
 UNSEEN_SECONDS = 1.0  # between frames that the page does not confirm
 ABANDONED_SECONDS = 20.0  # without a sign of the page, before training is paused; reloading the page takes less
-
-_living: weakref.WeakSet[Worker] = weakref.WeakSet()
 
 
 class FairLock:
@@ -54,7 +50,7 @@ class Worker:
 
     def __init__(self, engine: Engine, show: Callable[[Engine, bool], None]) -> None:
         self._engine, self._show = engine, show
-        self.slow = False
+        self.slow, self.revision = False, 0
         self._play = False  # what was asked for; a blank canvas or an error holds it up
         self._engine_lock, self._wake = FairLock(), threading.Condition()
         self._requests: list[dict[str, Any]] = []
@@ -73,8 +69,8 @@ class Worker:
     def request(self, **request: Any) -> None:
         """Ask for a frame, and before it for any of these, which are done in this order.
 
-        slow (bool), playing (bool), steps (a number of single steps), changes (as the page sends them), reset (False: with the
-        same seed, True: with the next one), after (a function of the engine, called last).
+        slow (bool), playing (bool), steps (a number of single steps), changes (as the page sends them) with their revision, reset
+        (False: with the same seed, True: with the next one), after (a function of the engine, called last).
         """
         with self._wake:
             if self._closed:
@@ -211,12 +207,16 @@ class Worker:
         except Exception as error:  # shown on the page; of the caller's own prior it may be of any kind
             engine.notice = f"{error}"
         self._play = self._play and not engine.broken
+        self.revision = request.get("revision", self.revision)
         if "after" in request:
             request["after"](engine)
         changed = "changes" in request or "reset" in request
         if changed:
             self._last_change = time.monotonic()
         return changed
+
+
+_living: weakref.WeakSet[Worker] = weakref.WeakSet()
 
 
 @atexit.register
