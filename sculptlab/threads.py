@@ -1,4 +1,4 @@
-"""How many threads numerical work may use."""
+"""The number of threads that numerical work may use."""
 
 import threading
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """A team of threads spins while it waits, and where other work shares the cores that is ten times slower than one thread."""
+    """Limit torch, BLAS and OpenMP to one thread: on small arrays and shared cores, several can be ten times slower."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -20,10 +20,10 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def alone() -> None:
-    """Let torch work with one thread in the calling thread, and with as many as before in all others, future ones too."""
+def use_one_thread_here() -> None:
+    """Limit torch to one thread in the calling thread; all others, also future ones, keep their number."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
-    keeper = threading.Thread(target=torch.set_num_threads, args=(before,))  # new threads start with what was set last
-    keeper.start()
-    keeper.join()
+    restorer = threading.Thread(target=torch.set_num_threads, args=(before,))  # new threads take the number that was set last
+    restorer.start()
+    restorer.join()

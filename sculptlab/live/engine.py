@@ -19,8 +19,13 @@ from sculptlab.validation import choice
 WIDTH = 128  # hidden units: 100 steps a second on one slow core
 LPS_EVERY = 100  # steps
 MOST_ROWS = 600  # of the history; then every second row is dropped
-NEW_RUN = {"data": "other data", "objective": "another objective", "compare": "another objective", "seed": "another seed"}
-BLANK = "The canvas is blank, so training waits: paint a target, choose a shape, or press Reset."
+REASONS_FOR_NEW_RUN = {
+    "data": "other data",
+    "objective": "another objective",
+    "compare": "another objective",
+    "seed": "another seed",
+}
+BLANK_NOTICE = "The canvas is blank, so training waits: paint a target, choose a shape, or press Reset."
 
 
 def build_model(objective: str, settings: Settings, images: ImageSplit) -> Autoencoder:
@@ -115,7 +120,7 @@ class Engine:
         before, settings = self.settings, self.settings.changed(**changes)
         if settings == before and "prior" not in changes:
             return
-        reasons = [reason for name, reason in NEW_RUN.items() if getattr(before, name) != getattr(settings, name)]
+        reasons = [reason for name, reason in REASONS_FOR_NEW_RUN.items() if getattr(before, name) != getattr(settings, name)]
         if reasons:
             self._begin(settings)
             self._news = f"Begun again at step 0, as {reasons[0]} needs new weights."
@@ -124,7 +129,7 @@ class Engine:
         if "prior" in changes:
             self.refused, self.blank = None, False
         if not self.broken:
-            self.notice = BLANK if self.blank else ""
+            self.notice = BLANK_NOTICE if self.blank else ""
 
     def _continue(self, settings: Settings) -> None:
         target = self.target
@@ -141,7 +146,7 @@ class Engine:
 
     def clear(self) -> None:
         """Blank the canvas: no step is taken until a prior is painted or chosen, or a reset returns to the last one."""
-        self.blank, self.notice = True, BLANK
+        self.blank, self.notice = True, BLANK_NOTICE
 
     def reset(self, seed: int | None = None) -> None:
         """Begin again under the present settings, with the same seed or another."""

@@ -11,7 +11,7 @@ from torch import Tensor
 from sculptlab.independence.lps import lps as predictability
 from sculptlab.live.images import ImageSplit
 from sculptlab.live.targets import Target
-from sculptlab.mmd.distance import mmd2
+from sculptlab.mmd import mmd2
 from sculptlab.training.models import Autoencoder
 
 TILES = 10  # decoded images to a side of the plane

@@ -13,7 +13,7 @@ import torch
 from scipy.ndimage import gaussian_filter
 
 from sculptlab import priors
-from sculptlab.mmd.distance import mmd_test
+from sculptlab.mmd import mmd_test
 from sculptlab.mmd.kernels import IMQ
 from sculptlab.priors import Prior
 from sculptlab.validation import choice, codes, number

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sculptlab import threads
 from sculptlab.live.engine import Engine
 from sculptlab.live.frames import read_changes
 from sculptlab.live.targets import BlankCanvasError
+from sculptlab.threads import use_one_thread_here
 
 FRAME_SECONDS = 1 / 16  # between two frames at least; twice what a frame costs, where that is more, up to 0.25
 SLOW_STEP_SECONDS = 0.4  # a step in slow motion
@@ -51,7 +51,7 @@ class Worker:
     def __init__(self, engine: Engine, show: Callable[[Engine, bool], None]) -> None:
         self._engine, self._show = engine, show
         self.slow, self.revision = False, 0
-        self._play = False  # what was asked for; a blank canvas or an error holds it up
+        self._play = False  # as asked for; while the canvas is blank, no steps are taken
         self._engine_lock, self._wake = FairLock(), threading.Condition()
         self._requests: list[dict[str, Any]] = []
         self._thread: threading.Thread | None = None
@@ -123,8 +123,11 @@ class Worker:
 
     def _work(self, thread_id: int) -> None:
         try:
-            threads.alone()
+            use_one_thread_here()
             self._loop(thread_id)
+        except Exception:
+            self._play = False
+            raise
         finally:
             with self._wake:
                 if thread_id == self._thread_id:
@@ -195,8 +198,8 @@ class Worker:
         if (self.playing or "steps" in request) and not (engine.broken or engine.blank or engine.refused):
             engine.notice = ""  # the next step follows, so what was refused, or why it was paused, is over
         for _ in range(request.get("steps", 0)):
-            self._play = self._play and engine.blank
-            engine.advance()
+            if engine.advance():
+                self._play = False
         try:
             if "changes" in request:
                 engine.change(**read_changes(request["changes"]))
@@ -206,7 +209,8 @@ class Worker:
             engine.clear()
         except Exception as error:  # shown on the page; of the caller's own prior it may be of any kind
             engine.notice = f"{error}"
-        self._play = self._play and not engine.broken
+        if engine.broken:
+            self._play = False
         self.revision = request.get("revision", self.revision)
         if "after" in request:
             request["after"](engine)

@@ -150,7 +150,7 @@ def test_the_sculptor_by_hand(page, notebook, keep):
     expect(one.root.locator("textarea")).to_have_value(re.compile(r"sl\.fit\(model"))
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     one.root.locator(".share").get_by_role("button", name="Copy").click()
-    expect(one.root.get_by_role("button", name="CopyResult")).to_be_visible()
+    expect(one.root.get_by_role("button", name="Copied")).to_be_visible()
     assert page.evaluate("() => navigator.clipboard.readText()") == "sculptor?prior=ring"
     keep("shared", one.root)
     one.root.get_by_text("Share:").click()  # folded up again: a long page takes cells that are out of view out of the document
