@@ -352,8 +352,8 @@ def test_without_a_kernel_a_figure_takes_its_place():
     data, metadata = made._repr_mimebundle_()
     assert "application/vnd.jupyter.widget-view+json" in data
     assert "KL, step 3: codes, target" in metadata["image/png"]["alt"]
-    picture = imread(io.BytesIO(base64.b64decode(data["image/png"])))
-    assert picture.std() > 0.05
+    image = imread(io.BytesIO(base64.b64decode(data["image/png"])))
+    assert image.std() > 0.05
     assert made.picture == data["image/png"]  # a saved page shows it too
     made.close()
 
@@ -370,10 +370,10 @@ def test_from_python(sculptor):
 
 
 def raising(n):
-    raise RuntimeError("the well is dry")
+    raise RuntimeError("the source is empty")
 
 
-@pytest.mark.parametrize(("prior", "words"), [(sl.priors.Gaussian(3), "3 dimension"), (raising, "the well is dry")])
+@pytest.mark.parametrize(("prior", "words"), [(sl.priors.Gaussian(3), "3 dimension"), (raising, "the source is empty")])
 def test_a_script_does_not_train_towards_another_prior_than_was_given(prior, words):
     made = sl.Sculptor(images(), prior, batch=16)  # in a notebook the widget says so and shows the square
     with pytest.raises(ValueError, match=f"prior cannot be used: .*{words}"):

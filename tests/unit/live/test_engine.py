@@ -135,13 +135,13 @@ def test_both_models_begin_at_the_same_means_and_decode_alike():
 
 def repeated(engine, objective=None):
     """The codes that the exported code finds."""
-    names, said = {}, io.StringIO()
-    with contextlib.redirect_stdout(said):
+    names, printed = {}, io.StringIO()
+    with contextlib.redirect_stdout(printed):
         exec(compile(training_script(engine, objective), "exported", "exec"), names)
     engine.take_snapshots()
     last = engine.history.iloc[-1]
     shown = [last[f"{engine.name_of(objective)} {name}"] for name in ("reconstruction", "mmd2")]
-    assert said.getvalue() == f"step {engine.step}: reconstruction error {shown[0]:.4g}, MMD² {shown[1]:.3g}\n"
+    assert printed.getvalue() == f"step {engine.step}: reconstruction error {shown[0]:.4g}, MMD² {shown[1]:.3g}\n"
     return names["run"].codes(names["held_out"])
 
 
