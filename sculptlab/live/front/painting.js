@@ -12,7 +12,7 @@ class PaintCanvas {
     this.eraser = html("button", { type: "button", title: "erase instead of painting", onclick: () => this.turnEraser() }, "Eraser");
     this.eraser.setAttribute("aria-pressed", "false");
     this.tools = html("div", { className: "tools" }, this.eraser,
-      html("button", { type: "button", title: "blank canvas", onclick: () => this.clear() }, "Clear"), html("span", {}, "paint a target here"));
+      html("button", { type: "button", title: "blank canvas", onclick: () => this.clear() }, "Clear"), html("span", {}, "paint on it"));
     this.listen();
   }
   turnEraser() {
