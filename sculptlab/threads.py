@@ -1,4 +1,4 @@
-"""How many threads numerical work may use."""
+"""The number of threads that numerical work may use."""
 
 import threading
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Use one thread inside the block. Waiting threads keep their cores busy: beside other work, several are ten times slower."""
+    """Limit torch, BLAS and OpenMP to one thread: on small arrays and shared cores, several can be ten times slower."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -20,10 +20,10 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def one_thread_here() -> None:
-    """Let torch use one thread in the calling thread, and as many as before in all other threads, also in new ones."""
+def use_one_thread_here() -> None:
+    """Limit torch to one thread in the calling thread; all others, also future ones, keep their number."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
-    setter = threading.Thread(target=torch.set_num_threads, args=(before,))  # new threads start with the number that was set last
-    setter.start()
-    setter.join()
+    restorer = threading.Thread(target=torch.set_num_threads, args=(before,))  # new threads take the number that was set last
+    restorer.start()
+    restorer.join()

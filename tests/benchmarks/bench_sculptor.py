@@ -2,6 +2,8 @@
 
     python tests/benchmarks/bench_sculptor.py [minutes]
 
+It needs chromium and a quiet machine, so it is run by hand and is no part of the quick benchmarks.
+
 The aims, on two free cores: 10 frames and 100 steps a second on digits, a slider within 100 ms, first motion within 3 s of
 running the cell in a kernel that has imported torch and made one optimizer before (a fresh kernel pays some 4 s of imports
 besides, 1.3 s of them for torch._dynamo with the first optimizer), and memory that does not grow. The load of the machine is
@@ -79,7 +81,7 @@ def is_ours(pid: int) -> bool:
 
 
 def renderer() -> int:
-    """The process of the page: of this browser's renderers the one that has worked most."""
+    """The process of the page: of this browser's renderers the one with the most CPU time."""
     found = {}
     for entry in Path("/proc").glob("[0-9]*"):
         try:
@@ -101,7 +103,7 @@ def cpu_seconds(pid: int) -> float:
 
 
 def wait_for_port(profile: Path) -> int:
-    """The port on which chromium says, in its profile, that it can be driven."""
+    """The port for the driver, which chromium writes into its profile."""
     for _ in range(600):
         if (told := profile / "DevToolsActivePort").exists() and (text := told.read_text()):
             return int(text.split()[0])
@@ -111,7 +113,7 @@ def wait_for_port(profile: Path) -> int:
 
 @contextmanager
 def chromium(folder: Path) -> Iterator[str]:
-    """A chromium of its own, and the address at which a driver can come, go and come back."""
+    """A separate chromium, and the address at which a driver can connect, leave and connect again."""
     profile = folder / "profile"
     words = ["--headless=new", "--no-sandbox", "--remote-debugging-port=0", f"--user-data-dir={profile}"]
     sizes = ["--window-size=1280,1000", "--enable-precise-memory-info", "about:blank"]
@@ -124,7 +126,7 @@ def chromium(folder: Path) -> Iterator[str]:
 
 
 def watch_memory(kernel_pid: int, page_pid: int, minutes: float) -> None:
-    """Look at both processes while no driver is attached: chromium's inspector keeps a copy of each message it sees, for good."""
+    """Measure both processes while no driver is attached, because chromium's inspector keeps a copy of each message it sees."""
     until, rows = time.monotonic() + 60 * minutes, []
     while time.monotonic() < until or len(rows) < 2:
         time.sleep(min(15, 60 * minutes / 2))
@@ -151,7 +153,7 @@ def speed(page, pid: int) -> None:
     print(f"{frames / seconds:.1f} frames/s, {steps / seconds:.0f} steps/s; of the kernel {used / seconds:.2f} cores, "
           f"{steps / used:.0f} steps and {frames / used:.1f} frames per second of them")  # fmt: skip
     times = [page.evaluate(DRAG, 0.8 + 0.02 * k) for k in range(25)]
-    print(f"slider to picture: median {statistics.median(times):.0f} ms, slowest {max(times):.0f} ms of {len(times)}")
+    print(f"slider to frame: median {statistics.median(times):.0f} ms, slowest {max(times):.0f} ms of {len(times)}")
 
 
 def main() -> None:

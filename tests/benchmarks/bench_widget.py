@@ -1,8 +1,9 @@
-"""How long the sliders of pages 01 and 02 take to answer: every setting drawn for the first time, then shown again.
+"""The kernel's side of the widgets: the sliders of pages 01 and 02 against their aims, and the frames of the Sculptor.
 
     python tests/benchmarks/bench_widget.py
 
-Times are of the kernel's side (draw, PNG, hand over to the widget); the pages aim at 100 ms and 300 ms.
+The sliders of page 01 aim at 100 ms for a setting drawn for the first time, those of page 02 at 300 ms, on a free core. A frame
+of the Sculptor, sent at most 16 times a second, should not cost more than a few of the training steps between two frames.
 """
 
 import itertools
@@ -12,10 +13,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import sculptlab as sl
+from sculptlab.live.engine import Engine
+from sculptlab.live.frames import frame_message
+from sculptlab.live.targets import EXTENT
 from sculptlab.series.figures import kl_failure as study_plots
 from sculptlab.series.figures import scores as score_plots
 from sculptlab.series.studies import kl_failure as studies
 from sculptlab.series.studies import scores as score_studies
+from sculptlab.threads import one_thread
 
 
 def milliseconds(browser: sl.series.browser.Browser, settings: Mapping[str, Any]) -> float:
@@ -40,17 +45,36 @@ def page_02() -> tuple[dict[str, list], Callable]:
     return controls, score_plots.MixingPanel(sl.series.results.read_result("lps_mixing").frame, n=1000)
 
 
-def main() -> None:
-    for page in (page_01, page_02):
-        started = time.perf_counter()
+def frame_against_step(frames: int = 20, steps: int = 100) -> float:
+    """How many training steps of the Sculptor cost as much as one of its frames."""
+    engine = Engine()
+    engine.run(20)
+    started = time.perf_counter()
+    for _ in range(steps):
+        engine.advance()
+    step = (time.perf_counter() - started) / steps
+    started = time.perf_counter()
+    for _ in range(frames):
+        frame_message(engine, {"lane": "mmd", "at": [0.0, 0.0]}, EXTENT, settled=True)
+    return (time.perf_counter() - started) / frames / step
+
+
+def main() -> list[tuple[str, float]]:
+    """Rows (name, ratio)."""
+    rows = []
+    for page, aim in ((page_01, 100), (page_02, 300)):
         controls, draw = page()
-        print(f"{page.__name__}: backgrounds drawn once: {1000 * (time.perf_counter() - started):.0f} ms")
         browser = sl.series.browser.Browser(controls, draw)
-        settings = [dict(zip(controls, values, strict=True)) for values in itertools.product(*controls.values())][1:]
-        for words in ("drawn for the first time", "shown again"):
-            times = [milliseconds(browser, at) for at in settings]
-            print(f"  {words}: median {statistics.median(times):.0f} ms, slowest {max(times):.0f} ms of {len(times)} settings")
+        settings = [dict(zip(controls, values, strict=True)) for values in itertools.product(*controls.values())][1::4]
+        times = [milliseconds(browser, at) for at in settings]
+        rows.append((f"{page.__name__}: a setting drawn for the first time / {aim} ms", statistics.median(times) / aim))
+        again = [milliseconds(browser, at) for at in settings]
+        rows.append((f"{page.__name__}: a setting shown again / {aim} ms", statistics.median(again) / aim))
+    with one_thread():
+        rows.append(("Sculptor: a frame / a training step", frame_against_step()))
+    return rows
 
 
 if __name__ == "__main__":
-    main()
+    for name, ratio in main():
+        print(f"{ratio:8.3f}  {name}")

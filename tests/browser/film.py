@@ -2,7 +2,7 @@
 
     python tests/browser/film.py data/results/sculptor.webp
 
-Nothing is staged: a JupyterLab, chromium, and what a hand would do. It takes half a minute.
+It films a real run in JupyterLab and chromium, with the mouse moved by the script. It takes half a minute.
 """
 
 import io
@@ -17,12 +17,12 @@ from PIL import Image
 from playwright import sync_api
 
 CELL = "import sculptlab as sl\nsl.Sculptor()"
-PAUSE = 250  # milliseconds between two pictures, in the film too
+PAUSE = 250  # milliseconds between two frames, also in the film
 WIDTH = 760  # pixels
 
 
 def heart(turns: float) -> tuple[float, float]:
-    """A place on its outline, as shares of the paper's size."""
+    """A place on its outline, as fractions of the canvas's size."""
     t = 2 * math.pi * turns
     x, y = 16 * math.sin(t) ** 3, 13 * math.cos(t) - 5 * math.cos(2 * t) - 2 * math.cos(3 * t) - math.cos(4 * t)
     return 0.5 + x / 48, 0.47 - y / 48
@@ -32,13 +32,13 @@ class Film:
     """Pictures of the widget's stage, one after the other."""
 
     def __init__(self, page: sync_api.Page) -> None:
-        self.page, self.pictures = page, []
+        self.page, self.frames = page, []
         self.stage = page.locator(".sculptor .stage")
 
     def roll(self, count: int) -> None:
         for _ in range(count):
-            picture = Image.open(io.BytesIO(self.stage.screenshot()))
-            self.pictures.append(picture.convert("RGB").resize((WIDTH, WIDTH * picture.height // picture.width), Image.LANCZOS))
+            image = Image.open(io.BytesIO(self.stage.screenshot()))
+            self.frames.append(image.convert("RGB").resize((WIDTH, WIDTH * image.height // image.width), Image.LANCZOS))
             self.page.wait_for_timeout(PAUSE)
 
     def paint(self) -> None:
@@ -52,7 +52,7 @@ class Film:
         self.page.mouse.up()
 
     def save(self, path: str) -> None:
-        first, *others = self.pictures
+        first, *others = self.frames
         first.save(
             path, save_all=True, append_images=others, duration=[PAUSE] * len(others) + [2000], loop=0, quality=50, method=6
         )

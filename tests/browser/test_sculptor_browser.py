@@ -73,8 +73,8 @@ FAR = """import torch
 with a._visit() as engine, torch.no_grad():
     engine.model().encoder[-1].weight.mul_(1e20)"""
 WATCH = """import os, threading, time
-import sculptlab.live.sculptor_worker as worker
-worker.ALONE = 600.0
+import sculptlab.live.worker as worker
+worker.ABANDONED_SECONDS = 600.0
 open("pid.txt", "w").write(str(os.getpid()))
 def watch():
     while True:
@@ -103,9 +103,9 @@ def test_the_sculptor_by_hand(page, notebook, keep):
 
     one.drag(one.root.get_by_label("noise"), (0.2, 0.5), (0.8, 0.5))
     one.settings(r"noise=0\.[34]")
-    paper = one.root.locator("canvas.paper")
+    canvas = one.root.locator("canvas.paper")
     before = one.pixels("paper")["url"]
-    one.drag(paper, (0.2, 0.2), (0.8, 0.2), (0.8, 0.8))
+    one.drag(canvas, (0.2, 0.2), (0.8, 0.2), (0.8, 0.8))
     one.settings("prior=painted")
     assert one.pixels("paper")["url"] != before
     expect(one.root.locator(".notice")).to_be_empty()
@@ -115,10 +115,10 @@ def test_the_sculptor_by_hand(page, notebook, keep):
     keep("painted")
     page.mouse.move(5, 5)
     one.press("Clear")
-    expect(one.root.locator(".notice")).to_contain_text("paper is white")
+    expect(one.root.locator(".notice")).to_contain_text("canvas is blank")
     one.wait("d.playing === 'false'")
     keep("white")
-    one.drag(paper, (0.3, 0.7), (0.7, 0.7))
+    one.drag(canvas, (0.3, 0.7), (0.7, 0.7))
     one.wait("d.playing === 'true'")
     expect(one.root.locator(".notice")).to_be_empty()
 
@@ -143,14 +143,14 @@ def test_the_sculptor_by_hand(page, notebook, keep):
         expect(one.root.locator(place)).to_be_empty()
     page.wait_for_function(
         "url => document.querySelector('.sculptor canvas.plane').toDataURL() === url", arg=first["url"]
-    )  # the same first picture
+    )  # the same first frame
     one.root.locator("canvas.plane").press("s")
     one.wait("d.step === '1'")
     one.press("Python")
     expect(one.root.locator("textarea")).to_have_value(re.compile(r"sl\.fit\(model"))
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     one.root.locator(".share").get_by_role("button", name="Copy").click()
-    expect(one.root.get_by_role("button", name="CopyResult")).to_be_visible()
+    expect(one.root.get_by_role("button", name="Copied")).to_be_visible()
     assert page.evaluate("() => navigator.clipboard.readText()") == "sculptor?prior=ring"
     keep("shared", one.root)
     one.root.get_by_text("Share:").click()  # folded up again: a long page takes cells that are out of view out of the document
@@ -205,7 +205,7 @@ def test_the_sculptor_by_hand(page, notebook, keep):
 
 
 def test_a_page_that_is_reloaded_goes_on_and_one_that_is_left_pauses(page, notebook, idle, tmp_path, keep):
-    run = notebook([FIRST, WATCH, "worker.ALONE = 3.0"])
+    run = notebook([FIRST, WATCH, "worker.ABANDONED_SECONDS = 3.0"])
     run(0)
     Shown(page, 0).wait("d.step === '0'")
     run(1)
@@ -220,7 +220,7 @@ def test_a_page_that_is_reloaded_goes_on_and_one_that_is_left_pauses(page, noteb
     again.wait(f"+d.step > {step}")
     keep("reloaded")
     kernel = int((tmp_path / "pid.txt").read_text())
-    os.kill(kernel, signal.SIGSTOP)  # it answers nothing, and no hand moves
+    os.kill(kernel, signal.SIGSTOP)  # it answers nothing, and the reader does nothing
     expect(again.root.locator(".notice")).to_contain_text("No answer from the kernel")
     keep("silent")
     os.kill(kernel, signal.SIGCONT)
@@ -255,8 +255,8 @@ TOLD = """() => { // what is written under the images from now on, with the plac
 }"""
 
 
-def dark(shown):
-    """How many pixels of the paper bear much ink: the paper itself is transparent."""
+def painted_pixels(shown):
+    """How many pixels of the canvas are clearly painted; a blank one is transparent."""
     return shown.root.locator("canvas.paper").evaluate(
         """c => { const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
                   let found = 0;
@@ -265,7 +265,7 @@ def dark(shown):
     )
 
 
-def test_rubbing_out_painting_on_white_paper_and_names_under_images(page, notebook, keep):
+def test_erasing_painting_on_a_blank_canvas_and_names_under_images(page, notebook, keep):
     run = notebook(["import sculptlab as sl\na = sl.Sculptor('sprites', prior='ring')\na"])
     run(0)
     one = Shown(page, 0)
@@ -273,26 +273,26 @@ def test_rubbing_out_painting_on_white_paper_and_names_under_images(page, notebo
     eraser = one.root.get_by_role("button", name="Eraser")
     eraser.click()
     expect(eraser).to_have_attribute("aria-pressed", "true")
-    paper = one.root.locator("canvas.paper")
-    whole = dark(one)
-    one.drag(paper, (0.1, 0.5), (0.4, 0.5))  # a gap in the ring
+    canvas = one.root.locator("canvas.paper")
+    whole = painted_pixels(one)
+    one.drag(canvas, (0.1, 0.5), (0.4, 0.5))  # a gap in the ring
     one.settings("prior=painted")
     expect(one.root.locator(".notice")).to_be_empty()
     keep("gap", one.root)
-    assert 0.5 * whole < dark(one) < whole
-    one.press("Clear")  # white paper wants ink
+    assert 0.5 * whole < painted_pixels(one) < whole
+    one.press("Clear")  # nothing is left to erase
     expect(eraser).to_have_attribute("aria-pressed", "false")
     notice = one.root.locator(".notice")
-    expect(notice).to_contain_text("paper is white")
+    expect(notice).to_contain_text("canvas is blank")
 
-    paper.scroll_into_view_if_needed()
-    box = paper.bounding_box()
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
     x, y = box["x"] + 0.3 * box["width"], box["y"] + 0.5 * box["height"]
     page.mouse.move(x, y)
     page.mouse.down()
     page.mouse.move(x + 40, y, steps=4)
     one.settings("prior=painted")  # the kernel has the beginning of the stroke, and the notice is out of date
-    assert paper.bounding_box() == box
+    assert canvas.bounding_box() == box
     page.mouse.move(x + 80, y, steps=4)
     page.mouse.up()
     expect(notice).to_be_empty()

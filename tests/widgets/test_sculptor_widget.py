@@ -1,4 +1,4 @@
-"""The Sculptor's widget and its thread, without a browser: what a page would send is set by hand."""
+"""The Sculptor's widget and its thread, without a browser: the test sets what a page would send."""
 
 import base64
 import gc
@@ -16,9 +16,9 @@ import torch
 from matplotlib.image import imread
 
 import sculptlab as sl
+from sculptlab.live.engine import Engine
 from sculptlab.live.sculptor import NOTHING
-from sculptlab.live.sculptor_engine import Engine
-from sculptlab.live.sculptor_worker import Turns, Worker
+from sculptlab.live.worker import FairLock, Worker
 
 
 def images(n=64):
@@ -26,7 +26,7 @@ def images(n=64):
 
 
 class Page:
-    """Stands for the page: sends what a hand does, keeps what the kernel answers, and says that it has seen it."""
+    """Takes the place of the page: sends requests, keeps what the kernel answers, and confirms it."""
 
     def __init__(self, sculptor):
         self.sculptor, self.messages = sculptor, []
@@ -39,7 +39,7 @@ class Page:
     def take(self, content, buffers=None):
         self.messages.append((content, buffers))
         if content["kind"] == "frame":
-            self.sculptor._worker.seen(content["number"])
+            self.sculptor._worker.confirm(content["number"])
 
     @property
     def last(self):
@@ -116,7 +116,7 @@ def test_changes_reset_and_new_seed(page):
     ("changes", "words"),
     [
         ({"text": "nonsense"}, "must be a string that begins"),
-        ({"painting": base64.b64encode(bytes(512)).decode()}, "paper is white"),
+        ({"painting": base64.b64encode(bytes(512)).decode()}, "canvas is blank"),
         ({"painting": "not base64!"}, ""),
         ({"weight": -3}, "weight must lie between"),
         ({"data": "no_such_set"}, "no_such_set"),
@@ -124,7 +124,7 @@ def test_changes_reset_and_new_seed(page):
         ({"data": "ring"}, "'ring' is a prior: give prior='ring'"),
     ],
 )
-def test_bad_input_is_said_on_the_widget_and_changes_nothing(page, sculptor, changes, words):
+def test_bad_input_gives_a_notice_and_changes_nothing(page, sculptor, changes, words):
     before = sculptor.settings
     page.tell(revision=1, changes=changes)
     frame = page.wait(lambda frame: frame["revision"] == 1)
@@ -136,7 +136,7 @@ def test_bad_input_is_said_on_the_widget_and_changes_nothing(page, sculptor, cha
 
 
 STROKE = base64.b64encode(bytes([0xFF] * 200 + [0] * 312)).decode()
-WHITE = base64.b64encode(bytes(512)).decode()
+BLANK = base64.b64encode(bytes(512)).decode()
 
 
 def test_a_page_is_told_of_what_python_asks(page, sculptor):
@@ -153,21 +153,21 @@ def test_a_page_is_told_of_what_python_asks(page, sculptor):
     wait_for_no_thread()
 
 
-def test_white_paper_makes_training_wait_and_a_stroke_lets_it_go_on(page, sculptor):
+def test_on_a_blank_canvas_training_waits_and_a_stroke_resumes_it(page, sculptor):
     page.tell(revision=1, changes={"painting": STROKE})
     page.tell(plays=1, on=True)
     page.wait(lambda frame: frame["step"] > 5 and frame["settings"]["prior"] == "painted")
-    page.tell(revision=2, changes={"painting": WHITE})
+    page.tell(revision=2, changes={"painting": BLANK})
     frame = page.wait(lambda frame: frame["blank"])
-    assert "paper is white" in frame["notice"]
+    assert "canvas is blank" in frame["notice"]
     assert not frame["playing"]
     page.tell(steps=3)
     page.tell(plays=2, on=True)
     page.tell(revision=3, changes={"weight": 50.0})
     assert page.wait(lambda frame: frame["revision"] == 3)["blank"]
     wait_for_no_thread()
-    assert page.last["step"] == frame["step"]  # neither steps nor play go towards what was rubbed out
-    with pytest.raises(ValueError, match="paper is white"):
+    assert page.last["step"] == frame["step"]  # neither steps nor play go towards the erased target
+    with pytest.raises(ValueError, match="canvas is blank"):
         sculptor.run(1)
     page.tell(plays=3, on=True)
     page.tell(revision=4, changes={"painting": STROKE})
@@ -176,8 +176,8 @@ def test_white_paper_makes_training_wait_and_a_stroke_lets_it_go_on(page, sculpt
 
 
 @pytest.mark.parametrize("way", [{"resets": 1}, {"revision": 2, "changes": {"prior": "square"}}], ids=["reset", "the same shape"])
-def test_white_paper_is_left_by_a_reset_or_a_shape(page, way):
-    page.tell(revision=1, changes={"painting": WHITE})
+def test_a_reset_or_a_shape_ends_the_blank_canvas(page, way):
+    page.tell(revision=1, changes={"painting": BLANK})
     page.wait(lambda frame: frame["blank"])
     page.tell(**way)
     frame = page.wait(lambda frame: not frame["blank"])
@@ -185,17 +185,17 @@ def test_white_paper_is_left_by_a_reset_or_a_shape(page, way):
     assert not frame["playing"]  # it did not play before
 
 
-def test_a_pause_on_white_paper_holds(page):
+def test_a_pause_on_a_blank_canvas_holds(page):
     page.tell(plays=1, on=True)
     page.wait(lambda frame: frame["playing"])
-    page.tell(revision=1, changes={"painting": WHITE})
+    page.tell(revision=1, changes={"painting": BLANK})
     page.wait(lambda frame: frame["blank"])
     page.tell(plays=2, on=False)
     page.tell(revision=2, changes={"painting": STROKE})
     assert not page.wait(lambda frame: frame["revision"] == 2)["playing"]
 
 
-def test_what_was_refused_is_over_with_the_next_step(page):
+def test_the_next_step_removes_the_notice_of_bad_input(page):
     page.tell(revision=1, changes={"weight": -3})
     page.wait(lambda frame: frame["revision"] == 1 and "weight must lie" in frame["notice"])
     page.tell(steps=1)
@@ -223,7 +223,7 @@ def test_slow_motion_takes_its_time(page):
     assert time.monotonic() - began > 0.5  # 2 steps of 0.4 s
 
 
-def test_a_divergence_stops_it_and_a_reset_mends_it(page, sculptor):
+def test_a_divergence_stops_it_and_a_reset_repairs_it(page, sculptor):
     page.tell(plays=1, on=True)
     page.wait(lambda frame: frame["step"] > 2)
     with sculptor._visit() as engine, torch.no_grad():
@@ -281,11 +281,11 @@ def test_close_leaves_no_thread_and_no_model(monkeypatch):
         made.run(1)
 
 
-def test_nobody_looking_pauses_it(monkeypatch):
-    monkeypatch.setattr("sculptlab.live.sculptor_worker.ALONE", 0.2)
+def test_without_a_sign_of_a_page_it_pauses(monkeypatch):
+    monkeypatch.setattr("sculptlab.live.worker.ABANDONED_SECONDS", 0.2)
     engine, shown = Engine(images()), []
-    worker = Worker(engine, lambda engine, settled: shown.append(worker.sent()))
-    worker.ask(playing=True)
+    worker = Worker(engine, lambda engine, settled: shown.append(worker.next_frame()))
+    worker.request(playing=True)
     until = time.monotonic() + 30
     while not engine.notice:
         assert time.monotonic() < until
@@ -297,8 +297,8 @@ def test_nobody_looking_pauses_it(monkeypatch):
 
 def test_a_page_that_is_slow_is_not_flooded():
     engine, shown = Engine(images()), []
-    worker = Worker(engine, lambda engine, settled: shown.append(worker.sent()))
-    worker.ask(playing=True)
+    worker = Worker(engine, lambda engine, settled: shown.append(worker.next_frame()))
+    worker.request(playing=True)
     while engine.step < 100:
         time.sleep(0.01)
     began, before = time.monotonic(), len(shown)
@@ -308,12 +308,12 @@ def test_a_page_that_is_slow_is_not_flooded():
     worker.close()
 
 
-def test_turns_are_taken_in_the_order_of_asking():
-    turns, order, started = Turns(), [], threading.Event()
+def test_the_lock_serves_threads_in_the_order_of_their_requests():
+    lock, order, started = FairLock(), [], threading.Event()
 
     def greedy():
         for _ in range(200):
-            with turns:
+            with lock:
                 started.set()
                 time.sleep(0.001)
                 order.append("greedy")
@@ -321,7 +321,7 @@ def test_turns_are_taken_in_the_order_of_asking():
     thread = threading.Thread(target=greedy)
     thread.start()
     started.wait()
-    with turns:
+    with lock:
         order.append("guest")
     thread.join()
     assert order.index("guest") < 20
@@ -346,14 +346,14 @@ def test_the_rest_of_the_program_keeps_its_threads():
         torch.set_num_threads(before)
 
 
-def test_without_a_kernel_a_picture_stands_in_its_place():
+def test_without_a_kernel_a_figure_takes_its_place():
     made = sl.Sculptor(images(), compare=True, batch=16)
     made.run(3)
     data, metadata = made._repr_mimebundle_()
     assert "application/vnd.jupyter.widget-view+json" in data
     assert "KL, step 3: codes, target" in metadata["image/png"]["alt"]
-    picture = imread(io.BytesIO(base64.b64decode(data["image/png"])))
-    assert picture.std() > 0.05
+    image = imread(io.BytesIO(base64.b64decode(data["image/png"])))
+    assert image.std() > 0.05
     assert made.picture == data["image/png"]  # a saved page shows it too
     made.close()
 
@@ -370,10 +370,10 @@ def test_from_python(sculptor):
 
 
 def raising(n):
-    raise RuntimeError("the well is dry")
+    raise RuntimeError("the source is empty")
 
 
-@pytest.mark.parametrize(("prior", "words"), [(sl.priors.Gaussian(3), "3 dimension"), (raising, "the well is dry")])
+@pytest.mark.parametrize(("prior", "words"), [(sl.priors.Gaussian(3), "3 dimension"), (raising, "the source is empty")])
 def test_a_script_does_not_train_towards_another_prior_than_was_given(prior, words):
     made = sl.Sculptor(images(), prior, batch=16)  # in a notebook the widget says so and shows the square
     with pytest.raises(ValueError, match=f"prior cannot be used: .*{words}"):
@@ -392,9 +392,9 @@ def test_exported_code_says_which_settings_it_repeats(page, sculptor):
     assert sent[-1]["settings"] == sculptor.settings == page.wait(lambda frame: True)["text"]
 
 
-def test_a_lane_that_does_not_train_is_named(sculptor):
+def test_an_objective_that_is_not_trained_is_refused(sculptor):
     for ask in (sculptor.code, sculptor.result):
-        with pytest.raises(ValueError, match=r"lane must be .*'mmd'.*got 'kl'"):
+        with pytest.raises(ValueError, match=r"objective must be .*'mmd'.*got 'kl'"):
             ask("kl")
 
 

@@ -1,9 +1,9 @@
-// What the kernel is asked for: counters and whole values, as the browser may leave out any message but the last.
+// Requests to the kernel: counters and complete values, because the browser may drop any message but the last.
 class Asker {
-  constructor(model, doubt) {
+  constructor(model, onRequest) {
     this.model = model;
     this.pending = [];
-    this.doubt = doubt;
+    this.onRequest = onRequest;
   }
   get now() { return this.model.get("asked"); }
   tell(patch) {
@@ -11,13 +11,13 @@ class Asker {
     this.model.save_changes();
   }
   count(name, patch = {}) {
-    this.doubt();
+    this.onRequest();
     this.tell({ [name]: this.now[name] + 1, ...patch });
   }
   change(changes) {
     const revision = this.now.revision + 1;
     this.pending.push({ revision, changes });
-    this.doubt();
+    this.onRequest();
     this.tell({ revision, changes: this.merged() });
   }
   merged() {

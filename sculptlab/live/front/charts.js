@@ -1,9 +1,9 @@
-// The charts below the stage: a measure of every lane over the steps.
+// The charts: a score of every model over the steps.
 
 const MEASURES = [
   ["reconstruction", "Reconstruction error", "mean squared error per pixel, held out"],
-  ["mmd2", "MMD² from the target", "of held-out codes; gray: what chance alone gives; the scale fits all but the first fifth of the steps"],
-  ["lps", "LPS", "how well a tree guesses one latent from the other, held out"],
+  ["mmd2", "MMD² from the target", "of held-out codes; gray: the chance level; the scale fits all but the first fifth of the steps"],
+  ["lps", "LPS", "how well a regression tree predicts one latent from the other, held out"],
 ];
 
 class Chart {
@@ -31,7 +31,7 @@ class Chart {
     const count = frame.rows.length / frame.columns;
     const value = (row, lane) => frame.rows[row * frame.columns + 1 + 3 * lane + this.which];
     const last = Math.max(10, frame.rows[(count - 1) * frame.columns]);
-    // the fall of the first steps may run off the top: what a change does later would be a pixel beside it
+    // the first steps may leave the chart at the top: their steep fall would flatten later changes
     const from = this.name === "mmd2" ? Math.max(0, Array.from({ length: count }, (_, row) => frame.rows[row * frame.columns]).findIndex((step) => step >= last / 5)) : 0;
     const all = lanes.flatMap((_, lane) => Array.from({ length: count - from }, (_, row) => value(from + row, lane))).filter(Number.isFinite);
     const top = 1.08 * Math.max(1e-6, this.name === "lps" ? 0.1 : 0, frame.band * 2 * (this.name === "mmd2"), ...all);
@@ -62,7 +62,7 @@ class Chart {
       let now = null;
       for (let row = 0; row < count; row++) {
         const v = value(row, k);
-        // LPS is measured now and then, and repeated in between: the line goes from one measurement to the next
+        // LPS is measured every 100 steps and repeated in between: the line connects the measurements
         const repeats = this.name === "lps" && row < count - 1 && v === value(row - 1, k);
         if (!Number.isFinite(v) || repeats) continue;
         const point = [x(frame.rows[row * frame.columns]), y(v)];

@@ -1,4 +1,4 @@
-// What the package's pages share: small tools for elements, canvases and colors. It stands before each page's own script.
+// Helpers of both widgets for elements, canvases and colors. Each widget's own script follows in the same scope.
 
 const CLASSES = ["#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#BFA900", "#000000", "#882255", "#999999"];
 const ON_DARK = { "#0072B2": "#4CA8E0", "#000000": "#FFFFFF", "#882255": "#D4699C" };
@@ -14,7 +14,7 @@ const html = (tag, props = {}, ...children) => {
   return node;
 };
 
-// A name that no other widget on the page has: each has a module, and so a counter, of its own.
+// An id that no other widget on the page has. A counter would repeat: each widget has its own copy of this module.
 const unique = (name) => `${name}-${Math.random().toString(36).slice(2, 10)}`;
 
 const short = (x) => {
@@ -23,7 +23,7 @@ const short = (x) => {
   return size !== 0 && (size < 0.001 || size >= 1e5) ? x.toExponential(1) : String(+x.toPrecision(3));
 };
 
-// A button that puts a text on the clipboard; without a secure page, where there is none, it marks the text for copying by hand.
+// A button that copies a text. A page without HTTPS has no clipboard: then it selects the text.
 const copier = (field) => {
   const button = html("button", { type: "button", title: "copy it", onclick: async () => {
     try {
@@ -38,7 +38,7 @@ const copier = (field) => {
   return button;
 };
 
-// A canvas drawn at the screen's own resolution.
+// A canvas at the resolution of the screen.
 class Sheet {
   constructor(canvas) {
     this.canvas = canvas;
@@ -57,7 +57,7 @@ class Sheet {
   }
 }
 
-// One small canvas of each size, used again and again: made anew for every frame, they pile up faster than a browser clears them.
+// One small canvas for each size, used again: new ones for every frame pile up faster than the browser frees them.
 const small = new Map();
 const smallCanvas = (height, width) => {
   const size = `${height} x ${width}`;
@@ -68,7 +68,7 @@ const smallCanvas = (height, width) => {
   return small.get(size);
 };
 
-// Bytes of gray or color as a small canvas, to be stretched with drawImage at once: the next image may overwrite it.
+// Bytes of gray or color as a small canvas. Draw it at once: the next image of the same size overwrites it.
 const image = (bytes, height, width, channels, paint) => {
   const { canvas, at, data } = smallCanvas(height, width);
   for (let i = 0; i < width * height; i++) {
@@ -82,7 +82,7 @@ const image = (bytes, height, width, channels, paint) => {
   return canvas;
 };
 
-// The colors of a widget by name, after it was told whether it lies on light or dark.
+// The colors of a widget by name, for the light or dark background that it lies on.
 const colorsOf = (root) => {
   let back = null;
   for (let node = root.parentElement; node && !back; node = node.parentElement) {
@@ -96,19 +96,20 @@ const colorsOf = (root) => {
   return { dark, ...Object.fromEntries(names.map((name) => [name, style.getPropertyValue(`--${name}`).trim()])) };
 };
 
-// The color of a class, by its number.
+// The color of a class by its number.
 const classColor = (name, dark) => {
   const base = CLASSES[name % CLASSES.length];
   return (dark && ON_DARK[base]) || base;
 };
 
-// How strong a density's gray is, for `image`.
+// Paints a density in gray, for `image`; `strength` is its largest opacity.
 const shade = (strength, dark) => (value, data, i) => {
   data[i] = data[i + 1] = data[i + 2] = dark ? 235 : 40;
   data[i + 3] = value * strength;
 };
 
-// Every class's name at its middle: ten colors are more than a color-blind reader can tell apart. Where names meet, two or three queue.
+// The name of each class at the median of its points, as color-blind readers cannot distinguish ten colors. Names that would overlap
+// are moved down.
 const LINE = 13; // pixels
 const drawNames = (at, colors, classes, names, point) => {
   const kinds = [...new Set(classes)];
@@ -128,7 +129,7 @@ const drawNames = (at, colors, classes, names, point) => {
     for (const other of beside.sort((a, b) => a.y - b.y)) {
       if (Math.abs(other.y - one.y) < LINE) one.y = other.y + LINE;
     }
-    if (one.y - middle > 2.5 * LINE) continue; // too far from its class to stand for it
+    if (one.y - middle > 2.5 * LINE) continue; // too far from its class to name it
     placed.push(one);
     at.globalAlpha = 0.8;
     at.fillStyle = colors.panel;
@@ -141,14 +142,14 @@ const drawNames = (at, colors, classes, names, point) => {
   }
 };
 
-// Whether the kernel still answers. `say` is told in words when it was restarted, or has owed an answer for too long.
+// Watches whether the kernel answers. `say` gets a message when it was restarted, or has not answered for too long.
 const SILENCE = 6; // seconds
-class Silence {
+class KernelWatch {
   constructor(model, say) {
     Object.assign(this, { model, say, since: 0, heard: false });
-    this.parted = () => { // Jupyter's widget manager knows of a restart; where there is none, silence tells it later
+    this.parted = () => { // Jupyter's widget manager reports a restart; without one, the missing answer shows it later
       this.since = 0;
-      say("The kernel was restarted, and this is the last picture of it. Run this cell again.");
+      say("The kernel was restarted, and this is its last state. Run this cell again.");
     };
     model.on("comm_live_update", this.parted);
     this.watch = setInterval(() => this.look(), 1000);
@@ -160,7 +161,7 @@ class Silence {
     if (waited < SILENCE) return;
     this.say(this.heard
       ? `No answer from the kernel for ${Math.round(waited)} s: it may be busy, or closed. After a restart, run this cell again.`
-      : "No kernel answers: run this cell to bring it to life.");
+      : "No kernel answers: run this cell to start the widget.");
   }
   end() {
     clearInterval(this.watch);

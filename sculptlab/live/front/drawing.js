@@ -1,11 +1,11 @@
-// What is drawn of a frame: pure functions of a scene, { frame, spec, colors }.
+// Draws a frame: functions of a scene { frame, spec, colors } and a canvas. `lane` is the part of a frame that belongs to one model.
 
 const drawAxes = (at, width, span, colors) => {
   at.font = "10px system-ui, sans-serif";
   at.fillStyle = colors.quiet;
   at.strokeStyle = colors.line;
   at.lineWidth = 1;
-  const least = span / 8; // whatever the span: a model that diverges may put its codes anywhere
+  const least = span / 8; // for any span: the codes of a model that diverges may be anywhere
   const power = 10 ** Math.floor(Math.log10(least));
   const stride = [1, 2, 5, 10].map((times) => times * power).find((step) => step >= least);
   const count = Math.floor(span / stride);
@@ -21,7 +21,7 @@ const drawAxes = (at, width, span, colors) => {
       if (k && x > 28 && x < width - 24) at.fillText(short(-k * stride), 7, x + 3);
     }
   }
-  if (width < 300) return; // the paper shows the same plane
+  if (width < 300) return; // the small canvas of the target shows the same plane
   at.textAlign = "right";
   at.fillText("latent 0", width - 6, width - 20);
   at.textAlign = "left";
@@ -35,7 +35,7 @@ const drawDensity = ({ frame, spec, colors }, at, place) => {
   at.drawImage(image(frame.density, across, across, 1, shade(0.38, colors.dark)), place(-reach), place(-reach), side, side);
 };
 
-// The codes of a lane over their target.
+// The codes of a model over their target.
 const drawPlane = (scene, lane, { at, width }) => {
   const { frame, spec, colors } = scene;
   const place = (v) => (v / frame.span + 1) * width / 2;
@@ -74,7 +74,7 @@ const drawPointer = ({ frame, colors }, lane, at, place) => {
   at.stroke();
 };
 
-// What decodes over the plane, as tiles.
+// The decoded plane, as tiles.
 const drawGrid = ({ frame, spec, colors }, lane, { at, width }) => {
   const [height, across, channels] = frame.sheet;
   at.imageSmoothingEnabled = false;
@@ -95,7 +95,7 @@ const drawGrid = ({ frame, spec, colors }, lane, { at, width }) => {
   at.strokeRect(x - width / 2 / spec.side, y - width / 2 / spec.side, width / spec.side, width / spec.side);
 };
 
-// As much of a word as a width takes.
+// A word, cut off where it is wider than `width`.
 const fitting = (word, at, width) => {
   if (at.measureText(word).width <= width) return word;
   let kept = word.length - 1;
@@ -103,7 +103,7 @@ const fitting = (word, at, width) => {
   return `${word.slice(0, kept)}…`;
 };
 
-// What lies under the pointer, image by image.
+// The images near the pointer, in a row.
 const drawStrip = ({ frame, colors }, lane, { at, width }) => {
   const { pointer } = frame;
   if (!pointer || pointer.lane !== lane.name) return;
@@ -118,7 +118,7 @@ const drawStrip = ({ frame, colors }, lane, { at, width }) => {
     const part = pointer.images.subarray(k * height * across * channels, (k + 1) * height * across * channels);
     const x = k * (width / count);
     at.drawImage(image(part, height, across, channels), x, 0, cell, cell);
-    const label = pointer.labels && k && k !== 2 ? [String(named(Math.max(0, k - 2)))] : []; // what is an image of the set
+    const label = pointer.labels && k && k !== 2 ? [String(named(Math.max(0, k - 2)))] : []; // only images of the data set have a label
     const words = [["here", "image", "recon."][k] ?? "next", ...label];
     words.forEach((word, line) => at.fillText(fitting(word, at, width / count - 2), x + cell / 2, cell + 11 + 11 * line));
   }

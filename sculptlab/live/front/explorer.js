@@ -1,4 +1,4 @@
-// The Explorer's page: sliders for latents, a plot of two of them, two codes beside each other. What is known is in the kernel.
+// The Explorer's page: a slider for each latent, a plot of two latents, and two codes side by side. All state is in the kernel.
 
 class Explorer {
   constructor(model, el) {
@@ -6,7 +6,7 @@ class Explorer {
     this.id = unique("explorer");
     this.spec = model.get("spec");
     this.active = "a";
-    this.silence = new Silence(model, (words) => { this.notice.textContent = words; });
+    this.kernel = new KernelWatch(model, (words) => { this.notice.textContent = words; });
     this.sent = model.get("asked").revision;
     this.root = html("div", { className: "sculptor explorer", role: "group", "aria-label": "Explorer of a latent space",
       "data-lm-suppress-shortcuts": "true", onkeydown: (event) => event.stopPropagation() });
@@ -24,7 +24,7 @@ class Explorer {
     const { a, b, ...rest } = this.model.get("asked");
     const codes = this.answer ? { a: this.answer.a, b: this.answer.b } : {};
     this.model.set("asked", { ...rest, ...codes, active: this.active, ...patch });
-    this.silence.asked();
+    this.kernel.asked();
     this.model.save_changes();
   }
   ask(patch) { this.tell({ revision: ++this.sent, pick: null, ...patch }); }
@@ -41,20 +41,20 @@ class Explorer {
     this.notice = html("div", { className: "notice", role: "status" });
     this.rows = Array.from({ length: this.spec.dim }, (_, i) => this.row(i));
     this.matrix = html("canvas", { className: "square matrix", role: "img", tabIndex: 0 });
-    this.matrix.setAttribute("aria-label", "Every pair of latents, in stronger color where more correlated; click one, or arrow keys, to plot it");
+    this.matrix.setAttribute("aria-label", "Every pair of latents, in stronger color where more correlated; click a pair, or use the arrow keys, to plot it");
     this.plot = html("canvas", { className: "square plane", role: "img" });
     this.plot.setAttribute("aria-label", "Codes in the plane of two latents; click to take the nearest image's code");
     this.pairName = html("h4");
     this.apart = html("p");
     this.both = html("canvas", { role: "img" });
-    this.both.setAttribute("aria-label", "What both codes decode to, and the way between them");
+    this.both.setAttribute("aria-label", "The decoded images of both codes and of the line between them");
     this.sheets = { matrix: new Sheet(this.matrix), plot: new Sheet(this.plot), both: new Sheet(this.both) };
     this.root.append(html("div", { className: "bar" }, this.buttons.a, this.buttons.b,
-      html("span", { className: "count" }, "sliders and clicks move the code that is pressed")), this.notice,
+      html("span", { className: "count" }, "sliders and clicks move the selected code")), this.notice,
       html("div", { className: "stage" }, html("div", { className: "latents" }, html("h4", {}, "Latents ",
-        html("small", {}, "slider, LPS (0: not guessed from the others, 1: fully), traversal")), ...this.rows.map((row) => row.node)),
+        html("small", {}, "slider, LPS (0: not predicted from the others, 1: fully), traversal")), ...this.rows.map((row) => row.node)),
       html("div", {}, this.pairName, this.plot),
-      html("div", {}, html("h4", {}, "Pairs ", html("small", {}, "stronger color: more correlated; click one")), this.matrix,
+      html("div", {}, html("h4", {}, "Pairs ", html("small", {}, "stronger color: more correlated; click to plot")), this.matrix,
         html("div", { className: "under" }, this.apart, this.both))));
     this.listen();
   }
@@ -63,8 +63,8 @@ class Explorer {
     const input = html("input", { type: "range", id: `${this.id}-${i}`, min: low[i], max: high[i], step: (high[i] - low[i]) / 200 });
     const shown = html("output");
     const strip = html("canvas", { className: "strip", role: "img" });
-    strip.setAttribute("aria-label", `What decodes as latent ${i} goes through its range`);
-    const score = html("span", { className: "score", title: "LPS: how well this latent is guessed from the others" },
+    strip.setAttribute("aria-label", `Decoded images as latent ${i} goes through its range`);
+    const score = html("span", { className: "score", title: "LPS: how well this latent is predicted from the others" },
       lps[i] < 0 ? "–" : lps[i].toFixed(2));
     score.style.setProperty("--share", `${100 * Math.max(0, lps[i])}%`);
     input.addEventListener("input", () => {
@@ -106,10 +106,10 @@ class Explorer {
 
   take(message, buffers) {
     if (message.kind !== "answer") return;
-    this.silence.answered();
+    this.kernel.answered();
     const bytes = (i) => new Uint8Array(buffers[i].buffer, buffers[i].byteOffset, buffers[i].byteLength);
     const newest = message.revision >= this.sent;
-    const codes = newest || !this.answer ? {} : { a: this.answer.a, b: this.answer.b }; // a hand has moved on
+    const codes = newest || !this.answer ? {} : { a: this.answer.a, b: this.answer.b }; // the reader has moved a slider since
     this.answer = { ...message, ...codes, points: new Float32Array(bytes(0).slice().buffer), classes: bytes(1), images: bytes(2) };
     this.root.dataset.revision = message.revision;
     this.notice.textContent = message.notice;
@@ -201,13 +201,13 @@ class Explorer {
       at.drawImage(this.picture(k), k * 92, 14, 84, 84);
       at.fillText("AB"[k], k * 92, 10);
     });
-    at.fillText("the straight way from A to B", 0, 116);
+    at.fillText("the straight line from A to B", 0, 116);
     this.strip(sheet, 2, width, 40, 120);
     this.apart.textContent = `A and B differ by ${short(this.answer.apart)} (mean squared, per pixel)`;
   }
   end() {
     cancelAnimationFrame(this.drawing);
-    this.silence.end();
+    this.kernel.end();
     this.model.off("msg:custom", this.receive);
     this.resized.disconnect();
     this.themed.disconnect();

@@ -1,27 +1,27 @@
-// The paper on which a target is painted, with mouse, finger or keys: `spec` as the kernel gives it, `shown` what a prior looks like.
+// The canvas on which a target is painted, with mouse, finger or keys; `spec` is the description of the controls from the kernel.
 
-class Paper {
-  // `fresh` says whether the next stroke begins a new painting; `send` is told the painting, as the kernel takes it.
+class PaintCanvas {
+  // `fresh()`: whether the next stroke begins a new painting. `send(painting)` sends it in the kernel's format.
   constructor(spec, fresh, send) {
     Object.assign(this, { size: spec.paper, levels: spec.levels, reach: spec.reach, map: spec.map, fresh, send, down: false, erase: false });
     this.cursor = [this.size / 2, this.size / 2];
-    this.ink = new Float32Array(this.size ** 2);
+    this.gray = new Float32Array(this.size ** 2);
     this.canvas = html("canvas", { className: "paper square", tabIndex: 0, role: "img" });
-    this.canvas.setAttribute("aria-label", "The target's density. Paint with mouse or finger; or arrow keys and Enter, Backspace rubs out.");
+    this.canvas.setAttribute("aria-label", "The target's density. Paint with mouse or finger; or arrow keys and Enter, Backspace erases.");
     this.sheet = new Sheet(this.canvas);
-    this.eraser = html("button", { type: "button", title: "rub out instead of painting", onclick: () => this.turnEraser() }, "Eraser");
+    this.eraser = html("button", { type: "button", title: "erase instead of painting", onclick: () => this.turnEraser() }, "Eraser");
     this.eraser.setAttribute("aria-pressed", "false");
     this.tools = html("div", { className: "tools" }, this.eraser,
-      html("button", { type: "button", title: "white paper", onclick: () => this.clear() }, "Clear"), html("span", {}, "paint on it"));
+      html("button", { type: "button", title: "blank canvas", onclick: () => this.clear() }, "Clear"), html("span", {}, "paint on it"));
     this.listen();
   }
   turnEraser() {
     this.erase = !this.erase;
     this.eraser.setAttribute("aria-pressed", this.erase);
   }
-  clear() { // white paper wants ink, and there is nothing to rub out
+  clear() { // nothing is left to erase, so the next stroke paints
     if (this.erase) this.turnEraser();
-    this.ink.fill(0);
+    this.gray.fill(0);
     this.draw(true);
     this.tell();
   }
@@ -41,19 +41,19 @@ class Paper {
     for (const end of ["pointerup", "pointercancel"]) {
       this.canvas.addEventListener(end, () => {
         if (this.down) this.tell();
-        if (this.erase && !this.ink.some((v) => v > 0)) this.turnEraser(); // nothing is left to rub out
+        if (this.erase && !this.gray.some((v) => v > 0)) this.turnEraser(); // nothing is left to erase
         this.down = false;
       });
     }
     this.canvas.addEventListener("keydown", (event) => this.key(event));
   }
-  begin() { // on a painting: go on; on a shape there is: white paper, but what is rubbed out is rubbed out of the shape
+  begin() { // a stroke adds to a painting; on a preset shape it starts a new painting, but the eraser erases from the shape
     if (!this.fresh()) return;
     const { size, density } = this;
     const across = size * this.map;
     const edge = Math.floor((across - size) / 2);
-    const shown = (i) => density[(Math.floor(i / size) + edge) * across + (i % size) + edge] / 255; // the root of how dense it is
-    this.ink = this.ink.map((_, i) => (this.erase && density ? shown(i) ** 2 : 0));
+    const shown = (i) => density[(Math.floor(i / size) + edge) * across + (i % size) + edge] / 255; // the square root of the density
+    this.gray = this.gray.map((_, i) => (this.erase && density ? shown(i) ** 2 : 0));
   }
   stroke(to) {
     const [from, size, radius] = [this.last, this.size, 1.7];
@@ -63,9 +63,9 @@ class Paper {
       for (let row = Math.floor(y - 3); row <= y + 3; row++) {
         for (let column = Math.floor(x - 3); column <= x + 3; column++) {
           if (row < 0 || column < 0 || row >= size || column >= size) continue;
-          const ink = Math.max(0, 1 - Math.hypot(column + 0.5 - x, row + 0.5 - y) / (2 * radius)) ** 0.5;
+          const gray = Math.max(0, 1 - Math.hypot(column + 0.5 - x, row + 0.5 - y) / (2 * radius)) ** 0.5;
           const i = row * size + column;
-          this.ink[i] = this.erase ? this.ink[i] * (ink > 0.3 ? 0 : 1) : Math.max(this.ink[i], ink > 0.3 ? ink : 0);
+          this.gray[i] = this.erase ? this.gray[i] * (gray > 0.3 ? 0 : 1) : Math.max(this.gray[i], gray > 0.3 ? gray : 0);
         }
       }
     }
@@ -95,14 +95,14 @@ class Paper {
     this.send(this.encoded());
   }
   encoded() {
-    const levels = Array.from(this.ink, (v) => Math.round(v * this.levels));
+    const levels = Array.from(this.gray, (v) => Math.round(v * this.levels));
     let bytes = "";
     for (let i = 0; i < levels.length; i += 2) bytes += String.fromCharCode(levels[i] * 16 + levels[i + 1]);
     return btoa(bytes);
   }
-  take(bytes) { this.ink = Float32Array.from(bytes, (v) => v / this.levels); }
+  take(bytes) { this.gray = Float32Array.from(bytes, (v) => v / this.levels); }
 
-  // What lies on it: its own ink, or the middle of a prior's density, bytes as the kernel sends them.
+  // Shows the density of a prior, as the kernel sends it, cropped to the canvas; or the painting, where it is null.
   show(density, colors) {
     Object.assign(this, { density, colors });
     this.draw();
@@ -111,7 +111,7 @@ class Paper {
     if (!this.colors || !this.sheet.begin()) return;
     const { at, width } = this.sheet;
     const mine = own || this.down || !this.density;
-    const bytes = mine ? Uint8Array.from(this.ink, (v) => 255 * v) : this.density;
+    const bytes = mine ? Uint8Array.from(this.gray, (v) => 255 * v) : this.density;
     const [size, across] = [this.size, mine ? this.size : this.size * this.map];
     const edge = (across - size) / 2;
     at.imageSmoothingEnabled = !mine;

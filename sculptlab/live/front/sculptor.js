@@ -1,12 +1,13 @@
-// The Sculptor's page: it draws what the kernel sends and tells the kernel what a hand does. All that is known is in the kernel.
+// The Sculptor's page: it draws what the kernel sends and sends what the reader does. All state is in the kernel. A `lane` is a row of
+// the page that shows one model, named by its objective.
 
-const POINT = "Point at the plane: what decodes there, the nearest image, its reconstruction, its neighbors.";
+const POINT = "Point at the plane: the decoded point, the nearest image, its reconstruction, the next nearest images.";
 const KEYS = "Space: play or pause · S: one step · M: slow motion · R: reset · N: new seed. On a plane, arrow keys move the pointer; "
-  + "on the paper, they move the brush, Enter paints and Backspace rubs out.";
+  + "on the canvas of the target, they move the brush, Enter paints and Backspace erases.";
 
 const about = (lane, frame) => {
   if (lane !== "kl") return ` · ${frame.count} held out`;
-  return frame.step ? " (samples; it knows only the round Gaussian)" : " (samples: untrained, noise of the Gaussian's own shape)";
+  return frame.step ? " (samples; KL's target is the standard Gaussian)" : " (samples; untrained, so they are mostly noise)";
 };
 
 class View {
@@ -15,21 +16,21 @@ class View {
     this.id = unique("sculptor");
     this.spec = model.get("controls");
     this.frame = null;
-    this.silence = new Silence(model, (words) => this.part(words));
-    this.ask = new Asker(model, () => this.silence.asked());
+    this.kernel = new KernelWatch(model, (words) => this.disconnect(words));
+    this.ask = new Asker(model, () => this.kernel.asked());
     this.inputs = {};
     this.lanes = {};
-    this.paper = new Paper(this.spec, () => !this.painted(), (painting) => this.ask.change({ painting }));
-    this.root = html("div", { className: "sculptor", role: "group", "aria-label": "Sculptor: a latent space trained by hand",
+    this.painting = new PaintCanvas(this.spec, () => !this.painted(), (painting) => this.ask.change({ painting }));
+    this.root = html("div", { className: "sculptor", role: "group", "aria-label": "Sculptor: shape a latent space while it trains",
       "data-lm-suppress-shortcuts": "true", onkeydown: (event) => this.key(event) });
     this.build();
     el.append(this.root);
     this.listen();
     this.ask.tell({ views: this.ask.now.views + 1 });
-    this.silence.asked();
+    this.kernel.asked();
   }
 
-  // ---- what is on the page
+  // ---- the elements of the page
   build() {
     const button = (text, title, act, main = "") =>
       html("button", { type: "button", className: main, title, onclick: act }, text);
@@ -66,10 +67,10 @@ class View {
     this.sliders = html("div");
     return html("div", { className: "target" }, html("h4", {}, "Target prior"),
       this.choice("prior", "Shape", Object.keys(this.spec.priors).map((name) => [name, name]), (value) =>
-        value === "painted" ? { painting: this.paper.encoded() } : { prior: value }), this.paper.canvas, this.paper.tools, this.sliders);
+        value === "painted" ? { painting: this.painting.encoded() } : { prior: value }), this.painting.canvas, this.painting.tools, this.sliders);
   }
 
-  // One labeled slider; `log` moves through powers of ten.
+  // One labeled slider; with `log` its positions are powers of ten.
   slider(name, dial, value, change, log) {
     const id = `${this.id}-${name}`;
     const shown = html("output", { htmlFor: id });
@@ -114,7 +115,7 @@ class View {
     this.python.setAttribute("aria-label", "Python code that repeats this run");
     this.copyPython = copier(this.python);
     this.copyPython.hidden = true;
-    this.refused = html("div", { className: "refusal" }); // what was wrong with a pasted string, where it was pasted
+    this.refused = html("div", { className: "refusal" }); // the error of a pasted string, beside its field
     return html("details", {}, html("summary", {}, "Share: settings as a string, the run as Python · keyboard"),
       html("div", { className: "share" }, this.text, copier(this.text),
         html("button", { type: "button", title: "take the settings of the string", onclick: () => this.paste() }, "Use"),
@@ -128,7 +129,7 @@ class View {
     const title = html("h4");
     const words = html("p", {}, POINT);
     const node = html("div", { className: "lane" }, html("div", {}, title, plane),
-      html("div", {}, html("h4", {}, "Decoded over the plane"), grid, html("div", { className: "under" }, words, strip)));
+      html("div", {}, html("h4", {}, "Decoded plane"), grid, html("div", { className: "under" }, words, strip)));
     const lane = { name, node, title, words, plane, planeSheet: new Sheet(plane), gridSheet: new Sheet(grid), stripSheet: new Sheet(strip) };
     const point = (event) => {
       const box = plane.getBoundingClientRect();
@@ -143,7 +144,7 @@ class View {
     return lane;
   }
 
-  // ---- what a hand does
+  // ---- what the reader does
   toggle() { this.ask.count("plays", { on: !(this.frame && this.frame.playing) }); }
   paste() {
     this.ask.change({ text: this.text.value });
@@ -185,7 +186,7 @@ class View {
     this.themed = new MutationObserver(() => this.draw());
     for (const node of [document.body, document.documentElement]) this.themed.observe(node, { attributes: true });
   }
-  painted() { // whether the target is a painting or white paper, or is about to be one
+  painted() { // whether the target is a painting or a blank canvas, or will be with the next frame
     return this.frame?.blank || this.frame?.settings.prior === "painted" || this.ask.pending.some((one) => "painting" in one.changes);
   }
 
@@ -195,7 +196,7 @@ class View {
       this.python.value = message.text;
       this.python.hidden = this.copyPython.hidden = false;
       this.codeOf = message.settings;
-      this.silence.answered();
+      this.kernel.answered();
       return;
     }
     if (message.kind !== "frame") return;
@@ -205,11 +206,11 @@ class View {
       lanes: message.lanes.map((lane) => ({ ...lane, codes: floats(lane.codes), sheet: bytes(lane.sheet) })),
       pointer: message.pointer && { ...message.pointer, images: bytes(message.pointer.images) } };
     this.ask.arrived(message.revision);
-    this.silence.answered();
-    if (message.playing) this.silence.asked(); // while it plays, the next frame is owed
+    this.kernel.answered();
+    if (message.playing) this.kernel.asked(); // while it plays, another frame must follow
     this.ask.tell({ seen: message.number });
-    if (!this.paper.down && !this.ask.pending.length && !message.blank && message.settings.prior === "painted") {
-      this.paper.take(bytes(message.painting));
+    if (!this.painting.down && !this.ask.pending.length && !message.blank && message.settings.prior === "painted") {
+      this.painting.take(bytes(message.painting));
     }
     this.root.dataset.step = message.step;
     this.root.dataset.frames = +(this.root.dataset.frames || 0) + 1;
@@ -226,14 +227,14 @@ class View {
       });
     }
   }
-  part(words) { // no kernel: nothing plays
+  disconnect(words) { // without a kernel nothing plays
     this.play.textContent = "▶ Play";
     this.play.setAttribute("aria-pressed", false);
     this.root.dataset.playing = false;
     this.notice.textContent = words;
   }
 
-  // Words, numbers and controls follow the kernel, except for those that a hand has moved on in the meantime.
+  // Words, numbers and controls follow the kernel, except for controls that the reader has moved since.
   show() {
     const { frame, inputs } = this;
     const { settings } = frame;
@@ -241,8 +242,8 @@ class View {
     this.play.setAttribute("aria-pressed", frame.playing);
     this.slow.setAttribute("aria-pressed", frame.slow);
     this.counter.replaceChildren("step ", html("b", {}, frame.step.toLocaleString("en")), ` · seed ${settings.seed}`);
-    // A notice that comes or goes moves the paper: not under a stroke. The answer to its end brings it.
-    if (!this.paper.down && this.notice.textContent !== frame.notice) this.notice.textContent = frame.notice;
+    // A notice that appears would move the canvas during a stroke, so it waits until the stroke has ended.
+    if (!this.painting.down && this.notice.textContent !== frame.notice) this.notice.textContent = frame.notice;
     if (frame.revision === this.pasted) this.refused.textContent = frame.notice;
     else if (frame.revision > this.pasted) this.refused.textContent = "";
     this.showLanes();
@@ -252,7 +253,7 @@ class View {
     inputs.prior.value = frame.blank ? "painted" : settings.prior;
     for (const dial of this.spec.dials) inputs[dial.name].write(settings[dial.name]);
     if (document.activeElement !== this.text) this.text.value = frame.text;
-    if (frame.text !== this.codeOf) this.python.hidden = this.copyPython.hidden = true; // it would repeat another run than the one shown
+    if (frame.text !== this.codeOf) this.python.hidden = this.copyPython.hidden = true; // the code would repeat another run than the one shown
     this.showSliders(frame.blank ? { prior: "painted", sliders: {} } : settings);
     const shown = { weight: settings.compare || settings.objective === "mmd", beta: settings.compare || settings.objective === "kl" };
     shown.bandwidth = shown.weight && settings.kernel !== "energy";
@@ -280,7 +281,7 @@ class View {
   draw() {
     this.colors = colorsOf(this.root);
     if (!this.frame || this.body.hidden) return;
-    this.paper.show(this.painted() ? null : this.frame.density, this.colors);
+    this.painting.show(this.painted() ? null : this.frame.density, this.colors);
     this.frame.lanes.forEach((lane) => this.drawLane(lane, this.lanes[lane.name]));
     this.lines.forEach((line) => line.draw(this));
   }
@@ -298,7 +299,7 @@ class View {
   }
 
   end() {
-    this.silence.end();
+    this.kernel.end();
     clearTimeout(this.later);
     cancelAnimationFrame(this.drawing);
     this.model.off("msg:custom", this.receive);
@@ -308,7 +309,7 @@ class View {
   }
 }
 
-const views = new Map(); // how many views each model has: with the last one gone, nobody looks on
+const views = new Map(); // how many views each widget has; when the last one is removed, training pauses
 
 export default {
   render({ model, el }) {

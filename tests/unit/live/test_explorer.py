@@ -1,4 +1,4 @@
-"""The Explorer: its state without a display, and what it answers to a page."""
+"""The Explorer: its state without a display, and its answers to a page."""
 
 import base64
 import io
@@ -9,7 +9,7 @@ import torch
 from matplotlib.image import imread
 
 import sculptlab as sl
-from sculptlab.live.explorer_state import STOPS, Exploration
+from sculptlab.live.exploration import STOPS, Exploration
 
 
 class Linear(torch.nn.Module):
@@ -65,16 +65,16 @@ def test_a_traversal_moves_one_latent_and_no_other(run, images):
     assert (decoded[:, 0, 0, 0] == 128).all()
 
 
-def test_the_way_between_two_codes_is_straight(run, images):
-    way = Exploration(run, images).way([0, 0, 0], [1, 2, 4])
-    assert np.allclose(way[0], 0)
-    assert np.allclose(way[-1], [1, 2, 4])
-    assert np.allclose(np.diff(way, axis=0), np.array([1, 2, 4]) / (STOPS - 1))
+def test_the_line_between_two_codes_is_straight(run, images):
+    line = Exploration(run, images).line_between([0, 0, 0], [1, 2, 4])
+    assert np.allclose(line[0], 0)
+    assert np.allclose(line[-1], [1, 2, 4])
+    assert np.allclose(np.diff(line, axis=0), np.array([1, 2, 4]) / (STOPS - 1))
 
 
-def test_the_nearest_in_a_plane(run, images):
+def test_the_nearest_code_in_a_plane(run, images):
     state = Exploration(run, images)
-    row = state.nearest((0, 2), tuple(state.codes[7, [0, 2]]))
+    row = state.nearest_row((0, 2), tuple(state.codes[7, [0, 2]]))
     assert row == 7
 
 
@@ -87,7 +87,7 @@ def test_unusable_data_is_refused(run, data, words):
         Exploration(run, data)
 
 
-def test_a_model_in_place_of_its_run_is_named(run, images):
+def test_a_model_in_place_of_its_run_is_refused(run, images):
     with pytest.raises(TypeError, match=r"run must be a Run, as sl\.fit returns it with the model in it, got Linear"):
         sl.Explorer(run.model, images)
 
@@ -130,7 +130,7 @@ def test_sliders_clicks_and_pairs(explorer):
 
 
 @pytest.mark.parametrize("bad", [{"a": [1, 2]}, {"a": [0, 0, None]}, {"pair": [0, 9]}, {"pair": [0]}, {"b": "x"}])
-def test_what_cannot_be_is_said_and_changes_nothing(explorer, bad):
+def test_bad_input_gives_a_notice_and_changes_nothing(explorer, bad):
     before = explorer.a.tolist(), explorer.b.tolist()
     content, _ = tell(explorer, views=1, revision=1, **bad)
     assert content["notice"]
@@ -145,7 +145,7 @@ def test_late_messages_do_nothing(explorer):
     assert explorer.a.tolist() == [0.1, 0.1, 0.1]
 
 
-def test_from_python_and_as_a_picture(explorer):
+def test_from_python_and_as_a_figure(explorer):
     explorer.compare([0, 0, 0], [1, 1, 1])
     assert explorer.heard[-1][0]["b"] == [1, 1, 1]
     with pytest.raises(ValueError, match=r"3 finite number"):

@@ -1,4 +1,4 @@
-"""The Sculptor's settings: what they refuse, and that the string carries all of them."""
+"""The Sculptor's settings: what they refuse, and that the string holds all of them."""
 
 import hypothesis
 import numpy as np
@@ -6,9 +6,8 @@ import pytest
 import torch
 from hypothesis import strategies as st
 
-from sculptlab.live import sculptor_priors
-from sculptlab.live.sculptor_priors import PAPER, PRESETS, packed, unpacked
-from sculptlab.live.sculptor_state import BATCHES, DIALS, KERNELS, Settings
+from sculptlab.live.settings import BATCHES, HYPERPARAMETERS, KERNELS, Settings
+from sculptlab.live.targets import CANVAS_SIZE, PRESETS, decode_painting, encode_painting, preset_prior, sliders_of
 
 
 def numbers(slider):
@@ -19,19 +18,19 @@ def numbers(slider):
 def any_settings(draw):
     name = draw(st.sampled_from([*PRESETS, "painted"]))
     painting = np.array([*draw(st.lists(st.integers(0, 15), min_size=6, max_size=6)), 1])
-    darkness = np.zeros(PAPER * PAPER, int)
-    darkness[draw(st.integers(0, PAPER * PAPER - 7)) :][:7] = painting
+    gray = np.zeros(CANVAS_SIZE * CANVAS_SIZE, int)
+    gray[draw(st.integers(0, CANVAS_SIZE * CANVAS_SIZE - 7)) :][:7] = painting
     return Settings(
         data=draw(st.sampled_from(["digits", "sprites", "mine & yours"])),
         prior=name,
-        values=tuple(draw(numbers(slider)) for slider in sculptor_priors.sliders(name)),
-        painted=packed(darkness.reshape(PAPER, PAPER)) if name == "painted" else "",
+        values=tuple(draw(numbers(slider)) for slider in sliders_of(name)),
+        painted=encode_painting(gray.reshape(CANVAS_SIZE, CANVAS_SIZE)) if name == "painted" else "",
         objective=draw(st.sampled_from(["mmd", "kl"])),
         compare=draw(st.booleans()),
         kernel=draw(st.sampled_from(list(KERNELS))),
         batch=draw(st.sampled_from(BATCHES)),
         seed=draw(st.integers(0, 2**31)),
-        **{dial.name: draw(numbers(dial)) for dial in DIALS.values()},
+        **{slider.name: draw(numbers(slider)) for slider in HYPERPARAMETERS.values()},
     )
 
 
@@ -46,19 +45,19 @@ def any_settings(draw):
         ("x", "one of"),
     ],
 )
-def test_a_setting_that_has_another_name_is_named(name, words):
+def test_the_error_of_an_unknown_name_gives_the_right_one(name, words):
     with pytest.raises(ValueError, match=words):
         Settings().changed(**{name: 3})
 
 
 @hypothesis.given(any_settings())
 @hypothesis.settings(deadline=None, max_examples=150)
-def test_the_string_carries_every_setting_exactly(settings):
+def test_the_string_holds_every_setting_exactly(settings):
     assert Settings.read(str(settings)) == settings
     assert Settings.read(f"  {settings}\n") == settings
 
 
-def test_the_string_says_only_what_differs():
+def test_the_string_holds_only_what_differs_from_the_defaults():
     assert str(Settings()) == "sculptor?"
     assert str(Settings().changed(prior="spirals", arms=3, weight=30)) == "sculptor?prior=spirals&arms=3&weight=30.0"
 
@@ -81,7 +80,7 @@ def test_the_string_says_only_what_differs():
         ("sculptor?compare=maybe", "compare must be a number"),
     ],
 )
-def test_a_bad_string_is_told_what_is_wrong(text, words):
+def test_the_error_of_a_bad_string_says_what_is_wrong(text, words):
     with pytest.raises(ValueError, match=words):
         Settings.read(text)
 
@@ -99,31 +98,31 @@ def test_no_prior_has_more_than_five_sliders():
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_can_be_drawn_at_the_ends_of_its_sliders(name):
     for ends in ("low", "start", "high"):
-        prior = sculptor_priors.preset(name, [getattr(slider, ends) for slider in sculptor_priors.sliders(name)])
+        prior = preset_prior(name, [getattr(slider, ends) for slider in sliders_of(name)])
         drawn = prior.sample(500, torch.Generator().manual_seed(0))
         assert drawn.shape == (500, 2)
         assert 0.01 < drawn.std() < 4
 
 
 def test_a_painting_is_a_prior_where_it_was_painted():
-    darkness = np.zeros((PAPER, PAPER), int)
-    darkness[4, 24] = 15  # row 4 from the top, column 24 of 32, of a plane from -3.2 to 3.2
-    assert np.array_equal(unpacked(packed(darkness)), darkness)
-    drawn = Settings(prior="painted", painted=packed(darkness)).target().sample(200, torch.Generator().manual_seed(0))
+    gray = np.zeros((CANVAS_SIZE, CANVAS_SIZE), int)
+    gray[4, 24] = 15  # row 4 from the top, column 24 of 32, of a plane from -3.2 to 3.2
+    assert np.array_equal(decode_painting(encode_painting(gray)), gray)
+    drawn = Settings(prior="painted", painted=encode_painting(gray)).target().sample(200, torch.Generator().manual_seed(0))
     assert drawn[:, 0].min() >= 1.6
     assert drawn[:, 0].max() <= 1.8
     assert drawn[:, 1].min() >= 2.2
     assert drawn[:, 1].max() <= 2.4
 
 
-def test_a_painting_has_the_shares_of_its_ink():
-    darkness = np.zeros((PAPER, PAPER), int)
-    darkness[:, 0], darkness[:, 31] = 5, 15
-    drawn = Settings(prior="painted", painted=packed(darkness)).target().sample(4000, torch.Generator().manual_seed(0))
+def test_draws_of_a_painting_are_proportional_to_its_gray_levels():
+    gray = np.zeros((CANVAS_SIZE, CANVAS_SIZE), int)
+    gray[:, 0], gray[:, 31] = 5, 15
+    drawn = Settings(prior="painted", painted=encode_painting(gray)).target().sample(4000, torch.Generator().manual_seed(0))
     assert (drawn[:, 0] > 0).float().mean().item() == pytest.approx(0.75, abs=0.03)  # 15 / (15 + 5); sd 0.007
 
 
-def test_the_width_of_the_kernel_is_the_priors_times_the_bandwidth():
+def test_bandwidth_multiplies_the_width_that_fits_the_prior():
     settings = Settings(kernel="rbf", bandwidth=0.5)
     target = settings.target()
     wide, narrow = Settings(kernel="rbf").kernel_for(target).fit(target), settings.kernel_for(target)

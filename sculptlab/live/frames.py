@@ -1,0 +1,110 @@
+"""Messages between the Sculptor and its page: plain words and numbers, with binary buffers for points and images."""
+
+import base64
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from sculptlab.data.sources import BUNDLED
+from sculptlab.live import targets
+from sculptlab.live.engine import Engine
+from sculptlab.live.settings import BATCHES, HYPERPARAMETERS, KERNELS, OBJECTIVES, PREFIX, Settings
+from sculptlab.live.snapshots import TILES, code_extent, images_near
+from sculptlab.live.targets import CANVAS_SIZE, EXTENT, PAINTED, PRESETS, YOURS
+
+Message = tuple[dict[str, Any], list[bytes]]
+
+
+def describe_controls(engine: Engine) -> dict[str, Any]:
+    """All that can be set, from which the page builds its controls."""
+    priors = [*PRESETS, PAINTED, *([YOURS] if engine.yours is not None else [])]
+    return {
+        "data": list(dict.fromkeys([*BUNDLED, engine.images.name])),
+        "priors": {name: [vars(slider) for slider in targets.sliders_of(name)] for name in priors},
+        "dials": [vars(slider) for slider in HYPERPARAMETERS.values()],
+        "objectives": list(OBJECTIVES),
+        "kernels": list(KERNELS),
+        "batches": [size for size in BATCHES if size <= len(engine.images.training)],
+        "paper": CANVAS_SIZE, "levels": targets.GRAY_LEVELS, "reach": EXTENT, "map": targets.DENSITY_SCALE, "side": TILES,
+        "scheme": PREFIX,
+    }  # fmt: skip
+
+
+def read_changes(message: Mapping[str, Any]) -> dict[str, Any]:
+    """The changes that a page asks for, as `Engine.change` takes them.
+
+    The page may send a settings string as "text", or a "painting" as base64 of two pixels to a byte; the prior's sliders come
+    as a mapping, and whole numbers perhaps as floats.
+    """
+    changes = dict(message)
+    if (text := changes.pop("text", None)) is not None:
+        settings = Settings.read(text)
+        changes = {**settings.as_dict(), "painted": settings.painted}
+    if "painting" in changes:
+        pairs = base64.b64decode(changes.pop("painting"))
+        if len(pairs) * 2 != CANVAS_SIZE**2:
+            raise ValueError(f"painting must have {CANVAS_SIZE} x {CANVAS_SIZE} pixels, got {2 * len(pairs)}")
+        changes |= {"prior": PAINTED, "painted": targets.encode_painting(targets.unpack_pixels(pairs))}
+    changes |= changes.pop("sliders", None) or {}
+    for name in ("batch", "seed"):
+        if isinstance(changes.get(name), float) and changes[name].is_integer():
+            changes[name] = int(changes[name])
+    return changes
+
+
+def frame_message(engine: Engine, pointer: Mapping[str, Any] | None, span: float, *, settled: bool) -> Message:
+    """All that the page shows at one moment, so that a page that opens now can draw it.
+
+    `pointer` is the point of a model's plane that the reader points at. `span` is half the width of the plane in the last frame.
+    `settled` is False soon after a change: then LPS and the null band, which are slow, are not measured.
+    """
+    snapshots = engine.take_snapshots(with_lps=settled)
+    images, target = engine.images, engine.target
+    buffers: list[bytes] = []
+
+    def put(array: np.ndarray) -> int:
+        buffers.append(np.ascontiguousarray(array).tobytes())
+        return len(buffers) - 1
+
+    models = [
+        {
+            "name": name, "codes": put(snapshot.codes.astype(np.float32)), "sheet": put(snapshot.tiles),
+            "reconstruction": _finite(snapshot.reconstruction), "mmd2": _finite(snapshot.mmd2), "lps": _finite(snapshot.lps),
+        }
+        for name, snapshot in snapshots.items()
+    ]  # fmt: skip
+    history = engine.history.to_numpy(np.float32)
+    content = {
+        "kind": "frame", "step": engine.step, "settings": engine.settings.as_dict(), "text": str(engine.settings),
+        "notice": engine.notice or engine.advice, "broken": engine.broken, "blank": engine.blank,
+        "band": target.null_band if settled or "null_band" in vars(target) else None, "box": target.box,
+        "span": _plane_span((snapshot.codes for snapshot in snapshots.values()), span),
+        "count": len(images.held_out), "sheet": next(iter(snapshots.values())).tiles.shape, "density": put(target.density),
+        "painting": put(targets.decode_painting(engine.settings.painted)),
+        "labels": None if images.labels is None else put(images.labels.numpy().astype(np.uint8)),
+        "label_names": list(images.label_names), "rows": put(history), "columns": history.shape[1],
+        "lanes": models, "pointer": None,
+    }  # fmt: skip
+    if pointer and pointer.get("lane") in snapshots:
+        name, point = pointer["lane"], tuple(float(value) for value in pointer["at"])
+        if len(point) == 2 and all(map(math.isfinite, point)):
+            shown, rows = images_near(engine.model(name), images, snapshots[name].codes, point)
+            labels = None if images.labels is None else images.labels[rows].tolist()
+            content["pointer"] = {
+                "lane": name, "at": point, "images": put(shown), "shape": shown.shape, "rows": rows, "labels": labels
+            }  # fmt: skip
+    return content, buffers
+
+
+def _plane_span(samples: Iterable[np.ndarray], before: float) -> float:
+    """Half the width of the plane, EXTENT times a power of √2; it rarely changes, so that the plane does not flicker."""
+    wide = 1.15 * max(map(code_extent, samples))
+    if wide <= before and (before <= EXTENT or wide > 0.62 * before):
+        return before
+    return EXTENT * 2 ** (max(0, math.ceil(2 * math.log2(max(wide, 1e-9) / EXTENT))) / 2)
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None

@@ -1,0 +1,194 @@
+"""The Sculptor's targets: priors of two dimensions with sliders or painted on a canvas, with their draws and density."""
+
+import base64
+import binascii
+import math
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from scipy.ndimage import gaussian_filter
+
+from sculptlab import priors
+from sculptlab.mmd import mmd_test
+from sculptlab.mmd.kernels import IMQ
+from sculptlab.priors import Prior
+from sculptlab.validation import choice, codes, number
+
+EXTENT = 3.2  # the canvas, and at first the plane of the codes, go from -EXTENT to EXTENT in both latents
+CANVAS_SIZE = 32  # pixels to a side of a painting
+GRAY_LEVELS = 15  # of a painted pixel, above 0 for blank
+DENSITY_SCALE = 2  # the density map is so many canvases wide and high
+DRAWS = 10_000  # of a prior, for its density map
+
+
+class BlankCanvasError(ValueError):
+    """Nothing is painted, so there is no target."""
+
+    def __init__(self) -> None:
+        super().__init__("nothing is painted yet: draw on the canvas with the mouse or a finger")
+
+
+@dataclass(frozen=True)
+class Slider:
+    """A number that a slider on the page sets: its range, step and initial value, and a hint for the reader."""
+
+    name: str
+    low: float
+    high: float
+    step: float
+    start: float
+    hint: str
+
+    def checked(self, value: float) -> float:
+        """`value` as a float within the range; where the step is 1, rounded to a whole number."""
+        number(self.name, value)
+        if not self.low <= value <= self.high:
+            raise ValueError(f"{self.name} must lie between {self.low:g} and {self.high:g}, got {value:g}")
+        return float(round(value)) if self.step == 1 else float(value)
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A family of priors: its sliders, and a function from their values by name to a prior, before size, stretch and turn."""
+
+    sliders: tuple[Slider, ...]
+    make: Callable[[dict[str, float]], Prior]
+
+
+def _gaussian(at: dict[str, float]) -> Prior:
+    r = at["correlation"]
+    return priors.Gaussian(covariance=[[1, r], [r, 1]]) if r else priors.Gaussian(2)
+
+
+def _clusters(at: dict[str, float]) -> Prior:
+    angles = [2 * math.pi * k / at["count"] for k in range(int(at["count"]))]
+    means = tuple((at["radius"] * math.cos(angle), at["radius"] * math.sin(angle)) for angle in angles)
+    return priors.GaussianMixture(means, at["spread"] ** 2)
+
+
+SIZE = Slider("size", 0.3, 1.6, 0.05, 1.0, "scale; at 1 the variance is 1 on average")
+TURN = Slider("turn", -90, 90, 1, 0, "rotation in degrees")
+STRETCH = Slider("stretch", 0.4, 2.5, 0.05, 1.0, "width over height")
+PRESETS = {
+    "gaussian": Preset((SIZE, Slider("correlation", -0.95, 0.95, 0.05, 0, "correlation of the two latents")), _gaussian),
+    "square": Preset((SIZE, STRETCH, TURN), lambda at: priors.Uniform(2)),
+    "ring": Preset(
+        (Slider("noise", 0.02, 0.5, 0.01, 0.1, "width of the band, in radii"), SIZE, STRETCH),
+        lambda at: priors.Ring(noise=at["noise"]),
+    ),
+    "moons": Preset(
+        (Slider("noise", 0.02, 0.5, 0.01, 0.1, "width of each moon"), SIZE, TURN), lambda at: priors.Moons(noise=at["noise"])
+    ),
+    "spirals": Preset(
+        (
+            Slider("arms", 1, 5, 1, 2, "number of arms"),
+            Slider("turns", 0.5, 3, 0.25, 1.25, "turns of each arm"),
+            Slider("noise", 0.01, 0.15, 0.01, 0.03, "width of each arm"),
+            SIZE,
+            TURN,
+        ),
+        lambda at: priors.Spirals(noise=at["noise"], arms=int(at["arms"]), turns=at["turns"]),
+    ),
+    "clusters": Preset(
+        (
+            Slider("count", 2, 10, 1, 5, "number of clusters"),
+            Slider("radius", 0.5, 2.2, 0.1, 1.5, "distance of each cluster from the center"),
+            Slider("spread", 0.05, 0.6, 0.05, 0.2, "standard deviation of each cluster"),
+            TURN,
+        ),
+        _clusters,
+    ),
+    "checkerboard": Preset(
+        (Slider("squares", 2, 6, 1, 4, "squares to a side"), SIZE, TURN),
+        lambda at: priors.Checkerboard(squares=int(at["squares"])),
+    ),
+    "triangle": Preset(
+        (Slider("concentration", 0.3, 4, 0.1, 1, "below 1: mass in the corners; above 1: in the middle"), SIZE, TURN),
+        lambda at: priors.Simplex(2, at["concentration"]),
+    ),
+}
+PAINTED, YOURS = "painted", "yours"
+PRIOR_NAMES = (*PRESETS, PAINTED, YOURS)
+
+
+def sliders_of(prior: str) -> tuple[Slider, ...]:
+    """The sliders of a prior by its name; a painting and a prior given from Python have none."""
+    choice("prior", prior, PRIOR_NAMES)
+    return PRESETS[prior].sliders if prior in PRESETS else ()
+
+
+def preset_prior(name: str, values: Sequence[float]) -> Prior:
+    """The prior of a preset at the values of its sliders, in their order."""
+    preset = PRESETS[choice("prior", name, PRESETS)]
+    at = {slider.name: slider.checked(value) for slider, value in zip(preset.sliders, values, strict=True)}
+    prior = preset.make(at)
+    size, stretch, turn = at.get("size", 1.0), at.get("stretch", 1.0), at.get("turn", 0.0)
+    if size != 1 or stretch != 1:
+        prior = prior.scaled([size * math.sqrt(stretch), size / math.sqrt(stretch)])
+    return prior.rotated(math.radians(turn)) if turn else prior
+
+
+def painted_prior(painting: str) -> Prior:
+    """The prior of a painting, at the place where it was painted."""
+    gray = decode_painting(painting) / GRAY_LEVELS
+    if not gray.any():
+        raise BlankCanvasError
+    drawing = priors.FromImage(gray, invert=True, standardize=False)
+    return drawing.affine(np.eye(2) * 2 * EXTENT / CANVAS_SIZE, [-EXTENT, -EXTENT])
+
+
+def encode_painting(gray: np.ndarray) -> str:
+    """A painting (32, 32) of whole numbers from 0, blank, to 15, top row first, as a short text of letters and digits."""
+    levels = np.asarray(gray)
+    if levels.shape != (CANVAS_SIZE, CANVAS_SIZE) or levels.min() < 0 or levels.max() > GRAY_LEVELS:
+        raise ValueError(
+            f"gray must have shape ({CANVAS_SIZE}, {CANVAS_SIZE}) and values from 0 to {GRAY_LEVELS}, got {levels.shape}"
+        )
+    flat = levels.astype(np.uint8).ravel()
+    return base64.urlsafe_b64encode(zlib.compress((flat[::2] * 16 + flat[1::2]).tobytes(), 9)).decode().rstrip("=")
+
+
+def decode_painting(painting: str) -> np.ndarray:
+    """The painting (32, 32), uint8, of a text that `encode_painting` made; "" is the blank canvas."""
+    if painting == "":
+        return np.zeros((CANVAS_SIZE, CANVAS_SIZE), np.uint8)
+    try:
+        packed = base64.urlsafe_b64decode(painting + "=" * (-len(painting) % 4))
+        return unpack_pixels(zlib.decompressobj().decompress(packed, CANVAS_SIZE**2))  # a hostile text cannot fill the memory
+    except (ValueError, binascii.Error, zlib.error, TypeError) as error:
+        raise ValueError(f"painted must be a painting as the Sculptor writes it, got {painting[:40]!r}") from error
+
+
+def unpack_pixels(pairs: bytes) -> np.ndarray:
+    """Gray levels (32, 32), uint8, of bytes that hold two pixels each."""
+    both = np.frombuffer(pairs, np.uint8)
+    return np.stack([both >> 4, both & 15], 1).reshape(CANVAS_SIZE, CANVAS_SIZE)
+
+
+class Target:
+    """A prior with what is drawn and measured of it once; whatever the prior's own code raises, this raises.
+
+    `draws` (rows, 2) are compared with as many codes under `kernel`. The decoded plane goes from -`box` to `box`. `density` is
+    a map of the prior, uint8 with the top row first, in which 255 is the peak.
+    """
+
+    def __init__(self, prior: Prior, rows: int) -> None:
+        drawn = codes("prior's draws", prior.sample(DRAWS, torch.Generator().manual_seed(0)).cpu(), dim=2)
+        self.prior, self.kernel = prior, IMQ().fit(prior)
+        self.draws, self._more_draws = drawn[:rows].contiguous(), drawn[rows : 2 * rows].contiguous()
+        self.box = max(float(drawn.abs().quantile(0.99)), 0.1)
+        plane = [(-DENSITY_SCALE * EXTENT, DENSITY_SCALE * EXTENT)] * 2
+        counts, *_ = np.histogram2d(drawn[:, 0].numpy(), drawn[:, 1].numpy(), bins=DENSITY_SCALE * CANVAS_SIZE, range=plane)
+        smooth = gaussian_filter(counts, 0.7)
+        root = np.sqrt(smooth.T[::-1] / smooth.max()) if smooth.any() else smooth
+        self.density = (255 * root).astype(np.uint8)
+
+    @cached_property
+    def null_band(self) -> float:
+        """The 95 % quantile of MMD² between two samples of the prior, of as many rows as there are codes."""
+        null = mmd_test(self.draws, self._more_draws, self.kernel, permutations=100).null
+        return float(np.quantile(null, 0.95))

@@ -1,0 +1,230 @@
+"""The Sculptor's thread: it trains, applies changes and sends frames, and lives only while there is something to do."""
+
+import atexit
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sculptlab.live.engine import Engine
+from sculptlab.live.frames import read_changes
+from sculptlab.live.targets import BlankCanvasError
+from sculptlab.threads import use_one_thread_here
+
+FRAME_SECONDS = 1 / 16  # between two frames at least; twice what a frame costs, where that is more, up to 0.25
+SLOW_STEP_SECONDS = 0.4  # a step in slow motion
+SETTLED_SECONDS = 0.25  # after the last change, before LPS and the null band are measured again
+LINGER_SECONDS = 1.0  # an idle thread waits before it ends
+FRAMES_AHEAD = 2  # frames that may be sent before the page has seen them
+UNSEEN_SECONDS = 1.0  # between frames that the page does not confirm
+ABANDONED_SECONDS = 20.0  # without a sign of the page, before training is paused; reloading the page takes less
+
+
+class FairLock:
+    """A lock that serves threads in the order of their requests, so that a loop that takes it again at once starves nobody."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._next = self._serving = 0
+
+    def __enter__(self) -> None:
+        with self._changed:
+            ticket, self._next = self._next, self._next + 1
+            while self._serving != ticket:
+                self._changed.wait()
+
+    def __exit__(self, *error: object) -> None:
+        with self._changed:
+            self._serving += 1
+            self._changed.notify_all()
+
+
+class Worker:
+    """Trains and changes an engine in a thread of its own, and shows a frame at most sixteen times a second.
+
+    `show(engine, settled)` is called in that thread when there is something new to show. `request` may be called from any thread.
+    Each thread has an id; one whose id is no longer the newest ends at its next step.
+    """
+
+    def __init__(self, engine: Engine, show: Callable[[Engine, bool], None]) -> None:
+        self._engine, self._show = engine, show
+        self.slow, self.revision = False, 0
+        self._play = False  # as asked for; while the canvas is blank, no steps are taken
+        self._engine_lock, self._wake = FairLock(), threading.Condition()
+        self._requests: list[dict[str, Any]] = []
+        self._thread: threading.Thread | None = None
+        self._thread_id = 0
+        self._closed = False
+        self._sent = self._seen = 0
+        self._last_sign = time.monotonic()
+        _living.add(self)
+
+    @property
+    def playing(self) -> bool:
+        """Whether steps are being taken."""
+        return self._play and not (self._engine.blank or self._engine.broken)
+
+    def request(self, **request: Any) -> None:
+        """Ask for a frame, and before it for any of these, which are done in this order.
+
+        slow (bool), playing (bool), steps (a number of single steps), changes (as the page sends them) with their revision, reset
+        (False: with the same seed, True: with the next one), after (a function of the engine, called last).
+        """
+        with self._wake:
+            if self._closed:
+                return
+            self._last_sign = time.monotonic()
+            self._requests.append(request)
+            if self._thread is None:
+                self._thread_id += 1
+                self._thread = threading.Thread(target=self._work, args=(self._thread_id,), name="sculptor", daemon=True)
+                self._thread.start()
+            self._wake.notify_all()
+
+    def confirm(self, frame: int) -> None:
+        """Note that the page has received this frame."""
+        with self._wake:
+            self._seen, self._last_sign = max(self._seen, frame), time.monotonic()
+            self._wake.notify_all()
+
+    def next_frame(self) -> int:
+        """The number of the frame that is about to be sent."""
+        self._sent += 1
+        return self._sent
+
+    @contextmanager
+    def hold(self) -> Iterator[Engine]:
+        """The engine, for the calling thread alone, between two steps."""
+        with self._engine_lock:
+            yield self._engine
+
+    def stop(self) -> None:
+        """Pause, and wait until the thread has ended."""
+        with self._wake:
+            self._thread_id += 1
+            self._play = False
+            self._requests.clear()
+            thread, self._thread = self._thread, None
+            self._wake.notify_all()
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(10)
+            self._play = False  # a request that was being carried out may have set it
+
+    def close(self) -> None:
+        """Stop for good, and let the engine go."""
+        with self._wake:
+            if self._closed:
+                return
+            self._closed = True
+        self.stop()
+        del self._engine
+
+    def _work(self, thread_id: int) -> None:
+        try:
+            use_one_thread_here()
+            self._loop(thread_id)
+        except Exception:
+            self._play = False
+            raise
+        finally:
+            with self._wake:
+                if thread_id == self._thread_id:
+                    self._thread = None
+
+    def _loop(self, thread_id: int) -> None:
+        self._next_step = self._last_change = self._last_frame = self._frame_cost = 0.0
+        dirty = unsettled = False  # there is something to show; LPS and the null band are to be measured again
+        while True:
+            with self._wake:
+                if not self._requests and thread_id == self._thread_id and not self._wait(thread_id, dirty or unsettled):
+                    return
+                if thread_id != self._thread_id:
+                    return
+                requests, self._requests = self._requests, []
+            with self._engine_lock:
+                for request in requests:
+                    dirty, unsettled = True, self._carry_out(request) or unsettled
+                now = time.monotonic()
+                if self.playing and now >= self._next_step:
+                    self._next_step = now + SLOW_STEP_SECONDS if self.slow else now
+                    if not self._engine.advance() or self._abandoned(now):
+                        self._play = False  # only ever set to False here: `stop` may have been called during the step
+                    dirty = True
+                settled = now - self._last_change > SETTLED_SECONDS
+                if (dirty or (unsettled and settled)) and self._may_show(now, bool(requests)):
+                    self._last_frame, dirty = now, False
+                    unsettled = unsettled and not settled
+                    self._show(self._engine, settled)
+                    self._frame_cost = time.monotonic() - now
+
+    def _wait(self, thread_id: int, unshown: bool) -> bool:
+        """Wait, holding `_wake`, until there is something to do; False if the thread is no longer needed."""
+        if self.playing:
+            seconds = self._next_step - time.monotonic()
+            if seconds > 0:
+                self._wake.wait(min(seconds, FRAME_SECONDS) if unshown else seconds)
+            return True
+        if unshown:
+            self._wake.wait(FRAME_SECONDS)
+            return True
+        woken = self._wake.wait_for(lambda: bool(self._requests) or thread_id != self._thread_id, LINGER_SECONDS)
+        if not woken:
+            self._thread = None
+        return woken
+
+    def _may_show(self, now: float, asked: bool) -> bool:
+        """Whether to send a frame: at once for a request, else at the frame rate, and not faster than the page takes them."""
+        if self._sent - self._seen >= (2 * FRAMES_AHEAD if asked else FRAMES_AHEAD):
+            return now - self._last_frame >= UNSEEN_SECONDS
+        return asked or now - self._last_frame >= max(FRAME_SECONDS, min(2 * self._frame_cost, 0.25))
+
+    def _abandoned(self, now: float) -> bool:
+        if now - self._last_sign < ABANDONED_SECONDS:
+            return False
+        self._engine.notice = (
+            f"Paused: no page has answered for {ABANDONED_SECONDS:.0f} s (closed, or the kernel was busy). Press Play to go on."
+        )
+        return True
+
+    def _carry_out(self, request: dict[str, Any]) -> bool:
+        """Do what a request asks for; whether LPS and the null band are to be measured again."""
+        engine = self._engine
+        if "slow" in request:
+            self.slow, self._next_step = request["slow"], 0.0
+        if "playing" in request:
+            self._play = request["playing"] and not engine.broken
+        if (self.playing or "steps" in request) and not (engine.broken or engine.blank or engine.refused):
+            engine.notice = ""  # the next step follows, so what was refused, or why it was paused, is over
+        for _ in range(request.get("steps", 0)):
+            if engine.advance():
+                self._play = False
+        try:
+            if "changes" in request:
+                engine.change(**read_changes(request["changes"]))
+            if "reset" in request:
+                engine.reset(engine.settings.seed + 1 if request["reset"] else None)
+        except BlankCanvasError:
+            engine.clear()
+        except Exception as error:  # shown on the page; of the caller's own prior it may be of any kind
+            engine.notice = f"{error}"
+        if engine.broken:
+            self._play = False
+        self.revision = request.get("revision", self.revision)
+        if "after" in request:
+            request["after"](engine)
+        changed = "changes" in request or "reset" in request
+        if changed:
+            self._last_change = time.monotonic()
+        return changed
+
+
+_living: weakref.WeakSet[Worker] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    """End all threads: one that is inside torch while the interpreter shuts down ends in a crash."""
+    for worker in list(_living):
+        worker.close()
