@@ -221,7 +221,7 @@ def compare(architecture: str, settings: list[Setting], images: torch.Tensor, op
             print(f"  the processor waits {found.total()} time(s) a step: {dict(found)}")
 
 
-def main() -> None:
+def measure() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--architectures", nargs="+", default=["conv", "residual"])
     for option, default in (("batch", 256), ("dim", 16), ("width", 32), ("rounds", 5), ("steps", 100)):
@@ -241,4 +241,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    measure()

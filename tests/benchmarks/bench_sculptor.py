@@ -156,7 +156,7 @@ def speed(page, pid: int) -> None:
     print(f"slider to frame: median {statistics.median(times):.0f} ms, slowest {max(times):.0f} ms of {len(times)}")
 
 
-def main() -> None:
+def measure() -> None:
     minutes = float(sys.argv[1]) if len(sys.argv) > 1 else 1.0
     print(f"load of the last minute: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     with (
@@ -182,4 +182,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    measure()
