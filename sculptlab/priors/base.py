@@ -6,7 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Generator, Tensor
@@ -15,9 +15,6 @@ from sculptlab.drawing import draw
 from sculptlab.priors.parameters import Moments, rotation_matrix, vector
 from sculptlab.priors.sampling import Device, drawing_device
 from sculptlab.validation import as_tensor, whole
-
-if TYPE_CHECKING:
-    from sculptlab.priors.combinations import Affine, Product
 
 
 @dataclass(frozen=True)
@@ -114,7 +111,7 @@ class Prior(ABC):
         """The factor from the units of `_draw` to those of `sample`; 1 unless a `Shape` is standardized."""
         return 1.0
 
-    def affine(self, matrix: Any, offset: Any = 0.0) -> Affine:
+    def affine(self, matrix: Any, offset: Any = 0.0) -> Prior:
         """Map the codes z to matrix z + offset; mean and covariance follow exactly.
 
         Parameters
@@ -130,7 +127,7 @@ class Prior(ABC):
         """
         return self._algebra["affine"](self, matrix, offset)
 
-    def scaled(self, factor: Any) -> Affine:
+    def scaled(self, factor: Any) -> Prior:
         """Multiply the codes by a factor.
 
         Parameters
@@ -147,7 +144,7 @@ class Prior(ABC):
             raise ValueError(f"factor must not be 0, got {factor}")
         return self.affine(factors.diag())
 
-    def shifted(self, offset: Any) -> Affine:
+    def shifted(self, offset: Any) -> Prior:
         """Add an offset to the codes.
 
         Parameters
@@ -161,7 +158,7 @@ class Prior(ABC):
         """
         return self.affine(torch.eye(self.dim), offset)
 
-    def rotated(self, angle: Any, plane: tuple[int, int] = (0, 1)) -> Affine:
+    def rotated(self, angle: Any, plane: tuple[int, int] = (0, 1)) -> Prior:
         """Rotate the codes within a plane of two axes, or by an orthogonal matrix.
 
         Parameters
@@ -177,7 +174,7 @@ class Prior(ABC):
         """
         return self.affine(rotation_matrix(angle, plane, self.dim))
 
-    def standardized(self) -> Affine:
+    def standardized(self) -> Prior:
         """Shift to mean 0 and scale, by one factor for all dimensions, to a variance of 1 on average over them.
 
         Returns
@@ -219,14 +216,14 @@ class Prior(ABC):
         """`z` from the units of `_draw` to those of `sample`, which are the same unless a `Shape` is standardized."""
         return z
 
-    def __mul__(self, other: Any) -> Product:
+    def __mul__(self, other: Any) -> Prior:
         return _side_by_side(self, other)
 
-    def __rmul__(self, other: Any) -> Product:
+    def __rmul__(self, other: Any) -> Prior:
         return _side_by_side(other, self)
 
 
-def _side_by_side(*parts: Any) -> Product:
+def _side_by_side(*parts: Any) -> Prior:
     """The product of two priors; a number is refused, since it could mean to scale the prior or to repeat it."""
     for part in parts:
         if isinstance(part, int | float):
