@@ -1,4 +1,4 @@
-"""sculptlab: give an autoencoder's latent space the shape you want, and prove that it has it.
+"""sculptlab: give an autoencoder's latent space the shape you want, and test whether it has it.
 
     import sculptlab as sl
     data = sl.load("digits")

@@ -43,8 +43,8 @@ class SculptedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         weight * KL to the Gaussian, whose codes are the means. None: the reconstruction alone. An `sl.objectives` object brings
         its own prior and weights, and so does a function (model, images, generator) -> loss; then `prior` has no effect.
     weight : float, optional
-        Nats per row for a regularizer of 1; by default 100 for MMD^2, 1 for the penalty, 0.1 for KL. Large images need more,
-        since the squared error grows with the pixels.
+        Factor of the regularizer in a loss in nats per row; by default 100 for MMD^2, 1 for the penalty, 0.1 for KL. Large
+        images need more, since the squared error grows with the pixels.
     architecture : {"mlp", "conv", "residual"}
         As in `sl.build_autoencoder`: "mlp" for tables and images, the others for images.
     hidden_size : int, optional
@@ -52,15 +52,16 @@ class SculptedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     image_shape : tuple of int, optional
         (c, h, w) of images given as flat rows; by default X of two dimensions is a table.
     max_iter : int
-        Steps of training; all are taken.
+        Number of optimizer steps; there is no early stopping.
     batch_size : int, optional
         Rows per step; by default 256, and never more than there are.
     learning_rate : float
-        Of Adam.
+        Learning rate of Adam.
     device : str or torch.device
         "auto" is the GPU if there is one.
     random_state : int, numpy.random.RandomState or None
-        Of the initial weights, batch order and noise. A number gives the same bits on the same CPU; None differs at every fit.
+        Seed of the initial weights, batch order and noise. A number gives the same bits on the same CPU; None differs at every
+        fit.
     verbose : bool
         Whether to show a progress bar.
 
@@ -77,7 +78,7 @@ class SculptedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     prior_ : Prior or None
         The distribution that the codes were pulled towards.
     mean_, scale_ : ndarray of shape (p,) or None
-        Of a table's columns, in their units.
+        Mean and standard deviation of each column of a table, in its units.
     n_features_in_ : int
         Number of columns, or of pixels times channels.
     feature_names_in_ : ndarray of shape (p,)
@@ -209,7 +210,7 @@ class SculptedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         n : int
             How many.
         random_state : int, numpy.random.RandomState or None
-            Of the draws.
+            Seed of the draws.
 
         Returns
         -------

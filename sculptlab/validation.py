@@ -46,8 +46,9 @@ def number(name: str, value: Any, *, above: float = -math.inf, least: float = -m
     if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
         raise TypeError(f"{name} must be a number, got {value!r}")
     if not math.isfinite(value) or value <= above or value < least:
-        bound = f"> {above:g}" if above > -math.inf else f">= {least:g}" if least > -math.inf else "finite"
-        raise ValueError(f"{name} must be {bound}, got {value}")
+        bound = f"> {above:g}" if above > -math.inf else f">= {least:g}" if least > -math.inf else ""
+        missing = "" if math.isfinite(value) else " and finite" if bound else "finite"
+        raise ValueError(f"{name} must be {bound}{missing}, got {value}")
     return float(value)
 
 

@@ -165,8 +165,8 @@ def _inner(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _median_squares(data: Tensor) -> Tensor:
-    """Median squared distance between rows, (2, d): in each column, and in all others together; the mean where it is 0."""
-    columns = data[:: -(-len(data) // WIDTH_ROWS)].T[:, :, None]
+    """Median squared distance between rows, (2, d): in each column, in all others together; the mean if the median is 0."""
+    columns = data[:: -(-len(data) // WIDTH_ROWS)].T[:, :, None]  # at most WIDTH_ROWS rows
     together = sum(torch.pdist(column).square_() for column in columns)
     widths = []
     for column in columns:

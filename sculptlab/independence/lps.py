@@ -182,13 +182,13 @@ def lps(
         closed form. "boosting": scikit-learn's histogram gradient boosting, stopped early. Or any regressor of scikit-learn;
         for the target "distribution" a classifier with predict_proba.
     target : {"mean", "square", "distribution"}
-        What is predicted: z_i; (z_i - its mean)^2; or which of 8 equally filled bins z_i falls into. The score of the last
-        is the log-loss saved over the bins' frequencies, between 0 and 3 bits, a lower bound on the mutual information of
-        z_i and the other latents. "mean" is blind to a ring or a rotated square; the other two are not.
+        What is predicted: z_i; (z_i - its mean)^2; or which of 8 equally filled bins z_i falls into. The score of the last is
+        the reduction in log-loss relative to predicting the bins' frequencies, between 0 and 3 bits: a lower bound on the
+        mutual information of z_i and the other latents. "mean" is blind to a ring or a rotated square; the other two are not.
     folds : int, optional
-        Number of folds. Default 2, and leave-one-out for "linear". More folds see weaker dependence and cost more.
+        Number of folds. Default 2, and leave-one-out for "linear". More folds leave more rows to train on and cost more.
     permutations : int
-        Number of copies with every column permuted, for the chance level and the p-value. Each costs one more score.
+        Number of copies with every column permuted, for the chance level and the p-value. Each takes as long as the score itself.
     device : torch device, optional
         Where "mlp" and "linear" compute; by default where `z` is.
     seed : int

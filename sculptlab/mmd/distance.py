@@ -132,15 +132,15 @@ def mmd2(
     y : array_like of shape (m, d) or prior
         The target. Of a prior (anything that `priors.as_prior` takes, or its name), n rows are drawn with seed 0.
     kernel : Kernel, optional
-        None is `kernels.IMQ()`. An open width is set by `y` and held constant for the gradient; `kernel.fit(prior)` sets it once
-        and for all.
+        None is `kernels.IMQ()`. The width of a kernel made without one is estimated from `y` at each call and treated as constant
+        in the gradient; `kernel.fit(prior)` returns a kernel with a fixed width.
     estimator : {"unbiased", "biased"}
         "unbiased" leaves out the pairs of a point with itself. Its mean is 0 when the two distributions agree, and about half of
         its values are then negative. "biased" keeps those pairs and is never negative.
     views : {"joint", "marginal", "pairs"}
         What is compared: all dimensions at once, each dimension alone, or each two dimensions. With many dimensions the joint
-        kernel sees neither the shape of a single one nor the dependence of two. For "marginal" and "pairs", an open width is in
-        units of each dimension's standard deviation in `y`; a given width is in units of the codes.
+        kernel sees neither the shape of a single one nor the dependence of two. For "marginal" and "pairs", an
+        estimated width is in units of each dimension's standard deviation in `y`; a given width is in units of the codes.
     reduction : {"mean", "max", "none"}
         How the d marginal or d (d - 1) / 2 pair values become one: their mean, or the largest, which detects one deviation among
         hundreds and has a gradient in that view alone. "none" returns them all, pairs in the order of `itertools.combinations`.

@@ -13,7 +13,7 @@ from sculptlab.mmd.kernel_base import Kernel
 
 
 def centered(kernel: Kernel, *samples: Tensor) -> tuple[Tensor, ...]:
-    """`samples` (..., n, p) minus the last one's mean, in double precision if single precision would blur the kernel."""
+    """`samples` (..., n, p) minus the last one's mean, in double precision if single-precision rounding would change k."""
     center = samples[-1].mean(dim=-2, keepdim=True)
     single = tuple(rows - center for rows in samples)
     if samples[0].dtype == torch.float64 or accumulator(samples[0]) == torch.float32:

@@ -90,7 +90,7 @@ class Conditional(Prior):
         listed = labels.tolist() if hasattr(labels, "tolist") else [_plain(label) for label in labels]
         for label in listed:
             if label not in position:
-                raise ValueError(f"labels must be a list of {list(position)}, got {label!r} among them")
+                raise ValueError(f"every label must be one of {list(position)}, got {label!r}")
         if not listed:
             raise ValueError("labels must hold at least one label, got none")
         which = torch.tensor([position[label] for label in listed])

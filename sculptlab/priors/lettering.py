@@ -14,7 +14,7 @@ PIXELS = 64  # to the font's size
 
 
 def ink(text: str, *, bold: bool = False) -> np.ndarray:
-    """The share of each pixel that letters cover, (height, width) in [0, 1], the top row first; (1, 1) of 0 where there is none.
+    """The share of each pixel that letters cover, (height, width) in [0, 1], top row first; a 1 x 1 array of 0 for blank text.
 
     Raises ValueError for characters that the font, DejaVu Sans, lacks.
     """

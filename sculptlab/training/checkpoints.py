@@ -1,4 +1,4 @@
-"""Checkpoints: written whole or not at all, and refused by any training but their own.
+"""Checkpoints: written whole or not at all. A training with other settings refuses to resume from one.
 
 A checkpoint is a dictionary of tensors, numbers and strings; `torch.load(path, weights_only=True)` reads it.
 

@@ -84,7 +84,7 @@ def fit(
     progress: bool = True,
     checkpoint: str | os.PathLike[str] | None = None,
 ) -> Run:
-    """Train `model` in place by Adam and return the run: the model, its history, and what to do with them.
+    """Train `model` in place by Adam and return a `Run`: the model, its history, and methods that use them.
 
     Ctrl-C ends training with a warning and returns the run so far; `run.stopped` is then "interrupted".
 
@@ -102,17 +102,17 @@ def fit(
     batch_size : int, optional
         Images per step; by default 256, or all of a smaller set.
     learning_rate : float
-        Of Adam, at the first step.
+        Learning rate of Adam at the first step.
     schedule : {"cosine", "constant"}
         Whether the learning rate falls to 0 along half a cosine.
     seed : int
-        Of batch order, noise and adversaries. The same seed and model give the same bits on the same CPU, unless a layer of the
-        model draws from torch's global generator, as dropout does.
+        Seed of batch order, noise and adversaries. The same seed and model give the same bits on the same CPU, unless a layer
+        of the model draws from torch's global generator, as dropout does.
     device : str or torch.device
         "auto" is the GPU if there is one, else the CPU.
     precision : {"auto", "float32", "bfloat16"}
-        Of the model's layers. "auto" is bfloat16 on a GPU that supports it, else float32. Weights, losses, distances, adversaries
-        and the run itself are float32 either way.
+        Number format of the model's layers. "auto" is bfloat16 on a GPU that supports it, else float32. Weights, losses,
+        distances, adversaries and the run itself are float32 either way.
     compile : bool
         Whether torch.compile compiles the networks: this takes seconds to minutes once, and makes steps faster. A warning says
         where it fails; training then goes on without it.
@@ -121,9 +121,9 @@ def fit(
     progress : bool
         Whether to show a progress bar.
     checkpoint : path, optional
-        A file that is written every minute and at the end. If it exists, training goes on from it, to the same bits; if it was
-        written under other settings it is refused (under "cosine", steps is one of them). A function is known by its name alone,
-        so all lambdas of one place count as the same.
+        A file that is written every minute and at the end. If it exists, training resumes from it with bit-identical results;
+        if it was written under other settings, a ValueError says which (under "cosine", steps is one of them). A function is
+        known by its name alone, so all lambdas defined in one scope count as the same.
 
     Returns
     -------

@@ -41,7 +41,7 @@ def check_moved(answer: Answer) -> str:
     p = mmd_test(moved, fresh, permutations=200).p_value
     mean, std = moved.mean(0).numpy().round(2), moved.std(0).numpy().round(2)
     require(p >= 0.02, f"the distribution has changed (p = {p:.3f} against fresh draws): its mean is {mean}, its std {std}")
-    return f"p = {p:.2f} against fresh draws, alignment error {error:.2f}: the distribution does not say which code is whose"
+    return f"p = {p:.2f} against fresh draws, alignment error {error:.2f}: a distribution does not determine single codes"
 
 
 @exercise

@@ -106,7 +106,8 @@ def scores_by_prior(
 def alignment_over_labels(frame: pd.DataFrame, columns: Mapping[str, str], *, title: str | None = None) -> Picture:
     """Alignment over the number of labels: a panel for each column {name: words}, a line for each way to use labels.
 
-    Lines are means over seeds, bands the range. Both ties begin at the prior without labels; regression needs labels.
+    Lines are means over seeds, bands the range. "prior" and "distance" start with the unlabeled prior at 0 labels;
+    "regression" has no such point.
     """
     figure, (axes,) = grid(1, len(columns), height=3.3, title=title)
     ties, names = ("prior", "distance"), dict(zip(("prior", "distance", "regression"), LABELED, strict=True))

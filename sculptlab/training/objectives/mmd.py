@@ -56,25 +56,25 @@ class MMD(PriorDistance):
         "gaussian" or "uniform", or anything that `priors.as_prior` takes: a Prior, an array of samples (m, dim), a function
         n -> (n, dim), a torch distribution. It must have the model's number of latents.
     weight : float
-        Nats per image for an MMD^2 of 1. The reconstruction grows with the number of pixels and the squared contrast of the
-        images, MMD^2 does not: scale the weight likewise. `find_weight` measures the effect of a weight.
+        Factor of MMD^2 in a loss in nats per image. The reconstruction grows with the number of pixels and the squared contrast
+        of the images, MMD^2 does not: scale the weight likewise. `find_weight` measures the effect of a weight.
     kernel : Kernel, optional
         By default `kernels.IMQ()` with seven scales. A width that is left open is set by the prior, once, never by the codes. A
         width given for marginal or pair views is in the prior's standard deviations (`mmd2` takes it in units of the codes).
     views : {"joint", "marginal", "pairs"}
-        All latents at once, each alone, or each two. Of the latter two the loss has the mean over views, in units of the prior's
-        standard deviations, times dim: nats per latent, the same at every dim. With many latents the joint kernel hardly sees the
-        shape of one or the equality of two; add objectives up to have several views.
+        All latents at once, each alone, or each two. For "marginal" and "pairs" the loss has dim times the mean MMD^2 over views,
+        each latent divided by the prior's standard deviation. With many latents the joint kernel barely detects that one marginal
+        has the wrong shape or that two latents are equal; combine views as MMD(p) + MMD(p, views="marginal").
     subset : int, optional
         How many views, drawn anew at each step, represent all; by default all. There are dim (dim - 1) / 2 pairs.
     schedule : callable, optional
-        A function of the step, >= 0, that multiplies the weight, such as `Ramp(1000)`.
+        A function of the step, >= 0, that multiplies the weight, such as `objectives.Ramp(1000)`.
     likelihood : {"gaussian", "bernoulli"}
         As in `Reconstruction`.
 
     References
     ----------
-    Tolstikhin et al. 2018, arXiv 1711.01558. Marginal and pair views are ours.
+    Tolstikhin et al. 2018, arXiv 1711.01558. Marginal and pair views were added here.
 
     Examples
     --------

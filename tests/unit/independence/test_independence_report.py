@@ -45,7 +45,7 @@ def parabola():
 def test_a_parabola_is_missed_by_linear_measures_and_detected_by_the_others(parabola):
     table = parabola.table
     assert list(table.index) == MEASURES
-    assert table.loc["LPS of squares", "value"] == pytest.approx(1 / 3, abs=0.05)  # a line explains z_0² from z_1, and no other square
+    assert table.loc["LPS of squares", "value"] == pytest.approx(1 / 3, abs=0.05)  # z_0² is a line in z_1
     assert table.loc["LPS of means", "value"] == pytest.approx(0, abs=0.05)
     assert {"LPS of squares", "distance correlation", "HSIC"} <= set(parabola.seen_by)
     assert list(table["unit"].iloc[[0, 2, 5]]) == ["share of variance", "bits", "nats"]

@@ -222,7 +222,7 @@ def test_the_schedule_multiplies_the_weight_and_not_the_value(kind):
         ("half", TypeError, r"schedule\(0\) must be a number, got 'half'"),
         (None, TypeError, r"schedule\(0\) must be a number, got None"),
         (-1.0, ValueError, r"schedule\(0\) must be >= 0, got -1\.0"),
-        (math.nan, ValueError, r"schedule\(0\) must be >= 0, got nan"),
+        (math.nan, ValueError, r"schedule\(0\) must be >= 0 and finite, got nan"),
     ],
 )
 def test_a_schedule_that_gives_no_share_is_named(kind, value, error, words):
