@@ -18,7 +18,7 @@ def widget_cell(page, needs=()):
     """The imports of a page, its lines that start with one of `needs`, and its cell with the widget: no training."""
     notebook = nbformat.read(PAGES / f"{page}.ipynb", as_version=4)
     sources = [c.source for c in notebook.cells if c.cell_type == "code" and "%pip" not in c.source]
-    (cell,) = [source for source in sources if "widgets.Browser(" in source]
+    (cell,) = [source for source in sources if "series.Browser(" in source]
     nodes = [node for source in sources for node in ast.parse(source).body]
     imports = [ast.unparse(node) for node in nodes if isinstance(node, (ast.Import, ast.ImportFrom))]
     needed = [ast.unparse(node) for node in nodes if ast.unparse(node).startswith(tuple(needs))] if needs else []
