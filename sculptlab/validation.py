@@ -4,8 +4,9 @@ import difflib
 import functools
 import inspect
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
+from dataclasses import field, fields
 from typing import Any
 
 import numpy as np
@@ -57,6 +58,26 @@ def flag(name: str, value: Any) -> bool:
     if not isinstance(value, bool):
         raise TypeError(f"{name} must be True or False, got {value!r}")
     return value
+
+
+def parameter(check: Callable[..., Any], default: Any, **limits: Any) -> Any:
+    """A field of a dataclass whose value `check_parameters` replaces by `check(name, value, **limits)`.
+
+    Where the default is None, None is allowed.
+    """
+    optional = default is None
+
+    def checked(name: str, value: Any) -> Any:
+        return None if optional and value is None else check(name, value, **limits)
+
+    return field(default=default, metadata={"check": checked})
+
+
+def check_parameters(instance: Any) -> None:
+    """Check every field of a dataclass that `parameter` made, for its `__post_init__`."""
+    for one in fields(instance):
+        if "check" in one.metadata:
+            vars(instance)[one.name] = one.metadata["check"](one.name, getattr(instance, one.name))
 
 
 def finite(name: str, value: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -14,7 +14,7 @@ from torch import Generator, Tensor
 from sculptlab.drawing import draw
 from sculptlab.priors.parameters import Moments, rotation_matrix, vector
 from sculptlab.priors.sampling import Device, drawing_device
-from sculptlab.validation import as_tensor, whole
+from sculptlab.validation import as_tensor, check_parameters, whole
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,7 @@ class Prior(ABC):
     __array_ufunc__ = None  # so that NumPy leaves `array * prior` to `__rmul__`
 
     def __post_init__(self) -> None:
-        for one in fields(self):
-            if "check" in one.metadata:
-                vars(self)[one.name] = one.metadata["check"](one.name, getattr(self, one.name))
+        check_parameters(self)
 
     @abstractmethod
     def _draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:

@@ -11,10 +11,10 @@ from torch import Generator, Tensor
 
 from sculptlab.priors.base import Prior
 from sculptlab.priors.mixtures import Mixture, draw_parts, shared_dim
-from sculptlab.priors.parameters import Moments, parameter, probabilities
+from sculptlab.priors.parameters import Moments, probabilities
 from sculptlab.priors.sampling import Device, drawing_device, open_unit, widest_dtype
 from sculptlab.priors.sources import as_prior
-from sculptlab.validation import as_tensor, finite, number
+from sculptlab.validation import as_tensor, finite, number, parameter
 
 
 @dataclass(frozen=True)

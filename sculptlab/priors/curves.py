@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from sculptlab.priors.parameters import Moments, isotropic, parameter, weighted_moments
+from sculptlab.priors.parameters import Moments, isotropic, weighted_moments
 from sculptlab.priors.sampling import Device, uniforms
 from sculptlab.priors.shapes import Shape
-from sculptlab.validation import number, whole
+from sculptlab.validation import number, parameter, whole
 
 QUADRATURE_NODES = {1: 512, 2: 64}  # by number of parameters; 512 are exact to rounding for a spiral of 30 turns
 MOST_TURNS = 30

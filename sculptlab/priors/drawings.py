@@ -12,10 +12,10 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Generator, Tensor
 
-from sculptlab.priors.parameters import Moments, boolean, checksum, isotropic, parameter, weighted_moments
+from sculptlab.priors.parameters import Moments, checksum, isotropic, weighted_moments
 from sculptlab.priors.sampling import Device, choose, uniforms
 from sculptlab.priors.shapes import Shape
-from sculptlab.validation import as_tensor, finite, whole
+from sculptlab.validation import as_tensor, finite, flag, parameter, whole
 
 MOST_PIXELS_PRINTED = 256
 
@@ -89,7 +89,7 @@ class FromText(Drawing):
     """
 
     text: str
-    bold: bool = parameter(boolean, True)
+    bold: bool = parameter(flag, True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -124,7 +124,7 @@ class FromImage(Drawing):
     """
 
     image: Any = field(compare=False)
-    invert: bool = parameter(boolean, False)
+    invert: bool = parameter(flag, False)
     crc32: str | None = None
 
     def __post_init__(self) -> None:

@@ -9,10 +9,10 @@ import torch
 from torch import Generator, Tensor
 
 from sculptlab.priors.base import Prior
-from sculptlab.priors.parameters import Matrix, Moments, Vector, isotropic, nested, parameter, positive_definite, vector
+from sculptlab.priors.parameters import Matrix, Moments, Vector, isotropic, nested, positive_definite, vector
 from sculptlab.priors.sampling import Device, uniforms
 from sculptlab.priors.shapes import Shape
-from sculptlab.validation import number, whole
+from sculptlab.validation import number, parameter, whole
 
 ROOT_3 = 3**0.5
 

@@ -2,9 +2,6 @@
 
 import math
 import zlib
-from collections.abc import Callable
-from dataclasses import field
-from functools import partial
 from typing import Any
 
 import torch
@@ -15,18 +12,6 @@ from sculptlab.validation import as_tensor, finite, whole
 Vector = tuple[float, ...]
 Matrix = tuple[Vector, ...]
 Moments = tuple[Tensor | None, Tensor | None]
-
-
-def parameter(check: Callable[..., Any], default: Any, **limits: Any) -> Any:
-    """A field of a prior whose value becomes `check(name, value, **limits)` when the prior is made."""
-    return field(default=default, metadata={"check": partial(check, **limits)})
-
-
-def boolean(name: str, value: Any) -> bool:
-    """`value`, if it is True or False."""
-    if not isinstance(value, bool):
-        raise TypeError(f"{name} must be True or False, got {value!r}")
-    return value
 
 
 def numbers(name: str, value: Any, shape: tuple[int | None, ...] | None = None) -> Tensor:

@@ -9,9 +9,9 @@ from torch import Generator, Tensor
 from torch.nn.functional import normalize
 
 from sculptlab.priors.base import Prior
-from sculptlab.priors.parameters import Moments, boolean, isotropic, nested, numbers, parameter
+from sculptlab.priors.parameters import Moments, isotropic, nested, numbers
 from sculptlab.priors.sampling import Device, uniforms
-from sculptlab.validation import number
+from sculptlab.validation import flag, number, parameter
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Shape(Prior):
         textbook units: center 0 and scale 1.
     """
 
-    standardize: bool = field(default=True, kw_only=True, metadata={"check": boolean})
+    standardize: bool = field(default=True, kw_only=True, metadata={"check": flag})
 
     @property
     def scale(self) -> float:
