@@ -8,13 +8,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from sculptlab.mmd.inputs import pair_of_codes
 from sculptlab.mmd.kernel_base import Kernel, squared_distances
 from sculptlab.mmd.kernels import as_kernel
-from sculptlab.mmd.precision import accumulator, centered, recompute_small
-from sculptlab.mmd.tiles import tiled
+from sculptlab.mmd.precision import accumulator, centered, recompute_small, without_autocast
+from sculptlab.mmd.tiles import pull, tiled
 from sculptlab.mmd.views import VIEWS, views_of
 from sculptlab.validation import choice
 
@@ -42,9 +41,9 @@ def whole_matrices(
         sums, slope = kernel.row_sums_and_slopes(squared, slopes)
         if slope is None:
             return sums, None
-        weights = torch.cat([own.new_full((n, 1), 4 / (n * (n - unbiased))), own.new_full((m, 1), -4 / (n * m))])
-        pull = (weights * pad(rows, (0, 1), value=1.0)).mT @ slope  # the last row sums the slopes, the others slope times row
-        return sums, pull[:, -1:].mT * own - pull[:, :-1].mT
+        slope[:, :n] *= 4 / (n * (n - unbiased))
+        slope[:, n:] *= -4 / (n * m)
+        return sums, pull(slope, own, rows)
 
     n, m = x.shape[1], y.shape[1]
     in_x, in_y = 1 / (n * (n - unbiased)), 1 / (m * (m - unbiased))
@@ -59,42 +58,44 @@ class _Discrepancy(torch.autograd.Function):
     """MMD^2 as one node of the graph: its gradient is computed together with its value."""
 
     @staticmethod
-    def forward(
-        x: Tensor, y: Tensor, kernel: Kernel, unbiased: bool, wants: tuple[bool, bool]
-    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        engine = whole_matrices if len(x) * x.shape[1] * y.shape[1] <= WHOLE else tiled
-        with torch.autocast(x.device.type, enabled=False):
-            a, b = centered(kernel, x, y)
-            value, *gradients = engine(a, b, kernel, unbiased, wants)
-        gradient_x, gradient_y = (None if gradient is None else gradient.to(x.dtype) for gradient in gradients)
-        return value.to(x.dtype), gradient_x, gradient_y
+    def forward(x: Tensor, y: Tensor, kernel: Kernel, unbiased: bool, wants: tuple[bool, bool]) -> tuple[Tensor | None, ...]:
+        with without_autocast(x.device):
+            a, b = (rows if rows.ndim == 3 else rows[None] for rows in centered(kernel, x, y))
+            engine = whole_matrices if len(a) * a.shape[1] * b.shape[1] <= WHOLE else tiled
+            found = engine(a, b, kernel, unbiased, wants)
+        shape = x.shape[:-2]
+        value, *gradients = (None if part is None else part.to(x.dtype).reshape(shape + part.shape[1:]) for part in found)
+        return value, *gradients
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Any, ...]) -> None:
         x, y, ctx.kernel, ctx.unbiased, ctx.wants = inputs
+        ctx.set_materialize_grads(False)
         ctx.mark_non_differentiable(*(gradient for gradient in output[1:] if gradient is not None))
         ctx.save_for_backward(x, y, *output[1:])
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
         x, y, *gradients = ctx.saved_tensors
+        if upstream[0] is None:
+            return (None,) * 5
         if torch.is_grad_enabled():  # a second derivative is wanted
             value = _differentiable(x, y, ctx.kernel, ctx.unbiased)
             inputs = [rows for rows, want in zip((x, y), ctx.wants, strict=True) if want]
             found = iter(torch.autograd.grad(value, inputs, upstream[0], create_graph=True))
             return *(next(found) if want else None for want in ctx.wants), None, None, None
-        return *(None if g is None else upstream[0][:, None, None] * g for g in gradients), None, None, None
+        return *(None if g is None else upstream[0][..., None, None] * g for g in gradients), None, None, None
 
 
 def discrepancies(x: Tensor, y: Tensor, kernel: Kernel, unbiased: bool) -> Tensor:
-    """MMD^2 (v,) between x (v, n, p) and y (v, m, p) in each of v views, differentiable twice."""
+    """MMD^2, 0-d, between x (n, d) and y (m, d); or (v,) between x (v, n, p) and y (v, m, p) in v views. Differentiable twice."""
     wanted = torch.is_grad_enabled()
     return _Discrepancy.apply(x, y, kernel, unbiased, (wanted and x.requires_grad, wanted and y.requires_grad))[0]
 
 
 def _differentiable(x: Tensor, y: Tensor, kernel: Kernel, unbiased: bool) -> Tensor:
     """The definition of MMD^2 in operations that autograd can differentiate any number of times."""
-    pairs = len(x) * (x.shape[1] + y.shape[1]) ** 2
+    pairs = x.shape[:-2].numel() * (x.shape[-2] + y.shape[-2]) ** 2
     if pairs > MOST_PAIRS:
         raise RuntimeError(
             f"a second derivative of mmd2 holds whole kernel matrices, of at most {MOST_PAIRS:,} pairs of rows; got {pairs:,}: "
@@ -102,11 +103,11 @@ def _differentiable(x: Tensor, y: Tensor, kernel: Kernel, unbiased: bool) -> Ten
         )
 
     def mean_within(rows: Tensor) -> Tensor:
-        k, n = kernel.values(squared_distances(rows, rows)), rows.shape[1]
-        return (k.sum((1, 2)) - unbiased * k.diagonal(dim1=1, dim2=2).sum(1)) / (n * (n - unbiased))
+        k, n = kernel.values(squared_distances(rows, rows)), rows.shape[-2]
+        return (k.sum((-2, -1)) - unbiased * k.diagonal(dim1=-2, dim2=-1).sum(-1)) / (n * (n - unbiased))
 
     a, b = centered(kernel, x, y)
-    value = mean_within(a) + mean_within(b) - 2 * kernel.values(squared_distances(a, b)).mean((1, 2))
+    value = mean_within(a) + mean_within(b) - 2 * kernel.values(squared_distances(a, b)).mean((-2, -1))
     return value.to(x.dtype)
 
 
@@ -173,8 +174,8 @@ def mmd2(
     unbiased = estimator == "unbiased"
     x, y = pair_of_codes(x, y, rows=2 if unbiased else 1)
     x, y, kernel = views_of(x, y, as_kernel(kernel), views)
-    if reduction == "max" and len(x) > 1:
+    if reduction == "max" and views != "joint":
         worst = discrepancies(x.detach(), y.detach(), kernel, unbiased).argmax()
-        x, y = x[worst][None], y[worst][None]
+        x, y = x[worst], y[worst]
     values = discrepancies(x, y, kernel, unbiased)
-    return values if reduction == "none" and views != "joint" else values.mean()
+    return values if reduction == "none" or not values.ndim else values.mean()

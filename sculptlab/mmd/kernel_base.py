@@ -7,7 +7,7 @@ takes the target only.
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -56,6 +56,8 @@ class Kernel(ABC):
     A kernel of your own defines `values` in differentiable torch operations. `a + b` is the sum of two kernels.
     """
 
+    smooth: ClassVar[bool] = False  # whether the slope is finite at D2 = 0; if not, equal points must have D2 = 0 exactly
+
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
         if "values" in vars(cls) and "row_sums_and_slopes" not in vars(cls):  # an inherited slope belongs to another formula
@@ -63,34 +65,10 @@ class Kernel(ABC):
 
     @abstractmethod
     def values(self, squared: Tensor) -> Tensor:
-        """Compute the kernel from squared distances, differentiably.
-
-        Parameters
-        ----------
-        squared : Tensor
-            Squared distances, of any shape.
-
-        Returns
-        -------
-        Tensor
-            k at each of them, of the same shape.
-        """
+        """The kernel at squared distances of any shape, differentiably."""
 
     def row_sums_and_slopes(self, squared: Tensor, slopes: bool = True) -> tuple[Tensor, Tensor | None]:
-        """Sum the kernel over each row of squared distances, and compute its derivative dk / dD2, without recording a graph.
-
-        Parameters
-        ----------
-        squared : Tensor of shape (v, n, m)
-            Squared distances.
-        slopes : bool
-            Whether the derivative is needed.
-
-        Returns
-        -------
-        tuple of Tensor and Tensor or None
-            The sums (v, n) and the derivative (v, n, m). Where it is infinite at D2 = 0, it is given as 0.
-        """
+        """Sums (v, n) of k over rows of squared distances (v, n, m) and, if `slopes`, dk / dD2 (v, n, m), without a graph."""
         if not slopes:
             return self.values(squared).sum(-1), None
         with torch.enable_grad():
@@ -109,39 +87,12 @@ class Kernel(ABC):
         """The smallest squared distance that the kernel resolves, in squared units of the codes; None if it has no scale."""
         return None
 
-    @property
-    def smooth(self) -> bool:
-        """Whether the slope is finite at D2 = 0. If not, the distance of equal points must not be rounded away from 0."""
-        return False
-
     def fit(self, target: Any) -> Self:
-        """Set an open width from the target.
-
-        Parameters
-        ----------
-        target : prior or array_like of shape (m, d)
-            What codes are compared with; of a prior, 10,000 draws are used.
-
-        Returns
-        -------
-        Kernel
-            A new kernel, or this one if its width is given already.
-        """
+        """The kernel with an open width set by `target`: a prior, of which 10,000 draws are used, or codes (m, d)."""
         return self
 
     def widened(self, factor: float) -> "Kernel":
-        """Multiply the width.
-
-        Parameters
-        ----------
-        factor : float
-            The new width divided by the present one.
-
-        Returns
-        -------
-        Kernel
-            A new kernel.
-        """
+        """The kernel with its width multiplied by `factor`."""
         raise TypeError(f"{type(self).__name__} has no width to be scaled")
 
     def __call__(self, x: Any, y: Any) -> Tensor:
@@ -153,8 +104,30 @@ class Kernel(ABC):
         return SumKernel(_summands(self) + _summands(other)) if isinstance(other, Kernel) else NotImplemented
 
 
+class _Sum(Kernel):
+    """What `SumKernel` and `kernels.MultiScale` share: k is the sum of `kernels`."""
+
+    kernels: tuple[Kernel, ...]
+
+    @property
+    def resolution(self) -> float | None:
+        return min((kernel.resolution for kernel in self.kernels if kernel.resolution is not None), default=None)
+
+    @property
+    def smooth(self) -> bool:  # type: ignore[override]  # a constant elsewhere
+        return all(kernel.smooth for kernel in self.kernels)
+
+    def values(self, squared: Tensor) -> Tensor:
+        return torch.stack([kernel.values(squared) for kernel in self.kernels]).sum(0)
+
+    def row_sums_and_slopes(self, squared: Tensor, slopes: bool = True) -> tuple[Tensor, Tensor | None]:
+        found = [kernel.row_sums_and_slopes(squared, slopes) for kernel in self.kernels]
+        derivative = torch.stack([slope for _, slope in found if slope is not None]).sum(0) if slopes else None
+        return torch.stack([total for total, _ in found]).sum(0), derivative
+
+
 @dataclass(frozen=True)
-class SumKernel(Kernel):
+class SumKernel(_Sum):
     """The sum of kernels, k = k_1 + k_2 + ...; it sees every difference that one of them sees.
 
     Parameters
@@ -169,28 +142,12 @@ class SumKernel(Kernel):
         if not isinstance(self.kernels, tuple) or not self.kernels or not all(isinstance(k, Kernel) for k in self.kernels):
             raise TypeError(f"kernels must be a tuple of one or more kernels, got {self.kernels!r}")
 
-    @property
-    def resolution(self) -> float | None:
-        return min((kernel.resolution for kernel in self.kernels if kernel.resolution is not None), default=None)
-
-    @property
-    def smooth(self) -> bool:
-        return all(kernel.smooth for kernel in self.kernels)
-
     def fit(self, target: Any) -> "SumKernel":
         fitted = tuple(kernel.fit(target) for kernel in self.kernels)
         return self if all(a is b for a, b in zip(fitted, self.kernels, strict=True)) else SumKernel(fitted)
 
     def widened(self, factor: float) -> "SumKernel":
         return SumKernel(tuple(kernel.widened(factor) for kernel in self.kernels))
-
-    def values(self, squared: Tensor) -> Tensor:
-        return torch.stack([kernel.values(squared) for kernel in self.kernels]).sum(0)
-
-    def row_sums_and_slopes(self, squared: Tensor, slopes: bool = True) -> tuple[Tensor, Tensor | None]:
-        found = [kernel.row_sums_and_slopes(squared, slopes) for kernel in self.kernels]
-        derivative = torch.stack([slope for _, slope in found if slope is not None]).sum(0) if slopes else None
-        return torch.stack([total for total, _ in found]).sum(0), derivative
 
 
 def samples_of(target: Any) -> Tensor:

@@ -17,31 +17,22 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from sculptlab.mmd.kernel_base import Kernel, SumKernel, samples_of, squared_distances
-from sculptlab.validation import describe, number
+from sculptlab.mmd.kernel_base import Kernel, SumKernel, _Sum, samples_of, squared_distances
+from sculptlab.validation import check_parameters, describe, number, parameter
 
 __all__ = [
-    "IMQ",
-    "RBF",
-    "Energy",
-    "Kernel",
-    "Laplacian",
-    "MultiScale",
-    "RationalQuadratic",
-    "SumKernel",
-    "squared_distances",
-]
+    "IMQ", "RBF", "Energy", "Kernel", "Laplacian", "MultiScale", "RationalQuadratic", "SumKernel", "squared_distances",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
 class _OneBandwidth(Kernel):
     """A kernel with one width."""
 
-    bandwidth: float | None = None
+    bandwidth: float | None = parameter(number, None, above=0)
 
     def __post_init__(self) -> None:
-        if self.bandwidth is not None:
-            number("bandwidth", self.bandwidth, above=0)
+        check_parameters(self)
 
     @property
     def width(self) -> float:
@@ -74,16 +65,10 @@ class RBF(_OneBandwidth):
         In units of the codes. None takes the median distance between two points of the target.
     """
 
-    @property
-    def smooth(self) -> bool:
-        return True
+    smooth = True
 
     def values(self, squared: Tensor) -> Tensor:
         return torch.exp(squared * (-0.5 / self.width**2))
-
-    def row_sums_and_slopes(self, squared: Tensor, slopes: bool = True) -> tuple[Tensor, Tensor | None]:
-        values = self.values(squared)
-        return values.sum(-1), values.mul_(-0.5 / self.width**2) if slopes else None
 
 
 @dataclass(frozen=True)
@@ -96,7 +81,7 @@ class RationalQuadratic(_OneBandwidth):
     Parameters
     ----------
     bandwidth : float, optional
-        In units of the codes. None takes the median distance between two points of the target.
+        As in `RBF`.
     alpha : float
         The exponent, above 0.
 
@@ -105,23 +90,11 @@ class RationalQuadratic(_OneBandwidth):
     Rasmussen and Williams 2006, Gaussian Processes for Machine Learning, section 4.2.
     """
 
-    alpha: float = 1.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        number("alpha", self.alpha, above=0)
-
-    @property
-    def smooth(self) -> bool:
-        return True
+    alpha: float = parameter(number, 1.0, above=0)
+    smooth = True
 
     def values(self, squared: Tensor) -> Tensor:
         return (1 + squared / (2 * self.alpha * self.width**2)) ** -self.alpha
-
-    def row_sums_and_slopes(self, squared: Tensor, slopes: bool = True) -> tuple[Tensor, Tensor | None]:
-        base = 1 + squared / (2 * self.alpha * self.width**2)
-        values = base**-self.alpha
-        return values.sum(-1), values.div_(base).mul_(-0.5 / self.width**2) if slopes else None
 
 
 @dataclass(frozen=True)
@@ -134,7 +107,7 @@ class Laplacian(_OneBandwidth):
     Parameters
     ----------
     bandwidth : float, optional
-        In units of the codes. None takes the median distance between two points of the target.
+        As in `RBF`.
     """
 
     @property
@@ -143,11 +116,6 @@ class Laplacian(_OneBandwidth):
 
     def values(self, squared: Tensor) -> Tensor:
         return torch.exp(_root(squared) / -self.width)
-
-    def row_sums_and_slopes(self, squared: Tensor, slopes: bool = True) -> tuple[Tensor, Tensor | None]:
-        distances = squared.sqrt()
-        values = torch.exp(distances / -self.width)
-        return values.sum(-1), _inverse_(distances).mul_(values).mul_(-0.5 / self.width) if slopes else None
 
 
 @dataclass(frozen=True)
@@ -164,10 +132,6 @@ class Energy(Kernel):
 
     def values(self, squared: Tensor) -> Tensor:
         return -_root(squared)
-
-    def row_sums_and_slopes(self, squared: Tensor, slopes: bool = True) -> tuple[Tensor, Tensor | None]:
-        distances = squared.sqrt()
-        return -distances.sum(-1), _inverse_(distances).mul_(-0.5) if slopes else None
 
 
 @dataclass(frozen=True)
@@ -191,23 +155,16 @@ class IMQ(Kernel):
     """
 
     scales: tuple[float, ...] = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
-    base: float | None = None
+    base: float | None = parameter(number, None, above=0)
+    smooth = True
 
     def __post_init__(self) -> None:
-        if not isinstance(self.scales, tuple) or not self.scales:
-            raise TypeError(f"scales must be a tuple of one or more numbers, got {self.scales!r}")
-        for scale in self.scales:
-            number("scales", scale, above=0)
-        if self.base is not None:
-            number("base", self.base, above=0)
+        _check_numbers("scales", self.scales)
+        check_parameters(self)
 
     @property
     def resolution(self) -> float | None:
         return min(self._widths)
-
-    @property
-    def smooth(self) -> bool:
-        return True
 
     def fit(self, target: Any) -> Self:
         if self.base is not None:
@@ -226,9 +183,9 @@ class IMQ(Kernel):
     def row_sums_and_slopes(self, squared: Tensor, slopes: bool = True) -> tuple[Tensor, Tensor | None]:
         if squared.numel() <= 2**14:  # all scales at once: half the time for so few pairs, more time for many
             widths = squared.new_tensor(self._widths)
-            inverse = (squared + widths.view(-1, 1, 1, 1)).reciprocal_()
-            sums = (widths @ inverse.sum(-1).flatten(1)).view(squared.shape[:2])
-            return sums, (-widths @ inverse.square_().flatten(1)).view_as(squared) if slopes else None
+            inverse = (squared.flatten() + widths[:, None]).reciprocal_()
+            values = torch.mv(inverse.T, widths).view_as(squared)
+            return values.sum(-1), torch.mv(inverse.square_().T, widths.neg_()).view_as(squared) if slopes else None
         total, inverse = squared.new_zeros(squared.shape[:2]), torch.empty_like(squared)
         derivative = torch.zeros_like(squared) if slopes else None
         for width in self._widths:
@@ -246,7 +203,7 @@ class IMQ(Kernel):
 
 
 @dataclass(frozen=True)
-class MultiScale(Kernel):
+class MultiScale(_Sum):
     """One kernel at several multiples of its width, k = sum_f k_f.
 
     It resolves differences of all these sizes, and each weighs less. `IMQ` has scales of its own; `Energy` has none.
@@ -265,23 +222,12 @@ class MultiScale(Kernel):
     def __post_init__(self) -> None:
         if not isinstance(self.kernel, Kernel) or isinstance(self.kernel, Energy):
             raise TypeError(f"kernel must be a Kernel with a width, such as RBF(), got {describe(self.kernel)}")
-        if not isinstance(self.factors, tuple) or not self.factors:
-            raise TypeError(f"factors must be a tuple of one or more numbers, got {self.factors!r}")
-        for factor in self.factors:
-            number("factors", factor, above=0)
+        _check_numbers("factors", self.factors)
 
     @property
-    def parts(self) -> SumKernel:
-        """The same kernel as a sum."""
-        return SumKernel(tuple(self.kernel.widened(factor) for factor in self.factors))
-
-    @property
-    def resolution(self) -> float | None:
-        return self.parts.resolution
-
-    @property
-    def smooth(self) -> bool:
-        return self.kernel.smooth
+    def kernels(self) -> tuple[Kernel, ...]:  # type: ignore[override]
+        """The kernel at each width."""
+        return tuple(self.kernel.widened(factor) for factor in self.factors)
 
     def fit(self, target: Any) -> Self:
         fitted = self.kernel.fit(target)
@@ -289,12 +235,6 @@ class MultiScale(Kernel):
 
     def widened(self, factor: float) -> Self:
         return replace(self, kernel=self.kernel.widened(factor))
-
-    def values(self, squared: Tensor) -> Tensor:
-        return self.parts.values(squared)
-
-    def row_sums_and_slopes(self, squared: Tensor, slopes: bool = True) -> tuple[Tensor, Tensor | None]:
-        return self.parts.row_sums_and_slopes(squared, slopes)
 
 
 def as_kernel(kernel: Any) -> Kernel:
@@ -320,12 +260,14 @@ def _width_of_target(name: str, value: float) -> float:
     return value
 
 
+def _check_numbers(name: str, values: Any) -> None:
+    if not isinstance(values, tuple) or not values:
+        raise TypeError(f"{name} must be a tuple of one or more numbers, got {values!r}")
+    for value in values:
+        number(name, value, above=0)
+
+
 def _root(squared: Tensor) -> Tensor:
     """The distances, with slope 0 at 0: the root's own slope is infinite there and would make gradients NaN."""
     apart = squared > 0
     return torch.where(apart, squared, 1).sqrt() * apart
-
-
-def _inverse_(distances: Tensor) -> Tensor:
-    """1 / `distances`, in place, with 0 instead of infinity: the slope of equal points is taken as 0."""
-    return distances.reciprocal_().nan_to_num_(nan=torch.nan, posinf=0.0)

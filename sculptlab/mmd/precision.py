@@ -4,7 +4,9 @@ D2 is computed as a difference of squared norms, so its rounding error is the fl
 norm, that of far-away codes included.
 """
 
+from contextlib import AbstractContextManager, nullcontext
 from math import isfinite
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,6 +29,11 @@ def centered(kernel: Kernel, *samples: Tensor) -> tuple[Tensor, ...]:
         return single
     center = samples[-1].double().mean(dim=-2, keepdim=True)
     return tuple(rows.double() - center for rows in samples)
+
+
+def without_autocast(device: torch.device) -> AbstractContextManager[Any]:
+    """A context that turns off an autocast that the caller may have turned on."""
+    return torch.autocast(device.type, enabled=False) if torch.is_autocast_enabled(device.type) else nullcontext()
 
 
 def accumulator(like: Tensor) -> torch.dtype:

@@ -13,7 +13,7 @@ from torch import Tensor
 from sculptlab.mmd.inputs import pair_of_codes
 from sculptlab.mmd.kernel_base import Kernel
 from sculptlab.mmd.kernels import as_kernel
-from sculptlab.mmd.precision import accumulator, centered
+from sculptlab.mmd.precision import accumulator, centered, without_autocast
 from sculptlab.mmd.tiles import Tiles
 from sculptlab.mmd.views import VIEWS, views_of
 from sculptlab.validation import choice, whole
@@ -107,11 +107,11 @@ def mmd_test(
     for name, rows in (("x", x), ("y", y)):
         _refuse_overflow(name, rows)
     x, y, kernel = views_of(x, y, kernel, views)
-    pooled = torch.cat([x, y], dim=1)
+    pooled = torch.cat([x, y], dim=-2).reshape(-1, n + m, x.shape[-1])
     # Column 0 marks the rows of x; each later column marks n rows chosen at random.
     ranks = torch.rand(permutations, n + m, generator=generator).argsort(dim=1).T.to(x.device)
     marks = torch.cat([torch.arange(n + m, device=x.device)[:, None] < n, ranks < n], dim=1)
-    with torch.autocast(x.device.type, enabled=False):
+    with without_autocast(x.device):
         values = _unbiased(centered(kernel, pooled)[0], kernel, marks, mean=reduction == "mean").amax(dim=0).cpu().numpy()
     if not np.isfinite(values).all():
         raise ValueError(f"kernel must give finite values on x and y, got NaN or infinite ones from {kernel!r}")

@@ -9,9 +9,9 @@ VIEWS = ("joint", "marginal", "pairs")
 
 
 def views_of(x: Tensor, y: Tensor, kernel: Kernel, views: str) -> tuple[Tensor, Tensor, Kernel]:
-    """The rows as (v, n, p), one p-dimensional sample a view, and the kernel with its width set for them."""
+    """The rows as (v, n, p), one p-dimensional sample a view, or as they are for "joint"; the kernel with its width set."""
     if views == "joint":
-        return x[None], y[None], fitted(kernel, y, len(y))
+        return x, y, fitted(kernel, y, len(y))
     if views == "pairs" and x.shape[1] < 2:
         raise ValueError("views='pairs' needs x and y of at least 2 columns, got 1")
     spread = y.detach().std(dim=0) if len(y) > 1 else torch.ones_like(y[0])

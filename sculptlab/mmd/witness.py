@@ -7,7 +7,7 @@ import torch
 from sculptlab.mmd.inputs import pair_of_codes
 from sculptlab.mmd.kernel_base import Kernel, squared_distances
 from sculptlab.mmd.kernels import as_kernel
-from sculptlab.mmd.precision import centered
+from sculptlab.mmd.precision import centered, without_autocast
 from sculptlab.mmd.views import fitted
 from sculptlab.validation import as_tensor, codes
 
@@ -58,7 +58,7 @@ def witness(x: Any, y: Any, points: Any, kernel: Kernel | None = None) -> Any:
         raise ValueError(f"points must be on the device of x and y, {x.device}, got {given.device}")
     places = codes("points", given, dim=x.shape[1], rows=1).to(x.dtype)
     kernel = fitted(as_kernel(kernel), y, len(y))
-    with torch.autocast(x.device.type, enabled=False):
+    with without_autocast(x.device):
         places, x, y = centered(kernel, places, x, y)
         # 256 points at a time, so that memory stays small
         values = [

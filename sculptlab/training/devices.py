@@ -8,7 +8,6 @@ import copy
 import dataclasses
 import warnings
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -41,11 +40,6 @@ def pick_precision(precision: str, model: nn.Module, device: torch.device) -> st
     if precision == "bfloat16" and not _has_bfloat16(device):
         raise ValueError(f"precision must be 'auto' or 'float32' on {device}, which has no bfloat16, got 'bfloat16'")
     return precision
-
-
-def without_autocast(device: torch.device) -> AbstractContextManager[Any]:
-    """A context that turns off an autocast that the caller may have turned on."""
-    return torch.autocast(device.type, enabled=False) if torch.is_autocast_enabled(device.type) else nullcontext()
 
 
 class Execution:

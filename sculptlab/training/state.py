@@ -6,8 +6,9 @@ from typing import Any, NamedTuple, NoReturn
 import torch
 from torch import Tensor, nn
 
+from sculptlab.mmd.precision import without_autocast
 from sculptlab.training.batches import Batches, as_images, warn_of_wide_columns
-from sculptlab.training.devices import Execution, pick_device, pick_precision, without_autocast
+from sculptlab.training.devices import Execution, pick_device, pick_precision
 from sculptlab.training.model_checks import as_model, count_latents
 from sculptlab.training.objectives.base import Objective, SumObjective, as_objective
 from sculptlab.training.objectives.terms import Batch

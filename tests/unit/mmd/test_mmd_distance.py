@@ -360,8 +360,8 @@ def test_a_prior_fits_a_sum_and_scales_part_by_part():
     assert MultiScale(RBF()).fit(target).kernel == RBF().fit(target)
     assert Laplacian().fit(target).bandwidth == RationalQuadratic().fit(target).bandwidth == RBF().fit(target).bandwidth
     assert fitted.fit(Gaussian(5)) is fitted
-    assert MultiScale(RBF(2.0), (0.5, 3.0)).parts.kernels == (RBF(1.0), RBF(6.0))
-    assert MultiScale(IMQ(base=2.0), (2.0,)).parts.kernels == (IMQ(base=8.0),)
+    assert MultiScale(RBF(2.0), (0.5, 3.0)).kernels == (RBF(1.0), RBF(6.0))
+    assert MultiScale(IMQ(base=2.0), (2.0,)).kernels == (IMQ(base=8.0),)
 
 
 def test_a_sum_of_one_is_a_flat_sum():
