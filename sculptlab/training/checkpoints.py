@@ -37,9 +37,15 @@ def writable_path(checkpoint: str | os.PathLike[str]) -> Path:
 
 def save_checkpoint(path: Path, training: Training, rows: Rows) -> None:
     """Write a checkpoint under another name and move it to `path`, so that an interruption leaves the old file or the new one."""
+    state = {
+        "step": training.step, "first_loss": training.first_loss, "generator": training.generator.get_state(),
+        "model": training.model.state_dict(), "optimizer": training.optimizer.state_dict(),
+        "adversaries": {name: adversary.state_dict() for name, adversary in training.adversaries.items()},
+        "adversary_optimizers": {name: o.state_dict() for name, o in training.adversary_optimizers.items()},
+    }  # fmt: skip
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
-        torch.save({"settings": _settings(training), "state": _state(training), "rows": rows}, part)
+        torch.save({"settings": _settings(training), "state": state, "rows": rows}, part)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
@@ -92,15 +98,6 @@ def _settings(training: Training) -> dict[str, Any]:
         "batch_size": training.batches.size, "learning_rate": training.learning_rate, "cosine over": training.decay_over,
         "seed": training.seed, "device": training.device.type, "precision": training.execution.precision,
         "compile": training.compile,
-    }  # fmt: skip
-
-
-def _state(training: Training) -> dict[str, Any]:
-    return {
-        "step": training.step, "first_loss": training.first_loss, "generator": training.generator.get_state(),
-        "model": training.model.state_dict(), "optimizer": training.optimizer.state_dict(),
-        "adversaries": {name: adversary.state_dict() for name, adversary in training.adversaries.items()},
-        "adversary_optimizers": {name: o.state_dict() for name, o in training.adversary_optimizers.items()},
     }  # fmt: skip
 
 

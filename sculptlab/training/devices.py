@@ -101,8 +101,7 @@ class Execution:
         view.training = True
         methods = ("encode", "posterior", "logits", "decode", "forward")
         for name in ("encoder", "decoder") if isinstance(view, Autoencoder) else methods:
-            if hasattr(view, name):
-                # Python looks here before it looks for a submodule; state_dict and parameters still find the submodule.
+            if hasattr(view, name):  # Python looks in __dict__ first; state_dict and parameters still find the submodule
                 view.__dict__[name] = self._computed(getattr(self.model, name), compiled)
         return view
 
@@ -113,7 +112,7 @@ class Execution:
 
         def convert(*given: Any) -> Any:
             if channels_last:
-                given = tuple(_in_channels_last(value) for value in given)
+                given = tuple(v.contiguous(memory_format=torch.channels_last) if getattr(v, "ndim", 0) == 4 else v for v in given)
             return _contiguous(function(*given), dtype)
 
         # PyTorch caches at most eight compiled versions of a code object; with a copy of it, every model has its own cache.
@@ -128,18 +127,13 @@ class Execution:
         return run
 
 
-def _in_channels_last(value: Any) -> Any:
-    images = isinstance(value, Tensor) and value.ndim == 4
-    return value.contiguous(memory_format=torch.channels_last) if images else value
-
-
 def _contiguous(value: Any, dtype: torch.dtype) -> Any:
     """Floating tensors as contiguous ones of `dtype`, also those inside a posterior, a tuple or a mapping."""
     if isinstance(value, Tensor):
         return value.to(dtype, memory_format=torch.contiguous_format) if value.is_floating_point() else value
     if dataclasses.is_dataclass(value):
-        parts = {f.name: _contiguous(getattr(value, f.name), dtype) for f in dataclasses.fields(value) if f.init}
-        return dataclasses.replace(value, **parts)  # type: ignore[type-var]
+        parts = {f.name: getattr(value, f.name) for f in dataclasses.fields(value) if f.init}
+        return dataclasses.replace(value, **_contiguous(parts, dtype))  # type: ignore[type-var]
     if isinstance(value, Mapping):
         return {name: _contiguous(part, dtype) for name, part in value.items()}
     return type(value)(_contiguous(part, dtype) for part in value) if type(value) in (tuple, list) else value

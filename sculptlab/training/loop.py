@@ -113,8 +113,6 @@ def fit(
 
     Raises
     ------
-    ValueError, TypeError
-        For unusable arguments.
     DivergenceError
         If the loss explodes; the model is put back to its last good weights.
 
