@@ -14,10 +14,9 @@ from torch import Tensor, nn
 from sculptlab.drawing import draw
 from sculptlab.evaluation.copy_measures import alignment_error, compare
 from sculptlab.evaluation.two_samples import LEAST_ROWS
-from sculptlab.training.batches import as_images, as_unit_floats
+from sculptlab.training.batches import as_images, as_model, as_unit_floats, count_latents
 from sculptlab.training.latent_units import Units
 from sculptlab.training.loop import fit
-from sculptlab.training.model_checks import as_model, count_latents
 from sculptlab.training.objectives import Anchors, Copying, Objective, Ramp
 from sculptlab.training.run import Run
 from sculptlab.training.state import BATCH_SIZE

@@ -4,13 +4,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
 from sculptlab.live.images import ImageSplit, split_images
 from sculptlab.live.settings import Settings
 from sculptlab.live.snapshots import Snapshot, code_extent, take_snapshot
 from sculptlab.live.targets import PRIOR_NAMES, YOURS, Target
 from sculptlab.priors import Prior, as_prior
-from sculptlab.training.models import Autoencoder, build_autoencoder, with_variances
+from sculptlab.training.models import Autoencoder, build_autoencoder
 from sculptlab.training.objectives import KL, MMD
 from sculptlab.training.objectives.base import Objective
 from sculptlab.training.state import DivergenceError, Training
@@ -33,6 +34,15 @@ def build_model(objective: str, settings: Settings, images: ImageSplit) -> Autoe
     shape = (images.training.shape[1], images.training.shape[2], images.training.shape[3])
     model = build_autoencoder("mlp", image_shape=shape, dim=2, width=WIDTH, seed=settings.seed)
     return with_variances(model) if objective == "kl" else model
+
+
+def with_variances(model: Autoencoder) -> Autoencoder:
+    """A stochastic copy of `build_model`'s deterministic one: the same means and decoder, every posterior variance 1."""
+    made = build_autoencoder("mlp", image_shape=model.image_shape, dim=model.dim, stochastic=True, width=WIDTH)
+    means, last = model.state_dict(), f"encoder.{len(made.encoder) - 1}."  # type: ignore[arg-type]  # a Sequential
+    doubled = {name: torch.cat([value, torch.zeros_like(value)]) for name, value in means.items() if name.startswith(last)}
+    made.load_state_dict(means | doubled)
+    return made
 
 
 def build_objective(objective: str, settings: Settings, prior: Prior) -> Objective:

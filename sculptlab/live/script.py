@@ -37,7 +37,7 @@ def training_script(engine: Engine, objective: str | None = None) -> str:
         f"held_out, images = data.images[order[:{held_out}]], data.images[order[{held_out}:{held_out + training}]]",
         _prior_line(first, engine.yours),
         f'model = sl.build_autoencoder("mlp", image_shape=data.image_shape, dim=2, width={WIDTH}, seed={first.seed})',
-        *(["model = sl.training.models.with_variances(model)"] if name == "kl" else []),
+        *(["model = sl.live.engine.with_variances(model)"] if name == "kl" else []),
         "",
     ]
     options = f'seed={first.seed}, device="cpu", precision="float32")'

@@ -1,9 +1,8 @@
 """What a model minimizes, and how: models, objectives, the training loop, and the run that it returns."""
 
-from sculptlab.training import principal_components
 from sculptlab.training.loop import fit, steps
 from sculptlab.training.models import Autoencoder, Posterior, build_autoencoder
 from sculptlab.training.run import Run
 from sculptlab.training.state import DivergenceError
 
-__all__ = ["Autoencoder", "DivergenceError", "Posterior", "Run", "build_autoencoder", "fit", "principal_components", "steps"]
+__all__ = ["Autoencoder", "DivergenceError", "Posterior", "Run", "build_autoencoder", "fit", "steps"]

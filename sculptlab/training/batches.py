@@ -1,12 +1,11 @@
-"""Images as training takes them: one checked tensor, and its batches, whose order depends on the seed alone."""
+"""What training asks of models and images, and the batches of images, whose order depends on the seed alone."""
 
-import warnings
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from sculptlab.validation import as_tensor, finite
+from sculptlab.validation import as_tensor, describe, finite
 
 
 def as_images(data: Any, model: Any = None, *, unit_range: bool = False, name: str = "data") -> Tensor:
@@ -21,12 +20,7 @@ def as_images(data: Any, model: Any = None, *, unit_range: bool = False, name: s
         raise TypeError(f"{name} must be uint8 or floats, got {images.dtype}: convert a table of whole numbers to floats")
     if images.ndim < 2 or images.numel() == 0:
         raise ValueError(f"{name} must have shape (n, ...) with at least one row, got {tuple(images.shape)}")
-    shape = getattr(model, "image_shape", None)
-    if shape is not None and tuple(images.shape[1:]) != tuple(shape):
-        hint = f"; {name}[:, None] adds the channel" if tuple(images.shape[1:]) == tuple(shape[1:]) and shape[0] == 1 else ""
-        raise ValueError(
-            f"{name} must have shape (n, {', '.join(map(str, shape))}) for this model, got {tuple(images.shape)}{hint}"
-        )
+    check_image_shape(name, images, model)
     finite(name, images)
     if (unit_range or getattr(model, "output", None) == "sigmoid") and images.is_floating_point():
         low, high = images.min().item(), images.max().item()
@@ -48,14 +42,37 @@ def held_images(name: str, images: Any) -> Tensor:
     return as_unit_floats(as_images(images, name=name)).detach().cpu().contiguous()
 
 
-def warn_of_wide_columns(images: Tensor) -> None:
-    """Warn of columns whose squared error, in nats under unit noise, would outweigh every other term."""
-    if images.is_floating_point() and len(images) > 1 and (widest := float(images.std(0).max())) > 20:  # 200 nats and more
-        warnings.warn(
-            f"data has columns with a standard deviation of up to {widest:.3g}, so that the squared error outweighs every other "
-            "term of the loss: bring each column to mean 0 and standard deviation 1 first",
-            stacklevel=4,
-        )
+def as_model(model: Any) -> nn.Module:
+    """`model` itself, if it is a torch module; else a TypeError that says what it is instead."""
+    if not isinstance(model, nn.Module):
+        came = f"a {type(model).__name__}" if hasattr(model, "__array__") else describe(model)
+        raise TypeError(f"model must be a torch module, such as build_autoencoder(...) makes, got {came}")
+    return model
+
+
+def count_latents(model: Any, images: Tensor) -> int:
+    """Number of latents of a model: its `dim`, else the columns of its codes of `images`; 0 if it has no `encode`."""
+    if hasattr(model, "dim"):
+        return int(model.dim)
+    if not hasattr(model, "encode"):
+        return 0
+    with torch.no_grad():
+        return model.encode(as_unit_floats(images[:2], next(model.parameters()).dtype)).shape[1]
+
+
+def check_dim(name: str, dim: int, model: Any) -> None:
+    """Raise ValueError if codes have `dim` columns and `model` says that it has another number of latents."""
+    if (latents := getattr(model, "dim", dim)) != dim:
+        raise ValueError(f"{name} must have the model's {latents} column(s), got {dim}")
+
+
+def check_image_shape(name: str, images: Tensor, model: Any) -> None:
+    """Raise ValueError if `model` says that it takes images of another shape."""
+    came, shape = tuple(images.shape[1:]), tuple(getattr(model, "image_shape", images.shape[1:]))
+    if came != shape:
+        hint = f"; {name}[:, None] adds the channel" if (1, *came) == shape else ""
+        legal = ", ".join(map(str, shape))
+        raise ValueError(f"{name} must have shape (n, {legal}), the model's shape, got {tuple(images.shape)}{hint}")
 
 
 class Batches:

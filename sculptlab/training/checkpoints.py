@@ -1,13 +1,7 @@
 """Checkpoints: written whole or not at all. A training with other settings refuses to resume from one.
 
-A checkpoint is a dictionary of tensors, numbers and strings; `torch.load(path, weights_only=True)` reads it.
-
-settings    what must agree for training to go on: the shapes of the model's tensors by name ("model"), its class and output
-            ("kind of model"), the objective's repr ("objective"), shape and checksum of the images ("data"), "batch_size",
-            "learning_rate", the steps of the cosine schedule or None ("cosine over"), "seed", "device", "precision", "compile"
-state       what training goes on from: "step", "first_loss", "generator", and the state_dicts "model", "optimizer",
-            "adversaries" and "adversary_optimizers", the last two by the adversary's name
-rows        the history: a dictionary of numbers for each logged step
+`torch.load(path, weights_only=True)` reads one: a dictionary of "settings", which must agree for training to go on, "state",
+the state_dicts and numbers that it goes on from, and "rows", the history.
 """
 
 from __future__ import annotations
@@ -43,9 +37,15 @@ def writable_path(checkpoint: str | os.PathLike[str]) -> Path:
 
 def save_checkpoint(path: Path, training: Training, rows: Rows) -> None:
     """Write a checkpoint under another name and move it to `path`, so that an interruption leaves the old file or the new one."""
+    state = {
+        "step": training.step, "first_loss": training.first_loss, "generator": training.generator.get_state(),
+        "model": training.model.state_dict(), "optimizer": training.optimizer.state_dict(),
+        "adversaries": {name: adversary.state_dict() for name, adversary in training.adversaries.items()},
+        "adversary_optimizers": {name: o.state_dict() for name, o in training.adversary_optimizers.items()},
+    }  # fmt: skip
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
-        torch.save({"settings": _settings(training), "state": _state(training), "rows": rows}, part)
+        torch.save({"settings": _settings(training), "state": state, "rows": rows}, part)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
@@ -60,9 +60,7 @@ def resume_from(path: Path, training: Training, total: int) -> Rows:
         return []
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-        older = {"precision": "float32", "compile": False}  # written before there was a choice
-        saved = {name: _without_addresses(value) for name, value in (older | content["settings"]).items()}
-        state, rows = content["state"], list(content["rows"])
+        saved, state, rows = content["settings"], content["state"], list(content["rows"])
     except Exception as error:
         raise ValueError(
             f"checkpoint {str(path)!r} cannot be read as a checkpoint of fit (damaged, or another file): name another file, "
@@ -92,29 +90,15 @@ def resume_from(path: Path, training: Training, total: int) -> Rows:
 
 def _settings(training: Training) -> dict[str, Any]:
     model, images = training.model, training.images
-    checksum = zlib.crc32(images.cpu().contiguous().numpy().data)
     return {
         "model": {name: str(tuple(value.shape)) for name, value in model.state_dict().items()},
         "kind of model": f"{type(model).__name__}, output {getattr(model, 'output', None)}",
-        "objective": _without_addresses(repr(training.objective)), "data": f"{tuple(images.shape)}, crc32 {checksum}",
+        "objective": re.sub(r" at 0x[0-9a-fA-F]+", "", repr(training.objective)),  # memory addresses differ between processes
+        "data": f"{tuple(images.shape)}, crc32 {zlib.crc32(images.cpu().contiguous().numpy().data)}",
         "batch_size": training.batches.size, "learning_rate": training.learning_rate, "cosine over": training.decay_over,
         "seed": training.seed, "device": training.device.type, "precision": training.execution.precision,
         "compile": training.compile,
     }  # fmt: skip
-
-
-def _state(training: Training) -> dict[str, Any]:
-    return {
-        "step": training.step, "first_loss": training.first_loss, "generator": training.generator.get_state(),
-        "model": training.model.state_dict(), "optimizer": training.optimizer.state_dict(),
-        "adversaries": {name: adversary.state_dict() for name, adversary in training.adversaries.items()},
-        "adversary_optimizers": {name: o.state_dict() for name, o in training.adversary_optimizers.items()},
-    }  # fmt: skip
-
-
-def _without_addresses(value: Any) -> Any:
-    """A repr without memory addresses, which differ from process to process: a function is known by its name alone."""
-    return re.sub(r" at 0x[0-9a-fA-F]+", "", value) if isinstance(value, str) else value
 
 
 def _brief(value: Any) -> str:

@@ -1,7 +1,7 @@
 """How a model's layers are computed in training: the device, the number format, the memory layout, compiled or not.
 
-Only the model's layers are affected. What an objective gets from them has the type of the weights, so that losses, distances,
-adversaries and the optimizer work in float32 even where the layers are computed in bfloat16.
+Only the layers are affected. What an objective gets from them has the type of the weights: losses, distances, adversaries and
+the optimizer work in float32 even where the layers are computed in bfloat16.
 """
 
 import copy
@@ -32,12 +32,15 @@ def pick_device(device: str | torch.device) -> torch.device:
 def pick_precision(precision: str, model: nn.Module, device: torch.device) -> str:
     """Either "bfloat16" or "float32"; "auto" is bfloat16 on a CUDA GPU that supports it, if the weights are float32."""
     choice("precision", precision, ("auto", "float32", "bfloat16"))
-    single = all(p.dtype == torch.float32 for p in model.parameters())
+    single, supported = all(p.dtype == torch.float32 for p in model.parameters()), device.type == "cpu"
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            supported = torch.cuda.is_bf16_supported(including_emulation=False)
     if precision == "auto":
-        return "bfloat16" if single and device.type == "cuda" and _has_bfloat16(device) else "float32"
+        return "bfloat16" if single and supported and device.type == "cuda" else "float32"
     if precision == "bfloat16" and not single:
         raise ValueError("precision='bfloat16' needs a model with float32 weights: take 'auto' or 'float32', or model.float()")
-    if precision == "bfloat16" and not _has_bfloat16(device):
+    if precision == "bfloat16" and not supported:
         raise ValueError(f"precision must be 'auto' or 'float32' on {device}, which has no bfloat16, got 'bfloat16'")
     return precision
 
@@ -53,18 +56,17 @@ class Execution:
     """
 
     def __init__(self, model: nn.Module, device: torch.device, precision: str) -> None:
-        self.model, self.device, self.precision = model.to(device), device, precision
+        self.model, self.device, self.precision, self.view = model.to(device), device, precision, model
         convolves = any(isinstance(part, nn.Conv2d | nn.ConvTranspose2d) for part in model.modules())
         self.channels_last = convolves and (device.type == "cuda" or precision == "bfloat16")
-        self.view, self._layout_changed = model, False
+        kept = all(w.is_contiguous(memory_format=torch.channels_last) for w in model.parameters() if w.ndim == 4)
+        self.layout = torch.channels_last if kept else torch.contiguous_format
 
     def begin(self) -> None:
         """Set train mode and the memory layout, and make the view."""
         self.model.train()
-        kernels = [weight for weight in self.model.parameters() if weight.ndim == 4]
-        if self.channels_last and not all(w.is_contiguous(memory_format=torch.channels_last) for w in kernels):
+        if self.channels_last:
             self.model.to(memory_format=torch.channels_last)
-            self._layout_changed = True
         if self.channels_last or self.precision == "bfloat16":
             self.view = self._make_view(compiled=False)
 
@@ -91,65 +93,47 @@ class Execution:
         """Set eval mode, drop the gradients, and restore the memory layout."""
         self.model.eval()
         self.model.zero_grad()
-        if self._layout_changed:
-            self.model.to(memory_format=torch.contiguous_format)
-            self._layout_changed = False
+        if self.channels_last:
+            self.model.to(memory_format=self.layout)
 
     def _make_view(self, compiled: bool) -> nn.Module:
-        view, dtype = copy.copy(self.model), next(self.model.parameters()).dtype
+        view = copy.copy(self.model)
         view.training = True
-        parts = ("encoder", "decoder")
-        for name in parts if isinstance(view, Autoencoder) else ("encode", "posterior", "logits", "decode", "forward"):
-            if hasattr(view, name):
-                function = _converting(getattr(self.model, name), dtype, self.channels_last)
-                if compiled:
-                    function = torch.compile(function, dynamic=False)
-                # Python looks here before it looks for a submodule; state_dict and parameters still find the submodule.
-                view.__dict__[name] = _autocast(function, self.device, self.precision == "bfloat16")
+        methods = ("encode", "posterior", "logits", "decode", "forward")
+        for name in ("encoder", "decoder") if isinstance(view, Autoencoder) else methods:
+            if hasattr(view, name):  # Python looks in __dict__ first; state_dict and parameters still find the submodule
+                view.__dict__[name] = self._computed(getattr(self.model, name), compiled)
         return view
 
+    def _computed(self, function: Callable[..., Any], compiled: bool) -> Callable[..., Any]:
+        """`function`, its layers computed as asked; it takes and returns contiguous tensors of the type of the weights."""
+        dtype, channels_last = next(self.model.parameters()).dtype, self.channels_last
+        device, low = self.device, self.precision == "bfloat16"
 
-def _converting(function: Callable[..., Any], dtype: torch.dtype, channels_last: bool) -> Callable[..., Any]:
-    """`function` with images converted to channels-last on the way in, and results to contiguous `dtype` on the way out."""
+        def convert(*given: Any) -> Any:
+            if channels_last:
+                given = tuple(v.contiguous(memory_format=torch.channels_last) if getattr(v, "ndim", 0) == 4 else v for v in given)
+            return _contiguous(function(*given), dtype)
 
-    def run(*given: Any) -> Any:
-        if channels_last:
-            given = tuple(_in_channels_last(value) for value in given)
-        return _contiguous(function(*given), dtype)
+        # PyTorch caches at most eight compiled versions of a code object; with a copy of it, every model has its own cache.
+        convert.__code__ = convert.__code__.replace()
+        inner = torch.compile(convert, dynamic=False) if compiled else convert
 
-    # PyTorch caches at most eight compiled versions of a code object; with a copy of it, every model has its own cache.
-    run.__code__ = run.__code__.replace()
-    return run
+        def run(*given: Any) -> Any:
+            # Inside a caller's autocast, autocast's cache would outlive the step and return the weights of the first step.
+            with torch.autocast(device.type, dtype=torch.bfloat16, enabled=low, cache_enabled=False):
+                return inner(*given)
 
-
-def _in_channels_last(value: Any) -> Any:
-    images = isinstance(value, Tensor) and value.ndim == 4
-    return value.contiguous(memory_format=torch.channels_last) if images else value
-
-
-def _autocast(function: Callable[..., Any], device: torch.device, enabled: bool) -> Callable[..., Any]:
-    def run(*given: Any) -> Any:
-        # Inside a caller's autocast, autocast's cache would outlive the step and return the weights of the first step.
-        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled, cache_enabled=False):
-            return function(*given)
-
-    return run
+        return run
 
 
 def _contiguous(value: Any, dtype: torch.dtype) -> Any:
     """Floating tensors as contiguous ones of `dtype`, also those inside a posterior, a tuple or a mapping."""
     if isinstance(value, Tensor):
         return value.to(dtype, memory_format=torch.contiguous_format) if value.is_floating_point() else value
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        parts = {f.name: _contiguous(getattr(value, f.name), dtype) for f in dataclasses.fields(value) if f.init}
-        return dataclasses.replace(value, **parts)
+    if dataclasses.is_dataclass(value):
+        parts = {f.name: getattr(value, f.name) for f in dataclasses.fields(value) if f.init}
+        return dataclasses.replace(value, **_contiguous(parts, dtype))  # type: ignore[type-var]
     if isinstance(value, Mapping):
         return {name: _contiguous(part, dtype) for name, part in value.items()}
     return type(value)(_contiguous(part, dtype) for part in value) if type(value) in (tuple, list) else value
-
-
-def _has_bfloat16(device: torch.device) -> bool:
-    if device.type == "cuda":
-        with torch.cuda.device(device):
-            return torch.cuda.is_bf16_supported(including_emulation=False)
-    return device.type == "cpu"

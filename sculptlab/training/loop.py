@@ -15,19 +15,7 @@ from sculptlab.training.state import Record, Training
 from sculptlab.validation import choice, whole
 
 
-def steps(
-    model: nn.Module,
-    data: Any,
-    objective: Any,
-    *,
-    batch_size: int | None = None,
-    learning_rate: float = 1e-3,
-    decay_over: int | None = None,
-    seed: int = 0,
-    device: str | torch.device = "auto",
-    precision: str = "auto",
-    compile: bool = False,
-) -> Iterator[Record]:
+def steps(model: nn.Module, data: Any, objective: Any, *, decay_over: int | None = None, **options: Any) -> Iterator[Record]:
     """Train `model` in place without end, by one step for each record that is taken.
 
     Stopping early leaves a usable model, in train mode, with gradients; its convolutions on a GPU or in bfloat16 are then in
@@ -35,10 +23,12 @@ def steps(
 
     Parameters
     ----------
-    model, data, objective, batch_size, learning_rate, seed, device, precision, compile
+    model, data, objective
         As in `fit`. They are checked at the call, before the first record.
     decay_over : int, optional
         Steps over which the learning rate falls to 0 along half a cosine; by default it is constant.
+    **options
+        batch_size, learning_rate, seed, device, precision and compile, as in `fit`.
 
     Yields
     ------
@@ -54,17 +44,9 @@ def steps(
     >>> [record.step for record in islice(records, 3)]
     [1, 2, 3]
     """
-    training = Training(
-        model, data, objective, batch_size=batch_size, learning_rate=learning_rate, decay_over=decay_over, seed=seed,
-        device=device, precision=precision, compile=compile,
-    )  # fmt: skip
-    return _advance_forever(training)
-
-
-def _advance_forever(training: Training) -> Iterator[Record]:
+    training = Training(model, data, objective, decay_over=decay_over, **options)
     training.start()
-    while True:
-        yield training.advance()
+    return iter(training.advance, None)  # `advance` never returns None
 
 
 def fit(
@@ -131,8 +113,6 @@ def fit(
 
     Raises
     ------
-    ValueError, TypeError
-        For unusable arguments.
     DivergenceError
         If the loss explodes; the model is put back to its last good weights.
 
@@ -146,13 +126,11 @@ def fit(
     """
     from tqdm.auto import tqdm  # its bar for notebooks imports IPython
 
-    total = whole("steps", steps)
-    choice("schedule", schedule, ("cosine", "constant"))
+    total, decays = whole("steps", steps), choice("schedule", schedule, ("cosine", "constant")) == "cosine"
     every = whole("log_every", log_every) if log_every is not None else max(1, total // 200)
     training = Training(
-        model, data, objective, batch_size=batch_size, learning_rate=learning_rate,
-        decay_over=total if schedule == "cosine" else None, seed=seed, device=device,
-        precision=precision, compile=compile,
+        model, data, objective, batch_size=batch_size, learning_rate=learning_rate, seed=seed, device=device,
+        decay_over=total if decays else None, precision=precision, compile=compile,
     )  # fmt: skip
     path = None if checkpoint is None else writable_path(checkpoint)
     rows: Rows = [] if path is None else resume_from(path, training, total)

@@ -1,13 +1,13 @@
 """Autoencoders of three architectures, mlp, conv (28, 32 or 64 px) and residual (32 or 64 px), with or without a posterior."""
 
-import copy
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
-from sculptlab.training.architectures import conv_networks, mlp_networks, residual_networks
 from sculptlab.validation import choice, whole
 
 ARCHITECTURES = ("mlp", "conv", "residual")
@@ -27,21 +27,7 @@ class Posterior:
     log_variance: Tensor
 
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
-        """One draw for each image: mean + std * noise, differentiable in both.
-
-        Parameters
-        ----------
-        generator : torch.Generator, optional
-            Of the noise; by default torch's global one.
-
-        Returns
-        -------
-        Tensor of shape (n, dim)
-
-        References
-        ----------
-        Kingma and Welling 2014, arXiv 1312.6114.
-        """
+        """One draw (n, dim) for each image, mean + std * noise, differentiable in both; arXiv 1312.6114."""
         noise = torch.randn(self.mean.shape, generator=generator, device=self.mean.device, dtype=self.mean.dtype)
         return self.mean + (0.5 * self.log_variance).exp() * noise
 
@@ -66,93 +52,35 @@ class Autoencoder(nn.Module):
     """
 
     def __init__(
-        self,
-        encoder: nn.Module,
-        decoder: nn.Module,
-        *,
-        image_shape: Sequence[int],
-        dim: int,
-        stochastic: bool = False,
+        self, encoder: nn.Module, decoder: nn.Module, *, image_shape: Sequence[int], dim: int, stochastic: bool = False,
         output: str = "sigmoid",
-    ) -> None:
+    ) -> None:  # fmt: skip
         super().__init__()
         self.encoder, self.decoder = encoder, decoder
-        self.image_shape = tuple(image_shape)
-        self.dim = whole("dim", dim)
-        self.stochastic = stochastic
+        self.image_shape, self.dim, self.stochastic = tuple(image_shape), whole("dim", dim), stochastic
         self.output = choice("output", output, ("sigmoid", "linear"))
 
     def posterior(self, images: Tensor) -> Posterior:
-        """The posterior q(z|x) of each image.
-
-        Parameters
-        ----------
-        images : Tensor of shape (n, *image_shape)
-
-        Returns
-        -------
-        Posterior
-
-        Raises
-        ------
-        ValueError
-            If the encoder is deterministic.
-        """
+        """The posterior of each of `images` (n, *image_shape); a deterministic encoder raises a ValueError."""
         if not self.stochastic:
             raise ValueError("this encoder is deterministic and has no posterior: build it with stochastic=True")
         return Posterior(*self.encoder(images).chunk(2, dim=1))
 
     def encode(self, images: Tensor) -> Tensor:
-        """The codes of `images`: a stochastic encoder's means.
-
-        Parameters
-        ----------
-        images : Tensor of shape (n, *image_shape)
-
-        Returns
-        -------
-        Tensor of shape (n, dim)
-        """
+        """The codes (n, dim) of `images` (n, *image_shape): a stochastic encoder's means."""
         return self.posterior(images).mean if self.stochastic else self.encoder(images)
 
     def logits(self, codes: Tensor) -> Tensor:
-        """The decoder's output before the sigmoid; the images themselves if `output` is "linear".
-
-        Parameters
-        ----------
-        codes : Tensor of shape (n, dim)
-
-        Returns
-        -------
-        Tensor of shape (n, *image_shape)
-        """
+        """The decoder's output for `codes` (n, dim) before the sigmoid; the images themselves if `output` is "linear"."""
         return self.decoder(codes)
 
     def decode(self, codes: Tensor) -> Tensor:
-        """The images of `codes`, in [0, 1] if `output` is "sigmoid".
-
-        Parameters
-        ----------
-        codes : Tensor of shape (n, dim)
-
-        Returns
-        -------
-        Tensor of shape (n, *image_shape)
-        """
+        """The images (n, *image_shape) of `codes` (n, dim), in [0, 1] if `output` is "sigmoid"."""
         logits = self.logits(codes)
         return logits.sigmoid() if self.output == "sigmoid" else logits
 
     def forward(self, images: Tensor) -> Tensor:
-        """The reconstruction of `images` from their codes.
-
-        Parameters
-        ----------
-        images : Tensor of shape (n, *image_shape)
-
-        Returns
-        -------
-        Tensor of shape (n, *image_shape)
-        """
+        """The reconstruction of `images` (n, *image_shape) from their codes."""
         return self.decode(self.encode(images))
 
 
@@ -218,29 +146,63 @@ def build_autoencoder(
         )
     dim = whole("dim", dim)
     width = whole("width", width) if width is not None else (256 if architecture == "mlp" else 32)
-    build = {"mlp": mlp_networks, "conv": conv_networks, "residual": residual_networks}[architecture]
+    networks = {"mlp": _mlp, "conv": _conv, "residual": _residual}[architecture]
     with torch.random.fork_rng(devices=[]):
         torch.random.default_generator.manual_seed(whole("seed", seed, least=0))
-        encoder, decoder = build(shape, dim, 2 * dim if stochastic else dim, width)
+        encoder, decoder = networks(shape, dim, 2 * dim if stochastic else dim, width)
     return Autoencoder(encoder, decoder, image_shape=shape, dim=dim, stochastic=stochastic, output=output)
 
 
-def with_variances(model: Autoencoder) -> Autoencoder:
-    """A stochastic copy of a deterministic model: the same means and decoder, and a posterior variance of 1 for every code.
+def _mlp(shape: tuple[int, ...], dim: int, outputs: int, width: int) -> tuple[nn.Module, nn.Module]:
+    """An encoder that gives `outputs` numbers for an image, and a decoder of `dim` latents: two hidden layers each way; SiLU."""
 
-    Raises ValueError for a stochastic model, TypeError for an encoder that does not end with a linear layer.
-    """
-    if model.stochastic:
-        raise ValueError("model must be deterministic: this one has variances")
-    made = copy.deepcopy(model)
-    layers = made.encoder
-    if not isinstance(layers, nn.Sequential) or not isinstance(last := layers[-1], nn.Linear):
-        raise TypeError(f"model must have an encoder that ends with a linear layer, got {type(model.encoder).__name__}")
-    # made on the meta device, a layer does not draw weights from the global generator
-    wider = nn.Linear(last.in_features, 2 * last.out_features, device="meta").to_empty(device=last.weight.device)
-    with torch.no_grad():
-        wider.weight.copy_(torch.cat([last.weight, torch.zeros_like(last.weight)]))
-        wider.bias.copy_(torch.cat([last.bias, torch.zeros_like(last.bias)]))
-    layers[-1] = wider
-    made.stochastic = True
-    return made
+    def layers(into: int, out: int) -> list[nn.Module]:
+        return [nn.Linear(into, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, out)]
+
+    encoder = nn.Sequential(nn.Flatten(), *layers(math.prod(shape), outputs))
+    return encoder, nn.Sequential(*layers(dim, math.prod(shape)), nn.Unflatten(1, shape))
+
+
+def _conv(shape: tuple[int, ...], dim: int, outputs: int, width: int) -> tuple[nn.Module, nn.Module]:
+    """Convolutions that halve the image two to four times, and a hidden layer of 256 units; ReLU."""
+    channels, size = shape[:2]
+    widths = {28: [width, 2 * width], 32: [width, width, 2 * width], 64: [width, width, 2 * width, 2 * width]}[size]
+    small = size // 2 ** len(widths)
+    flat = widths[-1] * small * small
+    down = [layer for a, b in pairwise([channels, *widths]) for layer in (nn.Conv2d(a, b, 4, 2, 1), nn.ReLU())]
+    up = [layer for a, b in pairwise([*widths[::-1], channels]) for layer in (nn.ReLU(), nn.ConvTranspose2d(a, b, 4, 2, 1))]
+    encoder = nn.Sequential(*down, nn.Flatten(), nn.Linear(flat, 256), nn.ReLU(), nn.Linear(256, outputs))
+    decoder = nn.Sequential(
+        nn.Linear(dim, 256), nn.ReLU(), nn.Linear(256, flat), nn.Unflatten(1, (widths[-1], small, small)), *up
+    )
+    return encoder, decoder
+
+
+class _ResidualBlock(nn.Module):
+    """x + f(x), where f is two 3x3 convolutions with a group norm before each."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for _ in range(2):
+            layers += [nn.GroupNorm(math.gcd(8, channels), channels), nn.SiLU(), nn.Conv2d(channels, channels, 3, padding=1)]
+        self.body = nn.Sequential(*layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.body(x)
+
+
+def _residual(shape: tuple[int, ...], dim: int, outputs: int, width: int) -> tuple[nn.Module, nn.Module]:
+    """A convolution and a residual block at each size, down to 4 px; SiLU."""
+    channels, size = shape[:2]
+    widths = [width * min(2**i, 4) for i in range(int(math.log2(size // 4)))]
+    flat = widths[-1] * 16
+    down = [layer for a, b in pairwise([channels, *widths]) for layer in (nn.Conv2d(a, b, 4, 2, 1), _ResidualBlock(b))]
+    up: list[nn.Module] = []
+    for a, b in pairwise([*widths[::-1], width]):
+        up += [_ResidualBlock(a), nn.Upsample(scale_factor=2), nn.Conv2d(a, b, 3, padding=1)]
+    encoder = nn.Sequential(*down, nn.SiLU(), nn.Flatten(), nn.Linear(flat, outputs))
+    decoder = nn.Sequential(
+        *(nn.Linear(dim, flat), nn.Unflatten(1, (widths[-1], 4, 4))), *up, nn.SiLU(), nn.Conv2d(width, channels, 3, padding=1)
+    )
+    return encoder, decoder

@@ -1,4 +1,4 @@
-"""A Run: a trained model with its history, and what one does with it: encode, decode, sample, measure the error."""
+"""A trained model with its history, and what one does with it: encode, decode, sample, measure the error."""
 
 from __future__ import annotations
 
@@ -72,32 +72,11 @@ class Run:
         return next(self.model.parameters()).device
 
     def encode(self, data: Any) -> Any:
-        """The codes of `data`: a stochastic encoder's means.
-
-        Parameters
-        ----------
-        data : Dataset, Tensor or array of shape (n, *image_shape)
-
-        Returns
-        -------
-        Tensor or array of shape (n, dim)
-        """
+        """The codes (n, dim) of `data`, images (n, *image_shape): a stochastic encoder's means."""
         return self._map(data, self.model.encode)
 
     def codes(self, data: Any, seed: int = 0) -> dict[str, Any]:
-        """Every kind of code that the model has, by name.
-
-        Parameters
-        ----------
-        data : Dataset, Tensor or array of shape (n, *image_shape)
-        seed : int
-            Of the samples: one draw from each image's posterior.
-
-        Returns
-        -------
-        dict of str to Tensor or array of shape (n, dim)
-            {"codes"}, or {"means", "samples"} of a stochastic encoder.
-        """
+        """{"codes"} (n, dim) of `data`, or {"means", "samples"} of a stochastic encoder: the samples are draws by `seed`."""
         if not getattr(self.model, "stochastic", False):
             return {"codes": self.encode(data)}
         posterior = self.posterior(data)
@@ -105,21 +84,7 @@ class Run:
         return {"means": _like(posterior.mean, data), "samples": _like(posterior.sample(generator), data)}
 
     def posterior(self, data: Any) -> Posterior:
-        """The posterior q(z|x) of each image, as tensors on the CPU.
-
-        Parameters
-        ----------
-        data : Dataset, Tensor or array of shape (n, *image_shape)
-
-        Returns
-        -------
-        Posterior
-
-        Raises
-        ------
-        ValueError
-            If the encoder is deterministic.
-        """
+        """The posterior q(z|x) of each image, as tensors (n, dim) on the CPU; a deterministic encoder raises a ValueError."""
 
         def both(images: Tensor) -> Tensor:
             posterior = self.model.posterior(images)
@@ -128,45 +93,16 @@ class Run:
         return Posterior(*self._in_chunks(as_images(data, self.model), both, axis=1))
 
     def decode(self, codes: Any) -> Any:
-        """The images of `codes`.
-
-        Parameters
-        ----------
-        codes : array_like of shape (n, dim)
-
-        Returns
-        -------
-        Tensor or array of shape (n, *image_shape)
-        """
+        """The images (n, *image_shape) of `codes` (n, dim)."""
         z = valid_codes("codes", codes, dim=getattr(self.model, "dim", None), rows=1)
         return _like(self._in_chunks(z.float(), self.model.decode), codes)
 
     def reconstruct(self, data: Any) -> Any:
-        """The images decoded from their codes (means, if stochastic).
-
-        Parameters
-        ----------
-        data : Dataset, Tensor or array of shape (n, *image_shape)
-
-        Returns
-        -------
-        Tensor or array of shape (n, *image_shape)
-        """
+        """The images (n, *image_shape) decoded from the codes of `data` (from the means, if stochastic)."""
         return self._map(data, lambda images: self.model.decode(self.model.encode(images)))
 
     def reconstruction_error(self, data: Any) -> float:
-        """Mean squared error per pixel of the reconstruction.
-
-        Parameters
-        ----------
-        data : Dataset, Tensor or array of shape (n, *image_shape)
-            Best held-out images, which training did not see.
-
-        Returns
-        -------
-        float
-            In squared units of the data.
-        """
+        """Mean squared error per pixel of the reconstruction of `data`, best held-out images, in squared units of the data."""
 
         def error(x: Tensor) -> Tensor:
             return (self.model.decode(self.model.encode(x)) - x).square().flatten(1).mean(1)
@@ -174,25 +110,9 @@ class Run:
         return self._in_chunks(as_images(data, self.model), error).double().mean().item()
 
     def sample(self, n: int, *, prior: Any = None, seed: int = 0) -> Tensor:
-        """New images, decoded from draws of a prior.
+        """`n` new images (n, *image_shape), decoded from draws of `prior`: a name, or anything else that `as_prior` takes.
 
-        Parameters
-        ----------
-        n : int
-            How many.
-        prior : optional
-            A name, or anything else that `priors.as_prior` takes; by default the objective's own prior.
-        seed : int
-            Of the draws.
-
-        Returns
-        -------
-        Tensor of shape (n, *image_shape)
-
-        Raises
-        ------
-        ValueError
-            If no prior is given and the objective has none.
+        By default it is the objective's own; if that has none, a ValueError says so.
         """
         dim = self.model.dim
         source = as_prior(prior, dim) if prior is not None else self.objective.prior_for(dim)

@@ -1,17 +1,15 @@
 """A training in progress: `advance` takes one step; where the loss explodes, the last good weights are put back."""
 
 import math
+import warnings
 from typing import Any, NamedTuple, NoReturn
 
 import torch
 from torch import Tensor, nn
 
-from sculptlab.mmd.precision import without_autocast
-from sculptlab.training.batches import Batches, as_images, warn_of_wide_columns
+from sculptlab.training.batches import Batches, as_images, as_model, count_latents
 from sculptlab.training.devices import Execution, pick_device, pick_precision
-from sculptlab.training.model_checks import as_model, count_latents
 from sculptlab.training.objectives.base import Objective, SumObjective, as_objective
-from sculptlab.training.objectives.terms import Batch
 from sculptlab.validation import choice, number, whole
 
 BATCH_SIZE = 256
@@ -42,19 +40,23 @@ class Training:
         self.objective.check(model)
         self.device = pick_device(device)
         self.images = as_images(data, model, unit_range=self.objective.likelihood == "bernoulli").to(self.device)
-        warn_of_wide_columns(self.images)
-        least = self.objective.least_batch
-        if len(self.images) < least:
-            raise ValueError(f"data must have at least {least} rows for {self.objective!r}, got {len(self.images)}")
-        size = self._batch_size(min(BATCH_SIZE, len(self.images)) if batch_size is None else batch_size, self.objective)
+        n, least = len(self.images), self.objective.least_batch
+        if self.images.is_floating_point() and n > 1 and (widest := float(self.images.std(0).max())) > 20:  # 200 nats and more
+            warnings.warn(
+                f"data has columns with a standard deviation of up to {widest:.3g}, so that the squared error outweighs every "
+                "other term of the loss: bring each column to mean 0 and standard deviation 1 first",
+                stacklevel=3,
+            )
+        if n < least:
+            raise ValueError(f"data must have at least {least} rows for {self.objective!r}, got {n}")
+        size = self._batch_size(min(BATCH_SIZE, n) if batch_size is None else batch_size, self.objective)
         self.learning_rate = number("learning_rate", learning_rate, above=0)
         self.decay_over = None if decay_over is None else whole("decay_over", decay_over)
-        self.seed = whole("seed", seed, least=0)
+        self.seed, self.compile = whole("seed", seed, least=0), choice("compile", compile, (True, False))
         self.batches = Batches(self.images, size, self.seed)
         self.step, self.first_loss = 0, math.nan
         self.generator = torch.Generator(self.device).manual_seed(self.seed)
         self.execution = Execution(model, self.device, pick_precision(precision, model, self.device))
-        self.compile = choice("compile", compile, (True, False))
         self.dtype = next(model.parameters()).dtype
         self.optimizer = torch.optim.Adam(model.parameters(), lr=self.learning_rate, fused=True)
         with torch.random.fork_rng(devices=[]):
@@ -78,43 +80,40 @@ class Training:
         self.execution.begin()
         if self.compile:
             before = self.generator.get_state()
-            with without_autocast(self.device):
+            with torch.autocast(self.device.type, enabled=False):
                 self.execution.compile(lambda: self._terms()[1]["loss"].backward())
             self.generator.set_state(before)
 
-    def _terms(self) -> tuple[Batch, dict[str, Tensor]]:
+    def _terms(self) -> tuple[Tensor, dict[str, Tensor]]:
+        """The codes of the step's batch, and its terms by name."""
         images = self.batches.at(self.step, self.dtype)
         batch = self.objective.batch(self.execution.view, images, len(self.images), self.generator, self.step)
-        return batch, self.objective.terms(batch, self.adversaries)
+        return batch.codes, self.objective.terms(batch, self.adversaries)
 
     def advance(self) -> Record:
         """Take one step of the model's optimizer, then the steps of each adversary's on the same codes."""
         if self.decay_over is not None:
             share = min(self.step / self.decay_over, 1.0)
             self.optimizer.param_groups[0]["lr"] = self.learning_rate * 0.5 * (1 + math.cos(math.pi * share))
-        with without_autocast(self.device):
-            batch, terms = self._terms()
+        with torch.autocast(self.device.type, enabled=False):  # also inside a caller's autocast
+            codes, terms = self._terms()
             self._check(terms["loss"])
             self.optimizer.zero_grad()
             terms["loss"].backward()
             self.optimizer.step()
-            if self.adversaries:
-                self._advance_adversaries(batch.codes.detach())
+            for name, adversary in self.adversaries.items():
+                for _ in range(adversary.rounds):
+                    self.adversary_optimizers[name].zero_grad()  # also drops gradients of the model's loss
+                    adversary.loss(codes.detach(), self.generator).backward()
+                    self.adversary_optimizers[name].step()
         self.step += 1
         return Record(self.step, {name: value.detach() for name, value in terms.items()})
-
-    def _advance_adversaries(self, codes: Tensor) -> None:
-        for name, adversary in self.adversaries.items():
-            for _ in range(adversary.rounds):
-                self.adversary_optimizers[name].zero_grad()  # also drops gradients of the model's loss
-                adversary.loss(codes, self.generator).backward()
-                self.adversary_optimizers[name].step()
 
     def _check(self, loss: Tensor) -> None:
         due = self.step % CHECK_EVERY == 0
         if due:
             self.keep_good_weights()
-        if self.device.type != "cpu" and not due:
+        elif self.device.type != "cpu":
             return
         value = loss.item()
         if math.isnan(self.first_loss):

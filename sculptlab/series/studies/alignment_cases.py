@@ -16,8 +16,8 @@ from torch import Tensor
 from sculptlab.data import sprites
 from sculptlab.factors.alignment import alignment, folded
 from sculptlab.priors import Gaussian, Grid, Prior, Ring, Tied, Uniform
+from sculptlab.series.studies.principal_components import PrincipalComponents
 from sculptlab.training.objectives import Anchors, LabeledMMD, Objective, SumObjective
-from sculptlab.training.principal_components import PrincipalComponents
 from sculptlab.training.run import Run
 
 RING_NOISE = 0.1  # of the ring that mirrors orientation, as a share of its radius

@@ -15,11 +15,11 @@ from sculptlab import factors
 from sculptlab.mmd import mmd2
 from sculptlab.priors import Prior
 from sculptlab.series.studies.alignment_cases import SpriteSet
+from sculptlab.series.studies.principal_components import warm_start
 from sculptlab.training.loop import fit
 from sculptlab.training.models import build_autoencoder
 from sculptlab.training.objectives import MMD, Isometry, Objective
 from sculptlab.training.objectives.isometry import distortion
-from sculptlab.training.principal_components import warm_start
 from sculptlab.training.run import Run
 
 WIDTH, LEARNING_RATE = 128, 2e-3

@@ -9,10 +9,10 @@ from typing import Any
 from torch import Tensor
 
 from sculptlab.data import Dataset, load
+from sculptlab.series.studies.principal_components import PrincipalComponents
 from sculptlab.training.loop import fit
 from sculptlab.training.models import build_autoencoder
 from sculptlab.training.objectives import Objective
-from sculptlab.training.principal_components import PrincipalComponents
 from sculptlab.training.run import Run
 
 

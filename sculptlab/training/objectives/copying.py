@@ -13,9 +13,8 @@ from torch import Tensor
 from sculptlab.mmd.kernel_base import Kernel
 from sculptlab.mmd.kernels import IMQ
 from sculptlab.priors import Prior, Samples
-from sculptlab.training.batches import held_images
+from sculptlab.training.batches import check_dim, check_image_shape, held_images
 from sculptlab.training.latent_units import Units
-from sculptlab.training.model_checks import check_dim, check_image_shape
 from sculptlab.training.objectives.base import Objective
 from sculptlab.training.objectives.mmd import MMD
 from sculptlab.training.objectives.terms import Adversaries, Batch, Term

@@ -14,8 +14,7 @@ from torch import Tensor
 from sculptlab.mmd.kernel_base import FIT_ROWS, Kernel, squared_distances
 from sculptlab.mmd.kernels import as_kernel
 from sculptlab.priors import Prior
-from sculptlab.training.batches import held_images
-from sculptlab.training.model_checks import check_image_shape
+from sculptlab.training.batches import check_image_shape, held_images
 from sculptlab.training.objectives.base import Objective
 from sculptlab.training.objectives.prior_distances import device_of
 from sculptlab.training.objectives.terms import Adversaries, Batch, Term

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 import sculptlab as sl
+from sculptlab.series.studies.principal_components import warm_start
 from sculptlab.training.objectives.isometry import Isometry, distortion
-from sculptlab.training.principal_components import warm_start
 
 
 class Linear(nn.Module):

@@ -3,7 +3,6 @@ import math
 import pytest
 import torch
 
-import sculptlab as sl
 from sculptlab.training.models import Posterior, build_autoencoder
 
 SHAPES = [
@@ -91,27 +90,3 @@ def test_a_deterministic_model_has_no_posterior():
 def test_an_image_shape_must_be_a_sequence(shape):
     with pytest.raises(TypeError, match="image_shape must be"):
         build_autoencoder("mlp", image_shape=shape, dim=2)
-
-
-def test_a_stochastic_copy_begins_with_the_same_codes_and_decoder():
-    model = sl.build_autoencoder("mlp", image_shape=(1, 8, 8), dim=3, width=16)
-    made = sl.training.models.with_variances(model)
-    images = torch.rand(5, 1, 8, 8, generator=torch.Generator().manual_seed(0))
-    posterior = made.posterior(images)
-    assert torch.allclose(posterior.mean, model.encode(images), atol=1e-6)
-    assert torch.equal(posterior.log_variance, torch.zeros(5, 3))
-    assert torch.equal(made.decode(posterior.mean), model.decode(posterior.mean))
-    with torch.no_grad():
-        made.encoder[-1].weight.zero_()
-    assert model.encoder[-1].weight.abs().sum() > 0  # copies, not the same weights
-    run = sl.fit(made, images, sl.objectives.KL(), steps=2, progress=False)
-    assert run.steps == 2
-
-
-def test_a_stochastic_copy_needs_a_deterministic_model_that_ends_with_a_linear_layer():
-    model = sl.build_autoencoder("mlp", image_shape=(1, 8, 8), dim=3, width=16)
-    with pytest.raises(ValueError, match="must be deterministic"):
-        sl.training.models.with_variances(sl.training.models.with_variances(model))
-    model.encoder.append(torch.nn.Tanh())
-    with pytest.raises(TypeError, match="ends with a linear layer"):
-        sl.training.models.with_variances(model)

@@ -17,9 +17,8 @@ from sculptlab.validation import codes, whole
 class PrincipalComponents:
     """The mean (pixels,) of images and an orthonormal basis (components, pixels) of the directions in which they vary most.
 
-    Distances within the basis are distances between images. An autoencoder trained on the components therefore minimizes the
-    same squared error as one on the pixels whose first and last layers are this basis, frozen; `lost` is what the basis leaves
-    out.
+    An autoencoder trained on the components minimizes the same squared error as one on the pixels whose first and last layers are
+    this basis, frozen; `lost` is what the basis leaves out.
     """
 
     mean: Tensor
@@ -27,15 +26,11 @@ class PrincipalComponents:
 
     @classmethod
     def fit(cls, images: Any, components: int, seed: int = 0) -> PrincipalComponents:
-        """The basis of `images` (n, ...), floats or uint8 (divided by 255), by randomized PCA with `seed`.
-
-        Raises ValueError for more components than rows or pixels, TypeError for whole numbers other than uint8.
-        """
+        """The basis of `images` (n, ...), floats or uint8 (divided by 255), by randomized PCA with `seed`."""
         from sklearn.decomposition import PCA  # scikit-learn takes a second to import
 
         rows = _as_rows(images)
-        most = min(rows.shape)
-        if whole("components", components) > most:
+        if whole("components", components) > (most := min(rows.shape)):
             raise ValueError(f"components must be at most {most}, the smaller of rows and pixels, got {components}")
         found = PCA(components, svd_solver="randomized", random_state=seed).fit(rows.cpu().numpy())
         return cls(torch.from_numpy(found.mean_).float(), torch.from_numpy(found.components_).float())
@@ -79,8 +74,7 @@ def warm_start(
     The leading components are a smooth map to start from; for images of one moving object it has no folds. The encoder is trained
     to yield the components and the decoder to restore the images from them; train the model with `fit` afterwards.
 
-    `turn` is an orthogonal matrix (d, d) that is applied to the components, so that a restart begins at another angle. Returns
-    the components. Raises ValueError for a turn that is not orthogonal, or fewer rows or pixels than latents.
+    `turn` is an orthogonal matrix (d, d) that is applied to the components, so that a restart begins at another angle.
     """
     components = PrincipalComponents.fit(images, model.dim, seed=seed)
     turn = torch.eye(model.dim) if turn is None else codes("turn", turn, dim=model.dim).float()

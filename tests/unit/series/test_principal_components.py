@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sculptlab as sl
-from sculptlab.training.principal_components import PrincipalComponents
+from sculptlab.series.studies.principal_components import PrincipalComponents
 
 
 def rows(n=200, d=12, seed=0):
