@@ -9,8 +9,7 @@ from torch import Tensor, nn
 from sculptlab.training.batches import Batches, as_images, warn_of_wide_columns
 from sculptlab.training.devices import Execution, pick_device, pick_precision, without_autocast
 from sculptlab.training.model_checks import as_model, count_latents
-from sculptlab.training.objectives.base import Objective, SumObjective, as_objective
-from sculptlab.training.objectives.terms import Batch
+from sculptlab.training.objectives.base import Batch, Objective, SumObjective, as_objective
 from sculptlab.validation import choice, number, whole
 
 BATCH_SIZE = 256

@@ -1,7 +1,4 @@
-"""The adversarial predictability penalty, the "predictability game".
-
-Networks learn to predict each latent from the others, and the encoder learns to prevent it.
-"""
+"""The adversarial predictability penalty: networks predict each latent from the others, and the encoder prevents it."""
 
 from __future__ import annotations
 
@@ -13,9 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sculptlab.columns import standardize
-from sculptlab.training.objectives.base import Objective
-from sculptlab.training.objectives.terms import Adversaries, Adversary, Batch, Term
-from sculptlab.validation import choice, number, whole
+from sculptlab.training.objectives.base import Adversaries, Adversary, Batch, Objective, Term
+from sculptlab.validation import choice, number, parameter, whole
 
 EPSILON = 1e-8  # added to variances, so that the gradient stays finite where a latent is nearly constant
 LARGEST_R2 = 1 - 1e-4  # r^2 is multiplied by it: the penalty of a latent is then at most 4.6 nats, with a finite slope at r^2 = 1
@@ -85,25 +81,18 @@ class Predictability(Objective):
     rounds : int
         Steps of Adam (3e-3) of each g_i for each step of the model. With many codes, 8 rounds leave a little over half the LPS
         that 2 rounds leave, for twice the time.
-    likelihood : {"gaussian", "bernoulli"}
-        As in `Reconstruction`.
+    likelihood : as in `Reconstruction`
 
     References
     ----------
     After NashAE (Yeats et al. 2022, ECCV), which penalizes the covariance of a latent with its prediction.
     """
 
-    weight: float = 1.0
-    penalty: str = "nats"
-    width: int = 64
-    rounds: int = 2
+    weight: float = parameter(number, 1.0, least=0)
+    penalty: str = parameter(choice, "nats", legal=("nats", "square"))
+    width: int = parameter(whole, 64)
+    rounds: int = parameter(whole, 2)
     least_batch = 3
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        number("weight", self.weight, least=0)
-        choice("penalty", self.penalty, ("nats", "square"))
-        whole("width", self.width), whole("rounds", self.rounds)
 
     def check(self, model: object) -> None:
         super().check(model)
