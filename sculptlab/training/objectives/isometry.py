@@ -1,7 +1,5 @@
 """How evenly a decoder stretches its latent space, and the objective that keeps it even."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """Objectives that hold a few images of which more is known: their codes, or labels that the prior ties to latents."""
 
-from __future__ import annotations
-
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -87,8 +85,7 @@ class LabeledMMD(Objective):
     ----------
     prior : object with given(labels, generator) -> (n, k), or such a function
         For example `priors.Conditional` or `priors.Tied`.
-    images : array_like of shape (n, *image_shape)
-        As the model takes them: floats, or uint8, which is divided by 255.
+    images : array_like of shape (n, *image_shape), as in `Anchors`
     labels : array_like of shape (n,) or (n, c)
         Whole numbers or strings (n,) are classes, similar (1) if equal, else 0; one of them must have two images. Floats are
         similar by exp(-|difference|^2 / 2 reach^2), each column in its standard deviations over these images.

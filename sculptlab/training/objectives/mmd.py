@@ -3,8 +3,6 @@
 `Copying` is the MMD to the codes of another model.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, ClassVar

@@ -1,7 +1,5 @@
 """The adversarial predictability penalty: networks predict each latent from the others, and the encoder prevents it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -18,10 +16,7 @@ LARGEST_R2 = 1 - 1e-4  # r^2 is multiplied by it: the penalty of a latent is the
 
 
 class Predictors(Adversary):
-    """One network of one hidden layer for each of d latents: the i-th predicts latent i of codes (n, d) from all the others.
-
-    Their inputs and predictions are in standard deviations of the batch. All are computed as one module.
-    """
+    """One network of one hidden layer for each of d latents: the i-th predicts latent i of codes (n, d) from all the others."""
 
     learning_rate, betas = 3e-3, (0.9, 0.99)
     others: Tensor
@@ -35,7 +30,7 @@ class Predictors(Adversary):
         self.register_buffer("others", (1 - torch.eye(dim)).repeat_interleave(width, dim=0), persistent=False)
 
     def forward(self, codes: Tensor) -> Tensor:
-        """The predictions (n, d), in standard deviations."""
+        """The predictions (n, d), in standard deviations of the batch."""
         seen = standardize(codes, EPSILON).to(self.bias.dtype)  # the model may have another type
         hidden = functional.silu(functional.linear(seen, self.into.weight * self.others, self.into.bias))
         # a product and a sum take two thirds of the time of an einsum
@@ -52,10 +47,7 @@ def squared_prediction_correlations(codes: Tensor, predictions: Tensor) -> Tenso
 
 
 def gaussian_information(squared_correlation: Tensor) -> Tensor:
-    """The mutual information in nats of two Gaussian variables with this r^2: -1/2 ln(1 - r^2).
-
-    r^2 is multiplied by 0.9999, so that r = 1 gives 4.6 nats.
-    """
+    """The mutual information of two Gaussian variables with this r^2: -1/2 ln(1 - r^2) in nats, 4.6 at r = 1."""
     return -0.5 * torch.log1p(-LARGEST_R2 * squared_correlation)
 
 
@@ -76,11 +68,9 @@ class Predictability(Objective):
     penalty : {"nats", "square"}
         "nats" as above: it separates equal latents (r = 1). "square" is r_i^2 itself, whose slope vanishes at r = 1, so that
         equal latents stay equal.
-    width : int
-        Hidden units of each g_i.
-    rounds : int
-        Steps of Adam (3e-3) of each g_i for each step of the model. With many codes, 8 rounds leave a little over half the LPS
-        that 2 rounds leave, for twice the time.
+    width, rounds : int
+        Hidden units of each g_i, and its steps of Adam (3e-3) for each step of the model: 8 lower LPS further than 2, for twice
+        the time.
     likelihood : as in `Reconstruction`
 
     References

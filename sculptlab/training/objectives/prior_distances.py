@@ -1,7 +1,5 @@
 """Distances between the codes of a batch, taken together, and draws of any prior; the loss is no bound on the likelihood."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from dataclasses import KW_ONLY, dataclass
 from typing import Any

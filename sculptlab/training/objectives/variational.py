@@ -1,7 +1,5 @@
 """The VAE and its relatives: the reconstruction plus a KL term, and what was added to it in search of independent latents."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -39,8 +37,7 @@ class KL(_Variational):
 
     Parameters
     ----------
-    beta : float
-        >= 0, without a unit.
+    beta : float, at least 0
     likelihood : as in `Reconstruction`
 
     References
@@ -63,8 +60,7 @@ class BetaTC(KL):
 
     Parameters
     ----------
-    beta : float
-        >= 0, without a unit.
+    beta : float, at least 0
     likelihood : as in `Reconstruction`
 
     References
@@ -149,8 +145,7 @@ class FactorVAE(_Variational):
 
     Parameters
     ----------
-    gamma : float
-        >= 0, without a unit.
+    gamma : float, at least 0
     width, depth : int
         Units of a hidden layer of the discriminator, and number of its hidden layers.
     likelihood : as in `Reconstruction`
@@ -185,10 +180,8 @@ class InfoVAE(_Variational):
 
     Parameters
     ----------
-    alpha : float
-        At 1, MMD^2 alone is left.
-    lambda_ : float
-        Against the reconstruction in nats, of which small images have few.
+    alpha, lambda_ : float
+        At alpha = 1, MMD^2 alone is left. lambda_ weighs it against nats of reconstruction, of which small images have few.
     likelihood : as in `Reconstruction`
 
     References
