@@ -107,7 +107,7 @@ def fit_measures(sprites: SpriteSet, run: Run, z: Tensor, prior: Prior) -> dict[
 
 def _distortion(run: Run, z: Tensor) -> float:
     with torch.no_grad():
-        return distortion(run.model, z, generator=torch.Generator().manual_seed(0)).item()
+        return distortion(run.model, z.to(next(run.model.parameters())), generator=torch.Generator().manual_seed(0)).item()
 
 
 def _mmd2_to(prior: Prior, z: Tensor, seed: int) -> float:

@@ -152,10 +152,9 @@ class Custom(Objective):
     Parameters
     ----------
     function : callable
-        (model, images, generator) -> loss, or -> a mapping of named 0-d tensors with "loss" among them. images (b, *image_shape)
-        are a batch in the data's range; the function draws its noise from `generator`.
-    likelihood : {"gaussian", "bernoulli"}
-        Has no effect on the loss.
+        (model, images, generator) -> loss, or -> a mapping of named 0-d tensors with "loss" among them, for a batch of images
+        (b, *image_shape) in the data's range; the function draws its noise from `generator`.
+    likelihood : as in `Reconstruction`, but without an effect on the loss
     """
 
     function: Callable[[Any, Tensor, torch.Generator | None], Tensor | Mapping[str, Tensor]]

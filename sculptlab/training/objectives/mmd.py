@@ -1,7 +1,4 @@
-"""The maximum mean discrepancy (MMD) to a prior as a regularizer, of all latents jointly, of each alone, or of each pair.
-
-`Copying` is the MMD to the codes of another model.
-"""
+"""The maximum mean discrepancy (MMD) of codes to a prior, or to another model's codes, as a regularizer."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import KW_ONLY, dataclass, field
