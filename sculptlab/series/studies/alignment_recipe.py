@@ -87,7 +87,7 @@ def restarts(
         rows.append({
             "restart": k,
             "turn": math.degrees(turn),
-            "distortion": distortion(run.model, z),
+            "distortion": _distortion(run, z),
             "training error": run.reconstruction_error(images) / images.var(0, correction=0).mean().item(),
             "training mmd2": _mmd2_to(prior, z, 1),
             "aligned": sprites.alignment(run.encode(sprites.held_out))["aligned"],
@@ -101,8 +101,13 @@ def fit_measures(sprites: SpriteSet, run: Run, z: Tensor, prior: Prior) -> dict[
         "error": sprites.error(run),
         "folded": sprites.folds(run),
         "mmd2": _mmd2_to(prior, z, 2),
-        "distortion": distortion(run.model, z[:EVALUATED]),
+        "distortion": _distortion(run, z[:EVALUATED]),
     }
+
+
+def _distortion(run: Run, z: Tensor) -> float:
+    with torch.no_grad():
+        return distortion(run.model, z.to(next(run.model.parameters())), generator=torch.Generator().manual_seed(0)).item()
 
 
 def _mmd2_to(prior: Prior, z: Tensor, seed: int) -> float:

@@ -13,10 +13,9 @@ is the negative evidence lower bound. A Gaussian decoder of variance s^2 instead
 """
 
 from sculptlab.training.objectives.base import Custom, Objective, Reconstruction, SumObjective, as_objective
-from sculptlab.training.objectives.copying import Anchors, Copying
 from sculptlab.training.objectives.isometry import Isometry
-from sculptlab.training.objectives.labeled import LabeledMMD
-from sculptlab.training.objectives.mmd import MMD, EnergyDistance
+from sculptlab.training.objectives.labeled import Anchors, LabeledMMD
+from sculptlab.training.objectives.mmd import MMD, Copying, EnergyDistance
 from sculptlab.training.objectives.predictability import Predictability
 from sculptlab.training.objectives.prior_distances import Ramp, SlicedWasserstein
 from sculptlab.training.objectives.variational import DIP, KL, BetaTC, FactorVAE, InfoVAE

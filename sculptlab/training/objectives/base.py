@@ -3,16 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, ClassVar, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from sculptlab.priors import Prior
-from sculptlab.training.objectives.terms import Adversaries, Adversary, Batch, Term
-from sculptlab.validation import choice
+from sculptlab.validation import check_parameters, choice, parameter
+
+
+class Batch(NamedTuple):
+    """One step as an objective sees it: images (b, *image_shape), posterior (None if deterministic) and codes (b, dim).
+
+    `rows` is the size of the whole data set; `generator` is the source of all noise. Steps are counted from 0.
+    """
+
+    images: Tensor
+    posterior: Any
+    codes: Tensor
+    model: Any
+    rows: int
+    generator: torch.Generator | None
+    step: int = 0
+
+
+class Term(NamedTuple):
+    """One regularizer of a step: its name in the history, its weight in the loss, its value."""
+
+    name: str
+    weight: float
+    value: Tensor
+
+
+class Adversary(nn.Module):
+    """A network that is trained beside the model, on its codes, by its own Adam with this learning rate and these betas."""
+
+    learning_rate: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.999)
+    rounds: int = 1  # steps of its own for each step of the model
+
+    def loss(self, codes: Tensor, generator: torch.Generator | None) -> Tensor:
+        """What the adversary minimizes, a 0-d tensor; codes (n, dim) come without a gradient."""
+        raise NotImplementedError
+
+
+Adversaries = Mapping[str, Adversary]
 
 
 @dataclass(frozen=True)
@@ -21,111 +58,45 @@ class Objective:
 
     Parameters
     ----------
-    likelihood : {"gaussian", "bernoulli"}
-        Of the reconstruction. "gaussian": 1/2 sum of squared errors. "bernoulli": the cross-entropy of images in [0, 1].
+    likelihood : as in `Reconstruction`
     """
 
-    likelihood: str = field(default="gaussian", kw_only=True)
+    _: KW_ONLY
+    likelihood: str = parameter(choice, "gaussian", legal=("gaussian", "bernoulli"))
 
     needs_posterior: ClassVar[bool] = False  # whether the encoder must be stochastic
     least_batch: ClassVar[int] = 1  # the fewest rows that its terms are defined for
 
     def __post_init__(self) -> None:
-        choice("likelihood", self.likelihood, ("gaussian", "bernoulli"))
+        check_parameters(self)
 
     def check(self, model: Any) -> None:
-        """Raise ValueError if this objective cannot train `model`.
-
-        Parameters
-        ----------
-        model : nn.Module
-        """
+        """Raise ValueError if this objective cannot train `model`."""
         if self.needs_posterior and not getattr(model, "stochastic", False):
             raise ValueError(f"objective {self!r} needs a stochastic encoder: build_autoencoder(..., stochastic=True)")
         if self.likelihood == "bernoulli" and getattr(model, "output", "sigmoid") != "sigmoid":
             raise ValueError("likelihood='bernoulli' needs a decoder with output='sigmoid'")
 
     def prior_for(self, dim: int) -> Prior | None:
-        """The distribution that codes are pulled towards.
-
-        Parameters
-        ----------
-        dim : int
-            Number of latents.
-
-        Returns
-        -------
-        Prior or None
-            None if there is none.
-        """
+        """The distribution that codes of `dim` latents are pulled towards, if there is one."""
         return None
 
     def adversaries(self, dim: int) -> dict[str, Adversary]:
-        """The networks that are trained beside the model.
-
-        Parameters
-        ----------
-        dim : int
-            Number of latents.
-
-        Returns
-        -------
-        dict of str to Adversary
-        """
+        """The networks that are trained beside a model of `dim` latents, by name."""
         return {}
 
     def regularizers(self, batch: Batch, adversaries: Adversaries) -> Iterable[Term]:
-        """The terms beside the reconstruction.
-
-        Parameters
-        ----------
-        batch : Batch
-        adversaries : mapping of str to Adversary
-            As `adversaries` made them.
-
-        Returns
-        -------
-        iterable of Term
-        """
+        """The terms beside the reconstruction, with the networks that `adversaries` made."""
         return ()
 
     def batch(self, model: Any, images: Tensor, rows: int, generator: torch.Generator | None = None, step: int = 0) -> Batch:
-        """Encode `images`; the codes of a stochastic encoder are one draw from each posterior.
-
-        Parameters
-        ----------
-        model : nn.Module
-        images : Tensor of shape (b, *image_shape)
-            Floats in the range of the data.
-        rows : int
-            Size of the data set that they are from.
-        generator : torch.Generator, optional
-            Of all noise in this step.
-        step : int
-            Counted from 0.
-
-        Returns
-        -------
-        Batch
-        """
+        """Encode `images` (b, *image_shape), floats; the codes of a stochastic encoder are one draw from each posterior."""
         posterior = model.posterior(images) if getattr(model, "stochastic", False) else None
         codes = model.encode(images) if posterior is None else posterior.sample(generator)
         return Batch(images, posterior, codes, model, rows, generator, step)
 
     def terms(self, batch: Batch, adversaries: Adversaries | None = None) -> dict[str, Tensor]:
-        """All terms of a step by name.
-
-        Parameters
-        ----------
-        batch : Batch
-        adversaries : mapping of str to Adversary, optional
-            Needed by the objectives that have some.
-
-        Returns
-        -------
-        dict of str to 0-d Tensor
-            "loss" (the weighted sum), "reconstruction", then the regularizers, without their weights.
-        """
+        """The 0-d terms of a step: "loss" (the weighted sum), "reconstruction", then the regularizers, without their weights."""
         loss = reconstruction = _reconstruction(self.likelihood, batch)
         values: dict[str, Tensor] = {}
         for term in self.regularizers(batch, adversaries or {}):
@@ -148,10 +119,7 @@ class Objective:
         return self if other == 0 and isinstance(other, int) else self + other
 
     def _not_multiplied(self, other: Any) -> Any:
-        raise TypeError(
-            "an objective is not multiplied: its reconstruction counts once, and each term has its own weight, such as "
-            f"MMD(prior, weight=200.0) or KL(beta=2.0); got {self!r} and {other!r}"
-        )
+        raise TypeError(f"{self!r} is not multiplied: each term has its own weight, such as MMD(prior, weight=200.0)")
 
     __mul__ = __rmul__ = __truediv__ = _not_multiplied
 
@@ -184,19 +152,17 @@ class Custom(Objective):
     Parameters
     ----------
     function : callable
-        (model, images, generator) -> loss, or -> a mapping of named 0-d tensors with "loss" among them. images (b, *image_shape)
-        are a batch in the data's range; the function draws its noise from `generator`.
-    likelihood : {"gaussian", "bernoulli"}
-        Has no effect on the loss.
+        (model, images, generator) -> loss, or -> a mapping of named 0-d tensors with "loss" among them, for a batch of images
+        (b, *image_shape) in the data's range; the function draws its noise from `generator`.
+    likelihood : as in `Reconstruction`, but without an effect on the loss
     """
 
-    function: Callable[[Any, Tensor, torch.Generator | None], Tensor | Mapping[str, Tensor]] | None = None
+    function: Callable[[Any, Tensor, torch.Generator | None], Tensor | Mapping[str, Tensor]]
 
     def batch(self, model: Any, images: Tensor, rows: int, generator: torch.Generator | None = None, step: int = 0) -> Batch:
         return Batch(images, None, images.new_empty(0, 0), model, rows, generator, step)
 
     def terms(self, batch: Batch, adversaries: Adversaries | None = None) -> dict[str, Tensor]:
-        assert self.function is not None
         result = self.function(batch.model, batch.images, batch.generator)
         values = dict(result) if isinstance(result, Mapping) else {"loss": result}
         loss = values.get("loss")
@@ -216,19 +182,15 @@ class SumObjective(Objective):
     Parameters
     ----------
     parts : tuple of Objective
-    likelihood : {"gaussian", "bernoulli"}
-        Of all parts.
+    likelihood : as in `Reconstruction`
     """
 
-    parts: tuple[Objective, ...] = ()
+    parts: tuple[Objective, ...]
 
-    @property
-    def least_batch(self) -> int:  # type: ignore[override]  # a constant elsewhere
-        return max(part.least_batch for part in self.parts)
-
-    @property
-    def needs_posterior(self) -> bool:  # type: ignore[override]
-        return any(part.needs_posterior for part in self.parts)
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        least, stochastic = max(part.least_batch for part in self.parts), any(part.needs_posterior for part in self.parts)
+        vars(self).update(least_batch=least, needs_posterior=stochastic)
 
     def check(self, model: Any) -> None:
         for part in self.parts:
@@ -269,8 +231,5 @@ def as_objective(objective: Any) -> Objective:
     if isinstance(objective, Objective):
         return objective
     if isinstance(objective, type) or not callable(objective):
-        raise TypeError(
-            "objective must be an Objective such as sl.objectives.KL(beta=1.0), or a function "
-            f"(model, images, generator) -> loss; got {objective!r}"
-        )
+        raise TypeError(f"objective must be an Objective or a function (model, images, generator) -> loss, got {objective!r}")
     return Custom(function=objective)

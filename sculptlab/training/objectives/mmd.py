@@ -1,9 +1,7 @@
-"""The maximum mean discrepancy to a prior as a regularizer, of all latents jointly, of each alone, or of each pair."""
+"""The maximum mean discrepancy (MMD) of codes to a prior, or to another model's codes, as a regularizer."""
 
-from __future__ import annotations
-
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, ClassVar
 
 import torch
@@ -11,36 +9,17 @@ from torch import Tensor
 
 from sculptlab.mmd.distance import discrepancies
 from sculptlab.mmd.kernel_base import FIT_ROWS, Kernel
-from sculptlab.mmd.kernels import Energy, as_kernel
+from sculptlab.mmd.kernels import IMQ, Energy, as_kernel
 from sculptlab.mmd.views import VIEWS
-from sculptlab.priors import Prior
-from sculptlab.training.objectives.prior_distances import PriorDistance, device_of
-from sculptlab.training.objectives.terms import Adversaries, Batch, Term
-from sculptlab.validation import choice, whole
+from sculptlab.priors import Prior, Samples
+from sculptlab.priors.sampling import drawing_device
+from sculptlab.training.batches import check_dim
+from sculptlab.training.latent_units import Units
+from sculptlab.training.objectives.base import Adversaries, Batch, Objective, Term
+from sculptlab.training.objectives.prior_distances import PriorDistance
+from sculptlab.validation import choice, codes, number, parameter, whole
 
-
-@dataclass(frozen=True)
-class Views:
-    """What is compared: columns (views, columns of a view), the unit (dim,) of each latent, and a kernel of given width."""
-
-    columns: Tensor
-    unit: Tensor
-    kernel: Kernel
-
-    @classmethod
-    def of(cls, views: str, prior: Prior, kernel: Kernel) -> Views:
-        """All views of `prior`; a width that `kernel` leaves open is set by draws of the prior in their units."""
-        draws = prior.sample(FIT_ROWS, generator=torch.Generator().manual_seed(0))
-        dims = torch.arange(prior.dim)
-        if views == "joint":
-            return cls(dims[None], torch.ones(prior.dim), kernel.fit(draws))
-        if views == "pairs" and prior.dim < 2:
-            raise ValueError("views='pairs' needs a prior of at least 2 dimensions, got 1")
-        columns = dims[:, None] if views == "marginal" else torch.combinations(dims)
-        spread = draws.std(0)
-        unit = torch.where(spread > 0, spread, 1)
-        seen = ((draws - draws.mean(0)) / unit)[: 1 + FIT_ROWS // len(columns), columns]
-        return cls(columns, unit, kernel.fit(seen.flatten(0, 1)))
+FINE = IMQ(scales=(0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0))
 
 
 @dataclass(frozen=True)
@@ -69,8 +48,7 @@ class MMD(PriorDistance):
         How many views, drawn anew at each step, represent all; by default all. There are dim (dim - 1) / 2 pairs.
     schedule : callable, optional
         A function of the step, >= 0, that multiplies the weight, such as `objectives.Ramp(1000)`.
-    likelihood : {"gaussian", "bernoulli"}
-        As in `Reconstruction`.
+    likelihood : as in `Reconstruction`
 
     References
     ----------
@@ -82,51 +60,47 @@ class MMD(PriorDistance):
     3
     """
 
-    weight: float = 100.0
-    kernel: Kernel | None = None
-    views: str = "joint"
-    subset: int | None = None
-    _views_by_dim: dict[int, Views] = field(default_factory=dict, init=False, repr=False, compare=False)
+    weight: float = parameter(number, 100.0, least=0)
+    kernel: Kernel | None = parameter(lambda _, kernel: as_kernel(kernel), None)
+    views: str = parameter(choice, "joint", legal=VIEWS)
+    subset: int | None = parameter(whole, None)
+    _views_by_dim: dict[int, tuple[Tensor, Tensor, Kernel]] = field(default_factory=dict, init=False, repr=False, compare=False)
     name: ClassVar[str] = "mmd2"
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        choice("views", self.views, VIEWS)
-        as_kernel(self.kernel)
-        if self.subset is not None:
-            whole("subset", self.subset)
-        if not isinstance(self.prior, str):
-            self._views_of(self.prior.dim)
+    def _views_of(self, dim: int) -> tuple[Tensor, Tensor, Kernel]:
+        """The columns (views, columns of a view), the unit (dim,) of each latent, and the kernel with its width; computed once.
 
-    def check(self, model: Any) -> None:
-        super().check(model)
-        if hasattr(model, "dim"):
-            self._views_of(model.dim)
-
-    def _views_of(self, dim: int) -> Views:
-        """The views of codes with `dim` latents; computed once."""
+        An open width is set by draws of the prior in these units.
+        """
         if dim not in self._views_by_dim:
-            found = Views.of(self.views, self.prior_for(dim), as_kernel(self.kernel))
-            if self.subset is not None and self.subset > len(found.columns):
-                raise ValueError(f"subset must be at most the {len(found.columns)} view(s) of {self.views!r}, got {self.subset}")
-            self._views_by_dim[dim] = found
+            draws = self.prior_for(dim).sample(FIT_ROWS, generator=torch.Generator().manual_seed(0))
+            latents, unit = torch.arange(dim), torch.ones(dim)
+            columns = {"joint": latents[None], "marginal": latents[:, None], "pairs": torch.combinations(latents)}[self.views]
+            if not len(columns):
+                raise ValueError(f"views='pairs' needs a prior of at least 2 dimensions, got {dim}")
+            if self.subset is not None and self.subset > len(columns):
+                raise ValueError(f"subset must be at most the {len(columns)} view(s) of {self.views!r}, got {self.subset}")
+            if self.views != "joint":
+                spread = draws.std(0)
+                unit = torch.where(spread > 0, spread, 1)
+                draws = ((draws - draws.mean(0)) / unit)[: 1 + FIT_ROWS // len(columns), columns].flatten(0, 1)
+            self._views_by_dim[dim] = columns, unit, as_kernel(self.kernel).fit(draws)
         return self._views_by_dim[dim]
 
     def distance(self, codes: Tensor, target: Tensor, generator: torch.Generator | None) -> tuple[str, Tensor]:
-        views = self._views_of(codes.shape[1])
-        columns = views.columns
+        columns, unit, kernel = self._views_of(codes.shape[1])
+        if self.views == "joint":
+            return self.name, discrepancies(codes, target, kernel, unbiased=True)
         if self.subset is not None:
-            chosen = torch.randperm(len(columns), generator=generator, device=device_of(generator))[: self.subset]
-            columns = columns[chosen.to(columns.device)]
-        unit = views.unit.to(codes)
-        x, y = ((rows / unit)[:, columns].transpose(0, 1) for rows in (codes, target))
-        values = discrepancies(x, y, views.kernel, unbiased=True)
-        return self.name if self.views == "joint" else f"{self.name}_{self.views}", values.mean()
+            chosen = torch.randperm(len(columns), generator=generator, device=drawing_device(generator, None))
+            columns = columns[chosen[: self.subset].cpu()]
+        x, y = ((rows / unit.to(codes))[:, columns].transpose(0, 1) for rows in (codes, target))
+        return f"{self.name}_{self.views}", discrepancies(x, y, kernel, unbiased=True).mean()
 
     def regularizers(self, batch: Batch, adversaries: Adversaries) -> Iterable[Term]:
         latents = 1 if self.views == "joint" else batch.codes.shape[1]
         for term in super().regularizers(batch, adversaries):
-            yield Term(term.name, term.weight * latents, term.value)
+            yield term._replace(weight=latents * term.weight)
 
 
 @dataclass(frozen=True)
@@ -138,14 +112,66 @@ class EnergyDistance(MMD):
 
     Parameters
     ----------
-    prior, weight, views, subset, schedule, likelihood
-        As in `MMD`.
+    prior, weight, views, subset, schedule, likelihood : as in `MMD`
 
     References
     ----------
     Szekely and Rizzo 2013, doi 10.1016/j.jspi.2013.03.018.
     """
 
-    weight: float = 10.0
+    weight: float = parameter(number, 10.0, least=0)
     kernel: Kernel | None = field(default=Energy(), init=False, repr=False)
     name: ClassVar[str] = "energy"
+
+
+@dataclass(frozen=True, eq=False)
+class Copying(Objective):
+    """Reconstruction + weight * MMD^2(codes, source): the codes follow the joint distribution of another model's codes.
+
+    Both samples are compared in standard deviations of the source's latents, since no kernel fits a latent of spread 0.01 beside
+    one of 50. The codes themselves are in the units of the source. In the history: "mmd2".
+
+    Parameters
+    ----------
+    source : array_like of shape (n, d) or Samples
+        Codes of another model, not all alike, at least as many as a batch has images; drawn from with replacement.
+    weight, schedule, likelihood : as in `MMD`
+    kernel : Kernel, optional
+        Its width is in standard deviations of the source. By default an IMQ kernel with nine scales from 0.001 to 10, which
+        sees the filaments and clusters of a trained encoder's codes that the scales of `MMD` blur.
+
+    References
+    ----------
+    arXiv 2510.11953, which calls it latent space copying.
+    """
+
+    source: Any
+    weight: float = 300.0
+    kernel: Kernel | None = None
+    _: KW_ONLY
+    schedule: Callable[[int], float] | None = None
+    units: Units = field(init=False, repr=False)
+    _distance: MMD = field(init=False, repr=False)
+    least_batch = 2
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        source = Samples(self.source.bank if isinstance(self.source, Samples) else codes("source", self.source))
+        if (source.bank == source.bank[0]).all():
+            raise ValueError(f"source must vary, got {len(source.bank)} rows that are all alike")
+        units = Units.of(source.bank)
+        distance = MMD(Samples(units.plain(source.bank)), self.weight, self.kernel or FINE, schedule=self.schedule)
+        vars(self).update(source=source, units=units, _distance=distance)
+
+    def check(self, model: Any) -> None:
+        super().check(model)
+        check_dim("source", self.source.dim, model)
+
+    def prior_for(self, dim: int) -> Prior:
+        return self.source
+
+    def regularizers(self, batch: Batch, adversaries: Adversaries) -> Iterable[Term]:
+        if len(batch.codes) > len(self.source.bank):
+            rows = f"{len(batch.codes)}, got {len(self.source.bank)}"
+            raise ValueError(f"source must have at least as many rows as a batch has images, {rows}: give a smaller batch_size")
+        return self._distance.regularizers(batch._replace(codes=self.units.plain(batch.codes)), adversaries)

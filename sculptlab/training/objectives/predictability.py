@@ -1,9 +1,4 @@
-"""The adversarial predictability penalty, the "predictability game".
-
-Networks learn to predict each latent from the others, and the encoder learns to prevent it.
-"""
-
-from __future__ import annotations
+"""The adversarial predictability penalty: networks predict each latent from the others, and the encoder prevents it."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,19 +8,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sculptlab.columns import standardize
-from sculptlab.training.objectives.base import Objective
-from sculptlab.training.objectives.terms import Adversaries, Adversary, Batch, Term
-from sculptlab.validation import choice, number, whole
+from sculptlab.training.objectives.base import Adversaries, Adversary, Batch, Objective, Term
+from sculptlab.validation import choice, number, parameter, whole
 
 EPSILON = 1e-8  # added to variances, so that the gradient stays finite where a latent is nearly constant
 LARGEST_R2 = 1 - 1e-4  # r^2 is multiplied by it: the penalty of a latent is then at most 4.6 nats, with a finite slope at r^2 = 1
 
 
 class Predictors(Adversary):
-    """One network of one hidden layer for each of d latents: the i-th predicts latent i of codes (n, d) from all the others.
-
-    Their inputs and predictions are in standard deviations of the batch. All are computed as one module.
-    """
+    """One network of one hidden layer for each of d latents: the i-th predicts latent i of codes (n, d) from all the others."""
 
     learning_rate, betas = 3e-3, (0.9, 0.99)
     others: Tensor
@@ -39,7 +30,7 @@ class Predictors(Adversary):
         self.register_buffer("others", (1 - torch.eye(dim)).repeat_interleave(width, dim=0), persistent=False)
 
     def forward(self, codes: Tensor) -> Tensor:
-        """The predictions (n, d), in standard deviations."""
+        """The predictions (n, d), in standard deviations of the batch."""
         seen = standardize(codes, EPSILON).to(self.bias.dtype)  # the model may have another type
         hidden = functional.silu(functional.linear(seen, self.into.weight * self.others, self.into.bias))
         # a product and a sum take two thirds of the time of an einsum
@@ -56,10 +47,7 @@ def squared_prediction_correlations(codes: Tensor, predictions: Tensor) -> Tenso
 
 
 def gaussian_information(squared_correlation: Tensor) -> Tensor:
-    """The mutual information in nats of two Gaussian variables with this r^2: -1/2 ln(1 - r^2).
-
-    r^2 is multiplied by 0.9999, so that r = 1 gives 4.6 nats.
-    """
+    """The mutual information of two Gaussian variables with this r^2: -1/2 ln(1 - r^2) in nats, 4.6 at r = 1."""
     return -0.5 * torch.log1p(-LARGEST_R2 * squared_correlation)
 
 
@@ -80,30 +68,21 @@ class Predictability(Objective):
     penalty : {"nats", "square"}
         "nats" as above: it separates equal latents (r = 1). "square" is r_i^2 itself, whose slope vanishes at r = 1, so that
         equal latents stay equal.
-    width : int
-        Hidden units of each g_i.
-    rounds : int
-        Steps of Adam (3e-3) of each g_i for each step of the model. With many codes, 8 rounds leave a little over half the LPS
-        that 2 rounds leave, for twice the time.
-    likelihood : {"gaussian", "bernoulli"}
-        As in `Reconstruction`.
+    width, rounds : int
+        Hidden units of each g_i, and its steps of Adam (3e-3) for each step of the model: 8 lower LPS further than 2, for twice
+        the time.
+    likelihood : as in `Reconstruction`
 
     References
     ----------
     After NashAE (Yeats et al. 2022, ECCV), which penalizes the covariance of a latent with its prediction.
     """
 
-    weight: float = 1.0
-    penalty: str = "nats"
-    width: int = 64
-    rounds: int = 2
+    weight: float = parameter(number, 1.0, least=0)
+    penalty: str = parameter(choice, "nats", legal=("nats", "square"))
+    width: int = parameter(whole, 64)
+    rounds: int = parameter(whole, 2)
     least_batch = 3
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        number("weight", self.weight, least=0)
-        choice("penalty", self.penalty, ("nats", "square"))
-        whole("width", self.width), whole("rounds", self.rounds)
 
     def check(self, model: object) -> None:
         super().check(model)

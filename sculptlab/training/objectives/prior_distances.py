@@ -1,14 +1,7 @@
-"""Distances between a batch's codes and draws of a prior as regularizers: any prior that can be sampled will do.
-
-They compare the batch as a whole, not each code: the aggregate posterior is pulled towards the prior, while a single code may lie
-wherever the reconstruction needs it. Together with a reconstruction, such a distance is a penalized Wasserstein objective
-(Tolstikhin et al. 2018), which is not a bound on the likelihood.
-"""
-
-from __future__ import annotations
+"""Distances between the codes of a batch, taken together, and draws of any prior; the loss is no bound on the likelihood."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import torch
@@ -16,11 +9,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from sculptlab.priors import Prior, as_prior
+from sculptlab.priors.sampling import drawing_device
 from sculptlab.priors.sources import NAMES
-from sculptlab.training.objectives.base import Objective
-from sculptlab.training.objectives.terms import Adversaries, Batch, Term
-from sculptlab.validation import choice, number, whole
-from sculptlab.validation import codes as valid_codes
+from sculptlab.training.objectives.base import Adversaries, Batch, Objective, Term
+from sculptlab.validation import choice, finite, number, parameter, whole
 
 
 @dataclass(frozen=True)
@@ -64,62 +56,44 @@ class PriorDistance(Objective):
     """
 
     prior: Any
-    weight: float = 1.0
-    schedule: Callable[[int], float] | None = field(default=None, kw_only=True)
+    weight: float = parameter(number, 1.0, least=0)
+    _: KW_ONLY
+    schedule: Callable[[int], float] | None = None
     least_batch = 2
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.schedule is not None and not callable(self.schedule):
+            raise TypeError(f"schedule must be a function of the step, such as Ramp(1000), got {self.schedule!r}")
         if isinstance(self.prior, str):
             choice("prior", self.prior, NAMES)
         else:
-            object.__setattr__(self, "prior", _checked(as_prior(self.prior)))
-        number("weight", self.weight, least=0)
-        if self.schedule is not None and not callable(self.schedule):
-            raise TypeError(f"schedule must be a function of the step, such as Ramp(1000), got {self.schedule!r}")
+            vars(self)["prior"] = as_prior(self.prior)
+            self._try(self.prior.dim)
 
     def check(self, model: Any) -> None:
         super().check(model)
         if hasattr(model, "dim"):
-            self._prior_of_dim("model's", model.dim)
+            self._try(model.dim)
+
+    def _try(self, dim: int) -> None:
+        """Compare a few draws of the prior, so that what cannot be compared is refused before training."""
+        draws = finite("prior's draws", self.prior_for(dim).sample(4, torch.Generator().manual_seed(0)))
+        self.distance(draws[:2], draws[2:], torch.Generator().manual_seed(0))
 
     def prior_for(self, dim: int) -> Prior:
-        return as_prior(self.prior, dim) if isinstance(self.prior, str) else self.prior
-
-    def _prior_of_dim(self, whose: str, dim: int) -> Prior:
-        prior = self.prior_for(dim)
-        if prior.dim != dim:
-            raise ValueError(f"prior must have the {whose} {dim} dimension(s), got {prior.dim}: {prior!r}")
-        return prior
+        return as_prior(self.prior, dim)
 
     def regularizers(self, batch: Batch, adversaries: Adversaries) -> Iterable[Term]:
-        codes = batch.codes
-        prior = self._prior_of_dim("codes'", codes.shape[1])
-        target = prior.sample(len(codes), generator=batch.generator, device=codes.device).to(codes.dtype)
-        name, value = self.distance(codes, target, batch.generator)
-        yield Term(name, self.weight * self._share(batch.step), value)
-
-    def _share(self, step: int) -> float:
-        """The schedule's share of the weight at this step."""
-        if self.schedule is None:
-            return 1.0
-        share = self.schedule(step)
-        return number(f"schedule({step})", share.item() if isinstance(share, Tensor) and share.numel() == 1 else share, least=0)
+        codes, generator = batch.codes, batch.generator
+        target = self.prior_for(codes.shape[1]).sample(len(codes), generator, codes.device).to(codes.dtype)
+        share: Any = 1.0 if self.schedule is None else self.schedule(batch.step)
+        share = share.item() if isinstance(share, Tensor) and share.numel() == 1 else share
+        name, value = self.distance(codes, target, generator)
+        yield Term(name, self.weight * number(f"schedule({batch.step})", share, least=0), value)
 
     def distance(self, codes: Tensor, target: Tensor, generator: torch.Generator | None) -> tuple[str, Tensor]:
-        """The distance between codes and draws of the prior.
-
-        Parameters
-        ----------
-        codes, target : Tensor of shape (b, dim)
-        generator : torch.Generator, optional
-            Of what the distance draws.
-
-        Returns
-        -------
-        tuple of str and 0-d Tensor
-            Its name in the history and its value.
-        """
+        """The name in the history and the 0-d distance between codes and draws of the prior, both (b, dim)."""
         raise NotImplementedError
 
 
@@ -132,40 +106,22 @@ class SlicedWasserstein(PriorDistance):
 
     Parameters
     ----------
+    prior, schedule, likelihood : as in `MMD`
     weight : float
         Nats per image for a distance of 1, in squared units of the codes.
     projections : int
         Directions, drawn anew at each step.
-    prior, schedule, likelihood
-        As in `MMD`.
 
     References
     ----------
     Kolouri et al. 2019, arXiv 1804.01947.
     """
 
-    weight: float = 10.0
-    projections: int = 64
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        whole("projections", self.projections)
+    weight: float = parameter(number, 10.0, least=0)
+    projections: int = parameter(whole, 64)
 
     def distance(self, codes: Tensor, target: Tensor, generator: torch.Generator | None) -> tuple[str, Tensor]:
-        drawn = torch.randn(codes.shape[1], self.projections, generator=generator, device=device_of(generator))
+        drawn = torch.randn(codes.shape[1], self.projections, generator=generator, device=drawing_device(generator, None))
         directions = functional.normalize(drawn, dim=0).to(codes)
         sorted_codes, sorted_target = ((z @ directions).sort(dim=0).values for z in (codes, target))
         return "sliced_wasserstein", (sorted_codes - sorted_target).square().mean()
-
-
-def device_of(generator: torch.Generator | None) -> torch.device:
-    """Where a generator draws."""
-    return torch.device("cpu") if generator is None else generator.device
-
-
-def _checked(prior: Prior) -> Prior:
-    """`prior`, if its draws are finite and have its shape; a user's own subclass of Prior may draw anything."""
-    drawn = valid_codes("prior's draws", prior.sample(2, generator=torch.Generator().manual_seed(0)), dim=prior.dim)
-    if len(drawn) != 2:
-        raise ValueError(f"prior must return 2 rows when asked for 2, got {len(drawn)}: {prior!r}")
-    return prior

@@ -14,7 +14,7 @@ from sculptlab.evaluation.copy_measures import alignment_error, compare, neighbo
 from sculptlab.priors import Samples
 from sculptlab.training.latent_units import Units
 from sculptlab.training.objectives import MMD, Anchors, Copying, Reconstruction
-from sculptlab.training.objectives.copying import FINE
+from sculptlab.training.objectives.mmd import FINE
 
 QUICK = {"steps": 3, "device": "cpu", "progress": False}
 ROWS = torch.rand(400, 6, generator=torch.Generator().manual_seed(5))

@@ -6,12 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sculptlab.training.models import Posterior
-from sculptlab.training.objectives.divergences import (
-    covariance,
-    dip_penalty,
-    kl_to_standard_normal,
-    split_kl,
-)
+from sculptlab.training.objectives import DIP
+from sculptlab.training.objectives.base import Batch
+from sculptlab.training.objectives.divergences import kl_to_standard_normal, split_kl
 
 
 def generator(seed=0):
@@ -45,7 +42,6 @@ def test_split_of_a_gaussian_channel_has_its_closed_form(dim):
     assert parts.mutual_information.item() == pytest.approx(-dim * math.log(std), abs=0.05)
     assert parts.total_correlation.item() == pytest.approx(0, abs=0.05)
     assert parts.dimension_kl.item() == pytest.approx(0, abs=0.05)
-    assert parts.aggregate.item() == pytest.approx((parts.total_correlation + parts.dimension_kl).item())
 
 
 def test_duplicated_gaussian_latents_have_the_total_correlation_of_their_correlation():
@@ -82,11 +78,17 @@ def test_collapsed_latents_have_no_total_correlation(rows):
     assert abs(split_kl(posterior.sample(generator()), posterior, rows=rows).total_correlation.item()) < 1e-4
 
 
-def test_covariance_divides_by_n():
-    z = torch.tensor([[1.0, 2.0], [3.0, 6.0]])
-    assert torch.equal(covariance(z), torch.tensor([[1.0, 2.0], [2.0, 4.0]]))
+def dip(objective, means, variances):
+    """The penalty for codes with these posterior means and these variances of all images."""
+    posterior = Posterior(means, torch.tensor(variances).log().expand_as(means))
+    _, term = objective.regularizers(Batch(means, posterior, means, None, len(means), None), {})
+    return term.value.item()
 
 
 def test_dip_penalty_by_hand():
-    assert dip_penalty(torch.tensor([[2.0, 0.5], [0.5, 1.0]]), diagonal_weight=10.0).item() == pytest.approx(0.5 + 10 * 1)
-    assert dip_penalty(torch.eye(3), diagonal_weight=10.0).item() == 0
+    """Means (1, 2), (3, 6) have the covariances ((1, 2), (2, 4)), divided by n."""
+    means = torch.tensor([[1.0, 2.0], [3.0, 6.0]])
+    assert dip(DIP(), means, [1.0, 1.0]) == pytest.approx(2 * 2**2 + 10 * ((1 - 1) ** 2 + (4 - 1) ** 2))
+    assert dip(DIP(kind="II"), means, [0.5, 2.0]) == pytest.approx(2 * 2**2 + 1 * ((1.5 - 1) ** 2 + (6 - 1) ** 2))
+    assert dip(DIP(diagonal=0.0), means, [1.0, 1.0]) == pytest.approx(8)
+    assert dip(DIP(), torch.tensor([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]]), [1.0, 1.0]) == 0

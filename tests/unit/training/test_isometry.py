@@ -1,7 +1,5 @@
 """The decoder's stretch: closed forms of linear decoders, an objective that straightens one, a start without folds."""
 
-import math
-
 import numpy as np
 import pytest
 import torch
@@ -9,7 +7,8 @@ from torch import nn
 
 import sculptlab as sl
 from sculptlab.series.studies.principal_components import warm_start
-from sculptlab.training.objectives.isometry import Isometry, distortion
+from sculptlab.training.objectives import isometry
+from sculptlab.training.objectives.isometry import Isometry
 
 
 class Linear(nn.Module):
@@ -31,6 +30,10 @@ class Linear(nn.Module):
 
 def normal_codes(n=20_000, seed=0):
     return torch.randn(n, 2, generator=torch.Generator().manual_seed(seed))
+
+
+def distortion(model, codes):
+    return isometry.distortion(model, codes, generator=torch.Generator().manual_seed(0)).item()
 
 
 @pytest.mark.parametrize(("a", "b"), [(1.0, 1.0), (3.0, 1.0), (2.0, 0.0), (1e-3, 2e-3)])
@@ -74,9 +77,6 @@ def test_it_adds_up_and_is_in_the_history():
     [
         (lambda: Isometry(-1.0), "weight must be"),
         (lambda: Isometry(reach=0.0), "reach must be"),
-        (lambda: distortion(Linear(1.0, 1.0), normal_codes(), reach=-1), "reach must be"),
-        (lambda: distortion(Linear(1.0, 1.0), torch.zeros(5, 3)), "points must have 2"),
-        (lambda: distortion(Linear(1.0, 1.0), normal_codes() * math.nan), "points"),
     ],
 )
 def test_bad_input_is_named(make, words):

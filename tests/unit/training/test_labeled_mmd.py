@@ -178,7 +178,7 @@ def test_it_refuses(call, error, words):
 def test_it_refuses_models_of_another_dimension_or_shape():
     model = sl.build_autoencoder("mlp", image_shape=(6,), dim=3, width=8)
     for objective, words in (
-        (LabeledMMD(CLASSES, torch.zeros(2, 6), [0, 0]), "model's 3 dimension"),
+        (LabeledMMD(CLASSES, torch.zeros(2, 6), [0, 0]), "prior's draws .* must have the model's 3 column"),
         (LabeledMMD(CLASSES, torch.zeros(2, 6), [0, 0], latents=[1, 3]), "below the model's 3"),
         (LabeledMMD(CLASSES, torch.zeros(2, 5), [0, 0], latents=[1, 2]), "model's shape"),
     ):

@@ -169,7 +169,7 @@ def test_sum_adds_objectives_up():
 def test_an_objective_is_not_scaled_as_a_whole():
     for scale in (lambda a: 2 * a, lambda a: a * 2.0, lambda a: a / 2):
         for objective in (o.KL(), o.KL() + o.DIP(), o.as_objective(lambda model, images, generator: images.mean())):
-            with pytest.raises(TypeError, match=r"not multiplied: .* each term has its own weight, such as MMD\(prior, weight="):
+            with pytest.raises(TypeError, match=r"not multiplied: each term has its own weight, such as MMD\(prior, weight="):
                 scale(objective)
 
 

@@ -13,8 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import sculptlab as sl
 from sculptlab.training import devices
 from sculptlab.training.objectives import KL, MMD, Predictability, Reconstruction
-from sculptlab.training.objectives.base import Objective
-from sculptlab.training.objectives.terms import Adversary, Batch, Term
+from sculptlab.training.objectives.base import Adversary, Batch, Objective, Term
 from sculptlab.training.state import DivergenceError, Training
 
 QUICK = {"steps": 12, "batch_size": 16, "device": "cpu", "progress": False}

@@ -134,12 +134,12 @@ def test_a_subset_of_all_views_is_all_views_and_leaves_the_weight_alone():
 @pytest.mark.parametrize("views", ["joint", "marginal", "pairs"])
 def test_the_width_is_set_by_the_prior_once_and_never_by_the_codes(views):
     objective = MMD(Gaussian(2), views=views)
-    before = objective._views_of(2).kernel.base
+    before = objective._views_of(2)[2].base
     assert before == pytest.approx({"joint": 4.0, "marginal": 2.0, "pairs": 4.0}[views], rel=0.05)  # 2 p sigma^2
     value(objective, normal(100, 2) * 1000)
-    assert objective._views_of(2).kernel.base == before
+    assert objective._views_of(2)[2].base == before
     given = MMD(Gaussian(2), kernel=IMQ(base=0.3), views=views)
-    assert given._views_of(2).kernel.base == 0.3
+    assert given._views_of(2)[2].base == 0.3
 
 
 def test_far_codes_cost_more_so_no_width_has_followed_them():
@@ -339,9 +339,9 @@ class WrongDraws(Prior):
         (lambda n: torch.full((n, 2), math.nan), "NaN or infinite"),
         (torch.tensor([[0.0, math.nan], [0.0, 0.0]]), "NaN or infinite"),
         (torch.zeros(5), r"must have shape \(n, d\)"),
-        (WrongDraws(2, "wide"), r"\(2, 2\), got \(2, 3\)"),
+        (WrongDraws(2, "wide"), r"\(4, 2\), got \(4, 3\)"),
         (WrongDraws(2, "flat"), r"must have shape \(n, d\)"),
-        (WrongDraws(2, "long"), r"\(2, 2\), got \(3, 2\)"),
+        (WrongDraws(2, "long"), r"\(4, 2\), got \(5, 2\)"),
         (WrongDraws(2, "nan"), "NaN or infinite"),
     ],
 )
@@ -359,7 +359,7 @@ def test_what_is_no_prior_is_refused(kind, prior):
 
 @pytest.mark.parametrize("kind", ALL)
 def test_a_prior_of_another_dimension_is_refused_at_fit(kind):
-    with pytest.raises(ValueError, match=r"prior must have the model's 2 dimension\(s\), got 3"):
+    with pytest.raises(ValueError, match=r"prior must have 2 dimension\(s\) as the codes do, got 3"):
         sl.fit(toy_model(), normal(100, 6), kind(Gaussian(3)), **QUICK)
 
 
@@ -368,7 +368,7 @@ def test_a_prior_of_another_dimension_is_refused_at_fit(kind):
 def test_a_model_that_does_not_say_its_dim_is_refused_at_the_first_step(kind, latents, dim):
     model = Identity(latents)
     del model.dim
-    with pytest.raises(ValueError, match=rf"prior must have the codes' {latents} dimension\(s\), got {dim}"):
+    with pytest.raises(ValueError, match=rf"prior must have {latents} dimension\(s\) as the codes do, got {dim}"):
         sl.fit(model, normal(100, latents), kind(Gaussian(dim)), **QUICK)
 
 
