@@ -61,11 +61,15 @@ class MMD(PriorDistance):
     """
 
     weight: float = parameter(number, 100.0, least=0)
-    kernel: Kernel | None = parameter(lambda _, kernel: as_kernel(kernel), None)
+    kernel: Kernel | None = None
     views: str = parameter(choice, "joint", legal=VIEWS)
     subset: int | None = parameter(whole, None)
     _views_by_dim: dict[int, tuple[Tensor, Tensor, Kernel]] = field(default_factory=dict, init=False, repr=False, compare=False)
     name: ClassVar[str] = "mmd2"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        as_kernel(self.kernel)
 
     def _views_of(self, dim: int) -> tuple[Tensor, Tensor, Kernel]:
         """The columns (views, columns of a view), the unit (dim,) of each latent, and the kernel with its width; computed once.
