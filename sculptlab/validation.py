@@ -88,6 +88,15 @@ def finite(name: str, value: Tensor) -> Tensor:
     return value
 
 
+def moved(tensor: Tensor, device: str | torch.device | None) -> Tensor:
+    """Return `tensor` on the device, None for where it is; a ValueError if this machine has no such device."""
+    try:
+        return tensor if device is None else tensor.to(device)
+    except (RuntimeError, AssertionError, TypeError) as error:  # AssertionError: this torch was built without such devices
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"device must be one that works on this machine, got {device!r}: {reason}") from None
+
+
 def as_tensor(name: str, value: Any) -> Tensor:
     """Return a tensor, array, DataFrame or nested list of numbers as a tensor; read-only or reversed memory is copied."""
     if isinstance(value, Tensor):
