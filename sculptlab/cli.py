@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NoReturn
 
-from sculptlab import __version__
+from sculptlab import __version__, doctor
 from sculptlab.data import downloads, folders, sources
 from sculptlab.profiles import PROFILES
 from sculptlab.series import pages
@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("pages", nargs="*", metavar="PAGE", help='a number ("01"), a name or a path; default: every page')
     profile = "fast: laptops (the default); full: longer training, more seeds, results recorded anew"
     run.add_argument("--profile", choices=PROFILES, help=profile)
-    run.add_argument("--seed", type=_seed, metavar="N", help="the seed the pages start from (default 0)")
+    run.add_argument("--seed", type=int, metavar="N", help="the seed the pages start from (default 0)")
     run.add_argument("--out", type=Path, default=Path("executed"), metavar="DIR", help="where the files go (%(default)s)")
     add("doctor", _doctor, "say what works on this machine, and the remedy where something does not")
     fetch = add("fetch", _fetch, "make sure that a data set is on this machine, downloading it once")
@@ -66,12 +66,6 @@ def _parser() -> argparse.ArgumentParser:
     split = "the split to get (default: the one that `load(NAME)` reads; for tiny_imagenet its validation images, test)"
     fetch.add_argument("--split", choices=("train", "test"), help=split)
     return parser
-
-
-def _seed(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"must be a whole number >= 0, got {text!r}")
-    return int(text)
 
 
 def _lab(arguments: argparse.Namespace) -> int:
@@ -131,8 +125,6 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _doctor(_: argparse.Namespace) -> int:
     """Print all findings; it fails if one of them is a problem."""
-    from sculptlab import doctor
-
     findings = [doctor.run_check(*check) for check in doctor.CHECKS]
     print(*findings, sep="\n")
     problems = sum(finding.ok is False for finding in findings)

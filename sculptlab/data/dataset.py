@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from sculptlab.validation import moved, number, whole
+from sculptlab.validation import number, whole
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -69,10 +69,9 @@ class Dataset:
         return len(self.images)
 
     @property
-    def image_shape(self) -> tuple[int, int, int]:
+    def image_shape(self) -> tuple[int, ...]:
         """The shape (c, h, w) of one image."""
-        _, channels, height, width = self.images.shape
-        return channels, height, width
+        return tuple(self.images.shape[1:])
 
     def __repr__(self) -> str:
         span = "in [0, 1]" if self.images.dtype == torch.float32 else "in 0..255"
@@ -115,7 +114,11 @@ class Dataset:
 
     def to(self, device: str | torch.device) -> "Dataset":
         """The same data on another device, such as "cuda"; tensors that are there already are not copied."""
-        return self._map(lambda tensor: moved(tensor, device))
+        try:
+            return self._map(lambda tensor: tensor.to(device))
+        except (RuntimeError, AssertionError, TypeError) as error:
+            reason = str(error).partition("\n")[0]
+            raise ValueError(f"device must be one that works on this machine, got {device!r}: {reason}") from None
 
     def _map(self, change: Callable[[torch.Tensor], torch.Tensor]) -> "Dataset":
         labels, factors = (None if tensor is None else change(tensor) for tensor in (self.labels, self.factors))

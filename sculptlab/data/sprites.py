@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from sculptlab.validation import choice, codes, moved, number, whole
+from sculptlab.validation import choice, codes, number, whole
 
 FACTOR_NAMES = ("shape", "scale", "orientation", "x", "y")
 SHAPES = {1: "square", 2: "ellipse", 3: "heart"}
@@ -30,15 +30,13 @@ HEART_WIDTH, HEART_HEIGHT, HEART_RAISE = 9.594, 0.6622, 1.4368
 _RADII = {1: SQUARE_SIDE / math.sqrt(2), 2: ELLIPSE_AXES[0], 3: 11.0}  # circles around the center that hold the outlines
 
 
-def sample(
-    n: int, seed: int | torch.Generator = 0, *, fixed: Mapping[str, float] | None = None, continuous: bool = False
-) -> torch.Tensor:
+def sample(n: int, seed: int = 0, *, fixed: Mapping[str, float] | None = None, continuous: bool = False) -> torch.Tensor:
     """Draw independent, uniform factor values.
 
     Parameters
     ----------
     n, seed : int
-        Number of rows, and a seed or a `torch.Generator` on the CPU.
+        Number of rows, and the seed of the draws.
     fixed : mapping of str to float, optional
         Factors that keep one value, on the grid or between its points, such as `{"shape": 2, "scale": 0.75}`.
     continuous : bool
@@ -50,7 +48,7 @@ def sample(
         float32 values of shape, scale, orientation, x and y.
     """
     n = whole("n", n)
-    generator = seed if isinstance(seed, torch.Generator) else torch.Generator().manual_seed(whole("seed", seed, least=0))
+    generator = torch.Generator().manual_seed(whole("seed", seed, least=0))
     values = torch.empty(n, len(FACTOR_NAMES))
     for column, name in enumerate(FACTOR_NAMES):
         grid = GRID[name]
@@ -65,8 +63,8 @@ def sample(
 
 
 @torch.no_grad()
-def render(values: Any, size: int = 64, antialias: bool = False, device: str | torch.device | None = None) -> torch.Tensor:
-    """Render images from factor values.
+def render(values: Any, size: int = 64, antialias: bool = False) -> torch.Tensor:
+    """Render images from factor values, on the device where these are.
 
     The center of a sprite lies at (16 + 32 x, 16 + 32 y) pixels of a frame of 64 x 64, y downwards; all lengths are
     proportional to `size`. A positive orientation turns the sprite anticlockwise. Parts outside of the frame are cut off.
@@ -80,8 +78,6 @@ def render(values: Any, size: int = 64, antialias: bool = False, device: str | t
     antialias : bool
         False: a pixel is 1 if its center lies inside the outline, else 0. True: it is the share of its 4 x 4 subpixel
         centers inside.
-    device : str or torch.device, optional
-        Where to render; by default where `values` are.
 
     Returns
     -------
@@ -91,7 +87,7 @@ def render(values: Any, size: int = 64, antialias: bool = False, device: str | t
     Raises
     ------
     ValueError
-        For a shape, scale or device that is not valid, or a value that is not finite.
+        For a shape or scale that is not valid, or a value that is not finite.
 
     Examples
     --------
@@ -99,8 +95,7 @@ def render(values: Any, size: int = 64, antialias: bool = False, device: str | t
     >>> sprites.render([[3, 1.0, 0.0, 0.5, 0.5]]).shape
     torch.Size([1, 1, 64, 64])
     """
-    table = moved(_checked(values).float(), device)
-    size = whole("size", size)
+    table, size = _checked(values).float(), whole("size", size)
     subpixels = 4 if choice("antialias", antialias, (False, True)) else 1
     images = torch.zeros(len(table), size, size, device=table.device)
     for shape in SHAPES:
