@@ -46,10 +46,8 @@ class SculptedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     weight : float, optional
         Factor of the regularizer in a loss in nats per row; by default 100 for MMD^2, 1 for the penalty, 0.1 for KL. Large
         images need more, since the squared error grows with the pixels.
-    architecture : {"mlp", "conv", "residual"}
-        As in `sl.build_autoencoder`: "mlp" for tables and images, the others for images.
-    hidden_size : int, optional
-        `width` of `sl.build_autoencoder`.
+    architecture, hidden_size : str, int, optional
+        `architecture` and `width` of `sl.build_autoencoder`: "mlp" for tables and images, "conv" and "residual" for images.
     image_shape : tuple of int, optional
         (c, h, w) of images given as flat rows; by default X of two dimensions is a table.
     max_iter : int
@@ -68,22 +66,18 @@ class SculptedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
     Attributes
     ----------
-    run_ : Run
-        The training.
+    run_, history_ : Run, DataFrame
+        The training, and a row for each of its logged steps.
     model_ : Autoencoder
         Its network, float64 after training, so that the code of a row does not depend on the rows beside it.
-    history_ : DataFrame
-        A row for each logged step.
     n_iter_ : int
         Steps that were taken.
     prior_ : Prior or None
         The distribution that the codes were pulled towards.
     mean_, scale_ : ndarray of shape (p,) or None
         Mean and standard deviation of each column of a table, in its units.
-    n_features_in_ : int
-        Number of columns, or of pixels times channels.
-    feature_names_in_ : ndarray of shape (p,)
-        Names of columns, where X had some.
+    n_features_in_, feature_names_in_ : int, ndarray of shape (p,)
+        Number of columns, or of pixels times channels; names of columns, where X had some.
 
     References
     ----------

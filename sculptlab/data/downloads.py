@@ -30,9 +30,9 @@ def resolve(name: str, split: str | None = None) -> tuple[Source | None, str]:
         raise ValueError(f"name must be one of {', '.join(NAMES)}; got {name!r}")
     published = PUBLISHED.get(name)
     splits = tuple(published.splits) if published else ("all",)
-    if splits == ("all",) and split is not None:
+    if split is not None and splits == ("all",):
         raise ValueError(f"split must be None for {name}, which has no published one: use .split(); got {split!r}")
-    if split is not None and split not in splits:
+    if split not in (None, *splits):
         raise ValueError(f"split of {name} must be one of {splits} or None ({splits[0]!r}), got {split!r}")
     return published, split or splits[0]
 
@@ -72,10 +72,7 @@ def available(name: str, split: str | None = None) -> bool:
 
 
 def fetch(name: str, split: str | None = None) -> Path:
-    """Make sure that `load(name, split)` needs no network, downloading the set if necessary.
-
-    The set is searched for in $SCULPTLAB_DATA, then in the cache. If it is in neither, it is downloaded to the first of
-    the two that is writable. A damaged file in the cache is downloaded again.
+    """Make sure that `load(name, split)` needs no network: download the set if it is absent, or damaged in the cache.
 
     Parameters
     ----------
@@ -100,10 +97,10 @@ def fetch(name: str, split: str | None = None) -> Path:
 
 def ensure(published: Source, split: str) -> Path:
     """The folder below which every file of the split lies and has its published checksum."""
-    root, _ = _verified_root(published, split)
+    root, damage = _verified_root(published, split)
     if root:
         return root
-    target = _destination(published)
+    target, failures = _destination(published), list[str]()
     if not folders.writable(target):
         raise _not_found(published, split, [f"{target} cannot be written"])
     target.mkdir(parents=True, exist_ok=True)
@@ -111,7 +108,6 @@ def ensure(published: Source, split: str) -> Path:
         root, damage = _verified_root(published, split)  # another process may have downloaded it in the meantime
         if damage:
             tqdm.write(f"{damage}; downloading it again", file=sys.stderr)
-        failures: list[str] = []
         if not root and all(_get(download, target, published, failures) for download in published.downloads):
             root, damage = _verified_root(published, split)
     if not root:
@@ -213,10 +209,8 @@ def _unpack(archive: Path, download: Download, target: Path, published: Source) 
     final, part = target / download.unpacks, target / f".{download.unpacks}.part"
     shutil.rmtree(part, ignore_errors=True)
     try:
-        if download.path.endswith(".tar.gz"):
-            shutil.unpack_archive(archive, part, "gztar", filter="data")
-        else:
-            shutil.unpack_archive(archive, part, "zip")
+        tar = download.path.endswith(".tar.gz")
+        shutil.unpack_archive(archive, part, "gztar" if tar else "zip", filter="data" if tar else None)
         shutil.rmtree(final, ignore_errors=True)
         (part / download.unpacks).rename(final)
     finally:

@@ -14,15 +14,14 @@ SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 
 def load_folder(folder: str | os.PathLike[str], size: int, *, color: bool = True) -> Dataset:
-    """Load every picture in a folder and below it, sorted by path.
+    """Load every picture in a folder and below it, sorted by path: the middle square of each, scaled.
 
-    Each picture is rotated as its camera recorded, its middle square is cut out and scaled. Transparent parts become
-    white. Of an animation the first frame is read. Hidden files are skipped.
+    Pictures are rotated as their camera recorded. Transparent parts become white. Of an animation the first frame is read.
 
     Parameters
     ----------
     folder : str or path
-        If every picture lies in a subfolder, the names of the subfolders are the labels.
+        If every picture lies in a subfolder, the names of the subfolders are the labels. Hidden files are skipped.
     size : int
         Pixels per side; 64 suits the models "conv" and "residual".
     color : bool

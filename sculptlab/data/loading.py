@@ -33,22 +33,18 @@ def load(
 
     Parameters
     ----------
-    name : str
-        One of the names in the table below.
-    split : str, optional
-        "train" or "test"; by default the first one in the table. Sets without splits are divided by `Dataset.split`.
-    n : int, optional
-        Number of images, drawn without replacement by `seed`; by default all. Sprites are rendered: by default 20,000.
-    seed : int
-        Seed of the drawing, and of the factors of sprites.
-    dtype : str
-        "float32" for images in [0, 1], "uint8" for 0..255.
+    name, split : str
+        From the table below. The first split is the default; sets without splits are divided by `Dataset.split`.
+    n, seed : int
+        Number of images, drawn without replacement by `seed`; by default all. Sprites are rendered: by default 20,000, with
+        factors drawn by `seed`.
+    dtype : {"float32", "uint8"}
+        float32 for images in [0, 1], uint8 for 0..255.
     device : str or torch.device
         Where the tensors are stored.
-    stride : int, optional
-        Step in pixels between neighboring patches, only for "patches". By default 32, so that they do not overlap.
-    size : int, optional
-        Pixels per side, only for "sprites"; by default 64.
+    stride, size : int, optional
+        "patches" alone has a stride between neighbors, by default 32 pixels, so that they do not overlap. "sprites" alone has
+        a size, by default 64 pixels per side.
 
     Returns
     -------
@@ -57,8 +53,6 @@ def load(
 
     Raises
     ------
-    ValueError
-        If a name, split, dtype or option is unknown, or if `n` exceeds the number of images.
     DataNotFound
         If the set is not on this machine and cannot be downloaded. The message says what to do.
     DataDamaged
@@ -90,13 +84,11 @@ def load(
     published, split = resolve(name, split)
     choice("dtype", dtype, ("float32", "uint8"))
     seed, n = whole("seed", seed, least=0), None if n is None else whole("n", n)
-    legal = {"patches": {"stride": 32}, "sprites": {"size": 64}}.get(name, {})
-    given = {option: value for option, value in {"stride": stride, "size": size}.items() if value is not None}
-    for option, value in given.items():
-        if option not in legal:
-            raise ValueError(f"{option!r} is not an option of {name}, which has {sorted({*legal, 'n', 'seed'})}")
-        whole(option, value)
-    settings = legal | given
+    settings = {"patches": {"stride": 32}, "sprites": {"size": 64}}.get(name, {})
+    for option, value in {"stride": stride, "size": size}.items():
+        if value is not None and option not in settings:
+            raise ValueError(f"{option!r} is not an option of {name}, which has {sorted({*settings, 'n', 'seed'})}")
+        settings |= {option: whole(option, value)} if value is not None else {}
     if name == "sprites":
         settings, n = settings | {"n": n or 20_000, "seed": seed}, None
     raw = _read(name, split, ensure(published, split) if published else None, **settings)

@@ -42,7 +42,6 @@ class Source:
     """A published image set. `splits` lists the files of each split; the first split is the default."""
 
     name: str
-    title: str
     page: str
     license: str
     folder: str
