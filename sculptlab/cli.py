@@ -106,21 +106,7 @@ def _become(command: list[str]) -> NoReturn:
 def _run(arguments: argparse.Namespace) -> int:
     """Run the pages one after the other; it fails if a page fails or a claim does not hold."""
     paths = [pages.find(page) for page in arguments.pages] or pages.every()
-    files = [place for place in (arguments.out, *arguments.out.parents) if place.exists() and not place.is_dir()]
-    if files:
-        raise ValueError(f"--out must be a folder, got {arguments.out}: {files[0]} is a file")
-    if not paths:
-        raise FileNotFoundError(f"no page in {pages.notebooks_folder()}")
-    reports = []
-    for path in paths:
-        reports.append(pages.execute(path, arguments.out, arguments.profile, arguments.seed))
-        print(reports[-1], flush=True)
-    failed = [report.page for report in reports if not report.ok]
-    claims = [claim for report in reports for claim in report.claims]
-    seconds, holding = sum(report.seconds for report in reports), sum(claim.holds for claim in claims)
-    end = f"; FAILED: {', '.join(failed)}" if failed else ""
-    print(f"{len(reports)} page(s) in {seconds:.1f} s, {holding} of {len(claims)} claims hold{end}")
-    return FAILED if failed else OK
+    return OK if pages.execute_all(paths, arguments.out, arguments.profile, arguments.seed) else FAILED
 
 
 def _doctor(_: argparse.Namespace) -> int:

@@ -104,28 +104,12 @@ def _widgets() -> str:
 
 
 def _kernel() -> str:
-    answer = _ask_kernel("1+1")
+    from sculptlab.series import execution
+
+    answer = execution.ask_kernel("1+1")
     if answer != "2":
         raise RuntimeError(f"starts, but says 1+1 = {answer}")
     return "starts and answers"
-
-
-def _ask_kernel(expression: str) -> str:
-    from jupyter_client.manager import KernelManager
-
-    from sculptlab.series.execution import kernel_environment, native_specs
-
-    manager = KernelManager(kernel_name="python3", kernel_spec_manager=native_specs())
-    manager.start_kernel(env=kernel_environment(), extra_arguments=["--log-level=CRITICAL"])
-    client = manager.client()
-    try:
-        client.start_channels()
-        client.wait_for_ready(timeout=60)
-        reply = client.execute("", reply=True, timeout=60, silent=True, user_expressions={"answer": expression})
-        return str(reply["content"]["user_expressions"]["answer"]["data"]["text/plain"])
-    finally:
-        client.stop_channels()
-        manager.shutdown_kernel(now=True)
 
 
 def _notebooks() -> str:

@@ -18,12 +18,6 @@ def clone() -> Path | None:
     return None
 
 
-def shipped(name: str) -> Path:
-    """A file or folder of the repository's data/, or the copy of it inside an installed package."""
-    root = clone()
-    return root / "data" / name if root else _PACKAGE / "share" / name
-
-
 def writable(folder: Path) -> bool:
     """Whether files can be created in `folder`, or in its nearest existing parent if it does not exist yet."""
     nearest = next(place for place in (folder, *folder.parents) if place.exists())

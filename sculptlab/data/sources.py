@@ -61,7 +61,8 @@ def _source(entry: dict[str, Any]) -> Source:
     return Source(**{**entry, "splits": splits, "downloads": downloads})
 
 
-_MANIFEST = json.loads(folders.shipped("manifest.json").read_text(encoding="utf-8"))
-PUBLISHED = {name: _source(entry) for name, entry in _MANIFEST.items()}
+_clone = folders.clone()
+_manifest = (_clone / "data" if _clone else Path(__file__).parents[1] / "share") / "manifest.json"
+PUBLISHED = {name: _source(entry) for name, entry in json.loads(_manifest.read_text(encoding="utf-8")).items()}
 BUNDLED = ("digits", "patches", "sprites")
 NAMES = (*BUNDLED, *PUBLISHED)
