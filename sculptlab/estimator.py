@@ -126,6 +126,7 @@ class SculptedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         if run.device.type != "mps":  # which has no float64
             run.model.double()
         self.run_, self.n_iter_, self.history_, self.prior_ = run, run.steps, run.history, run.objective.prior_for(dim)
+        self._n_features_out = dim
         self.mean_, self.scale_ = (getattr(self._format, name, None) for name in ("mean", "scale"))
         return self
 
@@ -160,10 +161,6 @@ class SculptedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     @property
     def model_(self) -> Autoencoder:
         return self.run_.model
-
-    @property
-    def _n_features_out(self) -> int:
-        return self.run_.model.dim
 
     def _objective(self, dim: int) -> Objective:
         name = self.objective

@@ -140,7 +140,7 @@ def _pack_bits(path: Path) -> np.ndarray:
 
 
 def _cached(name: str, key: str, decode: Callable[[], np.ndarray]) -> np.ndarray:
-    """What `decode` returns, kept in the cache under the checksum `key` of its input, if the disk has room for it."""
+    """What `decode` returns, memory-mapped from the cache, under the checksum `key` of its input, if the disk has room."""
     folder = folders.cache() / "decoded"
     if not folders.writable(folder):
         return decode()
@@ -154,6 +154,7 @@ def _cached(name: str, key: str, decode: Callable[[], np.ndarray]) -> np.ndarray
         with suppress(OSError):
             np.save(part, pixels)
             os.replace(part, path)
+            return np.load(path, mmap_mode="r")
         part.unlink(missing_ok=True)
     return pixels
 
