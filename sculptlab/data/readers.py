@@ -6,7 +6,6 @@ The reader of a published set takes the paths of a split's files, in the order o
 import gzip
 import hashlib
 import os
-import pickle
 import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -80,10 +79,14 @@ def read_mnist(paths: list[Path], published: str) -> RawImages:
 
 
 def read_cifar10(paths: list[Path]) -> RawImages:
-    """CIFAR-10; pickles can run code, so only verified files may come here."""
-    *batches, meta = (pickle.loads(path.read_bytes(), encoding="latin1") for path in paths)
-    pixels, labels = (np.concatenate([batch[key] for batch in batches]) for key in ("data", "labels"))
-    return RawImages(pixels.reshape(-1, 3, 32, 32), 255, labels.astype(np.int64), tuple(meta["label_names"]))
+    """CIFAR-10 by torchvision's class; pickles can run code, so only verified files may come here."""
+    from torchvision import datasets
+
+    *batches, meta = [(path.name, None) for path in paths]  # without a checksum, as they are verified already
+    lists = {"train_list": batches, "test_list": [], "meta": {"filename": meta[0], "md5": None, "key": "label_names"}}
+    read = type("CIFAR10", (datasets.CIFAR10,), lists)(paths[0].parents[1])
+    pixels = np.ascontiguousarray(read.data.transpose(0, 3, 1, 2))
+    return RawImages(pixels, 255, np.array(read.targets, dtype=np.int64), tuple(read.classes))
 
 
 def read_tiny_imagenet(paths: list[Path]) -> RawImages:
