@@ -1,8 +1,6 @@
 """Where image sets are stored: in $SCULPTLAB_DATA, then in the cache."""
 
 import os
-import tomllib
-from contextlib import suppress
 from pathlib import Path
 
 import platformdirs
@@ -12,10 +10,7 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 
 def clone() -> Path | None:
     """The root of the repository that the package runs from; None where it is installed from a wheel."""
-    with suppress(OSError, ValueError, KeyError):
-        project = tomllib.loads((_PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-        return _PACKAGE.parent if project["name"] == "sculptlab" else None
-    return None
+    return _PACKAGE.parent if (_PACKAGE.parent / "data" / "manifest.json").is_file() else None
 
 
 def writable(folder: Path) -> bool:
