@@ -14,44 +14,21 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.2.0"
 
-_MODULES = {
-    "compression": "evaluation.compression",
-    "data": "data",
-    "evaluation": "evaluation",
-    "factors": "factors",
-    "independence": "independence",
-    "kernels": "mmd.kernels",
-    "live": "live",
-    "mmd": "mmd",
-    "objectives": "training.objectives",
-    "plots": "plots",
-    "priors": "priors",
-    "profiles": "profiles",
-    "series": "series",
-    "training": "training",
+_ROOMS: dict[str, tuple[str, ...]] = {
+    "data": ("Dataset", "load", "load_folder"),
+    "estimator": ("SculptedAutoencoder",),
+    "evaluation": ("compression", "copy_latents", "diagnose", "find_weight"),
+    "factors": (),
+    "independence": ("independence_report", "lps", "lps_curve"),
+    "live": ("Explorer", "Sculptor"),
+    "mmd": ("kernels", "mmd2", "mmd_test", "witness"),
+    "plots": (),
+    "priors": (),
+    "profiles": (),
+    "series": (),
+    "training": ("Run", "build_autoencoder", "fit", "objectives", "steps"),
 }
-_NAMES = {
-    "Dataset": "data",
-    "load": "data",
-    "load_folder": "data",
-    "mmd2": "mmd",
-    "mmd_test": "mmd",
-    "witness": "mmd",
-    "independence_report": "independence",
-    "lps": "independence",
-    "lps_curve": "independence",
-    "Run": "training",
-    "build_autoencoder": "training",
-    "fit": "training",
-    "steps": "training",
-    "copy_latents": "evaluation",
-    "diagnose": "evaluation",
-    "find_weight": "evaluation",
-    "SculptedAutoencoder": "estimator",
-    "Explorer": "live",
-    "Sculptor": "live",
-}
-__all__ = ["__version__", *_MODULES, *_NAMES]
+__all__ = ["__version__", *_ROOMS, *(name for names in _ROOMS.values() for name in names)]
 
 if TYPE_CHECKING:
     from sculptlab import data, evaluation, factors, independence, live, mmd, plots, priors, profiles, series, training
@@ -65,10 +42,12 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    if name in _NAMES:
-        return getattr(import_module(f"sculptlab.{_NAMES[name]}"), name)
-    if name in _MODULES:
-        return import_module(f"sculptlab.{_MODULES[name]}")
+    for room, names in _ROOMS.items():
+        if name == room or name in names:
+            home = import_module(f"sculptlab.{room}")
+            if name == room:
+                return home
+            return getattr(home, name) if hasattr(home, name) else import_module(f"sculptlab.{room}.{name}")
     raise AttributeError(f"module 'sculptlab' has no attribute {name!r}; it has {', '.join(sorted(__all__))}")
 
 

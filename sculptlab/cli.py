@@ -8,8 +8,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NoReturn
 
-from sculptlab import __version__
-from sculptlab.data import folders
+from sculptlab import __version__, doctor
+from sculptlab.data import downloads, folders, sources
 from sculptlab.profiles import PROFILES
 from sculptlab.series import pages
 
@@ -19,21 +19,18 @@ APP = Path(__file__).parent / "live" / "front" / "app.ipynb"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Its exit code is 0 for success, 1 for failure, 2 for wrong usage, 130 after Ctrl-C."""
-    words = list(sys.argv[1:] if argv is None else argv)
-    end = words.index("--") if "--" in words else len(words)
-    parser = _parser()
-    arguments = parser.parse_args(words[:end])
-    arguments.extra = words[end + 1 :]
-    if arguments.extra and arguments.command not in (_lab, _app):
-        parser.error("only `sculptlab lab` and `sculptlab app` pass words after -- on")
+    arguments = _parser().parse_args(argv)
     try:
-        code = arguments.command(arguments)
+        code = arguments.run(arguments)
         sys.stdout.flush()
         return code
     except BrokenPipeError:  # the reader of `sculptlab doctor | head` has stopped reading
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
-    except (ValueError, OSError, ImportError) as error:
+    except ValueError as error:
+        print(f"sculptlab {arguments.command}: {error}", file=sys.stderr)
+        return USAGE
+    except (OSError, ImportError) as error:
         hint = "; `sculptlab doctor` says what is missing" if isinstance(error, ImportError) else ""
         print(f"sculptlab: {error}{hint}", file=sys.stderr)
         return FAILED
@@ -45,21 +42,23 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="sculptlab", description="Shape an autoencoder's latent space: the notebooks.")
     parser.add_argument("--version", action="version", version=f"sculptlab {__version__}")
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", dest="command")
 
-    def add(name: str, command: Callable[[argparse.Namespace], int], text: str, more: str = "") -> argparse.ArgumentParser:
-        one = commands.add_parser(name, help=text, description=text + more)
-        one.set_defaults(command=command)
+    def add(name: str, run: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
+        one = commands.add_parser(name, help=text, description=text)
+        one.set_defaults(run=run)
         return one
 
-    add("lab", _lab, "open the notebooks in JupyterLab", "; words after -- go to `jupyter lab`.")
-    more = "; words after -- go to `voila`: --port=8870, or --Voila.ip=0.0.0.0 for every computer of a network that you trust."
-    add("app", _app, "show the Sculptor alone, without code, in a browser", more)
+    lab = add("lab", _lab, "open the notebooks in JupyterLab")
+    lab.add_argument("extra", nargs="*", metavar="-- WORD", help="words for `jupyter lab`")
+    app = add("app", _app, "show the Sculptor alone, without code, in a browser")
+    address = "--Voila.ip=0.0.0.0 for every computer of a network that you trust"
+    app.add_argument("extra", nargs="*", metavar="-- WORD", help=f"words for `voila`: --port=8870, or {address}")
     run = add("run", _run, "run pages without a browser: an executed copy, an HTML file, the claims with their values")
     run.add_argument("pages", nargs="*", metavar="PAGE", help='a number ("01"), a name or a path; default: every page')
     profile = "fast: laptops (the default); full: longer training, more seeds, results recorded anew"
     run.add_argument("--profile", choices=PROFILES, help=profile)
-    run.add_argument("--seed", type=_seed, metavar="N", help="the seed the pages start from (default 0)")
+    run.add_argument("--seed", type=int, metavar="N", help="the seed the pages start from (default 0)")
     run.add_argument("--out", type=Path, default=Path("executed"), metavar="DIR", help="where the files go (%(default)s)")
     add("doctor", _doctor, "say what works on this machine, and the remedy where something does not")
     fetch = add("fetch", _fetch, "make sure that a data set is on this machine, downloading it once")
@@ -67,12 +66,6 @@ def _parser() -> argparse.ArgumentParser:
     split = "the split to get (default: the one that `load(NAME)` reads; for tiny_imagenet its validation images, test)"
     fetch.add_argument("--split", choices=("train", "test"), help=split)
     return parser
-
-
-def _seed(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"must be a whole number >= 0, got {text!r}")
-    return int(text)
 
 
 def _lab(arguments: argparse.Namespace) -> int:
@@ -85,12 +78,11 @@ def _lab(arguments: argparse.Namespace) -> int:
     _become(lab_command(place, arguments.extra))
 
 
-def lab_command(place: Path, extra: Sequence[str] = (), root: bool | None = None) -> list[str]:
+def lab_command(place: Path, extra: Sequence[str] = ()) -> list[str]:
     """The command that opens JupyterLab on the folder `place`; Jupyter starts as root only if told to."""
-    as_root = root if root is not None else hasattr(os, "geteuid") and os.geteuid() == 0
-    command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={place}"]
-    command += [f"--LabApp.default_url=/lab/tree/{pages.START}"] if (place / pages.START).is_file() else []
-    return command + (["--allow-root"] if as_root else []) + list(extra)
+    start = [f"--LabApp.default_url=/lab/tree/{pages.START}"] if (place / pages.START).is_file() else []
+    root = ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+    return [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={place}", *start, *root, *extra]
 
 
 def _app(arguments: argparse.Namespace) -> int:
@@ -113,34 +105,13 @@ def _become(command: list[str]) -> NoReturn:
 
 def _run(arguments: argparse.Namespace) -> int:
     """Run the pages one after the other; it fails if a page fails or a claim does not hold."""
-    try:
-        paths = [pages.find(page) for page in arguments.pages] or pages.every()
-    except ValueError as error:
-        print(f"sculptlab run: {error}", file=sys.stderr)
-        return USAGE
-    files = [place for place in (arguments.out, *arguments.out.parents) if place.exists() and not place.is_dir()]
-    if files:
-        print(f"sculptlab run: --out must be a folder, got {arguments.out}: {files[0]} is a file", file=sys.stderr)
-        return USAGE
-    if not paths:
-        raise FileNotFoundError(f"no page in {pages.notebooks_folder()}")
-    reports = []
-    for path in paths:
-        reports.append(pages.execute(path, arguments.out, arguments.profile, arguments.seed))
-        print(reports[-1], flush=True)
-    failed = [report.page for report in reports if not report.ok]
-    claims = [claim for report in reports for claim in report.claims]
-    seconds, holding = sum(report.seconds for report in reports), sum(claim.holds for claim in claims)
-    end = f"; FAILED: {', '.join(failed)}" if failed else ""
-    print(f"{len(reports)} page(s) in {seconds:.1f} s, {holding} of {len(claims)} claims hold{end}")
-    return FAILED if failed else OK
+    paths = [pages.find(page) for page in arguments.pages] or pages.every()
+    return OK if pages.execute_all(paths, arguments.out, arguments.profile, arguments.seed) else FAILED
 
 
 def _doctor(_: argparse.Namespace) -> int:
     """Print all findings; it fails if one of them is a problem."""
-    from sculptlab.doctor import examine
-
-    findings = examine()
+    findings = [doctor.run_check(*check) for check in doctor.CHECKS]
     print(*findings, sep="\n")
     problems = sum(finding.ok is False for finding in findings)
     print(f"\n{problems} problem(s); the arrows say what to do" if problems else "\neverything that is needed works")
@@ -149,17 +120,10 @@ def _doctor(_: argparse.Namespace) -> int:
 
 def _fetch(arguments: argparse.Namespace) -> int:
     """Make sure that one data set is on this machine, or list the names of all."""
-    from sculptlab.data import downloads, sources
-
     if arguments.name is None and arguments.split is None:
         print("data sets:", *sources.NAMES, sep="\n  ")
-        return OK
-    try:
-        downloads.resolve(arguments.name, arguments.split)
-    except ValueError as error:
-        print(f"sculptlab fetch: {error}", file=sys.stderr)
-        return USAGE
-    print(f"{arguments.name}: {downloads.fetch(arguments.name, arguments.split)}")
+    else:
+        print(f"{arguments.name}: {downloads.fetch(arguments.name, arguments.split)}")
     return OK
 
 

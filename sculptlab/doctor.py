@@ -1,7 +1,6 @@
 """What works on this machine: one small check per thing that a page needs, each with the remedy for a problem.
 
-A check returns a text on what it found. It raises Note for something optional that is missing, any other error for a
-problem.
+A check returns what it found. It raises Note for something optional that is missing, any other error for a problem.
 """
 
 import importlib
@@ -42,28 +41,24 @@ class Finding:
         return f"{line}\n{'':<29}-> {self.remedy}" if self.remedy else line
 
 
-def check_python() -> str:
-    """Whether this Python is recent enough."""
+def _python() -> str:
     found = f"{platform.python_version()} at {sys.executable}"
     if sys.version_info[:2] < OLDEST_PYTHON:
         raise RuntimeError(found)
     return found
 
 
-def check_package() -> str:
-    """Which sculptlab this is, and whether it runs from a clone."""
+def _package() -> str:
     where = "a clone" if folders.clone() else "an installed package"
     return f"{sculptlab.__version__}, {where} at {Path(sculptlab.__file__).parent}"
 
 
-def check_torch() -> str:
-    """Whether torch and torchvision can be imported together."""
+def _torch() -> str:
     torch, torchvision = (importlib.import_module(name) for name in ("torch", "torchvision"))
     return f"{torch.__version__}, torchvision {torchvision.__version__}"
 
 
-def check_gpu() -> str:
-    """Which GPU torch sees. None is fine."""
+def _gpu() -> str:
     try:
         cuda = importlib.import_module("torch").cuda
         names = [cuda.get_device_name(i) for i in range(cuda.device_count())] if cuda.is_available() else []
@@ -77,8 +72,7 @@ def check_gpu() -> str:
     raise Note("none: everything runs on the CPU")
 
 
-def check_data(name: str) -> str:
-    """Where a data set is."""
+def _data(name: str) -> str:
     if name in sources.BUNDLED:
         return "bundled"
     place = downloads.locate(name)
@@ -87,8 +81,7 @@ def check_data(name: str) -> str:
     return f"found in {place}"
 
 
-def check_cache() -> str:
-    """Whether downloads can be written, and whether there is room for them."""
+def _cache() -> str:
     place = folders.cache()
     place.mkdir(parents=True, exist_ok=True)
     tempfile.TemporaryFile(dir=place).close()
@@ -98,54 +91,35 @@ def check_cache() -> str:
     return f"{place}, {free:.0f} GB free"
 
 
-def check_widgets() -> str:
-    """Whether widgets are shown: ipywidgets in the kernel, and its extension of JupyterLab."""
-    versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("ipywidgets", "jupyterlab_widgets"))
+def _widgets() -> str:
+    """Widgets need ipywidgets in the kernel, and its extension of JupyterLab."""
     from jupyter_core.paths import jupyter_path
 
-    for path in jupyter_path("labextensions"):
-        place = Path(path, "@jupyter-widgets", "jupyterlab-manager")
-        if place.is_dir():
-            return f"{versions}, extension in {place}"
-    raise FileNotFoundError(f"{versions}, but JupyterLab's extension is missing")
+    versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("ipywidgets", "jupyterlab_widgets"))
+    places = (Path(path, "@jupyter-widgets", "jupyterlab-manager") for path in jupyter_path("labextensions"))
+    found = next(filter(Path.is_dir, places), None)
+    if found is None:
+        raise FileNotFoundError(f"{versions}, but JupyterLab's extension is missing")
+    return f"{versions}, extension in {found}"
 
 
-def check_kernel() -> str:
-    """Whether a kernel of this Python starts and answers."""
-    answer = _ask_kernel("1+1")
+def _kernel() -> str:
+    from sculptlab.series import execution
+
+    answer = execution.ask_kernel("1+1")
     if answer != "2":
         raise RuntimeError(f"starts, but says 1+1 = {answer}")
     return "starts and answers"
 
 
-def _ask_kernel(expression: str) -> str:
-    from jupyter_client.manager import KernelManager
-
-    from sculptlab.series.execution import kernel_environment, native_specs
-
-    manager = KernelManager(kernel_name="python3", kernel_spec_manager=native_specs())
-    manager.start_kernel(env=kernel_environment(), extra_arguments=["--log-level=CRITICAL"])
-    client = manager.client()
-    try:
-        client.start_channels()
-        client.wait_for_ready(timeout=60)
-        reply = client.execute("", reply=True, timeout=60, silent=True, user_expressions={"answer": expression})
-        return str(reply["content"]["user_expressions"]["answer"]["data"]["text/plain"])
-    finally:
-        client.stop_channels()
-        manager.shutdown_kernel(now=True)
-
-
-def check_notebooks() -> str:
-    """Whether the pages are there."""
+def _notebooks() -> str:
     found = pages.every()
     if not found:
         raise FileNotFoundError(f"no page in {pages.notebooks_folder()}")
     return f"{len(found)} page(s) in {pages.notebooks_folder()}"
 
 
-def check_working_folder() -> str:
-    """Whether the files of a run can be written to the working folder, and whether there is room for them."""
+def _working_folder() -> str:
     here = Path.cwd()
     free = shutil.disk_usage(here).free / 1e9
     if not os.access(here, os.W_OK):
@@ -157,22 +131,17 @@ def check_working_folder() -> str:
 
 _REINSTALL = f"{sys.executable} -m pip install --force-reinstall"
 CHECKS: tuple[tuple[str, Callable[[], str], str], ...] = (  # name, check, remedy for a problem
-    ("Python", check_python, "install Python {}.{} or newer and make the environment again with it".format(*OLDEST_PYTHON)),
-    ("sculptlab", check_package, "reinstall sculptlab"),
-    ("torch", check_torch, f"torch and torchvision must fit each other, so install both at once: {_REINSTALL} torch torchvision"),
-    ("GPU", check_gpu, ""),
-    *((f"data: {name}", partial(check_data, name), "point SCULPTLAB_DATA to a folder, or unset it") for name in sources.NAMES),
-    ("data cache", check_cache, "point SCULPTLAB_DATA to a folder you can write to"),
-    ("widgets", check_widgets, f"{_REINSTALL} ipywidgets jupyterlab_widgets"),
-    ("kernel", check_kernel, f"{_REINSTALL} ipykernel jupyter_client pyzmq"),
-    ("notebooks", check_notebooks, "reinstall sculptlab, or restore the clone"),
-    ("working folder", check_working_folder, "free some space: pages need 0.2 GB"),
+    ("Python", _python, "install Python {}.{} or newer and make the environment again with it".format(*OLDEST_PYTHON)),
+    ("sculptlab", _package, "reinstall sculptlab"),
+    ("torch", _torch, f"torch and torchvision must fit each other, so install both at once: {_REINSTALL} torch torchvision"),
+    ("GPU", _gpu, ""),
+    *((f"data: {name}", partial(_data, name), "point SCULPTLAB_DATA to a folder, or unset it") for name in sources.NAMES),
+    ("data cache", _cache, "point SCULPTLAB_DATA to a folder you can write to"),
+    ("widgets", _widgets, f"{_REINSTALL} ipywidgets jupyterlab_widgets"),
+    ("kernel", _kernel, f"{_REINSTALL} ipykernel jupyter_client pyzmq"),
+    ("notebooks", _notebooks, "reinstall sculptlab, or restore the clone"),
+    ("working folder", _working_folder, "free some space: pages need 0.2 GB"),
 )
-
-
-def examine() -> list[Finding]:
-    """Run all checks; the findings are in the order in which to read them."""
-    return [run_check(*check) for check in CHECKS]
 
 
 def run_check(name: str, check: Callable[[], str], remedy: str) -> Finding:

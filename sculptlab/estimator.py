@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import secrets
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from sculptlab.validation import choice, whole
 FLOATS = (np.float64, np.float32)
 
 
+@dataclass(eq=False, repr=False)  # scikit-learn compares and shows estimators in its own way
 class SculptedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """An autoencoder whose codes follow a prior: a scikit-learn transformer of tables and of images.
 
@@ -45,10 +46,8 @@ class SculptedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     weight : float, optional
         Factor of the regularizer in a loss in nats per row; by default 100 for MMD^2, 1 for the penalty, 0.1 for KL. Large
         images need more, since the squared error grows with the pixels.
-    architecture : {"mlp", "conv", "residual"}
-        As in `sl.build_autoencoder`: "mlp" for tables and images, the others for images.
-    hidden_size : int, optional
-        `width` of `sl.build_autoencoder`.
+    architecture, hidden_size : str, int, optional
+        `architecture` and `width` of `sl.build_autoencoder`: "mlp" for tables and images, "conv" and "residual" for images.
     image_shape : tuple of int, optional
         (c, h, w) of images given as flat rows; by default X of two dimensions is a table.
     max_iter : int
@@ -67,22 +66,18 @@ class SculptedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
     Attributes
     ----------
-    run_ : Run
-        The training.
+    run_, history_ : Run, DataFrame
+        The training, and a row for each of its logged steps.
     model_ : Autoencoder
         Its network, float64 after training, so that the code of a row does not depend on the rows beside it.
-    history_ : DataFrame
-        A row for each logged step.
     n_iter_ : int
         Steps that were taken.
     prior_ : Prior or None
         The distribution that the codes were pulled towards.
     mean_, scale_ : ndarray of shape (p,) or None
         Mean and standard deviation of each column of a table, in its units.
-    n_features_in_ : int
-        Number of columns, or of pixels times channels.
-    feature_names_in_ : ndarray of shape (p,)
-        Names of columns, where X had some.
+    n_features_in_, feature_names_in_ : int, ndarray of shape (p,)
+        Number of columns, or of pixels times channels; names of columns, where X had some.
 
     References
     ----------
@@ -95,107 +90,53 @@ class SculptedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     (178, 2)
     """
 
-    def __init__(
-        self,
-        prior: Any = "uniform",
-        n_components: int = 2,
-        *,
-        objective: Any = "mmd",
-        weight: float | None = None,
-        architecture: str = "mlp",
-        hidden_size: int | None = None,
-        image_shape: Sequence[int] | None = None,
-        max_iter: int = 500,
-        batch_size: int | None = None,
-        learning_rate: float = 3e-3,
-        device: str | torch.device = "auto",
-        random_state: Any = 0,
-        verbose: bool = False,
-    ) -> None:
-        self.prior = prior
-        self.n_components = n_components
-        self.objective = objective
-        self.weight = weight
-        self.architecture = architecture
-        self.hidden_size = hidden_size
-        self.image_shape = image_shape
-        self.max_iter = max_iter
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.device = device
-        self.random_state = random_state
-        self.verbose = verbose
+    prior: Any = "uniform"
+    n_components: int = 2
+    _: KW_ONLY
+    objective: Any = "mmd"
+    weight: float | None = None
+    architecture: str = "mlp"
+    hidden_size: int | None = None
+    image_shape: Sequence[int] | None = None
+    max_iter: int = 500
+    batch_size: int | None = None
+    learning_rate: float = 3e-3
+    device: str | torch.device = "auto"
+    random_state: Any = 0
+    verbose: bool = False
 
     def fit(self, X: Any, y: Any = None) -> SculptedAutoencoder:
-        """Train the autoencoder on X.
-
-        Parameters
-        ----------
-        X : array_like of shape (n, p) or (n, c, h, w), or Dataset
-            At least 2 rows, 3 for the predictability penalty.
-        y : optional
-            Ignored.
-
-        Returns
-        -------
-        SculptedAutoencoder
-
-        Raises
-        ------
-        ValueError, TypeError
-            For unusable parameters or data.
-        DivergenceError
-            If the loss explodes.
-        """
+        """Train on X (n, p) or (n, c, h, w), at least 2 rows, 3 for the penalty; a loss that explodes raises DivergenceError."""
         dim, steps = whole("n_components", self.n_components), whole("max_iter", self.max_iter)
         objective = self._objective(dim)
         least = max(2, objective.least_batch)
-        rows, shape, flat = self._checked_rows(X, least=least, reset=True)
-        form = TableFormat.of(rows) if shape is None else ImageFormat(shape, flat)
+        rows, shape, flat = self._checked_rows(X, checked_image_shape(self.image_shape), least=least, reset=True)
+        self._format = TableFormat(rows) if shape is None else ImageFormat(shape, flat)
         seed = _seed(self.random_state)
         width = None if self.hidden_size is None else whole("hidden_size", self.hidden_size)
-        model = build_autoencoder(
-            self.architecture, image_shape=form.shape, dim=dim, stochastic=objective.needs_posterior, width=width,
-            output=form.output, seed=seed,
-        )  # fmt: skip
         batch = BATCH_SIZE if self.batch_size is None else whole("batch_size", self.batch_size, least=least)
+        model = build_autoencoder(
+            self.architecture, image_shape=shape or rows.shape[1:], dim=dim, stochastic=objective.needs_posterior,
+            width=width, output="sigmoid" if shape else "linear", seed=seed,
+        )  # fmt: skip
         run = fit(
-            model, form.to_network(rows), objective, steps=steps, batch_size=min(batch, len(rows)),
+            model, self._format.to_network(rows), objective, steps=steps, batch_size=min(batch, len(rows)),
             learning_rate=self.learning_rate, seed=seed, device=self.device, progress=bool(self.verbose),
         )  # fmt: skip
         if run.device.type != "mps":  # which has no float64
             run.model.double()
         self.run_, self.n_iter_, self.history_, self.prior_ = run, run.steps, run.history, run.objective.prior_for(dim)
-        self.mean_, self.scale_ = getattr(form, "mean", None), getattr(form, "scale", None)
-        self._format = form
+        self._n_features_out = dim
+        self.mean_, self.scale_ = (getattr(self._format, name, None) for name in ("mean", "scale"))
         return self
 
     def transform(self, X: Any) -> np.ndarray:
-        """The codes of X.
-
-        Parameters
-        ----------
-        X : array_like of shape (n, p) or (n, c, h, w), or Dataset
-
-        Returns
-        -------
-        ndarray of shape (n, n_components)
-            float64; float32 if X is float32 or uint8.
-        """
+        """The codes (n, n_components) of X, as in `fit`: float64; float32 if X is float32 or uint8."""
         rows, dtype = self._network_rows(X)
         return self.run_.encode(rows).astype(dtype)
 
     def inverse_transform(self, Z: Any) -> np.ndarray:
-        """Rows, or images as they were given to `fit`, decoded from codes.
-
-        Parameters
-        ----------
-        Z : array_like of shape (n, n_components)
-
-        Returns
-        -------
-        ndarray of shape (n, p) or (n, c, h, w)
-        """
+        """Rows (n, p), or images as they were given to `fit`, decoded from codes Z (n, n_components)."""
         check_is_fitted(self)
         codes = check_array(Z, dtype=FLOATS, input_name="Z")
         if codes.shape[1] != self._n_features_out:
@@ -203,24 +144,7 @@ class SculptedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         return self._format.from_network(self.run_.decode(codes)).astype(codes.dtype)
 
     def sample(self, n: int = 1, random_state: Any = 0) -> np.ndarray:
-        """New rows or images, decoded from draws of the prior.
-
-        Parameters
-        ----------
-        n : int
-            How many.
-        random_state : int, numpy.random.RandomState or None
-            Seed of the draws.
-
-        Returns
-        -------
-        ndarray of shape (n, p) or (n, c, h, w)
-
-        Raises
-        ------
-        ValueError
-            If the codes were pulled towards no prior.
-        """
+        """New rows (n, p) or images, decoded from draws of the prior; a ValueError if the codes were pulled towards none."""
         check_is_fitted(self)
         if self.prior_ is None:
             raise ValueError(f"objective must pull the codes towards a prior to sample from it, got {self.run_.objective!r}")
@@ -229,18 +153,8 @@ class SculptedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     def score(self, X: Any, y: Any = None) -> float:
         """Minus the mean squared error per value of the reconstruction of X; 0 is best.
 
-        It does not measure the shape of the codes: `sl.diagnose(transform(X), prior_)` does.
-
-        Parameters
-        ----------
-        X : array_like of shape (n, p) or (n, c, h, w), or Dataset
-        y : optional
-            Ignored.
-
-        Returns
-        -------
-        float
-            In units of the standardized columns, where the columns' means score -1 on the training rows, or of pixels in [0, 1].
+        It is in units of the standardized columns, where the columns' means score -1 on the training rows, or of pixels in
+        [0, 1]. It does not measure the shape of the codes: `sl.diagnose(transform(X), prior_)` does.
         """
         return -self.run_.reconstruction_error(self._network_rows(X)[0])
 
@@ -248,32 +162,28 @@ class SculptedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     def model_(self) -> Autoencoder:
         return self.run_.model
 
-    @property
-    def _n_features_out(self) -> int:
-        return self.run_.model.dim
-
     def _objective(self, dim: int) -> Objective:
-        if self.objective is not None and not isinstance(self.objective, str):
+        name = self.objective
+        if not isinstance(name, str | None):
             if self.weight is not None:
                 raise ValueError(f"weight must be None where objective is an object with its own, got {self.weight!r}")
-            return as_objective(self.objective)
+            return as_objective(name)
         weights = {"mmd": 100.0, "mmd+predictability": 100.0, "predictability": 1.0, "kl": 0.1, None: 0.0}
-        name = choice("objective", self.objective, list(weights))
+        choice("objective", name, list(weights))
         weight = weights[name] if self.weight is None else self.weight
-        if name is None:
-            return Reconstruction()
-        if name == "predictability":
-            return Predictability(weight)
+        if name in (None, "predictability"):
+            return Predictability(weight) if name else Reconstruction()
         prior = as_prior(self.prior, dim)
-        if name == "kl" and not isinstance(prior, Gaussian):
-            raise ValueError(f"prior must be 'gaussian' for objective='kl', got {self.prior!r}")
         if name == "kl":
+            if not isinstance(prior, Gaussian):
+                raise ValueError(f"prior must be 'gaussian' for objective='kl', got {self.prior!r}")
             return KL(weight)
         return MMD(prior, weight) + Predictability() if name == "mmd+predictability" else MMD(prior, weight)
 
-    def _checked_rows(self, X: Any, *, least: int, reset: bool) -> tuple[np.ndarray, tuple[int, ...] | None, bool]:
+    def _checked_rows(
+        self, X: Any, known: tuple[int, ...] | None, least: int = 1, reset: bool = False
+    ) -> tuple[np.ndarray, tuple[int, ...] | None, bool]:
         """X as checked rows (n, features), the shape of its images or None, and whether they came as rows."""
-        known = checked_image_shape(self.image_shape) if reset else self._format.image_shape
         rows, shape, flat = as_rows(X, known)
         if not reset and shape != known:
             raise ValueError(f"X must be a table (n, {self.n_features_in_}), as in fit, got images of {shape}")
@@ -283,7 +193,7 @@ class SculptedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     def _network_rows(self, X: Any) -> tuple[np.ndarray, type]:
         """What the network takes for X, and the type of the codes."""
         check_is_fitted(self)
-        rows = self._checked_rows(X, least=1, reset=False)[0]
+        rows = self._checked_rows(X, getattr(self._format, "shape", None))[0]
         return self._format.to_network(rows), np.float64 if rows.dtype == np.float64 else np.float32
 
     def __sklearn_tags__(self) -> Any:

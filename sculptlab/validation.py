@@ -89,13 +89,15 @@ def finite(name: str, value: Tensor) -> Tensor:
 
 
 def as_tensor(name: str, value: Any) -> Tensor:
-    """Return a tensor, array, DataFrame or nested list of numbers as a tensor; read-only or reversed memory is copied."""
+    """Return a tensor, array, DataFrame, nested list of numbers, or a mapping that holds one of these, as a tensor.
+
+    Read-only or reversed memory is copied.
+    """
+    value = only_array(name, value)
     if isinstance(value, Tensor):
         if value.layout != torch.strided:
             raise TypeError(f"{name} must be a dense tensor, got layout {value.layout}; use .to_dense()")
         return value
-    if isinstance(value, Mapping):
-        raise TypeError(f"{name} must be one array, got a mapping of {list(value)}: choose one of them")
     if np.ma.is_masked(value):
         raise ValueError(f"{name} has masked values: drop those rows or fill them in")
     try:
@@ -109,18 +111,13 @@ def as_tensor(name: str, value: Any) -> Tensor:
         raise TypeError(f"{name} must be an array of real numbers, got {describe(value)}")
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{name} must be real numbers, got an array of {array.dtype}")
-    if array.dtype.kind == "f" and array.dtype.itemsize > 8:
-        array = array.astype(np.float64)
-    if not array.dtype.isnative:
-        array = array.astype(array.dtype.newbyteorder("="))
+    if array.dtype == np.longdouble or not array.dtype.isnative:
+        array = array.astype(np.float64 if array.dtype.itemsize > 8 else array.dtype.newbyteorder("="))
     return torch.from_numpy(array if array.flags.writeable and min(array.strides, default=0) >= 0 else array.copy())
 
 
 def only_array(name: str, value: Any) -> Any:
-    """Return the one array in a mapping such as `run.codes` returns; anything but a mapping is returned as it is.
-
-    A mapping of several arrays raises a TypeError that names them.
-    """
+    """Return the one array in a mapping such as `run.codes` returns; anything but a mapping is returned as it is."""
     if not isinstance(value, Mapping):
         return value
     if len(value) != 1:
@@ -136,19 +133,18 @@ def codes(name: str, value: Any, *, dim: int | None = None, rows: int = 2) -> Te
     least `rows` rows and, if given, `dim` columns. float32 and float64 keep their type; everything else becomes float32,
     except integers too large for it, which become float64.
     """
-    tensor = as_tensor(name, only_array(name, value))
+    tensor = as_tensor(name, value)
     if tensor.is_complex():
         raise TypeError(f"{name} must be real numbers, got {tensor.dtype}")
     if tensor.dtype not in (torch.float32, torch.float64):
         largest = 0 if tensor.is_floating_point() or not tensor.numel() else max(int(tensor.max()), -int(tensor.min()))
         tensor = tensor.double() if largest > 2**24 else tensor.float()  # float32 holds integers up to 2^24 exactly
-    if not tensor.numel():
-        raise ValueError(f"{name} must have at least {rows} row(s) and 1 column, got {tuple(tensor.shape)}: it is empty")
-    if tensor.ndim != 2:
+    shape, empty = tuple(tensor.shape), "" if tensor.numel() else ": it is empty"
+    if tensor.ndim != 2 and not empty:
         one = f" (a single column is {name}[:, None])" if tensor.ndim == 1 else ""
-        raise ValueError(f"{name} must have shape (n, d), samples first; got {tuple(tensor.shape)}{one}")
-    if tensor.shape[0] < rows:
-        raise ValueError(f"{name} must have at least {rows} row(s) and 1 column, got {tuple(tensor.shape)}")
+        raise ValueError(f"{name} must have shape (n, d), samples first; got {shape}{one}")
+    if empty or tensor.shape[0] < rows:
+        raise ValueError(f"{name} must have at least {rows} row(s) and 1 column, got {shape}{empty}")
     if dim is not None and tensor.shape[1] != dim:
         raise ValueError(f"{name} must have {dim} column(s), got {tensor.shape[1]}")
     return finite(name, tensor)
@@ -156,6 +152,5 @@ def codes(name: str, value: Any, *, dim: int | None = None, rows: int = 2) -> Te
 
 def named_codes(name: str, value: Any, *, dim: int | None = None, rows: int = 2) -> tuple[Tensor, list[Any]]:
     """Return `codes(name, value)` and the names of its columns: a DataFrame's labels, else the numbers 0 ... d - 1."""
-    value = only_array(name, value)
     tensor = codes(name, value, dim=dim, rows=rows)
-    return tensor, list(getattr(value, "columns", range(tensor.shape[1])))
+    return tensor, list(getattr(only_array(name, value), "columns", range(tensor.shape[1])))

@@ -1,4 +1,4 @@
-"""Images in one tensor, with their labels and factors: `Dataset`."""
+"""`Dataset`, which holds images with their labels and factors."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -69,10 +69,9 @@ class Dataset:
         return len(self.images)
 
     @property
-    def image_shape(self) -> tuple[int, int, int]:
+    def image_shape(self) -> tuple[int, ...]:
         """The shape (c, h, w) of one image."""
-        channels, height, width = self.images.shape[1:]
-        return channels, height, width
+        return tuple(self.images.shape[1:])
 
     def __repr__(self) -> str:
         span = "in [0, 1]" if self.images.dtype == torch.float32 else "in 0..255"
@@ -85,50 +84,23 @@ class Dataset:
         return f"<{self.name}: {'; '.join(parts)}>"
 
     def subset(self, indices: Any) -> "Dataset":
-        """Return some of the images, with their labels and factors.
-
-        Parameters
-        ----------
-        indices : array_like of int, slice, or mask of shape (n,)
-            At least one index in 0..n-1, in any order.
-
-        Returns
-        -------
-        Dataset
-            The images in the order of `indices`.
-        """
+        """The images at `indices` (whole numbers in 0..n-1 in any order, a slice, or a mask (n,)), with labels and factors."""
         if isinstance(indices, slice):
             indices = range(len(self))[indices]
         rows = np.asarray(indices.cpu() if isinstance(indices, torch.Tensor) else indices)
         if rows.dtype == bool and rows.shape == (len(self),):
             rows = rows.nonzero()[0]
-        if rows.ndim != 1 or rows.size == 0 or rows.dtype.kind not in "iu":
-            raise ValueError(
-                f"indices must be a non-empty list of whole numbers, a slice or a mask of shape {(len(self),)}; "
-                f"got {rows.dtype} of shape {rows.shape}"
-            )
-        if rows.min() < 0 or rows.max() >= len(self):
-            raise ValueError(f"indices must lie in 0..{len(self) - 1}, got {rows.min()}..{rows.max()}")
+        if rows.ndim != 1 or not rows.size or rows.dtype.kind not in "iu" or rows.min() < 0 or rows.max() >= len(self):
+            legal = f"a non-empty list of whole numbers in 0..{len(self) - 1}, a slice or a mask of shape {(len(self),)}"
+            raise ValueError(f"indices must be {legal}; got {rows}")
         index = torch.from_numpy(rows.astype(np.int64))
         return self._map(lambda tensor: tensor[index.to(tensor.device)])
 
     def split(self, test: float = 0.2, seed: int = 0) -> tuple["Dataset", "Dataset"]:
-        """Divide the images at random into a training part and a held-out part.
+        """Divide the images at random into a training part and a held-out part with the share `test`, in (0, 1), of them.
 
         The held-out part has the same share of every label, to within one image. Patches that were cut with a stride
-        below 32 overlap, so the two parts then share pixels.
-
-        Parameters
-        ----------
-        test : float
-            Share of the images to hold out, in (0, 1).
-        seed : int
-            The same seed always gives the same split.
-
-        Returns
-        -------
-        train, test : Dataset
-            The other images, and the round(test * n) held-out ones.
+        below 32 overlap, so the two parts then share pixels. The same seed always gives the same split.
         """
         held_out = round(number("test", test, above=0) * len(self))
         if not 0 < held_out < len(self):
@@ -141,22 +113,12 @@ class Dataset:
         return self.subset(~mask), self.subset(mask)
 
     def to(self, device: str | torch.device) -> "Dataset":
-        """Return the same data on another device.
-
-        Parameters
-        ----------
-        device : str or torch.device
-            Such as "cpu" or "cuda". Tensors that are there already are not copied.
-
-        Returns
-        -------
-        Dataset
-            The same images, labels and factors.
-        """
+        """The same data on another device, such as "cuda"; tensors that are there already are not copied."""
         try:
             return self._map(lambda tensor: tensor.to(device))
         except (RuntimeError, AssertionError, TypeError) as error:
-            raise ValueError(f"device {device!r} cannot be used here: {str(error).splitlines()[0]}") from None
+            reason = str(error).partition("\n")[0]
+            raise ValueError(f"device must be one that works on this machine, got {device!r}: {reason}") from None
 
     def _map(self, change: Callable[[torch.Tensor], torch.Tensor]) -> "Dataset":
         labels, factors = (None if tensor is None else change(tensor) for tensor in (self.labels, self.factors))

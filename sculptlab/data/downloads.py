@@ -3,15 +3,19 @@
 import os
 import shutil
 import sys
+import urllib.request
+from http.client import HTTPException
 from importlib.metadata import distribution
 from pathlib import Path
 
 from filelock import AcquireReturnProxy, FileLock, Timeout
 from tqdm.auto import tqdm
 
-from sculptlab.data import checksums, folders, mirrors
+from sculptlab.data import checksums, folders
 from sculptlab.data.checksums import DataDamaged
 from sculptlab.data.sources import NAMES, PUBLISHED, Download, Source
+
+TIMEOUT = 10.0  # seconds to wait for an answer, and for each further block
 
 
 class DataNotFound(FileNotFoundError):
@@ -26,9 +30,9 @@ def resolve(name: str, split: str | None = None) -> tuple[Source | None, str]:
         raise ValueError(f"name must be one of {', '.join(NAMES)}; got {name!r}")
     published = PUBLISHED.get(name)
     splits = tuple(published.splits) if published else ("all",)
-    if splits == ("all",) and split is not None:
+    if split is not None and splits == ("all",):
         raise ValueError(f"split must be None for {name}, which has no published one: use .split(); got {split!r}")
-    if split is not None and split not in splits:
+    if split not in (None, *splits):
         raise ValueError(f"split of {name} must be one of {splits} or None ({splits[0]!r}), got {split!r}")
     return published, split or splits[0]
 
@@ -42,9 +46,7 @@ def locate(name: str, split: str | None = None) -> Path | None:
     if published is None:
         return _bundled(name)
     root = _complete_root(published, split)
-    if root is not None:
-        return root / published.folder
-    return next(filter(None, map(_archive, published.downloads)), None)
+    return root / published.folder if root else next(filter(None, map(_archive, published.downloads)), None)
 
 
 def available(name: str, split: str | None = None) -> bool:
@@ -52,10 +54,8 @@ def available(name: str, split: str | None = None) -> bool:
 
     Parameters
     ----------
-    name : str
-        The name of an image set, as in `load`.
-    split : str, optional
-        "train" or "test"; by default the one that `load(name)` reads.
+    name, split : str
+        As in `load`.
 
     Returns
     -------
@@ -72,17 +72,12 @@ def available(name: str, split: str | None = None) -> bool:
 
 
 def fetch(name: str, split: str | None = None) -> Path:
-    """Make sure that `load(name, split)` needs no network, downloading the set if necessary.
-
-    The set is searched for in $SCULPTLAB_DATA, then in the cache. If it is in neither, it is downloaded to the first of
-    the two that is writable. A damaged file in the cache is downloaded again.
+    """Make sure that `load(name, split)` needs no network: download the set if it is absent, or damaged in the cache.
 
     Parameters
     ----------
-    name : str
-        The name of an image set, as in `load`.
-    split : str, optional
-        "train" or "test"; by default the one that `load(name)` reads.
+    name, split : str
+        As in `load`.
 
     Returns
     -------
@@ -102,38 +97,32 @@ def fetch(name: str, split: str | None = None) -> Path:
 
 def ensure(published: Source, split: str) -> Path:
     """The folder below which every file of the split lies and has its published checksum."""
-    root, _ = _verified_root(published, split)
-    if root is not None:
+    root, damage = _verified_root(published, split)
+    if root:
         return root
-    target = _destination(published)
+    target, failures = _destination(published), list[str]()
     if not folders.writable(target):
         raise _not_found(published, split, [f"{target} cannot be written"])
     target.mkdir(parents=True, exist_ok=True)
     with _lock(target / f".{published.name}.lock", published.name):
         root, damage = _verified_root(published, split)  # another process may have downloaded it in the meantime
-        if root is not None:
-            return root
         if damage:
             tqdm.write(f"{damage}; downloading it again", file=sys.stderr)
-        for download in published.downloads:
-            failures = _get(download, target, published)
-            if failures:
-                raise _not_found(published, split, [*failures, damage] if damage else failures)
-        root, _ = _verified_root(published, split)
-    if root is None:
-        raise _not_found(published, split, ["the downloaded files do not contain it"])
+        if not root and all(_get(download, target, published, failures) for download in published.downloads):
+            root, damage = _verified_root(published, split)
+    if not root:
+        raise _not_found(published, split, [*failures, damage])
     return root
 
 
 def _bundled(name: str) -> Path:
-    if name == "sprites":
-        return Path(__file__).parent
-    return Path(str(distribution("scikit-learn").locate_file("sklearn/datasets")))
+    package = Path(__file__).parent
+    return package if name == "sprites" else Path(str(distribution("scikit-learn").locate_file("sklearn/datasets")))
 
 
 def _complete_root(published: Source, split: str) -> Path | None:
     """The first folder that holds every file of the split, not verified."""
-    return next((root for root in folders.roots() if published.paths(split, root)), None)
+    return next((root for root in folders.roots() if published.find(split, root)), None)
 
 
 def _archive(download: Download) -> Path | None:
@@ -145,13 +134,9 @@ def _archive(download: Download) -> Path | None:
 def _verified_root(published: Source, split: str) -> tuple[Path | None, str]:
     """The folder of a complete split with the right checksums, or None and what is damaged."""
     root = _complete_root(published, split)
-    if root is None:
-        return None, ""
-    for file, path in zip(published.splits[split], published.paths(split, root), strict=True):
-        damage = _damage(path, file.expected(path), published)
-        if damage:
-            return None, damage
-    return root, ""
+    files = published.find(split, root) if root else {}
+    damage = next(filter(None, (_damage(path, checksum, published) for path, checksum in files.items())), "")
+    return None if damage else root, damage
 
 
 def _damage(path: Path, checksum: str, published: Source) -> str:
@@ -160,7 +145,7 @@ def _damage(path: Path, checksum: str, published: Source) -> str:
         checksums.verify(path, checksum)
     except DataDamaged as damage:
         mine = folders.given()
-        if mine is not None and path.is_relative_to(mine):
+        if mine and path.is_relative_to(mine):
             raise DataDamaged(f"{damage}. Remove it, then type: sculptlab fetch {published.name}") from None
         return str(damage)
     return ""
@@ -169,10 +154,8 @@ def _damage(path: Path, checksum: str, published: Source) -> str:
 def _destination(published: Source) -> Path:
     """$SCULPTLAB_DATA if it is writable and has no folder of this name that an archive would replace, else the cache."""
     mine = folders.given()
-    unpacks = any(download.unpacks for download in published.downloads)
-    if mine is None or not folders.writable(mine) or (unpacks and (mine / published.folder).exists()):
-        return folders.cache()
-    return mine
+    taken = mine and (mine / published.folder).exists() and any(download.unpacks for download in published.downloads)
+    return mine if mine and folders.writable(mine) and not taken else folders.cache()
 
 
 def _lock(path: Path, name: str) -> AcquireReturnProxy:
@@ -184,64 +167,72 @@ def _lock(path: Path, name: str) -> AcquireReturnProxy:
         return lock.acquire()
 
 
-def _get(download: Download, target: Path, published: Source) -> list[str]:
-    """Put a download in place below `target`, from a file already here or from a mirror; returns one message per failure."""
+def _get(download: Download, target: Path, published: Source, failures: list[str]) -> bool:
+    """Put a download in place below `target`, from a file already here or from a mirror; False if no mirror serves it."""
     final = target / download.path
-    here = _archive(download) if download.unpacks else final
-    if here is not None and here.exists() and not _damage(here, download.checksum, published):
+    part = final.with_name(f".{final.name}.part")  # a fixed name, so that the rest of a killed process is overwritten
+    here = _archive(download) or final
+    try:
+        if not here.exists() or _damage(here, download.checksum, published):
+            here = part
+            if not any(_save(url, part, download, failures) for url in download.urls):
+                return False
         if download.unpacks:
             _unpack(here, download, target, published)
-        return []
-    final.parent.mkdir(parents=True, exist_ok=True)
-    part = final.with_name(f".{final.name}.part")  # a fixed name, so that the rest of a killed process is overwritten
-    try:
-        failures = mirrors.download(download, part)
-        if not failures and download.unpacks:
-            _unpack(part, download, target, published)
-        elif not failures:
+        elif here == part:
             os.replace(part, final)
+        return True
     finally:
         part.unlink(missing_ok=True)
-    return failures
+
+
+def _save(url: str, path: Path, download: Download, failures: list[str]) -> bool:
+    """Write what a mirror serves to `path`; False, with a message in `failures`, if that is not the published file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    request = urllib.request.Request(url, headers={"User-Agent": "sculptlab"})
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT) as answer, path.open("wb") as file:
+            total = int(answer.headers.get("Content-Length") or 0) or download.size
+            with tqdm.wrapattr(answer, "read", total=total, desc=Path(download.path).name) as content:
+                shutil.copyfileobj(content, file)
+        actual = checksums.compute_checksum(path, download.checksum.partition(":")[0])
+        if actual == download.checksum:
+            return True
+        failures.append(f"{url}: got {path.stat().st_size:,} bytes, {actual} instead of {download.checksum}")
+    except (OSError, HTTPException) as error:
+        failures.append(f"{url}: {error or type(error).__name__}")
+    return False
 
 
 def _unpack(archive: Path, download: Download, target: Path, published: Source) -> None:
     """Unpack a verified archive beside the final folder, move it into place, and record the checksums of its files."""
-    final, part, old = (target / name.format(download.unpacks) for name in ("{}", ".{}.part", ".{}.old"))
+    final, part = target / download.unpacks, target / f".{download.unpacks}.part"
     shutil.rmtree(part, ignore_errors=True)
     try:
-        if download.path.endswith(".tar.gz"):
-            shutil.unpack_archive(archive, part, "gztar", filter="data")
-        else:
-            shutil.unpack_archive(archive, part, "zip")
-        shutil.rmtree(old, ignore_errors=True)
-        if final.exists():
-            final.rename(old)
+        tar = download.path.endswith(".tar.gz")
+        shutil.unpack_archive(archive, part, "gztar" if tar else "zip", filter="data" if tar else None)
+        shutil.rmtree(final, ignore_errors=True)
         (part / download.unpacks).rename(final)
-        for file in {file for files in published.splits.values() for file in files}:
-            path = file.find(target)
-            if path is not None:
-                checksums.trust(path, file.checksum.partition(":")[0])
     finally:
         shutil.rmtree(part, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
+    for split in published.splits:  # what the published archive holds is right, whatever its checksum in the manifest
+        for path, checksum in published.find(split, target).items():
+            checksums.record(path, checksums.stamp_of(path), checksum)
 
 
 def _not_found(published: Source, split: str, failures: list[str]) -> DataNotFound:
     """What is missing, what was tried, what to type, which file to put where, and which bundled set can replace it."""
-    which = published.name if split == "all" else f"{published.name} ({split})"
+    name, unsplit = published.name, split == "all"
     size = sum(download.size or 0 for download in published.downloads)
-    lines = [f"{which} is not on this machine and could not be downloaded:", *(f"  {failure}" for failure in failures)]
+    lines = [f"{name if unsplit else f'{name} ({split})'} is not on this machine and could not be downloaded:"]
+    lines += [f"  {failure}" for failure in failures if failure]
     lines.append(f"Searched: {', '.join(str(root / published.folder) for root in folders.roots())}")
-    if published.name == "tiny_imagenet" and split == "train" and _complete_root(published, "test"):
+    if name == "tiny_imagenet" and split == "train" and _complete_root(published, "test"):
         lines.append('The labeled validation images are here: load("tiny_imagenet") reads them; train/ is missing.')
-    again = f"sculptlab fetch {published.name}"
-    if locate(published.name) is not None:  # without --split the command would find the default split and stop
-        again += f" --split {split}"
+    again = f"sculptlab fetch {name}" + ("" if unsplit else f" --split {split}")
     lines.append(f"With a connection: {again}" + (f" ({size / 1e6:,.0f} MB)" if size else ""))
     for download in published.downloads:
-        unpacked = "it is unpacked on first use; " if download.unpacks else ""
-        path = _destination(published) / download.path
+        path, unpacked = _destination(published) / download.path, "it is unpacked on first use; " if download.unpacks else ""
         lines.append(f"By hand: {download.urls[0]} to {path} ({unpacked}{download.checksum})")
     lines.append("SCULPTLAB_DATA may name another folder that holds the same paths.")
     lines.append(f'Meanwhile sl.load("{published.stand_in}") needs no network.')

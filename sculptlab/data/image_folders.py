@@ -1,4 +1,4 @@
-"""A folder of your own pictures as a Dataset: `load_folder`."""
+"""`load_folder`: your own pictures as a Dataset."""
 
 import os
 from pathlib import Path
@@ -14,15 +14,14 @@ SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 
 def load_folder(folder: str | os.PathLike[str], size: int, *, color: bool = True) -> Dataset:
-    """Load every picture in a folder and below it, sorted by path.
+    """Load every picture in a folder and below it, sorted by path: the middle square of each, scaled.
 
-    Each picture is rotated as its camera recorded, its middle square is cut out and scaled. Transparent parts become
-    white. Of an animation the first frame is read. Hidden files are skipped.
+    Pictures are rotated as their camera recorded. Transparent parts become white. Of an animation the first frame is read.
 
     Parameters
     ----------
     folder : str or path
-        If every picture lies in a subfolder, the names of the subfolders are the labels.
+        If every picture lies in a subfolder, the names of the subfolders are the labels. Hidden files are skipped.
     size : int
         Pixels per side; 64 suits the models "conv" and "residual".
     color : bool
@@ -42,22 +41,18 @@ def load_folder(folder: str | os.PathLike[str], size: int, *, color: bool = True
     mode = "RGB" if choice("color", color, (True, False)) else "L"
     if not root.is_dir():
         raise ValueError(f"folder must be a folder of pictures, got {str(root)!r}")
-    files = sorted(path for path in root.rglob("*") if _is_picture(path, root))
+    found = (path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    files = sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(root).parts))
     if not files:
         raise ValueError(f"folder must hold pictures ({', '.join(SUFFIXES)}), found none in or below {str(root)!r}")
     pixels = np.empty((len(files), side, side, len(mode)), dtype=np.float32)
     for row, path in zip(pixels, files, strict=True):
         row[:] = _middle_square(path, side, mode).reshape(row.shape) / np.float32(255)
-    images = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
+    name, images = root.resolve().name, torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
     if any(path.parent == root for path in files):
-        return Dataset(root.resolve().name, images)
+        return Dataset(name, images)
     names, labels = np.unique([path.relative_to(root).parts[0] for path in files], return_inverse=True)
-    return Dataset(root.resolve().name, images, torch.from_numpy(labels.astype(np.int64)), label_names=tuple(map(str, names)))
-
-
-def _is_picture(path: Path, root: Path) -> bool:
-    hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
-    return path.suffix.lower() in SUFFIXES and not hidden and path.is_file()
+    return Dataset(name, images, torch.from_numpy(labels.astype(np.int64)), label_names=tuple(map(str, names)))
 
 
 def _middle_square(path: Path, side: int, mode: str) -> np.ndarray:

@@ -1,9 +1,7 @@
 """Read an image set by its name: `load`."""
 
-import threading
-from collections import OrderedDict
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,10 +12,6 @@ from sculptlab.data.readers import READERS, RawImages
 from sculptlab.data.sources import PUBLISHED
 from sculptlab.data.sprites import FACTOR_NAMES
 from sculptlab.validation import choice, whole
-
-_KEPT_BYTES = 2**29
-_kept: OrderedDict[Any, RawImages] = OrderedDict()  # the last sets that were read, at most _KEPT_BYTES of them
-_lock = threading.RLock()  # widgets load from threads
 
 
 def load(
@@ -39,22 +33,18 @@ def load(
 
     Parameters
     ----------
-    name : str
-        One of the names in the table below.
-    split : str, optional
-        "train" or "test"; by default the first one in the table. Sets without splits are divided by `Dataset.split`.
-    n : int, optional
-        Number of images, drawn without replacement by `seed`; by default all. Sprites are rendered: by default 20,000.
-    seed : int
-        Seed of the drawing, and of the factors of sprites.
-    dtype : str
-        "float32" for images in [0, 1], "uint8" for 0..255.
+    name, split : str
+        From the table below. The first split is the default; sets without splits are divided by `Dataset.split`.
+    n, seed : int
+        Number of images, drawn without replacement by `seed`; by default all. Sprites are rendered: by default 20,000, with
+        factors drawn by `seed`.
+    dtype : {"float32", "uint8"}
+        float32 for images in [0, 1], uint8 for 0..255.
     device : str or torch.device
         Where the tensors are stored.
-    stride : int, optional
-        Step in pixels between neighboring patches, only for "patches". By default 32, so that they do not overlap.
-    size : int, optional
-        Pixels per side, only for "sprites"; by default 64.
+    stride, size : int, optional
+        "patches" alone has a stride between neighbors, by default 32 pixels, so that they do not overlap. "sprites" alone has
+        a size, by default 64 pixels per side.
 
     Returns
     -------
@@ -63,8 +53,6 @@ def load(
 
     Raises
     ------
-    ValueError
-        If a name, split, dtype or option is unknown, or if `n` exceeds the number of images.
     DataNotFound
         If the set is not on this machine and cannot be downloaded. The message says what to do.
     DataDamaged
@@ -96,51 +84,28 @@ def load(
     published, split = resolve(name, split)
     choice("dtype", dtype, ("float32", "uint8"))
     seed, n = whole("seed", seed, least=0), None if n is None else whole("n", n)
-    legal = {"patches": {"stride": 32}, "sprites": {"size": 64}}.get(name, {})
-    given = {option: value for option, value in {"stride": stride, "size": size}.items() if value is not None}
-    for option, value in given.items():
-        if option not in legal:
-            raise ValueError(f"{option!r} is not an option of {name}, which has {sorted({*legal, 'n', 'seed'})}")
-        whole(option, value)
-    settings = legal | given
+    settings = {"patches": {"stride": 32}, "sprites": {"size": 64}}.get(name, {})
+    for option, value in {"stride": stride, "size": size}.items():
+        if value is not None and option not in settings:
+            raise ValueError(f"{option!r} is not an option of {name}, which has {sorted({*settings, 'n', 'seed'})}")
+        settings |= {option: whole(option, value)} if value is not None else {}
     if name == "sprites":
         settings, n = settings | {"n": n or 20_000, "seed": seed}, None
-    raw = _read(name, split, settings, ensure(published, split) if published else None)
+    raw = _read(name, split, ensure(published, split) if published else None, **settings)
     if n is not None and n > len(raw.pixels):
         raise ValueError(f"n must be at most {len(raw.pixels):,}, the images there are of {name}; got {n:,}")
-    rows = None if n is None else np.sort(np.random.default_rng(seed).choice(len(raw.pixels), n, replace=False))
-    return _dataset(name, raw, rows, dtype).to(device)
-
-
-def _read(name: str, split: str, settings: dict[str, int], root: Path | None) -> RawImages:
-    """The images as stored, of the last few calls from memory: no set is decoded twice in one process."""
-    key = (name, split, *sorted(settings.items()), root)
-    with _lock:
-        if key not in _kept:
-            arguments = () if root is None else (PUBLISHED[name].paths(split, root),)
-            _kept[key] = READERS[name](*arguments, **settings)
-        _kept.move_to_end(key)
-        while len(_kept) > 1 and sum(map(_bytes_in_memory, _kept.values())) > _KEPT_BYTES:
-            _kept.popitem(last=False)
-        return _kept[key]
-
-
-def _bytes_in_memory(raw: RawImages) -> int:
-    return 0 if isinstance(raw.pixels, np.memmap) else raw.pixels.nbytes
-
-
-def _dataset(name: str, raw: RawImages, rows: np.ndarray | None, dtype: str) -> Dataset:
-    """Copies of some rows, or of all, as tensors."""
-
-    def pick(array: np.ndarray | None) -> torch.Tensor | None:
-        return None if array is None else torch.from_numpy(array.copy() if rows is None else array[rows])
-
-    pixels = raw.take(rows)
+    rows = slice(None) if n is None else np.sort(np.random.default_rng(seed).choice(len(raw.pixels), n, replace=False))
     if dtype == "float32":
-        images = torch.empty(pixels.shape, dtype=torch.float32)
-        np.divide(pixels, raw.maximum, out=images.numpy(), dtype=np.float32)
+        images = np.divide(raw.take(rows), raw.maximum, dtype=np.float32)
     else:
-        levels = np.round(np.arange(raw.maximum + 1) * (255 / raw.maximum)).astype(np.uint8)
-        images = torch.from_numpy(levels[pixels])
-    factor_names = () if raw.factors is None else FACTOR_NAMES
-    return Dataset(name, images, pick(raw.labels), pick(raw.factors), factor_names, raw.label_names)
+        images = np.round(np.arange(raw.maximum + 1) * (255 / raw.maximum)).astype(np.uint8)[raw.take(rows)]
+    labels, factors = (None if array is None else torch.from_numpy(array[rows].copy()) for array in (raw.labels, raw.factors))
+    factor_names = () if factors is None else FACTOR_NAMES
+    return Dataset(name, torch.from_numpy(images), labels, factors, factor_names, raw.label_names).to(device)
+
+
+@lru_cache(maxsize=4)
+def _read(name: str, split: str, root: Path | None, **settings: int) -> RawImages:
+    """The images as stored. The last few sets stay in memory, so that no set is decoded twice in one process."""
+    paths = () if root is None else (list(PUBLISHED[name].find(split, root)),)
+    return READERS[name](*paths, **settings)

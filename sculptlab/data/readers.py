@@ -6,14 +6,13 @@ The reader of a published set takes the paths of a split's files, in the order o
 import gzip
 import hashlib
 import os
-import shutil
 import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 from filelock import FileLock
@@ -23,7 +22,6 @@ from sculptlab.data import checksums, folders, sprites
 from sculptlab.data.checksums import DataDamaged
 
 SHAPE_NAMES = tuple(sprites.SHAPES.values())
-FREE_BYTES = 2 * 2**30  # decoded images are cached on a disk that has at least this much free
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,9 +38,9 @@ class RawImages:
     factors: np.ndarray | None = None
     packed: tuple[int, int, int] | None = None
 
-    def take(self, rows: np.ndarray | None) -> np.ndarray:
-        """The pixels (m, c, h, w) of some rows, or of all."""
-        pixels = self.pixels if rows is None else self.pixels[rows]
+    def take(self, rows: slice | np.ndarray) -> np.ndarray:
+        """The pixels (m, c, h, w) of some rows."""
+        pixels = self.pixels[rows]
         return np.unpackbits(pixels, axis=1).reshape(len(pixels), *self.packed) if self.packed else pixels
 
 
@@ -58,11 +56,9 @@ def read_patches(stride: int) -> RawImages:
     """All 32x32 patches on a grid with this stride, of scikit-learn's two photographs of 427x640 pixels."""
     from sklearn.datasets import load_sample_images
 
-    photographs = load_sample_images().images
-    windows = [np.lib.stride_tricks.sliding_window_view(photo, (32, 32), axis=(0, 1)) for photo in photographs]
-    patches = [window[::stride, ::stride].reshape(-1, 3, 32, 32) for window in windows]
-    labels = np.repeat(np.arange(2, dtype=np.int64), [len(cut) for cut in patches])
-    return RawImages(np.concatenate(patches), 255, labels, ("china", "flower"))
+    windows = np.lib.stride_tricks.sliding_window_view(np.stack(load_sample_images().images), (32, 32), axis=(1, 2))
+    patches = windows[:, ::stride, ::stride].reshape(-1, 3, 32, 32)
+    return RawImages(patches, 255, np.repeat(np.arange(2, dtype=np.int64), len(patches) // 2), ("china", "flower"))
 
 
 def render_sprites(n: int, size: int, seed: int) -> RawImages:
@@ -73,20 +69,13 @@ def render_sprites(n: int, size: int, seed: int) -> RawImages:
 
 
 def read_mnist(paths: list[Path], published: str) -> RawImages:
-    """MNIST or Fashion-MNIST by torchvision's class, which reads unpacked files: they are written to a temporary folder."""
+    """MNIST or Fashion-MNIST: headers of 16 and 8 bytes, then a byte per pixel or label; with or without gzip."""
     from torchvision import datasets
 
-    # A subclass of the same name without `resources`: torchvision would otherwise require the files of both splits.
-    reader = type(published, (getattr(datasets, published),), {"resources": ()})
-    with TemporaryDirectory() as root:
-        folder = Path(root, published, "raw")
-        folder.mkdir(parents=True)
-        for path, name in zip(paths, ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"), strict=True):
-            content = path.read_bytes()
-            (folder / name).write_bytes(gzip.decompress(content) if path.suffix == ".gz" else content)
-        read = reader(root, train=True)
-    names = tuple(name.split(" - ")[0] for name in read.classes)  # "7 - seven" becomes "7"
-    return RawImages(read.data[:, None].numpy(), 255, read.targets.numpy(), names)
+    contents = (gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes() for path in paths)
+    images, labels = (np.frombuffer(content, np.uint8, offset=skip) for content, skip in zip(contents, (16, 8), strict=True))
+    names = tuple(name.split(" - ")[0] for name in getattr(datasets, published).classes)  # "7 - seven" becomes "7"
+    return RawImages(images.reshape(-1, 1, 28, 28), 255, labels.astype(np.int64), names)
 
 
 def read_cifar10(paths: list[Path]) -> RawImages:
@@ -96,7 +85,8 @@ def read_cifar10(paths: list[Path]) -> RawImages:
     *batches, meta = [(path.name, None) for path in paths]  # without a checksum, as they are verified already
     lists = {"train_list": batches, "test_list": [], "meta": {"filename": meta[0], "md5": None, "key": "label_names"}}
     read = type("CIFAR10", (datasets.CIFAR10,), lists)(paths[0].parents[1])
-    return RawImages(read.data.transpose(0, 3, 1, 2), 255, np.array(read.targets, dtype=np.int64), tuple(read.classes))
+    pixels = np.ascontiguousarray(read.data.transpose(0, 3, 1, 2))
+    return RawImages(pixels, 255, np.array(read.targets, dtype=np.int64), tuple(read.classes))
 
 
 def read_tiny_imagenet(paths: list[Path]) -> RawImages:
@@ -105,86 +95,71 @@ def read_tiny_imagenet(paths: list[Path]) -> RawImages:
     wnids = wnids_file.read_text().split()
     words = dict(line.split("\t") for line in words_file.read_text().splitlines())
     if annotations:
-        split, lines = "test", [line.split("\t") for line in annotations[0].read_text().splitlines()]
+        lines = [line.split("\t") for line in annotations[0].read_text().splitlines()]
         files = [(images / name, wnid) for name, wnid, *_ in lines]
     else:
-        split = "train"
         files = [(images / wnid / "images" / f"{wnid}_{i}.JPEG", wnid) for wnid in wnids for i in range(500)]
-    key = checksums.verify(images, "tree-sha256:")
-    pixels = _cached(f"tiny_imagenet-{split}", key, lambda out: _decode_jpegs([path for path, _ in files], out))
+    name, key = f"tiny_imagenet-{'test' if annotations else 'train'}", checksums.verify(images, "tree-sha256:")
+    pixels = _cached(name, key, lambda: _decode_jpegs([path for path, _ in files]))
     labels = np.array([wnids.index(wnid) for _, wnid in files], dtype=np.int64)
     return RawImages(pixels, 255, labels, tuple(words[wnid].split(",")[0] for wnid in wnids))
 
 
-def _decode_jpegs(paths: list[Path], out: Path | None) -> np.ndarray:
+def _decode_jpegs(paths: list[Path]) -> np.ndarray:
     from PIL import Image
 
-    pixels = _empty((len(paths), 3, 64, 64), out)
-
-    def decode(i: int) -> None:
+    def decode(path: Path) -> np.ndarray:
         try:
-            with Image.open(paths[i]) as image:
-                pixels[i] = np.asarray(image.convert("RGB")).transpose(2, 0, 1)
+            with Image.open(path) as image:
+                return np.asarray(image.convert("RGB")).transpose(2, 0, 1)
         except (OSError, ValueError) as error:
-            raise DataDamaged(f"{paths[i]} is not the published one: {error}") from None
+            raise DataDamaged(f"{path} is not the published one: {error}") from None
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(tqdm(pool.map(decode, range(len(paths))), total=len(paths), desc="decoding Tiny ImageNet, once"))
-    return pixels
+        images = tqdm(pool.map(decode, paths), total=len(paths), desc="decoding Tiny ImageNet, once")
+        return np.fromiter(images, np.dtype((np.uint8, (3, 64, 64))), len(paths))
 
 
 def read_dsprites(paths: list[Path]) -> RawImages:
     """dSprites' npz; its binary images are cached with eight pixels to a byte (377 MB instead of 3 GB)."""
     (path,) = paths
-    key = checksums.verify(path, "git-blob-sha1:")
-    pixels = _cached("dsprites", key, lambda out: _pack_bits(path, out))
+    pixels = _cached("dsprites", checksums.verify(path, "git-blob-sha1:"), lambda: _pack_bits(path))
     with np.load(path) as npz:  # its pickled metadata are not read
         values, classes = npz["latents_values"], npz["latents_classes"]
-    side = round((pixels.shape[1] * 8) ** 0.5)
     labels, factors = classes[:, 1].astype(np.int64), values[:, 1:].astype(np.float32)
-    return RawImages(pixels, 1, labels, SHAPE_NAMES, factors, packed=(1, side, side))
+    return RawImages(pixels, 1, labels, SHAPE_NAMES, factors, packed=(1, 64, 64))
 
 
-def _pack_bits(path: Path, out: Path | None) -> np.ndarray:
+def _pack_bits(path: Path) -> np.ndarray:
     """The images of dSprites, read a few thousand at a time: all of them would take 3 GB of memory."""
     with zipfile.ZipFile(path) as archive, archive.open("imgs.npy") as file:
-        version = np.lib.format.read_magic(file)
-        header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        (n, height, width), _, _ = header(file)
-        bits = _empty((n, height * width // 8), out)
+        np.lib.format.read_magic(file)
+        (n, *_), _, _ = np.lib.format.read_array_header_1_0(file)
+        bits = np.empty((n, 512), np.uint8)
         for start in tqdm(range(0, n, 8192), desc="unpacking dSprites, once"):
-            block = np.frombuffer(file.read(height * width * min(8192, n - start)), np.uint8)
-            bits[start : start + 8192] = np.packbits(block.reshape(-1, height * width), axis=1)
+            block = np.frombuffer(file.read(4096 * min(8192, n - start)), np.uint8)
+            bits[start : start + 8192] = np.packbits(block.reshape(-1, 4096), axis=1)
     return bits
 
 
-def _empty(shape: tuple[int, ...], out: Path | None) -> np.ndarray:
-    """A uint8 array to be filled, in memory or in the file `out`."""
-    return np.empty(shape, np.uint8) if out is None else np.lib.format.open_memmap(out, "w+", np.uint8, shape)
-
-
-def _cached(name: str, key: str, decode: Callable[[Path | None], np.ndarray]) -> np.ndarray:
-    """What `decode` writes, kept in the cache under the checksum `key` of its input; memory-mapped and read-only."""
+def _cached(name: str, key: str, decode: Callable[[], np.ndarray]) -> np.ndarray:
+    """What `decode` returns, memory-mapped from the cache, under the checksum `key` of its input, if the disk has room."""
     folder = folders.cache() / "decoded"
     if not folders.writable(folder):
-        return decode(None)
+        return decode()
     folder.mkdir(parents=True, exist_ok=True)
-    if shutil.disk_usage(folder).free < FREE_BYTES:  # writing to a memory-mapped file on a full disk kills the process
-        return decode(None)
     path = folder / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npy"
+    part = path.with_name(f".part.{path.name}")
     with FileLock(folder / f".{name}.lock"):
-        if path.exists():
-            try:
-                return np.load(path, mmap_mode="r")
-            except (ValueError, EOFError):  # the file was truncated: it is made again
-                pass
-        part = path.with_name(f".{path.name}.part")
-        try:
-            decode(part)
+        with suppress(OSError, ValueError, EOFError):  # it is absent, or truncated
+            return np.load(path, mmap_mode="r")
+        pixels = decode()
+        with suppress(OSError):
+            np.save(part, pixels)
             os.replace(part, path)
-        finally:
-            part.unlink(missing_ok=True)
-    return np.load(path, mmap_mode="r")
+            return np.load(path, mmap_mode="r")
+        part.unlink(missing_ok=True)
+    return pixels
 
 
 READERS: dict[str, Callable[..., RawImages]] = {

@@ -1,7 +1,6 @@
-"""What each published image set consists of: its files, mirrors, checksums and license, read from data/manifest.json.
+"""The published image sets: their files, mirrors, checksums and licenses, read from data/manifest.json, without torch.
 
-All sets share one folder, with the paths that torchvision uses in it. A checksum is "kind:hexadecimal digits"; the
-module `checksums` explains the kinds. This module works without torch, for `sculptlab doctor`.
+All sets share one folder, with the paths that torchvision uses in it. Checksums are as in the module `checksums`.
 """
 
 import json
@@ -20,15 +19,11 @@ class File:
     checksum: str
     unpacked: str = ""
 
-    def find(self, root: Path) -> Path | None:
-        """Its path below `root`, where a .gz file may also lie unpacked; None if it is absent."""
-        packed = root / self.path
-        places = [packed, packed.with_suffix("")] if self.unpacked else [packed]
-        return next((place for place in places if place.exists()), None)
-
-    def expected(self, path: Path) -> str:
-        """The published checksum of the file at `path`, which `find` returned."""
-        return self.checksum if path.name == Path(self.path).name else self.unpacked
+    def find(self, root: Path) -> tuple[Path, str] | None:
+        """Its path below `root`, where a .gz file may also lie unpacked, and the checksum to expect; None if it is absent."""
+        places = [(root / self.path, self.checksum)]
+        places += [(places[0][0].with_suffix(""), self.unpacked)] if self.unpacked else []
+        return next((place for place in places if place[0].exists()), None)
 
 
 @dataclass(frozen=True)
@@ -47,7 +42,6 @@ class Source:
     """A published image set. `splits` lists the files of each split; the first split is the default."""
 
     name: str
-    title: str
     page: str
     license: str
     folder: str
@@ -55,10 +49,10 @@ class Source:
     splits: dict[str, tuple[File, ...]]
     downloads: tuple[Download, ...]
 
-    def paths(self, split: str, root: Path) -> list[Path]:
-        """The files of a split below `root`, in their order; an empty list if any is absent."""
+    def find(self, split: str, root: Path) -> dict[Path, str]:
+        """The files of a split below `root`, in their order, with their checksums; empty if any is absent."""
         found = [file.find(root) for file in self.splits[split]]
-        return [path for path in found if path is not None] if None not in found else []
+        return dict(place for place in found if place) if None not in found else {}
 
 
 def _source(entry: dict[str, Any]) -> Source:
@@ -67,7 +61,8 @@ def _source(entry: dict[str, Any]) -> Source:
     return Source(**{**entry, "splits": splits, "downloads": downloads})
 
 
-_MANIFEST = json.loads((folders.shipped("manifest.json")).read_text(encoding="utf-8"))
-PUBLISHED = {name: _source(entry) for name, entry in _MANIFEST.items()}
+_clone = folders.clone()
+_manifest = (_clone / "data" if _clone else Path(__file__).parents[1] / "share") / "manifest.json"
+PUBLISHED = {name: _source(entry) for name, entry in json.loads(_manifest.read_text(encoding="utf-8")).items()}
 BUNDLED = ("digits", "patches", "sprites")
 NAMES = (*BUNDLED, *PUBLISHED)

@@ -1,11 +1,9 @@
 """dSprites-style images rendered by code: a white square, ellipse or heart on black, with known factors.
 
-The grid of factor values is that of dSprites (Matthey, Higgins, Hassabis and Lerchner 2017, "dSprites: Disentanglement
-testing Sprites dataset", https://github.com/google-deepmind/dsprites-dataset; Apache 2.0, its images drawn with LÖVE, zlib
-license). No image of it is stored here; the outlines were measured on its public animation. The heart is the curve
-x = 16 sin³t, y = 13 cos t - 5 cos 2t - 2 cos 3t - cos 4t, stretched and moved.
-
-`torch.cartesian_prod(*GRID.values())` holds the factor values (737,280, 5) of all images of dSprites in their order.
+The grid of factor values is that of dSprites (Matthey, Higgins, Hassabis and Lerchner 2017,
+https://github.com/google-deepmind/dsprites-dataset; Apache 2.0): `torch.cartesian_prod(*GRID.values())` holds the factor
+values (737,280, 5) of its images in their order. No image of it is stored here; the outlines were measured on its public
+animation. The heart is the curve x = 16 sin³t, y = 13 cos t - 5 cos 2t - 2 cos 3t - cos 4t, stretched and moved.
 Orientations 0 and 2π give the same image, as in dSprites.
 """
 
@@ -20,16 +18,8 @@ from sculptlab.validation import choice, codes, number, whole
 
 FACTOR_NAMES = ("shape", "scale", "orientation", "x", "y")
 SHAPES = {1: "square", 2: "ellipse", 3: "heart"}
-GRID = {  # computed in float64, so that it equals the values of dSprites in float32
-    name: torch.tensor(values, dtype=torch.float32)
-    for name, values in {
-        "shape": [1, 2, 3],
-        "scale": np.linspace(0.5, 1, 6),
-        "orientation": np.linspace(0, 2 * np.pi, 40),
-        "x": np.linspace(0, 1, 32),
-        "y": np.linspace(0, 1, 32),
-    }.items()
-}
+_LEVELS = {"shape": (1, 3, 3), "scale": (0.5, 1, 6), "orientation": (0, 2 * np.pi, 40), "x": (0, 1, 32), "y": (0, 1, 32)}
+GRID = {name: torch.from_numpy(np.linspace(*levels)).float() for name, levels in _LEVELS.items()}  # float32 of dSprites' values
 
 # Lengths at scale 1, in pixels of a frame of 64 x 64. Those of the ellipse and the heart were fitted to the frames of the
 # public animation: with them at most 4 pixels of any frame are wrong, fewer than with rounded numbers.
@@ -40,17 +30,13 @@ HEART_WIDTH, HEART_HEIGHT, HEART_RAISE = 9.594, 0.6622, 1.4368
 _RADII = {1: SQUARE_SIDE / math.sqrt(2), 2: ELLIPSE_AXES[0], 3: 11.0}  # circles around the center that hold the outlines
 
 
-def sample(
-    n: int, seed: int | torch.Generator = 0, *, fixed: Mapping[str, float] | None = None, continuous: bool = False
-) -> torch.Tensor:
+def sample(n: int, seed: int = 0, *, fixed: Mapping[str, float] | None = None, continuous: bool = False) -> torch.Tensor:
     """Draw independent, uniform factor values.
 
     Parameters
     ----------
-    n : int
-        Number of rows.
-    seed : int or torch.Generator
-        A seed, or a generator on the CPU.
+    n, seed : int
+        Number of rows, and the seed of the draws.
     fixed : mapping of str to float, optional
         Factors that keep one value, on the grid or between its points, such as `{"shape": 2, "scale": 0.75}`.
     continuous : bool
@@ -62,7 +48,7 @@ def sample(
         float32 values of shape, scale, orientation, x and y.
     """
     n = whole("n", n)
-    generator = seed if isinstance(seed, torch.Generator) else torch.Generator().manual_seed(whole("seed", seed, least=0))
+    generator = torch.Generator().manual_seed(whole("seed", seed, least=0))
     values = torch.empty(n, len(FACTOR_NAMES))
     for column, name in enumerate(FACTOR_NAMES):
         grid = GRID[name]
@@ -77,8 +63,8 @@ def sample(
 
 
 @torch.no_grad()
-def render(values: Any, size: int = 64, antialias: bool = False, device: str | torch.device | None = None) -> torch.Tensor:
-    """Render images from factor values.
+def render(values: Any, size: int = 64, antialias: bool = False) -> torch.Tensor:
+    """Render images from factor values, on the device where these are.
 
     The center of a sprite lies at (16 + 32 x, 16 + 32 y) pixels of a frame of 64 x 64, y downwards; all lengths are
     proportional to `size`. A positive orientation turns the sprite anticlockwise. Parts outside of the frame are cut off.
@@ -92,8 +78,6 @@ def render(values: Any, size: int = 64, antialias: bool = False, device: str | t
     antialias : bool
         False: a pixel is 1 if its center lies inside the outline, else 0. True: it is the share of its 4 x 4 subpixel
         centers inside.
-    device : str or torch.device, optional
-        Where to render; by default where `values` are.
 
     Returns
     -------
@@ -103,7 +87,7 @@ def render(values: Any, size: int = 64, antialias: bool = False, device: str | t
     Raises
     ------
     ValueError
-        If a shape, a scale or the device is not valid, or if a value is not finite.
+        For a shape or scale that is not valid, or a value that is not finite.
 
     Examples
     --------
@@ -111,14 +95,7 @@ def render(values: Any, size: int = 64, antialias: bool = False, device: str | t
     >>> sprites.render([[3, 1.0, 0.0, 0.5, 0.5]]).shape
     torch.Size([1, 1, 64, 64])
     """
-    table = _checked(values).float()
-    if device is not None:
-        try:
-            table = table.to(device)
-        except (RuntimeError, AssertionError) as error:  # AssertionError: this torch was built without such devices
-            reason = str(error).partition("\n")[0]
-            raise ValueError(f"device must be one that works on this machine, got {device!r}: {reason}") from None
-    size = whole("size", size)
+    table, size = _checked(values).float(), whole("size", size)
     subpixels = 4 if choice("antialias", antialias, (False, True)) else 1
     images = torch.zeros(len(table), size, size, device=table.device)
     for shape in SHAPES:
@@ -136,28 +113,21 @@ def _draw(images: torch.Tensor, table: torch.Tensor, rows: torch.Tensor, shape: 
     window = min(size, int(min(2 * radius, size)) + 2)  # pixels that an interval of length 2 * radius can touch
     chunk = 2**15 if table.device.type == "cpu" else 2**22  # pixels: temporaries fit a CPU's cache, or keep a GPU busy
     rows = rows[: max(1, chunk // (window * subpixels) ** 2)]
-    _, scale, angle, x, y = table[rows].T[:, :, None]
     pixels = torch.arange(window, device=table.device)
-    centers = (torch.arange(window * subpixels, device=table.device) + 0.5) / subpixels
-    columns, right = _span(x, radius, size, window, centers)
-    lines, down = _span(y, radius, size, window, centers)
+    points = (torch.arange(window * subpixels, device=table.device) + 0.5) / subpixels
+    scale, angle = table[rows, 1:3].T[:, :, None]
+    centers = (MARGIN + TRAVEL * table[rows, 3:].T[:, :, None]) * unit  # (2, n, 1), as are the first pixels of the windows
+    first = (centers - radius).floor().clamp(0, size - window)
+    columns, lines = first.long() + pixels
+    right, down = first + points - centers
     cosine, sine = torch.cos(angle) / (scale * unit), torch.sin(angle) / (scale * unit)
     u = (cosine * right)[:, None, :] - (sine * down)[:, :, None]
     v = (sine * right)[:, None, :] + (cosine * down)[:, :, None]
     covered = _inside(shape, u, v).float()
     if subpixels > 1:
         covered = torch.nn.functional.avg_pool2d(covered, subpixels)
-    images[rows[:, None, None], (lines + pixels)[:, :, None], (columns + pixels)[:, None, :]] = covered
+    images[rows[:, None, None], lines[:, :, None], columns[:, None, :]] = covered
     return len(rows)
-
-
-def _span(
-    position: torch.Tensor, radius: float, size: int, window: int, centers: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """The first pixel (n, 1) of each window along one axis, and the distances (n, m) of its points from the sprite."""
-    middle = (MARGIN + TRAVEL * position) * (size / FRAME)
-    first = (middle - radius).floor().clamp(0, size - window)
-    return first.long(), first + centers - middle
 
 
 def _inside(shape: int, u: torch.Tensor, v: torch.Tensor) -> torch.Tensor:

@@ -11,7 +11,7 @@ from queue import Empty
 from typing import Any
 
 from jupyter_client.kernelspec import KernelSpecManager
-from jupyter_client.manager import AsyncKernelManager
+from jupyter_client.manager import AsyncKernelManager, KernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import DeadKernelError
 from nbformat import NotebookNode
@@ -31,6 +31,21 @@ def kernel_environment(**values: str) -> dict[str, str]:
 def native_specs() -> KernelSpecManager:
     """Kernel specs in which "python3" is this interpreter: no folder is searched, so a user's spec cannot replace it."""
     return KernelSpecManager(kernel_dirs=[])
+
+
+def ask_kernel(expression: str) -> str:
+    """What a fresh kernel of this interpreter answers to a Python expression, as text."""
+    manager = KernelManager(kernel_name="python3", kernel_spec_manager=native_specs())
+    manager.start_kernel(env=kernel_environment(), extra_arguments=["--log-level=CRITICAL"])
+    client = manager.client()
+    try:
+        client.start_channels()
+        client.wait_for_ready(timeout=60)
+        reply = client.execute("", reply=True, timeout=60, silent=True, user_expressions={"answer": expression})
+        return str(reply["content"]["user_expressions"]["answer"]["data"]["text/plain"])
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
 
 
 def swallowed(notebook: NotebookNode) -> list[str]:

@@ -135,6 +135,25 @@ def execute(path: Path, out: Path, profile: str | None = None, seed: int | None 
     return Report(path.stem, *files, seconds, tuple(clock.times), claims_of(notebook), error, hidden)
 
 
+def execute_all(paths: list[Path], out: Path, profile: str | None = None, seed: int | None = None) -> bool:
+    """Execute the pages one after the other and print their reports; returns whether no page failed and every claim holds."""
+    files = [place for place in (out, *out.parents) if place.exists() and not place.is_dir()]
+    if files:
+        raise ValueError(f"--out must be a folder, got {out}: {files[0]} is a file")
+    if not paths:
+        raise FileNotFoundError(f"no page in {notebooks_folder()}")
+    reports = []
+    for path in paths:
+        reports.append(execute(path, out, profile, seed))
+        print(reports[-1], flush=True)
+    failed = [report.page for report in reports if not report.ok]
+    claims = [claim for report in reports for claim in report.claims]
+    seconds, holding = sum(report.seconds for report in reports), sum(claim.holds for claim in claims)
+    end = f"; FAILED: {', '.join(failed)}" if failed else ""
+    print(f"{len(reports)} page(s) in {seconds:.1f} s, {holding} of {len(claims)} claims hold{end}")
+    return not failed
+
+
 class _Clock:
     """The progress bar of one run, and the seconds of each cell."""
 

@@ -12,7 +12,7 @@ import pytest
 from sculptlab import cli, doctor
 from sculptlab.data import downloads, folders, sources
 from sculptlab.doctor import Finding
-from sculptlab.series import pages
+from sculptlab.series import execution, pages
 
 Usage = namedtuple("Usage", "total used free")
 
@@ -146,7 +146,7 @@ def test_a_missing_labextension_is_a_problem(monkeypatch, tmp_path):
 
 def test_the_kernel_really_answers():
     assert finding("kernel") == Finding("kernel", True, "starts and answers")
-    assert doctor._ask_kernel("6*7") == "42"
+    assert execution.ask_kernel("6*7") == "42"
 
 
 @pytest.mark.parametrize("answer", ["3", RuntimeError("Kernel didn't respond in 60 seconds")])
@@ -156,7 +156,7 @@ def test_a_kernel_that_does_not_answer_is_a_problem(monkeypatch, answer):
             raise answer
         return answer
 
-    monkeypatch.setattr(doctor, "_ask_kernel", ask)
+    monkeypatch.setattr(execution, "ask_kernel", ask)
     assert finding("kernel").ok is False
     assert str(answer) in finding("kernel").detail
     assert "ipykernel" in finding("kernel").remedy

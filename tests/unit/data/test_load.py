@@ -1,5 +1,6 @@
 """The sets as tensors: pixel for pixel what the sources hold, for the bundled ones, small imitations and the real ones."""
 
+import errno
 import gzip
 import io
 import os
@@ -32,7 +33,7 @@ def mine(tmp_path, monkeypatch) -> Path:
     monkeypatch.setenv("SCULPTLAB_DATA", str(tmp_path / "mine"))
     monkeypatch.setattr(folders, "cache", lambda: tmp_path / "cache")
     monkeypatch.setattr(checksums, "_checked_here", {})
-    monkeypatch.setattr(loading, "_kept", type(loading._kept)())
+    loading._read.cache_clear()
     (tmp_path / "mine").mkdir()
     return tmp_path / "mine"
 
@@ -159,14 +160,10 @@ def test_nothing_is_read_twice_and_no_caller_can_change_it(cifar10, monkeypatch)
     assert again.labels.tolist() == [0, 1, 2, 3, 0, 1, 2, 3]
 
 
-def test_what_is_kept_in_memory_is_bounded(monkeypatch):
-    monkeypatch.setattr(loading, "_kept", type(loading._kept)())
-    monkeypatch.setattr(loading, "_KEPT_BYTES", 2_000_000)
-    for name in ("digits", "patches"):
-        sl.load(name)
-    assert len(loading._kept) == 2
-    sl.load("sprites", n=300)
-    assert [key[0] for key in loading._kept] == ["sprites"]
+def test_what_is_kept_in_memory_is_bounded():
+    for n in range(1, 20):
+        sl.load("sprites", n=n)
+    assert loading._read.cache_info().currsize < 5
 
 
 def test_a_pickle_that_is_not_the_published_one_is_never_opened(cifar10, mine):
@@ -218,15 +215,23 @@ def test_tiny_imagenet_grayscale_becomes_color_and_labels_follow_wnids(tiny_imag
 
 def test_tiny_imagenet_is_decoded_once_for_all_processes_and_again_when_its_images_change(tiny_imagenet, monkeypatch):
     first = sl.load("tiny_imagenet").images
-    loading._kept.clear()  # as in the next process
+    loading._read.cache_clear()  # as in the next process
     with monkeypatch.context() as patch:
         patch.setattr(readers, "_decode_jpegs", lambda *_: pytest.fail("decoded again"))
         assert torch.equal(sl.load("tiny_imagenet").images, first)
-    loading._kept.clear()
+    loading._read.cache_clear()
     (decoded,) = (folders.cache() / "decoded").glob("*.npy")
     decoded.write_bytes(decoded.read_bytes()[:1_000])
     assert torch.equal(sl.load("tiny_imagenet").images, first)
     assert not [path for path in decoded.parent.iterdir() if ".part" in path.name]
+
+
+def full_disk(*_: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def offline(*_: object, **options: object) -> None:
+    raise OSError("offline")
 
 
 @pytest.mark.parametrize("lack", ["permission", "room"])
@@ -234,7 +239,7 @@ def test_tiny_imagenet_without_a_cache_to_write_to(tiny_imagenet, monkeypatch, l
     if lack == "permission":
         monkeypatch.setattr(folders, "writable", lambda folder: False)
     else:
-        monkeypatch.setattr(readers, "FREE_BYTES", 2**62)
+        monkeypatch.setattr(np, "save", full_disk)
     assert len(sl.load("tiny_imagenet")) == 3
     assert not list(folders.cache().rglob("*.npy"))
 
@@ -258,7 +263,7 @@ def test_tiny_imagenets_training_images(tiny_imagenet, monkeypatch):
     data = sl.load("tiny_imagenet", "train", n=20)
     assert data.images.shape == (20, 3, 64, 64)
     assert data.labels.unique().tolist() == [0]
-    loading._kept.clear()  # as in the next process
+    loading._read.cache_clear()  # as in the next process
     (tiny_imagenet / "train/n02/images/n02_7.JPEG").unlink()
     with pytest.raises(DataDamaged, match=r"n02_7\.JPEG"):
         sl.load("tiny_imagenet", "train")
@@ -268,7 +273,7 @@ def test_tiny_imagenet_with_validation_images_only_says_that_train_is_missing(ti
     (tiny_imagenet / "train/n02/images").rmdir()
     (tiny_imagenet / "train/n02").rmdir()
     (tiny_imagenet / "train").rmdir()
-    monkeypatch.setattr("sculptlab.data.mirrors.download", lambda wanted, path: ["offline"])
+    monkeypatch.setattr("urllib.request.urlopen", offline)
     published = replace(PUBLISHED["tiny_imagenet"], downloads=TINY_DOWNLOADS)
     monkeypatch.setitem(PUBLISHED, "tiny_imagenet", published)
     with pytest.raises(
@@ -299,7 +304,7 @@ def test_dsprites_images_factors_and_shapes(dsprites, monkeypatch):
     assert np.array_equal(data.factors.numpy(), dsprites["latents_values"][:, 1:].astype(np.float32))
     assert data.labels.tolist() == dsprites["latents_classes"][:, 1].tolist()
     assert data.factor_names == ("shape", "scale", "orientation", "x", "y")
-    loading._kept.clear()
+    loading._read.cache_clear()
     monkeypatch.setattr(readers, "_pack_bits", lambda *_: pytest.fail("unpacked again"))
     some = sl.load("dsprites", n=5, seed=1, dtype="uint8")
     assert some.images.unique().tolist() == [0, 255]
@@ -337,7 +342,7 @@ def test_real_mnist_and_fashion_mnist(real, name, tmp_path):
     if name == "fashion_mnist":
         assert train.labels.bincount().tolist() == [6_000] * 10
     for file in PUBLISHED[name].splits["test"]:
-        content = gzip.decompress(file.find(real).read_bytes())
+        content = gzip.decompress(file.find(real)[0].read_bytes())
         path = tmp_path / Path(file.path).with_suffix("")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
@@ -468,15 +473,15 @@ def test_importing_the_room_imports_no_other_library():
         (lambda: sl.load("digits", "test"), ValueError, r"split must be None for digits.*\.split\(\)"),
         (lambda: sl.load("mnist", "val"), ValueError, "split of mnist must be one of"),
         (lambda: sl.load("digits", dtype="float16"), ValueError, "dtype must be one of"),
-        (lambda: sl.load("digits", device="tpu7"), ValueError, "device 'tpu7' cannot be used here"),
+        (lambda: sl.load("digits", device="tpu7"), ValueError, "device must be one that works .* got 'tpu7'"),
         (lambda: sl.load("digits", size=3), ValueError, r"'size' is not an option of digits, which has \['n', 'seed'\]"),
         (lambda: sl.load("patches", stride=0), ValueError, "stride must be at least 1"),
         (lambda: sl.load("patches", n=521), ValueError, "n must be at most 520"),
         (lambda: sl.load("patches", n=0), ValueError, "n must be at least 1"),
         (lambda: sl.load("patches", n=2.5), TypeError, "n must be a whole number"),
         (lambda: sl.load("patches", seed=-1), ValueError, "seed must be at least 0"),
-        (lambda: numbered(None).subset([12]), ValueError, r"indices must lie in 0\.\.11, got 12\.\.12"),
-        (lambda: numbered(None).subset([-1]), ValueError, r"indices must lie in 0\.\.11"),
+        (lambda: numbered(None).subset([12]), ValueError, r"indices must be .* whole numbers in 0\.\.11.*got \[12\]"),
+        (lambda: numbered(None).subset([-1]), ValueError, r"indices must be .* whole numbers in 0\.\.11.*got \[-1\]"),
         (lambda: numbered(None).subset([]), ValueError, "indices must be a non-empty list"),
         (lambda: numbered(None).subset([0.5]), ValueError, "indices must be a non-empty list"),
         (lambda: numbered(None).subset([True, False]), ValueError, "indices must be a non-empty list"),

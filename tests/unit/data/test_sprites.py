@@ -127,7 +127,7 @@ def test_arrays_lists_and_doubles_draw_the_same():
     expected = sprites.render(values)
     assert torch.equal(sprites.render(values.numpy()), expected)
     assert torch.equal(sprites.render(values.tolist()), expected)
-    assert torch.equal(sprites.render(values.double(), device="cpu"), expected)
+    assert torch.equal(sprites.render(values.double()), expected)
 
 
 def test_grid_is_that_of_dsprites():
@@ -147,12 +147,6 @@ def test_grid_is_that_of_dsprites():
         )
     )
     assert values[-1].tolist() == pytest.approx([3, 1, 2 * math.pi, 1, 1])
-
-
-@pytest.mark.parametrize("device", ["cuda:99", "abacus"])
-def test_a_device_that_is_not_there_is_named(device):
-    with pytest.raises(ValueError, match=f"device must be one that works on this machine.* got '{device}'"):
-        sprites.render(sprites.sample(1), device=device)
 
 
 @settings(deadline=None, max_examples=60, derandomize=True)
@@ -187,7 +181,7 @@ def test_sample_draws_every_value_equally_often():
 def test_sample_follows_its_seed_and_leaves_the_global_generator_alone():
     before = torch.get_rng_state()
     first = sprites.sample(50, seed=4, continuous=True)
-    assert torch.equal(first, sprites.sample(50, seed=torch.Generator().manual_seed(4), continuous=True))
+    assert torch.equal(first, sprites.sample(50, seed=4, continuous=True))
     assert not torch.equal(first, sprites.sample(50, seed=5, continuous=True))
     assert torch.equal(before, torch.get_rng_state())
 
