@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from filelock import FileLock
@@ -69,13 +70,20 @@ def render_sprites(n: int, size: int, seed: int) -> RawImages:
 
 
 def read_mnist(paths: list[Path], published: str) -> RawImages:
-    """MNIST or Fashion-MNIST: headers of 16 and 8 bytes, then a byte per pixel or label; with or without gzip."""
+    """MNIST or Fashion-MNIST by torchvision's class, which reads unpacked files: they are written to a temporary folder."""
     from torchvision import datasets
 
-    contents = (gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes() for path in paths)
-    images, labels = (np.frombuffer(content, np.uint8, offset=skip) for content, skip in zip(contents, (16, 8), strict=True))
-    names = tuple(name.split(" - ")[0] for name in getattr(datasets, published).classes)  # "7 - seven" becomes "7"
-    return RawImages(images.reshape(-1, 1, 28, 28), 255, labels.astype(np.int64), names)
+    # A subclass of the same name without `resources`: torchvision would otherwise require the files of both splits.
+    reader = type(published, (getattr(datasets, published),), {"resources": ()})
+    with TemporaryDirectory() as root:
+        folder = Path(root, published, "raw")
+        folder.mkdir(parents=True)
+        for path, name in zip(paths, ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"), strict=True):
+            content = path.read_bytes()
+            (folder / name).write_bytes(gzip.decompress(content) if path.suffix == ".gz" else content)
+        read = reader(root, train=True)
+    names = tuple(name.split(" - ")[0] for name in read.classes)  # "7 - seven" becomes "7"
+    return RawImages(read.data[:, None].numpy(), 255, read.targets.numpy(), names)
 
 
 def read_cifar10(paths: list[Path]) -> RawImages:
