@@ -20,7 +20,6 @@ from sculptlab.training.batches import as_images, as_unit_floats
 
 TOTAL = 1 << 16  # the frequencies of a latent add up to this, so that each fits into two bytes
 HEAD = struct.Struct("<IHH?I")  # rows, latents, levels, whether they are equally spaced, bytes of the description
-CHECK = struct.Struct("<I")  # crc32 of all before it
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +53,7 @@ class Codec:
         description = zlib.compress(b"".join(table.tobytes() for table in tables), 9)
         head = HEAD.pack(len(symbols), *numbers.shape, equally_spaced, len(description))
         file = head + description + encode_symbols(symbols, self.frequencies)
-        return file + CHECK.pack(zlib.crc32(file))
+        return file + zlib.crc32(file).to_bytes(4, "little")
 
 
 def decompress(file: bytes) -> Tensor:
@@ -63,7 +62,6 @@ def decompress(file: bytes) -> Tensor:
     Parameters
     ----------
     file : bytes
-        The whole file.
 
     Returns
     -------
@@ -75,8 +73,8 @@ def decompress(file: bytes) -> Tensor:
     ValueError
         If the file is cut short or damaged.
     """
-    body, check = file[: -CHECK.size], file[-CHECK.size :]
-    if len(body) < HEAD.size or check != CHECK.pack(zlib.crc32(body)):
+    body, check = file[:-4], file[-4:]
+    if len(body) < HEAD.size or check != zlib.crc32(body).to_bytes(4, "little"):
         raise ValueError(f"file must be whole, as Codec.compress made it: these {len(file)} bytes are cut short or damaged")
     n, dim, size, equally_spaced, length = HEAD.unpack_from(body)
     description = zlib.decompress(body[HEAD.size : HEAD.size + length])
@@ -114,11 +112,10 @@ def rate_distortion(
     Returns
     -------
     pandas.DataFrame
-        Rates in bits per image. "nominal": symbols of fixed length, d log2 of the number of levels. "coded": the whole file.
-        "stream": the file without the description of levels and frequencies, which a decoder may hold instead. "entropy": of
-        each latent's own held-out symbols, summed.
-        "mse": mean squared error per pixel of images decoded from quantized codes; "unquantized": from the codes themselves.
-        "clamped": share of held-out codes outside the levels' range. Also "levels" and "bits".
+        "levels" and "bits", and rates in bits per image. "nominal": symbols of fixed length, d log2 of the number of levels.
+        "coded": the whole file. "stream": the file without levels and frequencies, which a decoder may hold instead. "entropy":
+        of each latent's own held-out symbols, summed. "clamped": share of held-out codes outside the levels' range. "mse": mean
+        squared error per pixel of images decoded from quantized codes; "unquantized": from the codes themselves.
     """
     if (levels == "box") != (support is not None):
         raise ValueError(f"support must be given for levels='box' and for no others, got {support} and {levels!r}")
@@ -132,11 +129,11 @@ def rate_distortion(
     for k in bits:
         quantizer = Quantizer.fit(fitted, k, levels) if support is None else Quantizer.box(seen.shape[1], k, *support)
         file, found = Codec.fit(quantizer, fitted).compress(seen), quantizer.quantize(seen)
-        dim, size = quantizer.numbers.shape
-        coded, description = 8 * len(file) / len(seen), 8 * HEAD.unpack_from(file)[-1] / len(seen)
+        _, dim, size, _, description = HEAD.unpack_from(file)
+        coded = 8 * len(file) / len(seen)
         rows.append({
             "levels": levels, "bits": k, "nominal": dim * math.log2(size), "coded": coded,
-            "stream": coded - description, "entropy": entropy(found.symbols), "clamped": found.clamped,
+            "stream": coded - 8 * description / len(seen), "entropy": entropy(found.symbols), "clamped": found.clamped,
             "mse": error(found.values),
         })  # fmt: skip
     return pd.DataFrame(rows).assign(unquantized=error(seen))

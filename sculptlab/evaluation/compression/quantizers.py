@@ -25,10 +25,8 @@ class Quantized(NamedTuple):
 
     Attributes
     ----------
-    symbols : Tensor of shape (n, d), int64
-        The number of each code's level.
-    values : Tensor of shape (n, d), float32
-        The levels themselves.
+    symbols, values : Tensor of shape (n, d)
+        The numbers of the codes' levels, int64, and the levels themselves, float32.
     clamped : float
         The share of codes outside the quantizer's range, which get its first or last level.
     """
@@ -40,14 +38,12 @@ class Quantized(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Quantizer:
-    """Levels for each of d latents, origin + unit * numbers. `box` and `fit` make one.
+    """Levels for each of d latents. `box` and `fit` make one.
 
     Parameters
     ----------
-    origin, unit : Tensor of shape (d,)
-        The units of a latent's levels.
-    numbers : Tensor of shape (d, m)
-        The levels in these units: whole, rising.
+    origin, unit, numbers : Tensor of shape (d,), (d,) and (d, m)
+        The m levels of a latent are origin + unit * numbers, which are whole and rise.
     edges : Tensor of shape (d, m - 1)
         The borders between the intervals that the levels stand for.
     low, high : Tensor of shape (d,)
@@ -129,10 +125,8 @@ def quantize(codes: Any, bits: int, low: float, high: float) -> Quantized:
     ----------
     codes : array_like of shape (n, d)
         Those outside the range get the nearest level.
-    bits : int
-        1 to 12.
-    low, high : float
-        The range, low < high.
+    bits, low, high : int, float, float
+        1 to 12 bits; low < high.
 
     Returns
     -------
@@ -159,10 +153,8 @@ class RoundedCodes(nn.Module):
     ----------
     model : torch.nn.Module
         An autoencoder with a deterministic encoder: the noise of a stochastic one already has the effect of rounding.
-    bits : int
-        At least 1.
-    low, high : float
-        The range, low < high.
+    bits, low, high : int, float, float
+        At least 1 bit; low < high.
     """
 
     stochastic = False
