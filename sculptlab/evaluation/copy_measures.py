@@ -1,7 +1,5 @@
 """How well a latent space was copied: the distribution jointly, alignment of single images, relative representations."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

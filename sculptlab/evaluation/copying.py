@@ -1,7 +1,5 @@
 """Latent copying: train a model whose codes are distributed like another model's, and measure whether they are."""
 
-from __future__ import annotations
-
 import warnings
 from dataclasses import dataclass, field
 from typing import Any
@@ -103,9 +101,11 @@ def copy_latents(
     source : array_like of shape (n, d), or Run
         Codes of any other model, of any images, in any order. Of a Run its codes of `data` (means, if stochastic); the images
         are then the same, so that their alignment is measured too.
-    model, data : torch.nn.Module, Dataset or array_like
-        An untrained autoencoder with d latents, trained in place on the images `data`. Its own codes are in standard deviations
-        of the source's latents; those of the result's `run` are in the source's units.
+    model : torch.nn.Module
+        An untrained autoencoder with d latents, trained in place. Its own codes are in standard deviations of the source's
+        latents; those of the result's `run` are in the source's units.
+    data : Dataset or array_like
+        Images for `model`.
     anchors : tuple (images, codes), optional
         A few images and the codes they should have, in the source's units; they are left out of the report. Without anchors
         nothing decides which image gets which code. With them, `weight` grows from 0 until half-way: anchors cannot turn a
@@ -117,8 +117,10 @@ def copy_latents(
     held_out : float
         Share of images and of source codes that training does not see. Half of these codes are compared with the copy, the
         other half shows the best possible.
-    steps, seed, **options : int, int, Any
-        Of `fit`; learning_rate is 0.003 by default. The seed also decides the split and the tests.
+    steps, seed : int
+        Of training. The seed also decides the split and the tests.
+    **options : Any
+        Of `fit`; learning_rate is 0.003 by default.
 
     Returns
     -------
@@ -133,9 +135,9 @@ def copy_latents(
     --------
     >>> import sculptlab as sl
     >>> data = sl.load("digits")
-    >>> a, b = (sl.build_autoencoder("mlp", image_shape=(1, 8, 8), dim=2, width=32, seed=seed) for seed in (0, 1))
-    >>> first = sl.fit(a, data, sl.objectives.Reconstruction(), steps=50, progress=False)
-    >>> copied = copy_latents(first.encode(data), b, data, steps=50, progress=False)
+    >>> model = sl.build_autoencoder("mlp", image_shape=(1, 8, 8), dim=2, width=32, seed=1)
+    >>> codes = sl.priors.Ring().sample(2000)  # of any other model
+    >>> copied = copy_latents(codes, model, data, steps=50, progress=False)
     >>> copied.run.encode(data).shape
     torch.Size([1797, 2])
     """
@@ -165,8 +167,8 @@ def copy_latents(
     rows = min(half, len(evaluation))
     if rows < LEAST_ROWS:
         raise ValueError(
-            f"held_out must leave at least {2 * LEAST_ROWS} codes of the source and {LEAST_ROWS} images for the report, got "
-            f"{held_out:g}, which leaves {2 * half} and {len(evaluation)}"
+            f"held_out must leave at least {2 * LEAST_ROWS} codes of the source and {LEAST_ROWS} images, got {held_out:g}, "
+            f"which leaves {2 * half} and {len(evaluation)}"
         )
     if warning := few_valued(given[kept].numpy()):
         warnings.warn(warning, stacklevel=2)

@@ -1,7 +1,5 @@
 """Do codes follow a prior? Tests per latent, per pair and jointly, beside what a sample of the prior itself scores."""
 
-from __future__ import annotations
-
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -91,15 +89,13 @@ class Diagnosis:
         return draw("overview", self.codes, self.prior, matrices)
 
     def __repr__(self) -> str:
-        return "\n".join([*self._verdicts(), "", self.joint.round(4).T.to_string(), "", *LEGEND])
+        verdicts = [f"{name}: {self.verdict(name)}" for name in self.dead]
+        return "\n".join([*verdicts, "", self.joint.round(4).T.to_string(), "", *LEGEND])
 
     def _repr_html_(self) -> str:
-        verdicts = "".join(f"<p>{line}</p>" for line in self._verdicts())
+        verdicts = "".join(f"<p>{name}: {self.verdict(name)}</p>" for name in self.dead)
         legend = f"<p><small>{'<br>'.join(LEGEND)}</small></p>"
         return f"{verdicts}{self.joint.round(4).T.to_html()}{legend}{self.per_dimension.round(3).to_html(max_rows=24)}"
-
-    def _verdicts(self) -> list[str]:
-        return [f"{name}: {self.verdict(name)}" for name in self.dead]
 
 
 def diagnose(z: Any, prior: Any, *, max_rows: int = 2000, permutations: int = 200, seed: int = 0) -> Diagnosis:
@@ -120,9 +116,11 @@ def diagnose(z: Any, prior: Any, *, max_rows: int = 2000, permutations: int = 20
     max_rows : int
         Rows of codes and prior in the joint tests. Distance correlation uses at most 1,000. Moments and Kolmogorov-Smirnov
         (against 20,000 draws) use all.
-    permutations, seed : int
+    permutations : int
         Of the MMD test (IMQ kernel of the prior's scale), whose least p-value is 1 / (1 + permutations): with fewer than 60 it is
-        never below the verdict's level of 0.05 / 3. The seed decides every random draw.
+        never below the verdict's level of 0.05 / 3.
+    seed : int
+        Seed of every random draw.
 
     Returns
     -------
@@ -168,9 +166,7 @@ def diagnose(z: Any, prior: Any, *, max_rows: int = 2000, permutations: int = 20
     )
 
 
-def _samples_of(
-    prior: Prior, most: int, max_rows: int, generator: torch.Generator
-) -> tuple[Tensor, Tensor, Callable[[int], tuple[Tensor, Tensor]], int]:
+def _samples_of(prior: Prior, most: int, max_rows: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Callable, int]:
     """Reference (for kernel and moments), control (the row "prior"), a function n -> (target, second), the most rows n.
 
     Control, target and second sample are independent: fresh draws, or of a prior that is an array of samples disjoint parts.

@@ -1,7 +1,5 @@
 """Do two samples come from one distribution? Tests by MMD and by a classifier, and where one sample misses the other."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +14,6 @@ from sculptlab.threads import one_thread
 from sculptlab.validation import codes, number, whole
 
 LEAST_ROWS = 20  # no test here has any power with fewer
-LARGEST_SINGLE = 1e15  # squares of larger numbers exceed float32
 
 
 @dataclass(frozen=True)
@@ -25,8 +22,10 @@ class C2STResult:
 
     Parameters
     ----------
-    accuracy, p_value : float
-        Share of held-out rows that are classified correctly, 0.5 by chance; the probability of at least that by tossing coins.
+    accuracy : float
+        Share of held-out rows that are classified correctly; 0.5 is chance.
+    p_value : float
+        The probability of at least this accuracy by tossing coins.
     """
 
     accuracy: float
@@ -74,9 +73,8 @@ def c2st(x: Any, y: Any, seed: int = 0) -> C2STResult:
 
 def two_sample_tests(z: Tensor, target: Tensor, kernel: Kernel, permutations: int, seed: int) -> dict[str, float]:
     """MMD and classifier two-sample tests of z (n, d) against target (m, d); columns as in `Diagnosis.joint`."""
-    # Single precision is enough and twice as fast, as long as it can hold the squared distances.
-    dtype = torch.float32 if max(z.abs().max(), target.abs().max()) < LARGEST_SINGLE else torch.float64
-    mmd, classifier = mmd_test(z.to(dtype), target.to(dtype), kernel, permutations, seed), c2st(z, target, seed)
+    mmd = mmd_test(z.float(), target.float(), kernel, permutations, seed)  # single precision is enough and twice as fast
+    classifier = c2st(z, target, seed)
     return {
         "mmd2": mmd.statistic, "mmd2_95": float(np.quantile(mmd.null, 0.95)), "mmd_p": mmd.p_value,
         "c2st": classifier.accuracy, "c2st_p": classifier.p_value, "rows": len(z),
@@ -110,8 +108,9 @@ def off_support(z: Any, prior: Any, seed: int = 0) -> Tensor:
 
     Parameters
     ----------
-    z, prior : array_like of shape (n, d), prior_like
-        Codes, and anything that `priors.as_prior` takes.
+    z : array_like of shape (n, d)
+    prior : prior_like
+        Anything that `priors.as_prior` takes.
     seed : int
         Of the draws.
 

@@ -1,7 +1,5 @@
 """How large should a regularizer's weight be? Short runs at several weights, evaluated on held-out images."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -102,18 +100,22 @@ def find_weight(
 
     Parameters
     ----------
-    objective, build : callable
-        weight -> Objective, such as `lambda w: MMD(prior, weight=w) + Predictability()`; seed -> an untrained model.
+    objective : callable
+        weight -> Objective, such as `lambda w: MMD(prior, weight=w) + Predictability()`.
+    build : callable
+        seed -> an untrained model.
     data : Dataset or array_like
         The *training* set; part of it is held out. A test set has no place here.
-    weights, seeds : sequence of float, sequence of int
-        A run for each pair; positive weights.
+    weights, seeds : sequence of float > 0, sequence of int
+        A run is trained for each weight and seed.
     tolerance : float
         The relative increase of the reconstruction error that is acceptable.
     held_out : float
         Share of the images that are not trained on, the same ones throughout.
-    steps, progress, **options : int, bool, Any
-        Of `fit`, such as batch_size, learning_rate or device; the progress bar is one for all runs.
+    progress : bool
+        Whether a progress bar is shown.
+    steps, **options : Any
+        Of `fit`, such as batch_size, learning_rate or device.
 
     Returns
     -------

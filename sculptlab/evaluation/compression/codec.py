@@ -86,13 +86,7 @@ def decompress(file: bytes) -> Tensor:
 
 
 def rate_distortion(
-    run: Any,
-    training: Any,
-    held_out: Any,
-    bits: Iterable[int] = range(1, 9),
-    *,
-    levels: str = "range",
-    support: tuple[float, float] | None = None,
+    run: Any, training: Any, held_out: Any, bits: Iterable[int] = range(1, 9), *, levels: str = "range", support: Any = None
 ) -> pd.DataFrame:
     """Measure rate and distortion of held-out images through quantized codes.
 

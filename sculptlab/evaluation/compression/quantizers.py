@@ -43,7 +43,7 @@ class Quantizer:
     Parameters
     ----------
     origin, unit, numbers : Tensor of shape (d,), (d,) and (d, m)
-        The m levels of a latent are origin + unit * numbers, which are whole and rise.
+        The m levels of a latent are origin + unit * numbers. The numbers are whole and rise.
     edges : Tensor of shape (d, m - 1)
         The borders between the intervals that the levels stand for.
     low, high : Tensor of shape (d,)
@@ -125,8 +125,10 @@ def quantize(codes: Any, bits: int, low: float, high: float) -> Quantized:
     ----------
     codes : array_like of shape (n, d)
         Those outside the range get the nearest level.
-    bits, low, high : int, float, float
-        1 to 12 bits; low < high.
+    bits : int
+        1 to 12.
+    low, high : float
+        The range, low < high.
 
     Returns
     -------
@@ -153,8 +155,10 @@ class RoundedCodes(nn.Module):
     ----------
     model : torch.nn.Module
         An autoencoder with a deterministic encoder: the noise of a stochastic one already has the effect of rounding.
-    bits, low, high : int, float, float
-        At least 1 bit; low < high.
+    bits : int
+        At least 1.
+    low, high : float
+        The range, low < high.
     """
 
     stochastic = False
@@ -184,7 +188,7 @@ class RoundedCodes(nn.Module):
 
 def _size(bits: int) -> int:
     """The number of levels, 2^bits."""
-    if whole("bits", bits) > MOST_BITS:
+    if (bits := whole("bits", bits)) > MOST_BITS:
         raise ValueError(f"bits must be between 1 and {MOST_BITS}, got {bits}")
     return 2**bits
 
@@ -202,9 +206,8 @@ def _fitted_levels(ordered: Tensor, size: int, *, optimal: bool) -> tuple[Tensor
         quantiles = ordered[:, torch.linspace(0, n - 1, 1 + min(1000, n - 1)).long()]
         share = pad((quantiles.diff() + 1e-12).pow(2 / 3).cumsum(1), (1, 0)).numpy()
         wanted = np.arange(1, size) / size
-        edges = torch.from_numpy(
-            np.stack([np.interp(wanted, s / s[-1], at) for s, at in zip(share, quantiles.numpy(), strict=True)])
-        )
+        starts = [np.interp(wanted, s / s[-1], at) for s, at in zip(share, quantiles.numpy(), strict=True)]
+        edges = torch.from_numpy(np.stack(starts))
         for _ in range(50):
             centers = _interval_means(ordered, edges)
             edges = (centers[:, 1:] + centers[:, :-1]) / 2

@@ -189,14 +189,6 @@ def test_the_three_parts_of_an_array_of_samples_are_disjoint():
     assert torch.equal(reference.unique(dim=0), bank.double())
 
 
-@pytest.mark.parametrize("size", [1e25, 1e69])
-def test_huge_codes_differ_from_the_prior(size):
-    """By the classifier; the distances within the prior are below the rounding of such numbers, so MMD is merely finite."""
-    row = diagnose(normal(200, 2) * size, Gaussian(2), permutations=39).joint.loc["codes"]
-    assert np.isfinite(row.to_numpy(dtype=float)).all()
-    assert row["c2st"] > 0.9
-
-
 @pytest.mark.parametrize("kind", ["overview", "marginals", "pairs", "corner"])
 def test_every_figure_is_drawn(ill, kind):
     assert ill.plot(kind)._repr_png_().startswith(b"\x89PNG")
@@ -208,6 +200,7 @@ def test_every_figure_is_drawn(ill, kind):
         (lambda: diagnose(normal(19, 2), Gaussian(2)), "z must have at least 20 row"),
         (lambda: diagnose(normal(30, 2), Gaussian(3)), "prior must have 2 dimension"),
         (lambda: diagnose(np.full((30, 2), np.nan), Gaussian(2)), "z has 60 value"),
+        (lambda: diagnose(normal(30, 2) * 1e25, Gaussian(2)), r"x must stay within 1e\+17"),
         (lambda: diagnose(normal(30, 2), normal(59, 2)), "prior must hold at least 60 points .* got 59"),
         (lambda: diagnose(normal(30, 2), "round"), "prior must be"),
         (lambda: c2st(normal(30, 2), normal(30, 3)), "y must have 2 column"),
