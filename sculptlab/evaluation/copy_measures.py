@@ -1,7 +1,5 @@
 """How well a latent space was copied: the distribution jointly, alignment of single images, relative representations."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -16,35 +14,30 @@ from sculptlab.threads import one_thread
 from sculptlab.training.latent_units import Units
 from sculptlab.validation import codes, whole
 
-EXACT = "donot_use_mm_for_euclid_dist"  # torch's faster way leaves 1e-9 where a distance is 0
 
-
-def compare(z: Any, target: Any, *, max_rows: int = 2000, permutations: int = 200, seed: int = 0) -> dict[str, float]:
+def compare(z: Any, target: Any, *, permutations: int = 200, seed: int = 0) -> dict[str, float]:
     """Compare the distributions of codes z (n, d) and target (m, d), at least 20 each, in the target's standard deviations.
 
     Returns mmd2, mmd_p, c2st, c2st_p as in `Diagnosis.joint`; neighbors (`neighbor_overlap`); correlation_gap (the largest
     difference between entries of the correlation matrices, where constant latents count as uncorrelated; NaN for one latent);
-    distance_correlation_gap (the same for distance correlations); rows. Read them beside those of a second sample of the target.
-    No row of `z` may belong to the same image as one of `target`: rows count as independent.
+    distance_correlation_gap (the same for distance correlations); rows, at most 2,000. Read them beside those of a second
+    sample of the target. No row of `z` may belong to the same image as one of `target`: rows count as independent.
     """
-    whole("max_rows", max_rows, least=LEAST_ROWS)
     target = codes("target", target, rows=LEAST_ROWS).detach().cpu()
     z = codes("z", z, dim=target.shape[1], rows=LEAST_ROWS).detach().cpu()
     generator = torch.Generator().manual_seed(whole("seed", seed, least=0))
-    units, n = Units.of(target), min(len(z), len(target), max_rows)
+    units, n = Units.of(target), min(len(z), len(target), 2000)
     x, y = (units.plain(rows[torch.randperm(len(rows), generator=generator)[:n]].double()) for rows in (z, target))
     with one_thread():
         tests = two_sample_tests(x, y, IMQ().fit(y), permutations, seed)
-        return {
-            **{name: tests[name] for name in ("mmd2", "mmd_p", "c2st", "c2st_p")},
-            "neighbors": neighbor_overlap(x, y),
-            "correlation_gap": _largest_gap(correlation(x), correlation(y)),
-            "distance_correlation_gap": _largest_gap(distance_correlation(x), distance_correlation(y)),
-            "rows": n,
-        }
+        found = {name: tests[name] for name in ("mmd2", "mmd_p", "c2st", "c2st_p")} | {"neighbors": neighbor_overlap(x, y)}
+        for measure in (correlation, distance_correlation):
+            gap = (measure(x).nan_to_num(0) - measure(y).nan_to_num(0)).fill_diagonal_(0).abs().max()
+            found[f"{measure.__name__}_gap"] = float(gap) if x.shape[1] > 1 else float("nan")
+    return found | {"rows": n}
 
 
-def neighbor_overlap(x: Any, y: Any, k: int = 10) -> float:
+def neighbor_overlap(x: Tensor, y: Tensor, k: int = 10) -> float:
     """Mean share of a row's k nearest neighbors, among x (n, d) and y (n, d) pooled, that belong to the other sample.
 
     n / (2 n - 1), about 0.5, for two samples of one distribution; 0 for separate ones; more than 0.5 where rows come in pairs.
@@ -52,15 +45,8 @@ def neighbor_overlap(x: Any, y: Any, k: int = 10) -> float:
     """
     from sklearn.neighbors import NearestNeighbors
 
-    x = codes("x", x).detach().cpu().double()
-    y = codes("y", y, dim=x.shape[1]).detach().cpu().double()
-    if len(x) != len(y):
-        raise ValueError(f"x and y must have as many rows, got {len(x)} and {len(y)}")
-    if whole("k", k) >= 2 * len(x) - 1:
-        raise ValueError(f"k must be less than the {2 * len(x) - 1} other rows, got {k}")
-    pooled = torch.cat([x, y]).numpy()
-    first = np.arange(len(pooled)) < len(x)
-    nearest = NearestNeighbors(n_neighbors=k).fit(pooled).kneighbors(return_distance=False)
+    first = np.arange(len(x) + len(y)) < len(x)
+    nearest = NearestNeighbors(n_neighbors=k).fit(torch.cat([x, y]).numpy()).kneighbors(return_distance=False)
     return float((first[nearest] != first[:, None]).mean())
 
 
@@ -79,25 +65,19 @@ def alignment_error(z: Any, target: Any) -> float:
     float
         0 where every code is at its target; 1 by chance, also where the distributions agree.
     """
-    distances = _paired_distances(z, target)
+    distances = paired_distances(z, target)
     own, n = distances.diagonal().sum(), len(distances)
     return float((own / n) / ((distances.sum() - own) / (n * (n - 1))))
 
 
-def retrieval(z: Any, target: Any) -> dict[str, float]:
-    """How well an image's code z_i finds the target t_i of the same image, by distance; both (n, d), in the same order.
-
-    From the rank of t_i among all t by distance from z_i (ties share a rank): top1, the share of rank 1 (chance: 1 / n); mrr,
-    mean 1 / rank (chance: about ln n / n); rank, mean (rank - 1) / (n - 1) (chance: 0.5).
-    """
-    distances = _paired_distances(z, target)
-    own = distances.diagonal()[:, None]
-    rank = 1 + (distances < own).sum(1) + ((distances == own).sum(1) - 1) / 2
-    return {
-        "top1": float((rank == 1).double().mean()),
-        "mrr": float((1 / rank).mean()),
-        "rank": float(((rank - 1) / (len(rank) - 1)).mean()),
-    }
+def paired_distances(z: Any, target: Any) -> Tensor:
+    """Distances (n, n) from each code to each target of the same n images, in units of the target's standard deviations."""
+    goals = codes("target", target).detach().cpu().double()
+    rows = codes("z", z, dim=goals.shape[1]).detach().cpu().double()
+    if len(rows) != len(goals):
+        raise ValueError(f"z and target must be codes of the same images, got {len(rows)} and {len(goals)} rows")
+    units, exact = Units.of(goals), "donot_use_mm_for_euclid_dist"  # the faster way leaves 1e-9 where a distance is 0
+    return torch.cdist(units.plain(rows), units.plain(goals), compute_mode=exact)
 
 
 def relative(z: Any, anchors: Any) -> Any:
@@ -113,20 +93,3 @@ def relative(z: Any, anchors: Any) -> Any:
     towards = codes("anchors", anchors, dim=rows.shape[1], rows=1).to(rows)
     found = functional.normalize(rows, dim=1) @ functional.normalize(towards, dim=1).T
     return found if isinstance(z, Tensor) else found.detach().cpu().numpy()
-
-
-def _paired_distances(z: Any, target: Any) -> Tensor:
-    """Distances (n, n) from each code to each target, in units of the target's standard deviations."""
-    goals = codes("target", target).detach().cpu().double()
-    rows = codes("z", z, dim=goals.shape[1]).detach().cpu().double()
-    if len(rows) != len(goals):
-        raise ValueError(f"z and target must be codes of the same images, got {len(rows)} and {len(goals)} rows")
-    units = Units.of(goals)
-    return torch.cdist(units.plain(rows), units.plain(goals), compute_mode=EXACT)
-
-
-def _largest_gap(first: Tensor, second: Tensor) -> float:
-    """The largest difference off the diagonal between two (d, d) matrices; NaN for d = 1."""
-    if len(first) < 2:
-        return float("nan")
-    return float((first.nan_to_num(0) - second.nan_to_num(0)).fill_diagonal_(0).abs().max())

@@ -1,7 +1,5 @@
 """Latent copying: train a model whose codes are distributed like another model's, and measure whether they are."""
 
-from __future__ import annotations
-
 import warnings
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,14 +11,13 @@ from torch import Tensor, nn
 
 from sculptlab.drawing import draw
 from sculptlab.evaluation.copy_measures import alignment_error, compare
-from sculptlab.evaluation.two_samples import LEAST_ROWS
+from sculptlab.evaluation.two_samples import LEAST_ROWS, hold_out
 from sculptlab.training.batches import as_images, as_model, as_unit_floats, count_latents
 from sculptlab.training.latent_units import Units
 from sculptlab.training.loop import fit
 from sculptlab.training.objectives import Anchors, Copying, Objective, Ramp
 from sculptlab.training.run import Run
-from sculptlab.training.state import BATCH_SIZE
-from sculptlab.validation import choice, number, whole
+from sculptlab.validation import choice, whole
 from sculptlab.validation import codes as valid_codes
 
 WEIGHT, ANCHOR_WEIGHT, LEARNING_RATE = 300.0, 100.0, 3e-3
@@ -55,17 +52,7 @@ class CopyResult:
     warning: str = field(default="", repr=False)
 
     def plot(self, kind: str = "codes") -> Any:
-        """Draw the source, B before and B after side by side.
-
-        Parameters
-        ----------
-        kind : {"codes", "correlations"}
-            "codes": the two most dependent latents. "correlations": matrices of all pairs of latents.
-
-        Returns
-        -------
-        Picture
-        """
+        """Draw source, B before and B after: the two most dependent latents, or matrices of all with kind="correlations"."""
         choice("kind", kind, ("codes", "correlations"))
         return draw("copy_densities" if kind == "codes" else "copy_correlations", self.codes)
 
@@ -76,24 +63,18 @@ class CopyResult:
         return f"<p>{self.verdict()}</p>{self.report.round(4).T.to_html()}"
 
     def verdict(self) -> str:
-        """Say in words how well the latent space was copied.
-
-        Returns
-        -------
-        str
-            The tests that find a difference at p < 0.025, the C2ST accuracy, the warning and the alignment error.
-        """
+        """The tests that find a difference at p < 0.025, the C2ST accuracy, the warning and the alignment error, in words."""
         copy, best = self.report.loc["copy"], self.report.loc["second half"]
         seen = [test for test, p in (("MMD", "mmd_p"), ("C2ST", "c2st_p")) if copy[p] < 0.05 / 2]
-        said = f"{' and '.join(seen)} find a difference" if len(seen) > 1 else f"{''.join(seen) or 'No test'} finds a difference"
-        said += (
-            f" between the copy's codes and the source's ({copy['rows']:.0f} each): C2ST accuracy {copy['c2st']:.1%}, "
-            f"{best['c2st']:.1%} for other codes of the source."
-        )
-        said += f" But {self.warning}." if self.warning else ""
+        found = f"{' and '.join(seen)} find" if len(seen) > 1 else f"{''.join(seen) or 'No test'} finds"
+        parts = [
+            f"{found} a difference between the copy's codes and the source's ({copy['rows']:.0f} each): C2ST accuracy "
+            f"{copy['c2st']:.1%}, {best['c2st']:.1%} for other codes of the source."
+        ]
+        parts += [f"But {self.warning}."] if self.warning else []
         if "alignment_error" in copy:
-            said += f" The alignment error is {copy['alignment_error']:.2f} (0 is exact, 1 is chance)."
-        return said
+            parts.append(f"The alignment error is {copy['alignment_error']:.2f} (0 is exact, 1 is chance).")
+        return " ".join(parts)
 
 
 def copy_latents(
@@ -110,7 +91,7 @@ def copy_latents(
     seed: int = 0,
     **options: Any,
 ) -> CopyResult:
-    """Train a model so that its codes have the joint distribution of another model's codes.
+    """Train a model so that its codes have the joint distribution of another model's codes (arXiv 2510.11953).
 
     Warns of latents of the source that take few values: continuous codes come near these, never onto them.
 
@@ -138,7 +119,7 @@ def copy_latents(
     steps, seed : int
         Of training. The seed also decides the split and the tests.
     **options : Any
-        Passed on to `fit`; learning_rate is 0.003 by default.
+        Of `fit`; learning_rate is 0.003 by default.
 
     Returns
     -------
@@ -147,151 +128,89 @@ def copy_latents(
     Raises
     ------
     ValueError
-        If `source` has the wrong shape, is constant or has fewer training rows than a batch; if `held_out` leaves fewer than 20
-        codes on either side of a comparison; if anchors do not pair up.
-
-    References
-    ----------
-    Sculpting Latent Spaces With MMD, arXiv 2510.11953 (latent space copying).
+        If `source` is constant or has fewer training rows than a batch; if fewer than 20 codes could be compared.
 
     Examples
     --------
     >>> import sculptlab as sl
     >>> data = sl.load("digits")
-    >>> a, b = (sl.build_autoencoder("mlp", image_shape=(1, 8, 8), dim=2, width=32, seed=seed) for seed in (0, 1))
-    >>> first = sl.fit(a, data, sl.objectives.Reconstruction(), steps=50, progress=False)
-    >>> copied = copy_latents(first.encode(data), b, data, steps=50, progress=False)
+    >>> model = sl.build_autoencoder("mlp", image_shape=(1, 8, 8), dim=2, width=32, seed=1)
+    >>> codes = sl.priors.Ring().sample(2000)  # of any other model
+    >>> copied = copy_latents(codes, model, data, steps=50, progress=False)
     >>> copied.run.encode(data).shape
     torch.Size([1797, 2])
     """
     if isinstance(source, Run) and source.model is model:
         raise ValueError("model must be another one than the source's, which it would train anew")
-    whole("seed", seed, least=0)
     images = as_images(data, as_model(model)).cpu()
-    given = valid_codes("source", _source_codes(source, images), dim=count_latents(model, images) or None).detach().cpu().float()
-    if number("held_out", held_out, above=0) >= 1:
-        raise ValueError(f"held_out must be a share below 1, got {held_out:g}")
-    training, evaluation = _split(len(images), held_out, seed)
-    kept, aside = _split(len(given), held_out, seed)
-    if anchors is not None:
-        known = as_unit_floats(as_images(_pair(anchors)[0], model, name="anchors' images"))
-        evaluation = evaluation[~_are_among(as_unit_floats(images[evaluation]), known)]
-        aside = evaluation if isinstance(source, Run) else aside
-    batch = min(whole("batch_size", options.get("batch_size", BATCH_SIZE)), len(training))
-    if len(kept) < batch:
-        raise ValueError(
-            f"source must have at least as many rows as a batch has images, {batch}, after {held_out:g} of them are held out; "
-            f"got {len(kept)} of {len(given)}: give more codes, or a smaller batch_size"
+    given = source
+    if isinstance(source, Run):
+        given = source.encode(as_images(images, source.model, name="data for a source that is a Run"))
+    elif isinstance(source, nn.Module) or (hasattr(source, "sample") and not hasattr(source, "shape")):
+        raise TypeError(
+            f"source must be codes (n, d) or a Run, got {type(source).__name__}: a model's codes are run.encode(images); "
+            "for any other target train with objectives.MMD(prior)"
         )
+    given = valid_codes("source", given, dim=count_latents(model, images) or None).detach().cpu().float()
+    training, evaluation = hold_out(len(images), held_out, seed)
+    kept, aside = hold_out(len(given), held_out, seed)
+    full = copying_objective(given[kept], anchors, weight=weight, anchor_weight=anchor_weight, steps=steps)
+    if anchors is not None:
+        anchor_images = as_unit_floats(as_images(anchors[0], model, name="anchors' images")).cpu()
+        known = {image.numpy().tobytes() for image in anchor_images}
+        new = [image.numpy().tobytes() not in known for image in as_unit_floats(images[evaluation])]
+        evaluation = evaluation[torch.tensor(new, dtype=torch.bool)]
+    if isinstance(source, Run):
+        aside = evaluation
     half = len(aside) // 2
     rows = min(half, len(evaluation))
     if rows < LEAST_ROWS:
         raise ValueError(
-            f"held_out must leave at least {2 * LEAST_ROWS} codes of the source and {LEAST_ROWS} images for the report, got "
-            f"{held_out:g}, which leaves {2 * half} and {len(evaluation)}"
+            f"held_out must leave at least {2 * LEAST_ROWS} codes of the source and {LEAST_ROWS} images, got {held_out:g}, "
+            f"which leaves {2 * half} and {len(evaluation)}"
         )
-    source_training, unseen = given[kept], images[evaluation]
-    warning = few_valued(source_training.numpy())
-    if warning:
+    if warning := few_valued(given[kept].numpy()):
         warnings.warn(warning, stacklevel=2)
-    full = copying_objective(source_training, anchors, weight=weight, anchor_weight=anchor_weight, steps=steps)
-    units = Units.of(source_training)
+    units, unseen = Units.of(given[kept]), images[evaluation]
+
+    def shaped(run: Run) -> Tensor:
+        return list(run.codes(unseen).values())[-1]  # what `Copying` shapes: a stochastic encoder's samples
+
     wrapped = units.wrap(model).eval()
-    before = _shaped_codes(Run(wrapped, full, [], seed=seed, steps=0), unseen)
+    before = shaped(Run(wrapped, full, [], seed=seed, steps=0))
     full = full if objective is None else full + objective
     run = fit(wrapped, images[training], full, steps=steps, seed=seed, **{"learning_rate": LEARNING_RATE, **options})
-    found = {"second half": given[aside[:half]], "before": before, "copy": _shaped_codes(run, unseen)}
+    found = {"second half": given[aside[:half]], "before": before, "copy": shaped(run)}
     # Of a Run, these codes of the source belong to other images than the copy's: the tests need independent rows.
     codes = {name: z[:rows].numpy() for name, z in {"source": given[aside[half:]], **found}.items()}
-    report = pd.DataFrame({name: compare(codes[name], codes["source"], seed=seed) for name in found}).T
+    report = pd.DataFrame({name: compare(codes[name], codes["source"], seed=seed) for name in found}).T.rename_axis("codes")
     if isinstance(source, Run):
-        found["second half"] = source.encode(unseen)
-        report = report.join(_alignment(found, source, unseen))
+        shown, own = as_unit_floats(unseen), source.encode(unseen)
+        found["second half"] = own
+        report["alignment_error"] = [alignment_error(z, own) for z in found.values()]
+        report["decoded_mse"] = [float((source.decode(z) - shown).square().mean()) for z in found.values()]
     table = pd.DataFrame({"mean": units.mean, "std": units.std}).rename_axis("latent")
-    return CopyResult(run, report.rename_axis("codes"), table, codes, warning)
+    return CopyResult(run, report, table, codes, warning)
 
 
 def copying_objective(
-    source: Any,
-    anchors: tuple[Any, Any] | None = None,
-    *,
-    weight: float = WEIGHT,
-    anchor_weight: float = ANCHOR_WEIGHT,
-    steps: int = 2000,
+    source: Any, anchors: Any = None, *, weight: float = WEIGHT, anchor_weight: float = ANCHOR_WEIGHT, steps: int = 2000
 ) -> Objective:
     """What `copy_latents` trains for, with all of the codes `source` (n, d); other arguments as there."""
-    whole("steps", steps)
     if anchors is None:
         return Copying(source, weight)
-    images, targets = _pair(anchors)
-    shape = Copying(source, weight, schedule=Ramp(max(1, steps // 2)))
-    targets = valid_codes("anchors' codes", targets, dim=shape.source.dim, rows=1)
-    return shape + Anchors(images, targets, anchor_weight, unit=shape.units.std)
+    if not isinstance(anchors, tuple | list) or len(anchors) != 2:
+        raise TypeError(f"anchors must be a pair (images, codes), got {type(anchors).__name__}")
+    shape = Copying(source, weight, schedule=Ramp(max(1, whole("steps", steps) // 2)))
+    targets = valid_codes("anchors' codes", anchors[1], dim=shape.source.dim, rows=1)
+    return shape + Anchors(anchors[0], targets, anchor_weight, unit=shape.units.std)
 
 
 def few_valued(codes: np.ndarray) -> str:
     """A warning that names those latents of codes (n, d) that take few values, such as whole numbers; empty if none does."""
     counts = {f"z{j}": len(np.unique(column)) for j, column in enumerate(codes.T)}
     listed = ", ".join(f"{name} ({count})" for name, count in counts.items() if count <= FEW_VALUES * len(codes))
-    if not listed:
-        return ""
-    return (
+    return listed and (
         f"some of the source's latents take few values among {len(codes)} codes: {listed}; a continuous code comes near such a "
         "value, never onto it, and a classifier sees that alone: evaluate the other latents"
     )
-
-
-def _source_codes(source: Any, images: Tensor) -> Any:
-    """The codes that `source` stands for: itself, or a Run's codes of `images`."""
-    if isinstance(source, Run):
-        shape = getattr(source.model, "image_shape", images.shape[1:])
-        if tuple(shape) != tuple(images.shape[1:]):
-            raise ValueError(
-                f"source, a Run on images {tuple(shape)}, cannot encode data of shape {tuple(images.shape[1:])}: "
-                "give its codes of its own images, source.encode(…)"
-            )
-        return source.encode(images)
-    if isinstance(source, nn.Module) or (hasattr(source, "sample") and not hasattr(source, "shape")):
-        raise TypeError(
-            f"source must be codes (n, d) or a Run, got {type(source).__name__}: a model's codes are run.encode(images); "
-            "for any other target train with objectives.MMD(prior)"
-        )
-    return source
-
-
-def _pair(anchors: Any) -> tuple[Any, Any]:
-    if not isinstance(anchors, tuple | list) or len(anchors) != 2:
-        raise TypeError(f"anchors must be a pair (images, codes), got {type(anchors).__name__}")
-    return anchors[0], anchors[1]
-
-
-def _are_among(images: Tensor, known: Tensor) -> Tensor:
-    """Which of `images` are equal to one of `known`, as a boolean tensor (n,)."""
-    seen = {image.numpy().tobytes() for image in known.cpu()}
-    return torch.tensor([image.numpy().tobytes() in seen for image in images.cpu()], dtype=torch.bool)
-
-
-def _split(n: int, share: float, seed: int) -> tuple[Tensor, Tensor]:
-    """Indices (training, held out) of n rows in an order drawn by `seed`."""
-    order = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
-    held = round(share * n)
-    return order[held:], order[:held]
-
-
-def _shaped_codes(run: Run, images: Tensor) -> Tensor:
-    """The codes that `Copying` shapes: a stochastic encoder's samples, a deterministic one's codes."""
-    found = run.codes(images)
-    return found["samples"] if "samples" in found else found["codes"]
-
-
-def _alignment(codes: dict[str, Tensor], source: Run, images: Tensor) -> pd.DataFrame:
-    """The columns of the report that need codes of the same images."""
-    shown = as_unit_floats(images)
-    rows = {
-        name: {
-            "alignment_error": alignment_error(z, codes["second half"]),
-            "decoded_mse": float((source.decode(z) - shown).square().mean()),
-        }
-        for name, z in codes.items()
-    }
-    return pd.DataFrame(rows).T

@@ -1,7 +1,5 @@
 """Do two samples come from one distribution? Tests by MMD and by a classifier, and where one sample misses the other."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,12 +9,11 @@ from torch import Tensor
 
 from sculptlab.mmd import mmd_test
 from sculptlab.mmd.kernels import Kernel
-from sculptlab.priors import Prior, as_prior
+from sculptlab.priors import as_prior
 from sculptlab.threads import one_thread
-from sculptlab.validation import codes, whole
+from sculptlab.validation import codes, number, whole
 
 LEAST_ROWS = 20  # no test here has any power with fewer
-LARGEST_SINGLE = 1e15  # squares of larger numbers exceed float32
 
 
 @dataclass(frozen=True)
@@ -36,7 +33,7 @@ class C2STResult:
 
 
 def c2st(x: Any, y: Any, seed: int = 0) -> C2STResult:
-    """Classifier two-sample test with gradient-boosted trees.
+    """Classifier two-sample test with gradient-boosted trees (Lopez-Paz and Oquab 2017, arXiv 1610.06545).
 
     Each half of the rows is classified by trees fitted to the other half. The binomial p-value is slightly too small, because
     the two halves share their rows: it falls below 0.05 in about 10 % of tests between samples of one distribution.
@@ -51,11 +48,6 @@ def c2st(x: Any, y: Any, seed: int = 0) -> C2STResult:
     Returns
     -------
     C2STResult
-        Accuracy and p-value.
-
-    References
-    ----------
-    Lopez-Paz and Oquab 2017, arXiv 1610.06545.
 
     Examples
     --------
@@ -69,22 +61,20 @@ def c2st(x: Any, y: Any, seed: int = 0) -> C2STResult:
     x = codes("x", x, rows=LEAST_ROWS)
     y = codes("y", y, dim=x.shape[1], rows=LEAST_ROWS)
     rows = np.concatenate([sample.detach().cpu().double().numpy() for sample in (x, y)])
-    first = np.arange(len(rows)) < len(x)
-    half = np.concatenate([np.arange(len(x)) % 2, np.arange(len(y)) % 2])
-    correct = 0
+    first, half = np.arange(len(rows)) < len(x), np.concatenate([np.arange(len(sample)) % 2 for sample in (x, y)])
+    trees = HistGradientBoostingClassifier(max_iter=50, early_stopping=False, random_state=whole("seed", seed, least=0))
     with one_thread():
-        for fold in (0, 1):
-            trees = HistGradientBoostingClassifier(max_iter=50, early_stopping=False, random_state=whole("seed", seed, least=0))
-            trees.fit(rows[half != fold], first[half != fold])
-            correct += int((trees.predict(rows[half == fold]) == first[half == fold]).sum())
+        correct = sum(
+            int((trees.fit(rows[half != fold], first[half != fold]).predict(rows[half == fold]) == first[half == fold]).sum())
+            for fold in (0, 1)
+        )
     return C2STResult(correct / len(rows), float(binom.sf(correct - 1, len(rows), 0.5)))
 
 
 def two_sample_tests(z: Tensor, target: Tensor, kernel: Kernel, permutations: int, seed: int) -> dict[str, float]:
     """MMD and classifier two-sample tests of z (n, d) against target (m, d); columns as in `Diagnosis.joint`."""
-    # Single precision is enough and twice as fast, as long as it can hold the squared distances.
-    dtype = torch.float32 if max(z.abs().max(), target.abs().max()) < LARGEST_SINGLE else torch.float64
-    mmd, classifier = mmd_test(z.to(dtype), target.to(dtype), kernel, permutations, seed), c2st(z, target, seed)
+    mmd = mmd_test(z.float(), target.float(), kernel, permutations, seed)  # single precision is enough and twice as fast
+    classifier = c2st(z, target, seed)
     return {
         "mmd2": mmd.statistic, "mmd2_95": float(np.quantile(mmd.null, 0.95)), "mmd_p": mmd.p_value,
         "c2st": classifier.accuracy, "c2st_p": classifier.p_value, "rows": len(z),
@@ -98,10 +88,8 @@ def coverage_gap(z: Any, target: Any, second: Any) -> float:
 
     Parameters
     ----------
-    z : array_like of shape (n, d)
-        Codes.
-    target, second : array_like of shape (m, d)
-        Two independent samples of the distribution that the codes should cover, with as many rows as `z`.
+    z, target, second : array_like of shape (n, d)
+        Codes, and two independent samples of the distribution that they should cover.
 
     Returns
     -------
@@ -121,7 +109,6 @@ def off_support(z: Any, prior: Any, seed: int = 0) -> Tensor:
     Parameters
     ----------
     z : array_like of shape (n, d)
-        Codes.
     prior : prior_like
         Anything that `priors.as_prior` takes.
     seed : int
@@ -135,8 +122,16 @@ def off_support(z: Any, prior: Any, seed: int = 0) -> Tensor:
     from scipy.spatial import cKDTree
 
     rows = codes("z", z, rows=1)
-    source: Prior = as_prior(prior, rows.shape[1])
     generator = torch.Generator().manual_seed(whole("seed", seed, least=0))
-    mass = cKDTree(source.sample(10_000, generator).numpy())
-    far = np.quantile(mass.query(source.sample(10_000, generator).numpy())[0], 0.999)
+    first, second = (as_prior(prior, rows.shape[1]).sample(10_000, generator).numpy() for _ in range(2))
+    mass = cKDTree(first)
+    far = np.quantile(mass.query(second)[0], 0.999)
     return torch.from_numpy(mass.query(rows.detach().cpu().numpy())[0] > far)
+
+
+def hold_out(n: int, share: float, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Indices of n rows in an order drawn by `seed`: those to train on, and a share that is held out."""
+    if number("held_out", share, above=0) >= 1:
+        raise ValueError(f"held_out must be a share below 1, got {share:g}")
+    order = torch.randperm(n, generator=torch.Generator().manual_seed(whole("seed", seed, least=0)))
+    return order[round(share * n) :], order[: round(share * n)]

@@ -1,18 +1,17 @@
 """How large should a regularizer's weight be? Short runs at several weights, evaluated on held-out images."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import nn
 from tqdm.auto import tqdm
 
 from sculptlab.drawing import draw
-from sculptlab.evaluation.two_samples import LEAST_ROWS
+from sculptlab.evaluation.two_samples import LEAST_ROWS, hold_out
 from sculptlab.independence.lps import lps
 from sculptlab.mmd import mmd2
 from sculptlab.training.batches import as_images
@@ -47,8 +46,7 @@ class WeightCurve:
     def best(self) -> float | None:
         """The weight of least mean LPS among those whose mean relative error is at most 1 + tolerance; None if there is none.
 
-        Of weights whose LPS agrees to 0.001, the one nearest to the prior by MMD^2. A weight without an LPS (one latent, or none
-        that varies) does not count.
+        Of weights whose LPS agrees to 0.001, the one nearest to the prior by MMD^2.
         """
         rows = self.means.drop(index=0.0)
         within = rows[(rows["relative_error"] <= 1 + self.tolerance) & rows["lps"].notna()]
@@ -79,12 +77,7 @@ class WeightCurve:
         return "".join(f"\n- {words}" for words in found)
 
     def plot(self) -> Any:
-        """Draw relative reconstruction error and LPS over the weight: means and ranges.
-
-        Returns
-        -------
-        Picture
-        """
+        """Draw relative reconstruction error and LPS over the weight: means and ranges."""
         return draw("weight_curve", self)
 
 
@@ -93,10 +86,10 @@ def find_weight(
     build: Callable[[int], nn.Module],
     data: Any,
     *,
-    weights: Iterable[float] = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0),
+    weights: Sequence[float] = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0),
     tolerance: float = 0.1,
     steps: int = 1000,
-    seeds: Iterable[int] = (0, 1, 2),
+    seeds: Sequence[int] = (0, 1, 2),
     held_out: float = 0.2,
     progress: bool = True,
     **options: Any,
@@ -113,20 +106,16 @@ def find_weight(
         seed -> an untrained model.
     data : Dataset or array_like
         The *training* set; part of it is held out. A test set has no place here.
-    weights : iterable of float
-        Positive, in any order.
+    weights, seeds : sequence of float > 0, sequence of int
+        A run is trained for each weight and seed.
     tolerance : float
         The relative increase of the reconstruction error that is acceptable.
-    steps : int
-        Of each run.
-    seeds : iterable of int
-        Of the runs.
     held_out : float
         Share of the images that are not trained on, the same ones throughout.
     progress : bool
         Whether a progress bar is shown.
-    **options : Any
-        Passed on to `fit`, such as batch_size, learning_rate or device.
+    steps, **options : Any
+        Of `fit`, such as batch_size, learning_rate or device.
 
     Returns
     -------
@@ -143,10 +132,18 @@ def find_weight(
             "objective must be a function of the weight and build one of the seed that makes a new model, such as "
             f"lambda w: MMD(prior, w) and lambda seed: build_autoencoder(..., seed=seed); got {objective!r} and {build!r}"
         )
-    all_weights = [number("weights", weight, above=0) for weight in _listed("weights", weights, "numbers")]
-    all_seeds = [whole("seeds", seed, least=0) for seed in _listed("seeds", seeds, "whole numbers")]
-    total, allowed = whole("steps", steps), number("tolerance", tolerance, least=0)
-    training, unseen = _split_images(data, number("held_out", held_out, above=0))
+    all_weights = [number("weights", weight, above=0) for weight in np.atleast_1d(weights)]
+    all_seeds = [whole("seeds", seed, least=0) for seed in np.atleast_1d(seeds)]
+    whole("number of weights", len(all_weights))
+    whole("number of seeds", len(all_seeds))
+    tolerance = number("tolerance", tolerance, least=0)
+    images = as_images(data)
+    training, unseen = (images[rows] for rows in hold_out(len(images), held_out))
+    if min(len(training), len(unseen)) < LEAST_ROWS:
+        raise ValueError(
+            f"held_out must leave at least {LEAST_ROWS} rows of data on either side, got {held_out:g}, which leaves "
+            f"{len(training)} to train on and {len(unseen)} to evaluate"
+        )
     first = as_objective(objective(all_weights[0]))
     probe = build(all_seeds[0])
     first.check(probe)  # before the plain autoencoder is trained in vain
@@ -157,44 +154,18 @@ def find_weight(
     grid = [(weight, seed) for weight in (0.0, *sorted(all_weights)) for seed in all_seeds]
     for weight, seed in tqdm(grid, disable=not progress, unit="model"):
         goal = plain if weight == 0 else objective(weight)
-        run = fit(build(seed), training, goal, steps=total, seed=seed, progress=False, **options)
+        run = fit(build(seed), training, goal, steps=steps, seed=seed, progress=False, **options)
         rows.append({"weight": weight, "seed": seed, **_evaluate(run, unseen, first)})
     frame = pd.DataFrame(rows)
     frame["relative_error"] = frame["reconstruction_mse"] / frame.loc[frame["weight"] == 0, "reconstruction_mse"].mean()
-    return WeightCurve(frame, allowed)
-
-
-def _listed(name: str, values: Any, words: str) -> list[Any]:
-    """`values` as a list of one or more."""
-    if not isinstance(values, Iterable):
-        raise TypeError(f"{name} must be one or more {words}, such as ({values!r},), got {values!r}")
-    found = list(values)
-    if not found:
-        raise ValueError(f"{name} must be one or more {words}, got none")
-    return found
-
-
-def _split_images(data: Any, share: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """Images to train on, and those held out."""
-    images = as_images(data)
-    aside = round(share * len(images))
-    if len(images) < 2 * LEAST_ROWS:
-        raise ValueError(f"data must have at least {2 * LEAST_ROWS} rows, {LEAST_ROWS} of them held out, got {len(images)}")
-    if not LEAST_ROWS <= aside <= len(images) - LEAST_ROWS:
-        least = LEAST_ROWS / len(images)
-        raise ValueError(
-            f"held_out must leave at least {LEAST_ROWS} of the {len(images)} rows on either side, got {share:g}: "
-            f"take a share from {least:.3g} to {1 - least:.3g}"
-        )
-    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
-    return images[order[aside:]], images[order[:aside]]
+    return WeightCurve(frame, tolerance)
 
 
 def _evaluate(run: Run, images: torch.Tensor, objective: Objective) -> dict[str, float]:
     codes = run.encode(images[:2000])
-    prior = objective.prior_for(codes.shape[1])
-    distance = float("nan")
-    if prior is not None:
-        distance = mmd2(codes, prior.sample(len(codes), generator=torch.Generator().manual_seed(0))).item()
-    score = lps(codes, permutations=0, seed=run.seed).score if codes.shape[1] > 1 else float("nan")
-    return {"reconstruction_mse": run.reconstruction_error(images), "lps": score, "mmd2": distance}
+    found = {"reconstruction_mse": run.reconstruction_error(images), "lps": float("nan"), "mmd2": float("nan")}
+    if codes.shape[1] > 1:
+        found["lps"] = lps(codes, permutations=0, seed=run.seed).score
+    if (prior := objective.prior_for(codes.shape[1])) is not None:
+        found["mmd2"] = mmd2(codes, prior.sample(len(codes), generator=torch.Generator().manual_seed(0))).item()
+    return found

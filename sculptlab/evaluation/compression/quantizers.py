@@ -8,13 +8,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.functional import pad
 
-from sculptlab.evaluation.compression.entropy_coding import MOST_SYMBOLS, valid_symbols
 from sculptlab.validation import choice, number, whole
 from sculptlab.validation import codes as valid_codes
 
 LEVELS = ("box", "range", "quantile", "lloyd", "step")
+MOST_BITS = 12
 FINE = 65_535  # files list fitted levels in two bytes each, as multiples of this share of the latent's range
 LEAST_RANGE = 1e-12  # stands for the range of a latent that does not vary
 
@@ -24,10 +25,8 @@ class Quantized(NamedTuple):
 
     Attributes
     ----------
-    symbols : Tensor of shape (n, d), int64
-        The number of each code's level.
-    values : Tensor of shape (n, d), float32
-        The levels themselves.
+    symbols, values : Tensor of shape (n, d)
+        The numbers of the codes' levels, int64, and the levels themselves, float32.
     clamped : float
         The share of codes outside the quantizer's range, which get its first or last level.
     """
@@ -39,14 +38,12 @@ class Quantized(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Quantizer:
-    """Levels for each of d latents, origin + unit * numbers. `box` and `fit` make one.
+    """Levels for each of d latents. `box` and `fit` make one.
 
     Parameters
     ----------
-    origin, unit : Tensor of shape (d,)
-        The units of a latent's levels.
-    numbers : Tensor of shape (d, m)
-        The levels in these units: whole, rising.
+    origin, unit, numbers : Tensor of shape (d,), (d,) and (d, m)
+        The m levels of a latent are origin + unit * numbers. The numbers are whole and rise.
     edges : Tensor of shape (d, m - 1)
         The borders between the intervals that the levels stand for.
     low, high : Tensor of shape (d,)
@@ -69,55 +66,35 @@ class Quantizer:
 
     @classmethod
     def fit(cls, codes: Any, bits: int, levels: str = "range") -> Quantizer:
-        """Fit levels to training codes.
+        """Fit 2^bits levels, 1 to 12 bits, to training codes (n, d).
 
         Parameters
         ----------
-        codes : array_like of shape (n, d)
-        bits : int
-            1 to 12; each latent gets 2^bits levels, those of "step" aside.
         levels : {"range", "quantile", "lloyd", "step"}
             "range": equal steps from the least to the greatest code of each latent.
             "quantile": intervals that hold equally many codes; the level is their mean. The symbols are nearly uniform.
-            "lloyd": the levels of least squared error for each latent. Best for symbols of fixed length.
+            "lloyd": the levels of least squared error for each latent (Lloyd 1982). Best for symbols of fixed length.
             "step": one step for all latents, sqrt(12 * mean variance) / 2^bits, and as many levels as the codes need. At high
             rates it is best for entropy-coded symbols: a latent of small spread then costs little or nothing.
-
-        Returns
-        -------
-        Quantizer
-            Its levels of "quantile" and "lloyd" are rounded to 1 / 65,535 of their latent's range, as files store them.
-
-        References
-        ----------
-        Lloyd 1982, IEEE Transactions on Information Theory 28.
         """
         z = valid_codes("codes", codes).detach().cpu().double()
         choice("levels", levels, LEVELS[1:])
         size = _size(bits)
-        if levels == "step":
-            return cls._common_step(z, size)
         low, high = z.min(0).values, z.max(0).values
         extent = (high - low).clamp_min(LEAST_RANGE)
         if levels == "range":
             return cls._grid((low + extent / size / 2).float(), (extent / size).float(), size)
+        if levels == "step":  # a uniform density's length is sqrt(12) standard deviations
+            mean = z.mean(0)
+            step = math.sqrt(12) * z.var(0).mean().sqrt().clamp_min(LEAST_RANGE).item() / size
+            first = int(((low - mean) / step + 0.5).floor().min())
+            if (needed := int(((high - mean) / step + 0.5).floor().max()) - first + 1) > 2**MOST_BITS:
+                raise ValueError(f"bits must be fewer: codes that reach this far need {needed} levels, more than {2**MOST_BITS}")
+            return cls._grid((mean + first * step).float(), torch.full_like(mean, step).float(), needed)
         edges, centers = _fitted_levels(z.T.sort(1).values.contiguous(), size, optimal=levels == "lloyd")
         origin, unit = low.float(), (extent / FINE).float()
         numbers = ((centers - origin[:, None]) / unit[:, None]).round().clamp(0, FINE).long()
         return cls(origin, unit, numbers, edges.float(), low.float(), high.float())
-
-    @classmethod
-    def _common_step(cls, z: Tensor, size: int) -> Quantizer:
-        """One step for all latents; each latent has as many levels as the farthest code of any needs."""
-        mean = z.mean(0)
-        step = math.sqrt(12) * z.var(0).mean().sqrt().clamp_min(LEAST_RANGE).item() / size  # a uniform density's length is
-        steps = ((z - mean) / step + 0.5).floor()  # sqrt(12) standard deviations
-        first, last = int(steps.min()), int(steps.max())
-        if last - first >= MOST_SYMBOLS:
-            raise ValueError(
-                f"bits must be fewer: codes that reach this far need {last - first + 1} levels, more than {MOST_SYMBOLS}"
-            )
-        return cls._grid((mean + first * step).float(), torch.full_like(mean, step).float(), last - first + 1)
 
     @classmethod
     def _grid(cls, origin: Tensor, unit: Tensor, size: int) -> Quantizer:
@@ -131,51 +108,12 @@ class Quantizer:
         """The levels (d, m), float32."""
         return self.origin[:, None] + self.unit[:, None] * self.numbers
 
-    @property
-    def size(self) -> int:
-        """The number of levels m of each latent."""
-        return self.numbers.shape[1]
-
-    @property
-    def dim(self) -> int:
-        """The number of latents d."""
-        return self.numbers.shape[0]
-
-    @property
-    def equally_spaced(self) -> bool:
-        """Whether neighboring levels are one unit apart, so that a file need not list them."""
-        return torch.equal(self.numbers, torch.arange(self.size).expand_as(self.numbers))
-
     def quantize(self, codes: Any) -> Quantized:
-        """Replace codes by their levels.
-
-        Parameters
-        ----------
-        codes : array_like of shape (n, d)
-
-        Returns
-        -------
-        Quantized
-        """
-        z = valid_codes("codes", codes, dim=self.dim, rows=1).detach().cpu().float()
-        symbols = torch.searchsorted(self.edges, z.T.contiguous(), right=True).T
+        """Replace codes (n, d) by their levels."""
+        z = valid_codes("codes", codes, dim=len(self.numbers), rows=1).detach().cpu().float()
+        symbols = torch.searchsorted(self.edges, z.T.contiguous(), right=True)
         outside = (z < self.low) | (z > self.high)
-        return Quantized(symbols, self.dequantize(symbols), outside.double().mean().item())
-
-    def dequantize(self, symbols: Any) -> Tensor:
-        """Look up the levels that symbols stand for.
-
-        Parameters
-        ----------
-        symbols : array_like of int, shape (n, d)
-            Numbers of levels, from 0 to m - 1.
-
-        Returns
-        -------
-        Tensor of shape (n, d), float32
-        """
-        rows = torch.from_numpy(valid_symbols(symbols, self.size, self.dim)).long()
-        return self.levels.gather(1, rows.T).T.contiguous()
+        return Quantized(symbols.T, self.levels.gather(1, symbols).T.contiguous(), outside.double().mean().item())
 
 
 def quantize(codes: Any, bits: int, low: float, high: float) -> Quantized:
@@ -186,7 +124,7 @@ def quantize(codes: Any, bits: int, low: float, high: float) -> Quantized:
     Parameters
     ----------
     codes : array_like of shape (n, d)
-        Codes, samples first. Those outside the range get the nearest level.
+        Those outside the range get the nearest level.
     bits : int
         1 to 12.
     low, high : float
@@ -206,11 +144,53 @@ def quantize(codes: Any, bits: int, low: float, high: float) -> Quantized:
     return Quantizer.box(z.shape[1], bits, low, high).quantize(z)
 
 
+class RoundedCodes(nn.Module):
+    """A model whose decoder first rounds codes to 2^bits equal steps over [low, high], for quantization-aware training.
+
+    Rounding has slope 0 nearly everywhere, so gradients pass straight through it: inside the range as if codes were not rounded,
+    outside they are 0 (the straight-through estimator, Bengio et al. 2013, arXiv 1308.3432). Objectives see the codes before
+    rounding. Measure the result by `rate_distortion` with levels="box" and the same bits.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        An autoencoder with a deterministic encoder: the noise of a stochastic one already has the effect of rounding.
+    bits : int
+        At least 1.
+    low, high : float
+        The range, low < high.
+    """
+
+    stochastic = False
+
+    def __init__(self, model: Any, bits: int, low: float, high: float) -> None:
+        super().__init__()
+        if getattr(model, "stochastic", False):
+            raise ValueError("model must have a deterministic encoder: build_autoencoder(..., stochastic=False)")
+        self.model, self.dim = model, model.dim
+        for name in ("image_shape", "output"):  # what the model says of its images
+            if hasattr(model, name):
+                setattr(self, name, getattr(model, name))
+        self.size = 2 ** whole("bits", bits)
+        self.low, self.high = number("low", low), number("high", high, above=number("low", low))
+
+    def encode(self, images: Tensor) -> Tensor:
+        """The codes (n, d) of images (n, *image_shape), not rounded."""
+        return self.model.encode(images)
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """The images (n, *image_shape) of codes (n, d) rounded to the nearest levels, with the gradient of clamped codes."""
+        step = (self.high - self.low) / self.size
+        symbols = ((codes.detach() - self.low) / step).floor().clamp(0, self.size - 1)
+        within = codes.clamp(self.low, self.high)
+        return self.model.decode(within + (self.low + step * (symbols + 0.5) - within).detach())
+
+
 def _size(bits: int) -> int:
-    size = 2 ** whole("bits", bits)
-    if size > MOST_SYMBOLS:
-        raise ValueError(f"bits must be between 1 and {int(math.log2(MOST_SYMBOLS))}, got {bits}")
-    return size
+    """The number of levels, 2^bits."""
+    if (bits := whole("bits", bits)) > MOST_BITS:
+        raise ValueError(f"bits must be between 1 and {MOST_BITS}, got {bits}")
+    return 2**bits
 
 
 def _fitted_levels(ordered: Tensor, size: int, *, optimal: bool) -> tuple[Tensor, Tensor]:
@@ -220,28 +200,24 @@ def _fitted_levels(ordered: Tensor, size: int, *, optimal: bool) -> tuple[Tensor
     between two centers. It starts where many levels are best, as dense as density^(1/3) (Panter and Dite 1951). Between fine
     quantiles of distance w the density is as 1 / w, so each such gap gets a share of the levels as w^(2/3).
     """
-    dim, n = ordered.shape
-    if not optimal:
-        edges = ordered[:, torch.arange(1, size) * n // size].contiguous()
-        return edges, _interval_means(ordered, edges)
-    quantiles = ordered[:, torch.linspace(0, n - 1, 1 + min(1000, n - 1)).long()]
-    share = torch.cat([torch.zeros(dim, 1), (quantiles.diff() + 1e-12).pow(2 / 3).cumsum(1)], 1).numpy()
-    wanted = np.arange(1, size) / size
-    starts = [np.interp(wanted, s / s[-1], at) for s, at in zip(share, quantiles.numpy(), strict=True)]
-    edges = torch.from_numpy(np.stack(starts))
-    for _ in range(50):
-        centers = _interval_means(ordered, edges)
-        edges = (centers[:, 1:] + centers[:, :-1]) / 2
+    n = ordered.shape[1]
+    edges = ordered[:, torch.arange(1, size) * n // size].contiguous()
+    if optimal:
+        quantiles = ordered[:, torch.linspace(0, n - 1, 1 + min(1000, n - 1)).long()]
+        share = pad((quantiles.diff() + 1e-12).pow(2 / 3).cumsum(1), (1, 0)).numpy()
+        wanted = np.arange(1, size) / size
+        starts = [np.interp(wanted, s / s[-1], at) for s, at in zip(share, quantiles.numpy(), strict=True)]
+        edges = torch.from_numpy(np.stack(starts))
+        for _ in range(50):
+            centers = _interval_means(ordered, edges)
+            edges = (centers[:, 1:] + centers[:, :-1]) / 2
     return edges, _interval_means(ordered, edges)
 
 
 def _interval_means(ordered: Tensor, edges: Tensor) -> Tensor:
     """The mean (d, m) of the sorted codes (d, n) in each interval, or its middle where it has none; edges (d, m - 1)."""
-    dim, n = ordered.shape
-    ends = torch.searchsorted(ordered, edges)
-    ends = torch.cat([torch.zeros(dim, 1, dtype=ends.dtype), ends, torch.full((dim, 1), n)], 1)
-    counts = ends.diff()
-    sums = torch.cat([torch.zeros(dim, 1, dtype=ordered.dtype), ordered.cumsum(1)], 1)
+    ends = pad(torch.searchsorted(ordered, edges), (1, 1))
+    ends[:, -1] = ordered.shape[1]
+    counts, sums = ends.diff(), pad(ordered.cumsum(1), (1, 0)).gather(1, ends).diff()
     borders = torch.cat([ordered[:, :1], edges, ordered[:, -1:]], 1)
-    means = sums.gather(1, ends).diff() / counts.clamp_min(1)
-    return torch.where(counts > 0, means, (borders[:, 1:] + borders[:, :-1]) / 2)
+    return torch.where(counts > 0, sums / counts.clamp_min(1), (borders[:, 1:] + borders[:, :-1]) / 2)

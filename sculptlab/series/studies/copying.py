@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from sculptlab.evaluation.copy_measures import alignment_error, compare, relative, retrieval
+from sculptlab.evaluation.copy_measures import alignment_error, compare, paired_distances, relative
 from sculptlab.evaluation.copying import ANCHOR_WEIGHT, LEARNING_RATE, WEIGHT, copying_objective
 from sculptlab.priors import Gaussian
 from sculptlab.series.results import Recorded, record_result
@@ -98,7 +98,7 @@ def _conditions(setting: CopySetting, seed: int, counts: Sequence[int]) -> Itera
         found = {**common, "condition": condition, "anchors": count, **compare(z, target, seed=seed)}
         if same_images:
             decoded = float((a.decode(z) - b_held_out).square().mean())
-            found |= {"alignment_error": alignment_error(z, own), "decoded_mse": decoded, **_retrieval(z, own)}
+            found |= {"alignment_error": alignment_error(z, own), "decoded_mse": decoded, **retrieval(z, own)}
         return found if run is None else {"reconstruction_mse": run.reconstruction_error(b_held_out), **found}
 
     def trained(condition: str, run: Run, count: int = 0) -> dict[str, Any]:
@@ -117,7 +117,7 @@ def _conditions(setting: CopySetting, seed: int, counts: Sequence[int]) -> Itera
         yield trained(f"{count} anchors alone", train(Anchors(images, codes, ANCHOR_WEIGHT, units.std)), count)
         yield row(f"affine, {count} anchors", affine_map(at, codes, z), count=count)
         for name, a_origin, b_origin in (("relative", 0, 0), ("relative centered", codes.mean(0), at.mean(0))):
-            found = _retrieval(relative(z - b_origin, at - b_origin), relative(own - a_origin, codes - a_origin))
+            found = retrieval(relative(z - b_origin, at - b_origin), relative(own - a_origin, codes - a_origin))
             yield {**common, "condition": f"{name}, {count} anchors", "anchors": count, **found}
 
 
@@ -125,9 +125,20 @@ def _order(n: int, seed: int) -> Tensor:
     return torch.randperm(n, generator=torch.Generator().manual_seed(seed))
 
 
-def _retrieval(z: Tensor, target: Tensor) -> dict[str, float]:
-    found = retrieval(z, target)
-    return {"top1": found["top1"], "mrr": found["mrr"], "mean_rank": found["rank"]}
+def retrieval(z: Tensor, target: Tensor) -> dict[str, float]:
+    """How well an image's code z_i finds the target t_i of the same image, by distance; both (n, d), in the same order.
+
+    From the rank of t_i among all t by distance from z_i (ties share a rank): top1, the share of rank 1 (chance: 1 / n); mrr,
+    mean 1 / rank (chance: about ln n / n); mean_rank, mean (rank - 1) / (n - 1) (chance: 0.5).
+    """
+    distances = paired_distances(z, target)
+    own = distances.diagonal()[:, None]
+    rank = 1 + (distances < own).sum(1) + ((distances == own).sum(1) - 1) / 2
+    return {
+        "top1": float((rank == 1).double().mean()),
+        "mrr": float((1 / rank).mean()),
+        "mean_rank": float(((rank - 1) / (len(rank) - 1)).mean()),
+    }
 
 
 def affine_map(x: Tensor, y: Tensor, z: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import sculptlab as sl
 from sculptlab import plots
 from sculptlab.evaluation import copying
-from sculptlab.evaluation.copy_measures import alignment_error, compare, neighbor_overlap, relative, retrieval
+from sculptlab.evaluation.copy_measures import alignment_error, compare, neighbor_overlap, relative
 from sculptlab.priors import Samples
 from sculptlab.training.latent_units import Units
 from sculptlab.training.objectives import MMD, Anchors, Copying, Reconstruction
@@ -88,15 +88,6 @@ def test_relative_codes_see_a_shift_and_survive_a_code_of_length_zero():
     assert relative(torch.zeros(1, 2), a).tolist() == [[0, 0, 0]]
 
 
-def test_retrieval_finds_everything_nothing_or_shares_ties():
-    z = normal(50, 2)
-    assert retrieval(z, z) == {"top1": 1, "mrr": 1, "rank": 0}
-    line = torch.arange(3.0)[:, None]
-    assert retrieval(line.flip(0), line) == pytest.approx({"top1": 1 / 3, "mrr": 5 / 9, "rank": 2 / 3})  # ranks 3, 1, 3
-    circle = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]])
-    assert retrieval(0 * circle, circle) == pytest.approx({"top1": 0, "mrr": 1 / 2.5, "rank": 0.5})  # four at one distance
-
-
 def test_second_halves_pass_the_tests_at_their_level():
     found = pd.DataFrame([compare(normal(150, 2, i), normal(150, 2, 500 + i), permutations=99) for i in range(20)])
     assert ((found[["mmd_p", "c2st_p"]] < 0.05).sum() <= 4).all()  # binomial(20, .05): more in 0.3 %; a classifier's is 10 %
@@ -125,10 +116,8 @@ def test_one_latent_has_no_pairs():
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: neighbor_overlap(normal(30, 2), normal(31, 2)), "as many rows"),
-        (lambda: neighbor_overlap(normal(3, 2), normal(3, 2), k=5), "k must be less than the 5"),
         (lambda: alignment_error(normal(30, 2), normal(31, 2)), "same images"),
-        (lambda: retrieval(normal(30, 2), normal(30, 3)), "z must have 3 column"),
+        (lambda: alignment_error(normal(30, 2), normal(30, 3)), "z must have 3 column"),
         (lambda: compare(normal(19, 2), normal(50, 2)), "z must have at least 20 row"),
         (lambda: compare(normal(50, 2) / 0, normal(50, 2)), "z has 100 value"),
         (lambda: relative(normal(5, 2), normal(5, 3)), "anchors must have 2 column"),
@@ -287,7 +276,7 @@ def test_same_seed_same_copy_and_stochastic_models_take_part():
 @pytest.mark.parametrize(
     ("source", "options", "words"),
     [
-        (normal(300, 2), {}, "as many rows as a batch has images, 256, .* got 225 of 300"),
+        (normal(300, 2), {}, "as many rows as a batch has images, 256, got 225"),
         (normal(1, 2), {}, "source must have at least 2 row"),
         (normal(500, 3), {}, "source must have 2 column"),
         (torch.full((500, 2), torch.nan), {}, "source has 1000 value"),
@@ -298,7 +287,7 @@ def test_same_seed_same_copy_and_stochastic_models_take_part():
         (normal(500, 2), {"anchors": (ROWS[:3], normal(2, 2))}, "pair every image"),
         (normal(500, 2), {"anchors": (ROWS[:3], normal(3, 3))}, "anchors' codes must have"),
         (normal(500, 2), {"anchors": (ROWS[:3, :5], normal(3, 2))}, "shape"),
-        (normal(500, 2), {"batch_size": 0}, "batch_size must be at least 1"),
+        (normal(500, 2), {"batch_size": 0}, "batch_size must be at least"),
         (normal(500, 2), {"weight": -1.0}, "weight must be >= 0"),
     ],
 )
@@ -317,7 +306,7 @@ def test_copy_latents_refuses_what_is_no_pair_and_its_own_model(first):
         sl.copy_latents(normal(500, 2), "mlp", ROWS, **QUICK)
     with pytest.raises(TypeError, match="anchors' images must be uint8 or floats"):
         sl.copy_latents(normal(500, 2), model(), ROWS, anchors=([1, 2, 3], normal(3, 2)), **QUICK)
-    with pytest.raises(ValueError, match=r"a Run on images .*cannot encode data of shape"):
+    with pytest.raises(ValueError, match=r"data for a source that is a Run must have shape \(n, 1, 8, 8\)"):
         sl.copy_latents(first, model(), ROWS, **QUICK)
     with pytest.raises(ValueError, match="another one than the source's"):
         sl.copy_latents(first, first.model, sl.load("digits"), **QUICK)

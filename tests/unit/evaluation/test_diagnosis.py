@@ -139,6 +139,18 @@ def test_frames_tensors_and_arrays_say_the_same():
     assert tables[0].equals(tables[2])
 
 
+def test_the_columns_of_a_frame_keep_their_names():
+    z = normal(100, 3)
+    z[:, 1] = 0
+    found = diagnose(pd.DataFrame(z, columns=["red", "green", "blue"]), Gaussian(3), permutations=20)
+    assert found.per_dimension.loc["codes"].index.tolist() == ["red", "green", "blue"]
+    assert found.per_pair.loc["codes"].index.tolist() == [("red", "green"), ("red", "blue"), ("green", "blue")]
+    assert found.dead == {"codes": ["green"]}
+    assert "1 of 3 latents inactive: green" in found.verdict("codes")
+    for kind in ("overview", "pairs"):
+        assert found.plot(kind)._repr_png_()
+
+
 def test_threads_and_random_state_are_put_back_and_the_seed_decides():
     threads, state = torch.get_num_threads(), torch.get_rng_state()
     z = normal(80, 2)
@@ -177,14 +189,6 @@ def test_the_three_parts_of_an_array_of_samples_are_disjoint():
     assert torch.equal(reference.unique(dim=0), bank.double())
 
 
-@pytest.mark.parametrize("size", [1e25, 1e69])
-def test_huge_codes_differ_from_the_prior(size):
-    """By the classifier; the distances within the prior are below the rounding of such numbers, so MMD is merely finite."""
-    row = diagnose(normal(200, 2) * size, Gaussian(2), permutations=39).joint.loc["codes"]
-    assert np.isfinite(row.to_numpy(dtype=float)).all()
-    assert row["c2st"] > 0.9
-
-
 @pytest.mark.parametrize("kind", ["overview", "marginals", "pairs", "corner"])
 def test_every_figure_is_drawn(ill, kind):
     assert ill.plot(kind)._repr_png_().startswith(b"\x89PNG")
@@ -196,7 +200,7 @@ def test_every_figure_is_drawn(ill, kind):
         (lambda: diagnose(normal(19, 2), Gaussian(2)), "z must have at least 20 row"),
         (lambda: diagnose(normal(30, 2), Gaussian(3)), "prior must have 2 dimension"),
         (lambda: diagnose(np.full((30, 2), np.nan), Gaussian(2)), "z has 60 value"),
-        (lambda: diagnose({"a": normal(30, 2) * 1e80}, Gaussian(2)), r"z\['a'\] must stay within 1e\+70"),
+        (lambda: diagnose(normal(30, 2) * 1e25, Gaussian(2)), r"z must stay within 1e\+15, got a value of size"),
         (lambda: diagnose(normal(30, 2), normal(59, 2)), "prior must hold at least 60 points .* got 59"),
         (lambda: diagnose(normal(30, 2), "round"), "prior must be"),
         (lambda: c2st(normal(30, 2), normal(30, 3)), "y must have 2 column"),
@@ -204,7 +208,7 @@ def test_every_figure_is_drawn(ill, kind):
         (lambda: off_support(torch.zeros(3, 5), Ring()), "prior must have 5 dimension"),
         (lambda: diagnose(np.zeros(30), Gaussian(1)), r"z must have shape \(n, d\)"),
         (lambda: diagnose({}, Gaussian(2)), "at least one set of codes"),
-        (lambda: diagnose({"prior": normal(30, 2)}, Gaussian(2)), "must not call its codes 'prior'"),
+        (lambda: diagnose({"prior": normal(30, 2)}, Gaussian(2)), "none called 'prior'"),
         (lambda: diagnose({"a": normal(30, 2), "b": normal(30, 3)}, Gaussian(2)), r"z\['b'\] must have 2 column"),
         (lambda: diagnose(normal(30, 2), Gaussian(2), max_rows=5), "max_rows must be at least 20"),
         (lambda: diagnose(normal(30, 2), Gaussian(2), permutations=0), "permutations must be at least 1"),

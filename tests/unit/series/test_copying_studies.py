@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from sculptlab.series.studies import copying as copying_studies
-from sculptlab.series.studies.copying import CopySetting
+from sculptlab.series.studies.copying import CopySetting, retrieval
 
 
 def normal(n, d, seed=0):
@@ -15,6 +15,15 @@ def normal(n, d, seed=0):
 def test_affine_map_through_anchors_is_exact():
     z, rotation = normal(40, 3), normal(3, 2, 1)
     assert copying_studies.affine_map(z[:6], z[:6] @ rotation + 4, z) == pytest.approx(z @ rotation + 4, abs=1e-4)
+
+
+def test_retrieval_finds_everything_nothing_or_shares_ties():
+    z = normal(50, 2)
+    assert retrieval(z, z) == {"top1": 1, "mrr": 1, "mean_rank": 0}
+    line = torch.arange(3.0)[:, None]
+    assert retrieval(line.flip(0), line) == pytest.approx({"top1": 1 / 3, "mrr": 5 / 9, "mean_rank": 2 / 3})  # ranks 3, 1, 3
+    circle = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]])
+    assert retrieval(0 * circle, circle) == pytest.approx({"top1": 0, "mrr": 1 / 2.5, "mean_rank": 0.5})  # four at one distance
 
 
 def test_a_study_has_every_condition_and_pairs_only_where_images_are_shared():
