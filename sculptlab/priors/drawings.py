@@ -12,12 +12,12 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Generator, Tensor
 
+from sculptlab.priors.base import Device, Shape, choose, uniforms
 from sculptlab.priors.parameters import Moments, checksum, isotropic, weighted_moments
-from sculptlab.priors.sampling import Device, choose, uniforms
-from sculptlab.priors.shapes import Shape
 from sculptlab.validation import as_tensor, finite, flag, parameter, whole
 
 MOST_PIXELS_PRINTED = 256
+PIXELS = 64  # to the font's size
 
 
 @dataclass(frozen=True)
@@ -100,8 +100,6 @@ class FromText(Drawing):
 
     @cached_property
     def darkness(self) -> np.ndarray:
-        from sculptlab.priors.lettering import ink  # imports matplotlib, for its font
-
         return ink(self.text, bold=self.bold)
 
 
@@ -148,6 +146,33 @@ class FromImage(Drawing):
         else:
             image = f"<{' x '.join(map(str, self.image.shape))} pixels>"
         return f"FromImage({image}, invert={self.invert}, crc32={self.crc32!r}, standardize={self.standardize})"
+
+
+def ink(text: str, *, bold: bool = False) -> np.ndarray:
+    """The share of each pixel that letters cover, (height, width) in [0, 1], top row first; a 1 x 1 array of 0 for blank text."""
+    import matplotlib  # for its font alone: the same letters on every machine, without a display
+    from matplotlib.backends.backend_agg import RendererAgg
+    from matplotlib.font_manager import FontProperties, get_font
+    from matplotlib.path import Path as Outline
+    from matplotlib.textpath import TextToPath
+    from matplotlib.transforms import Affine2D
+
+    file = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / f"DejaVuSans{'-Bold' if bold else ''}.ttf"
+    missing = sorted({letter for letter in text if not get_font(file).get_char_index(ord(letter))})
+    if missing:
+        raise ValueError(f"text must be one line of characters of DejaVu Sans; it lacks {', '.join(map(repr, missing))}")
+    vertices, codes = TextToPath().get_text_path(FontProperties(fname=file), text)
+    if not len(vertices):
+        return np.zeros((1, 1))
+    outline = Outline(np.asarray(vertices) * (PIXELS / TextToPath.FONT_SCALE), codes)
+    low, high = np.floor(outline.get_extents().min), np.ceil(outline.get_extents().max)
+    width, height = (high - low).astype(int)
+    renderer = RendererAgg(width, height, 72)
+    pen = renderer.new_gc()
+    pen.set_linewidth(0)
+    pen.set_snap(False)
+    renderer.draw_path(pen, outline, Affine2D().translate(*-low), (0, 0, 0))
+    return np.asarray(renderer.buffer_rgba())[:, :, 3] / 255
 
 
 def _read(path: str) -> np.ndarray:

@@ -8,10 +8,8 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from sculptlab.priors.base import Prior
-from sculptlab.priors.parameters import Matrix, Moments, Vector, isotropic, nested, positive_definite, vector
-from sculptlab.priors.sampling import Device, uniforms
-from sculptlab.priors.shapes import Shape
+from sculptlab.priors.base import Device, Prior, Shape, uniforms
+from sculptlab.priors.parameters import Moments, Vector, isotropic, nested, numbers, positive_definite, vector
 from sculptlab.validation import number, parameter, whole
 
 ROOT_3 = 3**0.5
@@ -39,17 +37,18 @@ class Gaussian(Prior):
     """
 
     _mean: Vector | None
-    _covariance: Matrix | None
+    _covariance: tuple[Vector, ...] | None
 
     def __init__(self, dim: int | None = None, *, mean: Any = None, covariance: Any = None) -> None:
-        matrix = None if covariance is None else positive_definite("covariance", covariance, dim)
-        if dim is None:
-            if matrix is None and getattr(mean, "__len__", None) is None:
-                raise TypeError("dim must be given, or a covariance (dim, dim), or a mean (dim,)")
-            dim = len(mean) if matrix is None else len(matrix)
-        center = None if mean is None else nested(vector("mean", mean, whole("dim", dim)))
-        vars(self).update(dim=dim, _mean=center, _covariance=None if matrix is None else nested(matrix))
-        self.__post_init__()
+        if dim is None and covariance is None and not hasattr(mean, "__len__"):
+            raise TypeError("dim must be given, or a covariance (dim, dim), or a mean (dim,)")
+        matrix = center = None
+        if covariance is not None:
+            matrix = nested(positive_definite("covariance", numbers("covariance", covariance, dim, dim)))
+        dim = whole("dim", len(matrix or mean) if dim is None else dim)
+        if mean is not None:
+            center = nested(vector("mean", mean, dim))
+        vars(self).update(dim=dim, _mean=center, _covariance=matrix)
 
     def __repr__(self) -> str:
         parts = {"dim": self.dim, "mean": self._mean, "covariance": self._covariance}
@@ -58,8 +57,8 @@ class Gaussian(Prior):
     def _moments(self) -> tuple[Tensor, Tensor]:
         mean, covariance = isotropic(self.dim, 1.0)
         return (
-            mean if self._mean is None else torch.tensor(self._mean, dtype=torch.float64),
-            covariance if self._covariance is None else torch.tensor(self._covariance, dtype=torch.float64),
+            mean if self._mean is None else mean.new_tensor(self._mean),
+            covariance if self._covariance is None else mean.new_tensor(self._covariance),
         )
 
     @cached_property

@@ -15,7 +15,7 @@ from scipy import stats
 import sculptlab as sl
 from sculptlab import priors
 from sculptlab.priors import FromImage, FromText, Samples
-from sculptlab.priors.lettering import PIXELS, ink
+from sculptlab.priors.drawings import PIXELS, ink
 
 
 def draws(prior, n=20_000):
