@@ -11,8 +11,8 @@ import torch
 from torch import Generator, Tensor
 
 from sculptlab.drawing import draw
-from sculptlab.priors.parameters import Moments, rotation_matrix, vector
-from sculptlab.validation import as_tensor, check_parameters, flag, whole
+from sculptlab.priors.parameters import Moments, vector
+from sculptlab.validation import as_tensor, check_parameters, flag, number, whole
 
 Device = torch.device | str
 
@@ -21,8 +21,7 @@ Device = torch.device | str
 class Prior(ABC):
     """A distribution of codes, known by its samples.
 
-    A subclass writes `_draw`, and where it has formulas `_moments` and `_quantile`. ``a * b`` puts two independent priors side by
-    side (see `Product`).
+    A subclass writes `_draw`, and where it has formulas `_moments` and `_quantile`. ``a * b`` is a `Product`.
 
     Parameters
     ----------
@@ -120,9 +119,19 @@ class Prior(ABC):
         """The codes plus an offset: one number for all dimensions, or one for each (dim,)."""
         return self.affine(torch.eye(self.dim), offset)
 
-    def rotated(self, angle: Any, plane: tuple[int, int] = (0, 1)) -> "Prior":
-        """The codes rotated by an angle in radians from the first axis of `plane` to the second, or by an orthogonal matrix."""
-        return self.affine(rotation_matrix(angle, plane, self.dim))
+    def rotated(self, angle: float, plane: tuple[int, int] = (0, 1)) -> "Prior":
+        """The codes rotated by an angle in radians from the first axis of `plane` to the second."""
+        angle = number("angle", angle)
+        if not isinstance(plane, tuple | list) or len(plane) != 2:
+            raise TypeError(f"plane must be two axes such as (0, 1), got {plane!r}")
+        i, j = (whole("plane", axis, least=0) for axis in plane)
+        if i == j or max(i, j) >= self.dim:
+            raise ValueError(f"plane must be two different axes of the prior's {self.dim} dimension(s), got {plane}")
+        matrix = torch.eye(self.dim, dtype=torch.float64)
+        matrix[i, i] = matrix[j, j] = math.cos(angle)
+        matrix[j, i] = math.sin(angle)
+        matrix[i, j] = -matrix[j, i]
+        return self.affine(matrix)
 
     def standardized(self) -> "Prior":
         """The codes shifted to mean 0 and scaled, by one factor for all dimensions, to a variance of 1 on average over them."""
@@ -156,9 +165,8 @@ class Shape(Prior):
     dim : int
         Number of dimensions.
     standardize : bool, default True
-        Shift to mean 0 and scale, by one factor for all dimensions, to a variance of 1 on average over them, which suits the
-        kernels' default scales and keeps angles and proportions. Where there is no variance, `scale` is 1. False keeps the
-        textbook units: center 0 and scale 1.
+        Shift to mean 0 and scale, by one factor for all dimensions, to a variance of 1 on average over them. Where there is no
+        variance, `scale` is 1. False keeps the textbook units: center 0 and scale 1.
     """
 
     standardize: bool = field(default=True, kw_only=True, metadata={"check": flag})

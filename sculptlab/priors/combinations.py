@@ -1,16 +1,20 @@
-"""Priors made of others: several side by side, or an affine map of one."""
+"""Priors made of others: side by side, mapped, coupled by a copula, or tied to a number."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import combinations
 from typing import Any
 
 import torch
 from torch import Generator, Tensor
 
-from sculptlab.priors.base import Device, Prior
-from sculptlab.priors.parameters import Moments, nested, numbers, vector
-from sculptlab.priors.sources import as_prior, as_priors
+from sculptlab.priors.base import Device, Prior, drawing_device, open_unit, widest_dtype
+from sculptlab.priors.families import Gaussian, Uniform
+from sculptlab.priors.parameters import Moments, nested, numbers, positive_definite, vector
+from sculptlab.priors.sources import Samples, as_prior, as_priors
+from sculptlab.validation import as_tensor, finite, number, parameter
 
 
 @dataclass(frozen=True)
@@ -89,11 +93,9 @@ class Affine(Prior):
         return Affine(self.prior, nested(second @ first), nested(second @ middle + last))
 
     def _moments(self) -> Moments:
-        mean, covariance, (matrix, offset) = self.prior.mean, self.prior.covariance, self._map
-        return (
-            None if mean is None else matrix @ mean.double() + offset,
-            None if covariance is None else matrix @ covariance.double() @ matrix.T,
-        )
+        mean, covariance, matrix = self.prior.mean, self.prior.covariance, self._map[0]
+        mapped = None if mean is None else self._apply(mean.double())
+        return mapped, None if covariance is None else matrix @ covariance.double() @ matrix.T
 
     def _draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
         return self._apply(self.prior.sample(n, generator, device))
@@ -102,6 +104,149 @@ class Affine(Prior):
         (factor, *others), *_ = self.matrix
         quantile = None if others or factor == 0 else self.prior.icdf(u if factor > 0 else 1 - u)
         return None if quantile is None else factor * quantile + self.offset[0]
+
+
+@dataclass(frozen=True)
+class Copula(Prior):
+    """Chosen marginals coupled by a Gaussian copula: z_j = Q_j(Phi(g_j)) with g ~ N(0, correlation) and quantiles Q_j.
+
+    A marginal without a formula for its quantiles is replaced by 100,000 fixed draws of it; `empirical` lists those. The
+    covariance is known where each pair is uncorrelated, both normal or both uniform.
+
+    Parameters
+    ----------
+    marginals : sequence of priors
+        At least two, of one dimension each.
+    correlation : float or array_like of shape (d, d)
+        Correlation of g: one number for all pairs, or a symmetric positive definite matrix with ones on its diagonal. That of z
+        is smaller where marginals are not normal.
+    """
+
+    dim: int = field(init=False, repr=False)
+    marginals: Sequence[Any]
+    correlation: Any
+
+    def __post_init__(self) -> None:
+        marginals = as_priors("marginals", self.marginals, dim=1)
+        dims = [one.dim for one in marginals]
+        dim = len(dims)
+        if set(dims) != {1} or dim < 2:
+            raise ValueError(f"marginals must be at least 2 priors of 1 dimension each, got dimensions {dims}")
+        matrix = numbers("correlation", self.correlation)
+        if matrix.ndim == 0:
+            low = -1 / (dim - 1)
+            if not low < matrix < 1:
+                raise ValueError(f"correlation must lie between {low:g} and 1 for all pairs of {dim} marginals, got {matrix:g}")
+            matrix = matrix.repeat(dim, dim)
+        else:
+            matrix = positive_definite("correlation", numbers("correlation", matrix, dim, dim))
+            if not torch.allclose(matrix.diag(), torch.ones(dim, dtype=torch.float64), atol=1e-5):
+                raise ValueError(f"correlation must have ones on its diagonal, got {nested(matrix.diag())}")
+        vars(self).update(dim=dim, marginals=marginals, correlation=nested(matrix.fill_diagonal_(1)))
+
+    @cached_property
+    def _correlation(self) -> Tensor:
+        return torch.tensor(self.correlation, dtype=torch.float64)
+
+    @cached_property
+    def _with_quantiles(self) -> list[Any]:
+        """Each marginal, or the draws that stand for it."""
+        seed = torch.Generator().manual_seed(0)
+        return [one if one.icdf(0.5) is not None else Samples(one.sample(100_000, seed)) for one in self.marginals]
+
+    @property
+    def empirical(self) -> tuple[int, ...]:
+        """The positions of the marginals whose quantiles are those of draws."""
+        return tuple(i for i, (one, used) in enumerate(zip(self.marginals, self._with_quantiles, strict=True)) if one is not used)
+
+    @property
+    def rank_correlation(self) -> Tensor:
+        """Spearman's correlations (d, d), 6 / pi arcsin(correlation / 2), exact for continuous marginals."""
+        return (6 / math.pi * (self._correlation / 2).asin()).float()
+
+    def _moments(self) -> Moments:
+        mean, covariance = Product(self._with_quantiles)._moments()
+        if covariance is None:
+            return mean, None
+        for i, j in combinations(range(self.dim), 2):
+            kinds = {type(self.marginals[i]), type(self.marginals[j])}
+            if kinds not in ({Gaussian}, {Uniform}) and self._correlation[i, j] != 0:
+                return mean, None
+            correlation = (self.rank_correlation if kinds == {Uniform} else self._correlation)[i, j]
+            covariance[i, j] = covariance[j, i] = correlation * (covariance[i, i] * covariance[j, j]).sqrt()
+        return mean, covariance
+
+    def _draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
+        g = torch.randn(n, self.dim, generator=generator, device=device).to(widest_dtype(device))
+        u = open_unit(torch.special.ndtr(g @ torch.linalg.cholesky(self._correlation).T.to(g)))
+        return torch.stack([one.icdf(p) for one, p in zip(self._with_quantiles, u.T, strict=True)], 1)
+
+
+@dataclass(frozen=True)
+class Tied(Prior):
+    """One latent that follows a numeric label, by a Gaussian copula of the two.
+
+    z = Q(Phi(r g + sqrt(1 - r^2) e)) with g = Phi^-1((label - low) / (high - low)), e ~ N(0, 1) and Q the quantiles of the
+    marginal. Over labels uniform in [low, high] the latent has exactly the marginal's distribution.
+
+    Parameters
+    ----------
+    marginal : prior
+        Anything that `as_prior` takes, of one dimension and with a formula for its quantiles.
+    low, high : float, default 0 and 1
+        The least and the greatest label.
+    correlation : float, default 0.99
+        r, in [-1, 1] and not 0. Where negative, the latent falls with the label; 1 makes it a function of the label.
+
+    Examples
+    --------
+    >>> Tied(Uniform(1), correlation=1.0).given([0.25, 0.5]).flatten().tolist()
+    [-0.8660253882408142, 0.0]
+    """
+
+    dim: int = field(default=1, init=False, repr=False)
+    marginal: Any
+    low: float = parameter(number, 0.0)
+    high: float = parameter(number, 1.0)
+    correlation: float = parameter(number, 0.99)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        marginal = as_prior(self.marginal, dim=1 if isinstance(self.marginal, str) else None)
+        if marginal.dim != 1 or marginal.icdf(0.5) is None:
+            raise ValueError(f"marginal must have one dimension and quantiles at hand, got {self.marginal!r}")
+        number("high", self.high, above=self.low)
+        if not 0 < abs(self.correlation) <= 1:
+            raise ValueError(f"correlation must lie in [-1, 1] and not be 0, got {self.correlation}")
+        vars(self)["marginal"] = marginal
+
+    @property
+    def rank_correlation(self) -> float:
+        """Spearman's correlation of the latent and a label that is uniform in [low, high], 6 / pi arcsin(r / 2)."""
+        return 6 / math.pi * math.asin(self.correlation / 2)
+
+    def given(self, labels: Any, generator: Generator | None = None, device: Device | None = None) -> Tensor:
+        """Draw one code for each of the labels (n,) in [low, high], float32 (n, 1); the rest is as in `sample`."""
+        values = finite("labels", as_tensor("labels", labels))
+        if values.ndim != 1 or not len(values):
+            raise ValueError(f"labels must have shape (n,) with at least one row, got {tuple(values.shape)}")
+        least, greatest = values.min().item(), values.max().item()
+        if least < self.low or greatest > self.high:
+            raise ValueError(f"labels must lie in [{self.low:g}, {self.high:g}], got [{least:g}, {greatest:g}]")
+        place = drawing_device(generator, device)
+        noise = torch.randn(len(values), generator=generator, device=place).to(widest_dtype(place))
+        g = torch.special.ndtri(open_unit((values.to(noise) - self.low) / (self.high - self.low)))
+        mixed = self.correlation * g + math.sqrt(1 - self.correlation**2) * noise
+        return self.marginal.icdf(open_unit(torch.special.ndtr(mixed)))[:, None].to(device=device, dtype=torch.float32)
+
+    def _moments(self) -> Moments:
+        return self.marginal.mean, self.marginal.covariance
+
+    def _draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
+        return self.marginal.sample(n, generator, device)
+
+    def _quantile(self, u: Tensor) -> Tensor | None:
+        return self.marginal.icdf(u)
 
 
 Prior._affine, Prior._product = Affine, Product

@@ -16,9 +16,6 @@ from sculptlab.priors.base import Device, Shape, choose, uniforms
 from sculptlab.priors.parameters import Moments, checksum, isotropic, weighted_moments
 from sculptlab.validation import as_tensor, finite, flag, parameter, whole
 
-MOST_PIXELS_PRINTED = 256
-PIXELS = 64  # to the font's size
-
 
 @dataclass(frozen=True)
 class Drawing(Shape):
@@ -77,8 +74,6 @@ class Checkerboard(Drawing):
 class FromText(Drawing):
     """Uniform on the letters of a text in matplotlib's font DejaVu Sans, 64 pixels to the font size; then standardized.
 
-    One factor scales width and height, so a long text is much wider than high.
-
     Parameters
     ----------
     text : str
@@ -132,8 +127,7 @@ class FromImage(Drawing):
         content = Path(image).read_bytes() if file else image.tobytes()
         vars(self).update(image=image, crc32=checksum("image", content, self.crc32))
         if not self.darkness.any():
-            color = "black" if self.invert else "white"
-            raise ValueError(f"image must not be blank: it is all {color}, so nothing can be drawn from it")
+            raise ValueError(f"image must not be blank: it is all {'black' if self.invert else 'white'}")
 
     @cached_property
     def darkness(self) -> np.ndarray:
@@ -141,9 +135,8 @@ class FromImage(Drawing):
         return lightness if self.invert else 1 - lightness
 
     def __repr__(self) -> str:
-        if isinstance(self.image, str) or self.image.size <= MOST_PIXELS_PRINTED:
-            image = repr(self.image if isinstance(self.image, str) else self.image.tolist())
-        else:
+        image = repr(self.image if isinstance(self.image, str) else self.image.tolist())
+        if not isinstance(self.image, str) and self.image.size > 256:
             image = f"<{' x '.join(map(str, self.image.shape))} pixels>"
         return f"FromImage({image}, invert={self.invert}, crc32={self.crc32!r}, standardize={self.standardize})"
 
@@ -164,7 +157,7 @@ def ink(text: str, *, bold: bool = False) -> np.ndarray:
     vertices, codes = TextToPath().get_text_path(FontProperties(fname=file), text)
     if not len(vertices):
         return np.zeros((1, 1))
-    outline = Outline(np.asarray(vertices) * (PIXELS / TextToPath.FONT_SCALE), codes)
+    outline = Outline(np.asarray(vertices) * (64 / TextToPath.FONT_SCALE), codes)
     low, high = np.floor(outline.get_extents().min), np.ceil(outline.get_extents().max)
     width, height = (high - low).astype(int)
     renderer = RendererAgg(width, height, 72)

@@ -12,14 +12,10 @@ from sculptlab.priors.base import Device, Prior, Shape, uniforms
 from sculptlab.priors.parameters import Moments, Vector, isotropic, nested, numbers, positive_definite, vector
 from sculptlab.validation import number, parameter, whole
 
-ROOT_3 = 3**0.5
-
 
 @dataclass(frozen=True, init=False, repr=False)
 class Gaussian(Prior):
     """The normal distribution N(mean, covariance), by default N(0, I).
-
-    N(0, I) is the only prior with independent coordinates that no rotation changes.
 
     Parameters
     ----------
@@ -55,11 +51,8 @@ class Gaussian(Prior):
         return f"Gaussian({', '.join(f'{name}={value!r}' for name, value in parts.items() if value is not None)})"
 
     def _moments(self) -> tuple[Tensor, Tensor]:
-        mean, covariance = isotropic(self.dim, 1.0)
-        return (
-            mean if self._mean is None else mean.new_tensor(self._mean),
-            covariance if self._covariance is None else mean.new_tensor(self._covariance),
-        )
+        mean, covariance = self._mean or (0.0,) * self.dim, self._covariance or torch.eye(self.dim).tolist()
+        return torch.tensor(mean, dtype=torch.float64), torch.tensor(covariance, dtype=torch.float64)
 
     @cached_property
     def _root(self) -> Tensor:
@@ -82,14 +75,13 @@ class Uniform(Prior):
 
     Parameters
     ----------
-    dim : int
-        Number of dimensions.
+    dim : as in `Prior`
     low, high : float, default -sqrt(3) and sqrt(3)
         The bounds of every coordinate.
     """
 
-    low: float = parameter(number, -ROOT_3)
-    high: float = parameter(number, ROOT_3)
+    low: float = parameter(number, -(3**0.5))
+    high: float = parameter(number, 3**0.5)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -39,14 +39,14 @@ class Mixture(Prior):
         vars(self).update(dim=parts[0].dim, parts=parts, weights=probabilities("weights", self.weights, len(parts)))
 
     def _moments(self) -> Moments:
-        used = [(weight, part) for weight, part in zip(self.weights, self.parts, strict=True) if weight > 0]
-        if any(part.mean is None for _, part in used):
+        used, parts = zip(*(pair for pair in zip(self.weights, self.parts, strict=True) if pair[0] > 0), strict=True)
+        if any(part.mean is None for part in parts):
             return None, None
-        weights = torch.tensor([weight for weight, _ in used], dtype=torch.float64)
-        mean, between = weighted_moments(torch.stack([part.mean.double() for _, part in used]), weights)
-        if any(part.covariance is None for _, part in used):
+        weights = torch.tensor(used, dtype=torch.float64)
+        mean, between = weighted_moments(torch.stack([part.mean for part in parts]).double(), weights)
+        if any(part.covariance is None for part in parts):
             return mean, None
-        within = torch.stack([part.covariance.double() for _, part in used])
+        within = torch.stack([part.covariance for part in parts]).double()
         return mean, between + torch.einsum("k,kij->ij", weights, within)  # the law of total variance
 
     def _draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:

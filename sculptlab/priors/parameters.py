@@ -1,13 +1,12 @@
 """Parameters of priors, checked and kept as plain numbers and tuples, so that priors compare, hash and print; and moments."""
 
-import math
 import zlib
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from sculptlab.validation import as_tensor, finite, whole
+from sculptlab.validation import as_tensor, finite
 
 Vector = tuple[float, ...]
 Moments = tuple[Tensor | None, Tensor | None]
@@ -79,22 +78,3 @@ def weighted_moments(points: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
 def isotropic(dim: int, variance: float, mean: float = 0.0) -> tuple[Tensor, Tensor]:
     """Mean (dim,) and covariance (dim, dim) of uncorrelated coordinates with one mean and one variance."""
     return torch.full((dim,), mean, dtype=torch.float64), variance * torch.eye(dim, dtype=torch.float64)
-
-
-def rotation_matrix(angle: Any, plane: Any, dim: int) -> Tensor:
-    """The rotation by an angle in radians within a plane of two axes; or `angle` itself, if it is an orthogonal matrix."""
-    turn = numbers("angle", angle)
-    matrix = torch.eye(dim, dtype=torch.float64)
-    if turn.ndim:
-        if not torch.allclose(numbers("angle", turn, dim, dim) @ turn.mT, matrix, atol=1e-5):
-            raise ValueError("angle must be a number in radians or an orthogonal matrix; for any other matrix use affine(matrix)")
-        return turn
-    if not isinstance(plane, tuple | list) or len(plane) != 2:
-        raise TypeError(f"plane must be two axes such as (0, 1), got {plane!r}")
-    i, j = (whole("plane", axis, least=0) for axis in plane)
-    if i == j or max(i, j) >= dim:
-        raise ValueError(f"plane must be two different axes of the prior's {dim} dimension(s), got {plane}")
-    matrix[i, i] = matrix[j, j] = math.cos(turn)
-    matrix[j, i] = math.sin(turn)
-    matrix[i, j] = -matrix[j, i]
-    return matrix

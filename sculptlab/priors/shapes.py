@@ -14,8 +14,6 @@ from sculptlab.priors.base import Device, Shape, uniforms
 from sculptlab.priors.parameters import Moments, isotropic, nested, numbers, weighted_moments
 from sculptlab.validation import number, parameter, whole
 
-MOST_TURNS = 30
-
 
 @dataclass(frozen=True)
 class Ball(Shape):
@@ -198,8 +196,8 @@ class Spirals(Curve):
     def __post_init__(self) -> None:
         super().__post_init__()
         vars(self)["branches"] = self.arms
-        if self.turns > MOST_TURNS:
-            raise ValueError(f"turns must be at most {MOST_TURNS}, got {self.turns}")
+        if self.turns > 30:
+            raise ValueError(f"turns must be at most 30, got {self.turns}")
 
     def _at(self, u: Tensor, branch: Tensor) -> Tensor:
         radius = u[:, 0].sqrt()  # the number of points grows with the radius, as the length of an arm does

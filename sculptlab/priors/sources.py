@@ -6,7 +6,7 @@ import os
 import threading
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from types import FunctionType
@@ -105,8 +105,9 @@ class Drawn(Prior):
     source: Any
 
     def __repr__(self) -> str:
+        name = getattr(self.source, "__name__", type(self.source).__name__).strip("<>")
         named = isinstance(self.source, FunctionType) and self.source.__name__.isidentifier()
-        return f"as_prior({self.source.__name__ if named else f'<{_kind(self.source)}>'}, dim={self.dim})"
+        return f"as_prior({name if named else f'<{name}>'}, dim={self.dim})"
 
     def _known(self, name: str, *arguments: Any) -> Tensor | None:
         """What a torch distribution answers, in float64, if it does and all of it is finite."""
@@ -134,13 +135,15 @@ class Drawn(Prior):
         return None if quantile is None else quantile.reshape(u.shape).to(u)
 
     def _draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
-        function: Any = getattr(self.source, "sample", self.source)
+        source: Any = self.source
+        function: Any = getattr(source, "sample", source)
         size: Any = n
-        if isinstance(self.source, Distribution):
-            scalar = not self.source.batch_shape and not self.source.event_shape
-            size = torch.Size((n, 1) if scalar else (n,))
-        elif _takes_generator(function):
-            function, generator = partial(function, generator=generator), None
+        if isinstance(source, Distribution):
+            size = torch.Size((n,) if source.batch_shape or source.event_shape else (n, 1))
+        else:
+            with suppress(TypeError, ValueError):  # a builtin does not tell its parameters
+                if "generator" in inspect.signature(function).parameters:
+                    function, generator = partial(function, generator=generator), None
         with nullcontext() if generator is None else _seeded_global_generators(generator):
             drawn = function(size)
         drawn = drawn[0] if isinstance(drawn, tuple) else drawn  # scikit-learn's mixtures return (points, components)
@@ -223,30 +226,18 @@ def _tried(obj: Any) -> Drawn:
     try:
         dim = Drawn(1, obj)._draw(8, Generator().manual_seed(0), "cpu").shape[1]
     except TypeError as error:
-        raise TypeError(f"prior must be drawn from by n -> (n, d) or n, generator -> (n, d): {_kind(obj)}: {error}") from error
+        raise TypeError(f"prior must be drawn from by n -> (n, d) or n, generator -> (n, d): {error}") from error
     prior = Drawn(dim, obj)
     first, again, other = (prior.sample(8, Generator().manual_seed(seed)) for seed in (0, 0, 1))
     follows = torch.equal(first, again)
     if not follows or (torch.equal(first, other) and not (first == first[0]).all()):
         problem = "are the same at every call, whatever the seed" if follows else "differ from call to call with one seed"
         warnings.warn(
-            f"prior's draws {problem}, got {_kind(obj)}; what follows the seed is n, generator -> (n, d) with torch's generator, "
+            f"prior's draws {problem}, got {prior!r}; what follows the seed is n, generator -> (n, d) with torch's generator, "
             "or n -> (n, d) with torch's or NumPy's global one",
             stacklevel=3,
         )
     return prior
-
-
-def _kind(obj: Any) -> str:
-    """The name of a function, or of an object's class, for a message."""
-    return getattr(obj, "__name__", type(obj).__name__).strip("<>")
-
-
-def _takes_generator(function: Any) -> bool:
-    try:
-        return "generator" in inspect.signature(function).parameters
-    except (TypeError, ValueError):  # a builtin that does not tell
-        return False
 
 
 @contextmanager

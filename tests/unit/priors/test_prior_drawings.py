@@ -15,7 +15,7 @@ from scipy import stats
 import sculptlab as sl
 from sculptlab import priors
 from sculptlab.priors import FromImage, FromText, Samples
-from sculptlab.priors.drawings import PIXELS, ink
+from sculptlab.priors.drawings import ink
 
 
 def draws(prior, n=20_000):
@@ -119,7 +119,7 @@ def outline_area(letter, bold):
     font = f"{get_data_path()}/fonts/ttf/DejaVuSans{'-Bold' if bold else ''}.ttf"
     writer = TextToPath()
     corners, codes = writer.get_text_path(FontProperties(fname=font), letter)
-    polygons = Outline(np.asarray(corners) * PIXELS / writer.FONT_SCALE, codes).to_polygons()
+    polygons = Outline(np.asarray(corners) * 64 / writer.FONT_SCALE, codes).to_polygons()
     return abs(sum(np.sum(p[:-1, 0] * p[1:, 1] - p[1:, 0] * p[:-1, 1]) for p in polygons)) / 2
 
 
