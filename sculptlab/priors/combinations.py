@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from sculptlab.priors.base import Device, Prior, drawing_device, open_unit, widest_dtype
+from sculptlab.priors.base import Device, Prior, drawing_device, open_unit
 from sculptlab.priors.families import Gaussian, Uniform
 from sculptlab.priors.parameters import Moments, nested, numbers, positive_definite, vector
 from sculptlab.priors.sources import Samples, as_prior, as_priors
@@ -57,10 +57,8 @@ class Affine(Prior):
     ----------
     prior : prior
         Anything that `as_prior` takes.
-    matrix : array_like of shape (k, prior.dim)
-        The linear part.
-    offset : float or array_like of shape (k,)
-        Added after it.
+    matrix, offset : array_like of shape (k, prior.dim), and float or array_like of shape (k,)
+        The linear part, and what is added after it.
     """
 
     dim: int = field(init=False, repr=False)
@@ -177,7 +175,7 @@ class Copula(Prior):
         return mean, covariance
 
     def _draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
-        g = torch.randn(n, self.dim, generator=generator, device=device).to(widest_dtype(device))
+        g = torch.randn(n, self.dim, generator=generator, device=device).double()
         u = open_unit(torch.special.ndtr(g @ torch.linalg.cholesky(self._correlation).T.to(g)))
         return torch.stack([one.icdf(p) for one, p in zip(self._with_quantiles, u.T, strict=True)], 1)
 
@@ -233,8 +231,7 @@ class Tied(Prior):
         least, greatest = values.min().item(), values.max().item()
         if least < self.low or greatest > self.high:
             raise ValueError(f"labels must lie in [{self.low:g}, {self.high:g}], got [{least:g}, {greatest:g}]")
-        place = drawing_device(generator, device)
-        noise = torch.randn(len(values), generator=generator, device=place).to(widest_dtype(place))
+        noise = torch.randn(len(values), generator=generator, device=drawing_device(generator, device)).double()
         g = torch.special.ndtri(open_unit((values.to(noise) - self.low) / (self.high - self.low)))
         mixed = self.correlation * g + math.sqrt(1 - self.correlation**2) * noise
         return self.marginal.icdf(open_unit(torch.special.ndtr(mixed)))[:, None].to(device=device, dtype=torch.float32)

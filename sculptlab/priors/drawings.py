@@ -95,14 +95,34 @@ class FromText(Drawing):
 
     @cached_property
     def darkness(self) -> np.ndarray:
-        return ink(self.text, bold=self.bold)
+        import matplotlib  # for its font alone: the same letters on every machine, without a display
+        from matplotlib.backends.backend_agg import RendererAgg
+        from matplotlib.font_manager import FontProperties, get_font
+        from matplotlib.path import Path as Outline
+        from matplotlib.textpath import TextToPath
+        from matplotlib.transforms import Affine2D
+
+        file = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / f"DejaVuSans{'-Bold' if self.bold else ''}.ttf"
+        missing = sorted({letter for letter in self.text if not get_font(file).get_char_index(ord(letter))})
+        if missing:
+            raise ValueError(f"text must be one line of characters of DejaVu Sans; it lacks {', '.join(map(repr, missing))}")
+        vertices, codes = TextToPath().get_text_path(FontProperties(fname=file), self.text)
+        if not len(vertices):
+            return np.zeros((1, 1))
+        outline = Outline(np.asarray(vertices) * (64 / TextToPath.FONT_SCALE), codes)
+        low, high = np.floor(outline.get_extents().min), np.ceil(outline.get_extents().max)
+        width, height = (high - low).astype(int)
+        renderer = RendererAgg(width, height, 72)
+        pen = renderer.new_gc()
+        pen.set_linewidth(0)
+        pen.set_snap(False)
+        renderer.draw_path(pen, outline, Affine2D().translate(*-low), (0, 0, 0))
+        return np.asarray(renderer.buffer_rgba())[:, :, 3] / 255
 
 
 @dataclass(frozen=True, repr=False)
 class FromImage(Drawing):
     """The darkness of an image as a density; then standardized.
-
-    The repr names a file, or shows the pixels of a small image; of a larger array it only tells size and checksum.
 
     Parameters
     ----------
@@ -139,33 +159,6 @@ class FromImage(Drawing):
         if not isinstance(self.image, str) and self.image.size > 256:
             image = f"<{' x '.join(map(str, self.image.shape))} pixels>"
         return f"FromImage({image}, invert={self.invert}, crc32={self.crc32!r}, standardize={self.standardize})"
-
-
-def ink(text: str, *, bold: bool = False) -> np.ndarray:
-    """The share of each pixel that letters cover, (height, width) in [0, 1], top row first; a 1 x 1 array of 0 for blank text."""
-    import matplotlib  # for its font alone: the same letters on every machine, without a display
-    from matplotlib.backends.backend_agg import RendererAgg
-    from matplotlib.font_manager import FontProperties, get_font
-    from matplotlib.path import Path as Outline
-    from matplotlib.textpath import TextToPath
-    from matplotlib.transforms import Affine2D
-
-    file = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / f"DejaVuSans{'-Bold' if bold else ''}.ttf"
-    missing = sorted({letter for letter in text if not get_font(file).get_char_index(ord(letter))})
-    if missing:
-        raise ValueError(f"text must be one line of characters of DejaVu Sans; it lacks {', '.join(map(repr, missing))}")
-    vertices, codes = TextToPath().get_text_path(FontProperties(fname=file), text)
-    if not len(vertices):
-        return np.zeros((1, 1))
-    outline = Outline(np.asarray(vertices) * (64 / TextToPath.FONT_SCALE), codes)
-    low, high = np.floor(outline.get_extents().min), np.ceil(outline.get_extents().max)
-    width, height = (high - low).astype(int)
-    renderer = RendererAgg(width, height, 72)
-    pen = renderer.new_gc()
-    pen.set_linewidth(0)
-    pen.set_snap(False)
-    renderer.draw_path(pen, outline, Affine2D().translate(*-low), (0, 0, 0))
-    return np.asarray(renderer.buffer_rgba())[:, :, 3] / 255
 
 
 def _read(path: str) -> np.ndarray:

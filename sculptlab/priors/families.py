@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import torch
@@ -36,14 +35,14 @@ class Gaussian(Prior):
     _covariance: tuple[Vector, ...] | None
 
     def __init__(self, dim: int | None = None, *, mean: Any = None, covariance: Any = None) -> None:
-        if dim is None and covariance is None and not hasattr(mean, "__len__"):
+        longest = mean if covariance is None else covariance
+        if dim is None and not hasattr(longest, "__len__"):
             raise TypeError("dim must be given, or a covariance (dim, dim), or a mean (dim,)")
-        matrix = center = None
-        if covariance is not None:
-            matrix = nested(positive_definite("covariance", numbers("covariance", covariance, dim, dim)))
-        dim = whole("dim", len(matrix or mean) if dim is None else dim)
-        if mean is not None:
-            center = nested(vector("mean", mean, dim))
+        dim = whole("dim", len(longest) if dim is None else dim)
+        center = None if mean is None else nested(vector("mean", mean, dim))
+        matrix = (
+            None if covariance is None else nested(positive_definite("covariance", numbers("covariance", covariance, dim, dim)))
+        )
         vars(self).update(dim=dim, _mean=center, _covariance=matrix)
 
     def __repr__(self) -> str:
@@ -54,14 +53,10 @@ class Gaussian(Prior):
         mean, covariance = self._mean or (0.0,) * self.dim, self._covariance or torch.eye(self.dim).tolist()
         return torch.tensor(mean, dtype=torch.float64), torch.tensor(covariance, dtype=torch.float64)
 
-    @cached_property
-    def _root(self) -> Tensor:
-        return torch.linalg.cholesky(self._moments()[1])
-
     def _draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
         drawn = torch.randn(n, self.dim, generator=generator, device=device)
         if self._covariance is not None:
-            drawn = drawn @ self._root.T.to(drawn)
+            drawn = drawn @ torch.linalg.cholesky(self._moments()[1]).T.to(drawn)
         return drawn if self._mean is None else drawn + drawn.new_tensor(self._mean)
 
     def _quantile(self, u: Tensor) -> Tensor:

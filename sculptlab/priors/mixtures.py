@@ -23,11 +23,6 @@ class Mixture(Prior):
         Each anything that `as_prior` takes.
     weights : array_like of shape (k,), optional
         Probabilities, not negative and of sum 1; equal if not given.
-
-    Examples
-    --------
-    >>> Mixture([Gaussian(2), Ring()], weights=[0.2, 0.8]).dim
-    2
     """
 
     dim: int = field(init=False, repr=False)
@@ -166,11 +161,10 @@ class Conditional(Mixture):
             raise ValueError(f"labels must be a list of at least one label of {list(self.labels)}, got {labels!r}")
         position = {label: k for k, label in enumerate(self.labels)}
         listed = labels.tolist() if hasattr(labels, "tolist") else [_plain(label) for label in labels]
-        unknown = [label for label in listed if label not in position]
-        if unknown:
-            raise ValueError(f"every label must be one of {list(position)}, got {unknown[0]!r}")
-        which = torch.tensor([position[label] for label in listed])
-        return self._draw_parts(which, generator, drawing_device(generator, device)).to(device)
+        which = [position.get(label) for label in listed]
+        if None in which:
+            raise ValueError(f"every label must be one of {list(position)}, got {listed[which.index(None)]!r}")
+        return self._draw_parts(torch.tensor(which), generator, drawing_device(generator, device)).to(device)
 
 
 def _plain(label: Any) -> Any:

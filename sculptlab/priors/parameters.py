@@ -35,8 +35,6 @@ def vector(name: str, value: Any, size: int) -> Tensor:
 
 def positive_definite(name: str, given: Tensor) -> Tensor:
     """Square matrices (..., dim, dim), which must be symmetric up to rounding, made so exactly, and positive definite."""
-    if given.shape[-2] != given.shape[-1]:
-        raise ValueError(f"{name} must be square, got shape {tuple(given.shape)}")
     difference, largest = (x.abs().amax((-2, -1)) for x in (given - given.mT, given))
     if (difference > 1e-6 * largest).any():
         raise ValueError(f"{name} must be symmetric, got entries that differ by {difference.max():.3g}")

@@ -183,10 +183,8 @@ class Spirals(Curve):
     Parameters
     ----------
     noise, standardize : as in `Curve`, with a noise of 0.02 by default
-    arms : int, default 2
-        Number of spirals.
-    turns : float, default 1.5
-        Turns of each around the origin, at most 30.
+    arms, turns : int and float, default 2 and 1.5
+        Number of spirals, and turns of each around the origin, at most 30.
     """
 
     noise: float = parameter(number, 0.02, least=0)

@@ -30,8 +30,6 @@ GLOBAL_GENERATORS = threading.RLock()
 class Samples(Prior):
     """The empirical distribution of points: rows drawn with replacement; the covariance divides by m.
 
-    The repr names a file, so that it can be pasted back; of an array it only tells size and checksum.
-
     Parameters
     ----------
     bank : array_like of shape (m, dim), or path
@@ -80,10 +78,9 @@ def _table(path: str) -> np.ndarray:
     try:
         if ending == ".npy":
             return np.load(path, allow_pickle=False)
-        try:
+        with suppress(ValueError):  # where the first line holds names
             return read()
-        except ValueError:  # the first line holds names
-            return read(skiprows=1)
+        return read(skiprows=1)
     except (ValueError, EOFError) as error:
         raise ValueError(f"prior's file {path!r} must hold one table of numbers: {error}") from error
 
@@ -111,10 +108,9 @@ class Drawn(Prior):
 
     def _known(self, name: str, *arguments: Any) -> Tensor | None:
         """What a torch distribution answers, in float64, if it does and all of it is finite."""
-        if not isinstance(self.source, Distribution):
-            return None
+        source = self.source if isinstance(self.source, Distribution) else None
         try:
-            answer = getattr(self.source, name)
+            answer = getattr(source, name)
             answer = (answer(*arguments) if arguments else answer).detach().cpu().double()
         except (AttributeError, NotImplementedError):
             return None
@@ -232,11 +228,8 @@ def _tried(obj: Any) -> Drawn:
     follows = torch.equal(first, again)
     if not follows or (torch.equal(first, other) and not (first == first[0]).all()):
         problem = "are the same at every call, whatever the seed" if follows else "differ from call to call with one seed"
-        warnings.warn(
-            f"prior's draws {problem}, got {prior!r}; what follows the seed is n, generator -> (n, d) with torch's generator, "
-            "or n -> (n, d) with torch's or NumPy's global one",
-            stacklevel=3,
-        )
+        advice = "take a torch.Generator, n, generator -> (n, d), or use the global one of torch or NumPy"
+        warnings.warn(f"prior's draws {problem}, got {prior!r}; {advice}", stacklevel=3)
     return prior
 
 

@@ -15,11 +15,14 @@ from scipy import stats
 import sculptlab as sl
 from sculptlab import priors
 from sculptlab.priors import FromImage, FromText, Samples
-from sculptlab.priors.drawings import ink
 
 
 def draws(prior, n=20_000):
     return prior.sample(n, torch.Generator().manual_seed(0)).double().numpy()
+
+
+def ink(text, *, bold=False):
+    return FromText(text, bold=bold).darkness
 
 
 def textbook(image, **options):
