@@ -65,16 +65,14 @@ class Affine(Prior):
     prior: Any
     matrix: Any
     offset: Any
+    _map: tuple[Tensor, Tensor] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         prior = as_prior(self.prior)
         matrix = numbers("matrix", self.matrix, None, prior.dim)
-        offset = nested(vector("offset", self.offset, len(matrix)))
-        vars(self).update(dim=len(matrix), prior=prior, matrix=nested(matrix), offset=offset)
-
-    @cached_property
-    def _map(self) -> tuple[Tensor, Tensor]:
-        return torch.tensor(self.matrix, dtype=torch.float64), torch.tensor(self.offset, dtype=torch.float64)
+        offset = vector("offset", self.offset, len(matrix))
+        tuples = {"matrix": nested(matrix), "offset": nested(offset)}
+        vars(self).update(tuples, dim=len(matrix), prior=prior, _map=(matrix, offset))
 
     def _apply(self, z: Tensor) -> Tensor:
         matrix, offset = (part.to(z) for part in self._map)
@@ -123,6 +121,7 @@ class Copula(Prior):
     dim: int = field(init=False, repr=False)
     marginals: Sequence[Any]
     correlation: Any
+    _correlation: Tensor = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         marginals = as_priors("marginals", self.marginals, dim=1)
@@ -140,11 +139,8 @@ class Copula(Prior):
             matrix = positive_definite("correlation", numbers("correlation", matrix, dim, dim))
             if not torch.allclose(matrix.diag(), torch.ones(dim, dtype=torch.float64), atol=1e-5):
                 raise ValueError(f"correlation must have ones on its diagonal, got {nested(matrix.diag())}")
-        vars(self).update(dim=dim, marginals=marginals, correlation=nested(matrix.fill_diagonal_(1)))
-
-    @cached_property
-    def _correlation(self) -> Tensor:
-        return torch.tensor(self.correlation, dtype=torch.float64)
+        matrix.fill_diagonal_(1)
+        vars(self).update(dim=dim, marginals=marginals, correlation=nested(matrix), _correlation=matrix)
 
     @cached_property
     def _with_quantiles(self) -> list[Any]:

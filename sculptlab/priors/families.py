@@ -40,9 +40,8 @@ class Gaussian(Prior):
             raise TypeError("dim must be given, or a covariance (dim, dim), or a mean (dim,)")
         dim = whole("dim", len(longest) if dim is None else dim)
         center = None if mean is None else nested(vector("mean", mean, dim))
-        matrix = (
-            None if covariance is None else nested(positive_definite("covariance", numbers("covariance", covariance, dim, dim)))
-        )
+        given = None if covariance is None else numbers("covariance", covariance, dim, dim)
+        matrix = None if given is None else nested(positive_definite("covariance", given))
         vars(self).update(dim=dim, _mean=center, _covariance=matrix)
 
     def __repr__(self) -> str:
@@ -159,9 +158,7 @@ class StudentT(Shape):
 
 @dataclass(frozen=True)
 class Grid(Shape):
-    """Independent coordinates, each one of the whole numbers 0 ... levels - 1 plus normal noise; then standardized.
-
-    A target for codes that will be quantized: levels^dim equally likely points.
+    """Independent coordinates, each one of the numbers 0 ... levels - 1 plus normal noise: a target for codes to be quantized.
 
     Parameters
     ----------

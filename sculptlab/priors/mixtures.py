@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import torch
@@ -80,6 +79,7 @@ class GaussianMixture(Prior):
     means: Any
     covariances: Any = 1.0
     weights: Any = None
+    _parts: tuple[Tensor, Tensor, Tensor] = field(init=False, repr=False, compare=False)  # weights, means, covariances
 
     def __post_init__(self) -> None:
         means, given = numbers("means", self.means, None, None), numbers("covariances", self.covariances)
@@ -92,26 +92,21 @@ class GaussianMixture(Prior):
         elif (given <= 0).any():
             raise ValueError(f"covariances must be > 0, got {given.min():g}")
         weights = probabilities("weights", self.weights, k)
-        vars(self).update(dim=d, means=nested(means), covariances=nested(given), weights=weights)
-
-    @cached_property
-    def _parts(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Weights (k,), means (k, d), covariances (k, d, d) and their Cholesky factors, in float64."""
-        weights, means, given = (torch.tensor(x, dtype=torch.float64) for x in (self.weights, self.means, self.covariances))
-        matrices = given if given.ndim > 1 else given[..., None, None] * torch.eye(self.dim, dtype=torch.float64)
-        matrices = matrices.expand(len(means), self.dim, self.dim)
-        return weights, means, matrices, torch.linalg.cholesky(matrices)
+        matrices = (given if given.ndim > 1 else given[..., None, None] * torch.eye(d, dtype=torch.float64)).expand(k, d, d)
+        parts = torch.tensor(weights, dtype=torch.float64), means, matrices
+        vars(self).update(dim=d, means=nested(means), covariances=nested(given), weights=weights, _parts=parts)
 
     def _moments(self) -> Moments:
-        weights, means, covariances, _ = self._parts
+        weights, means, covariances = self._parts
         mean, between = weighted_moments(means, weights)
         return mean, between + torch.einsum("k,kij->ij", weights, covariances)
 
     def _draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
-        weights, means, _, roots = self._parts
+        weights, means, covariances = self._parts
         which = choose(weights, n, generator, device)
         noise = torch.randn(n, self.dim, generator=generator, device=device)
-        return means.to(noise)[which] + (roots.to(noise)[which] @ noise[:, :, None])[:, :, 0]
+        roots = torch.linalg.cholesky(covariances).to(noise)
+        return means.to(noise)[which] + (roots[which] @ noise[:, :, None])[:, :, 0]
 
 
 @dataclass(frozen=True, init=False, repr=False)

@@ -14,7 +14,7 @@ Moments = tuple[Tensor | None, Tensor | None]
 
 def numbers(name: str, value: Any, *shape: int | None) -> Tensor:
     """`value` as finite float64 on the CPU, of `shape` if given, where None stands for any size of at least 1."""
-    tensor = finite(name, as_tensor(name, value).detach().cpu().double())
+    tensor = finite(name, as_tensor(name, value).detach().cpu().double().clone())
     fits = len(shape) == tensor.ndim and all(size in (None, have) for size, have in zip(shape, tensor.shape, strict=True))
     if shape and not (fits and tensor.numel()):
         wanted = ", ".join("any" if size is None else str(size) for size in shape)
