@@ -14,7 +14,7 @@ from sculptlab.priors.base import Device, Prior, drawing_device, open_unit
 from sculptlab.priors.families import Gaussian, Uniform
 from sculptlab.priors.parameters import Moments, nested, numbers, positive_definite, vector
 from sculptlab.priors.sources import Samples, as_prior, as_priors
-from sculptlab.validation import as_tensor, finite, number, parameter
+from sculptlab.validation import as_tensor, check_parameters, finite, number, parameter
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Product(Prior):
 
     def __post_init__(self) -> None:
         parts = as_priors("parts", self.parts)
-        flat = tuple(one for part in parts for one in (part.parts if isinstance(part, Product) else (part,)))
+        flat = tuple(one for part in parts for one in (part.parts if type(part) is Product else (part,)))
         vars(self).update(dim=sum(part.dim for part in flat), parts=flat)
 
     def _moments(self) -> Moments:
@@ -177,7 +177,7 @@ class Copula(Prior):
 
 
 @dataclass(frozen=True)
-class Tied(Prior):
+class Tied(Product):
     """One latent that follows a numeric label, by a Gaussian copula of the two.
 
     z = Q(Phi(r g + sqrt(1 - r^2) e)) with g = Phi^-1((label - low) / (high - low)), e ~ N(0, 1) and Q the quantiles of the
@@ -198,21 +198,21 @@ class Tied(Prior):
     [-0.8660253882408142, 0.0]
     """
 
-    dim: int = field(default=1, init=False, repr=False)
+    parts: Sequence[Any] = field(init=False, repr=False)  # the marginal alone, from which `sample` draws
     marginal: Any
     low: float = parameter(number, 0.0)
     high: float = parameter(number, 1.0)
     correlation: float = parameter(number, 0.99)
 
     def __post_init__(self) -> None:
-        super().__post_init__()
+        check_parameters(self)
         marginal = as_prior(self.marginal, dim=1 if isinstance(self.marginal, str) else None)
         if marginal.dim != 1 or marginal.icdf(0.5) is None:
             raise ValueError(f"marginal must have one dimension and quantiles at hand, got {self.marginal!r}")
         number("high", self.high, above=self.low)
         if not 0 < abs(self.correlation) <= 1:
             raise ValueError(f"correlation must lie in [-1, 1] and not be 0, got {self.correlation}")
-        vars(self)["marginal"] = marginal
+        vars(self).update(dim=1, parts=(marginal,), marginal=marginal)
 
     @property
     def rank_correlation(self) -> float:
@@ -231,15 +231,6 @@ class Tied(Prior):
         g = torch.special.ndtri(open_unit((values.to(noise) - self.low) / (self.high - self.low)))
         mixed = self.correlation * g + math.sqrt(1 - self.correlation**2) * noise
         return self.marginal.icdf(open_unit(torch.special.ndtr(mixed)))[:, None].to(device=device, dtype=torch.float32)
-
-    def _moments(self) -> Moments:
-        return self.marginal.mean, self.marginal.covariance
-
-    def _draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
-        return self.marginal.sample(n, generator, device)
-
-    def _quantile(self, u: Tensor) -> Tensor | None:
-        return self.marginal.icdf(u)
 
 
 Prior._affine, Prior._product = Affine, Product

@@ -65,8 +65,7 @@ class GaussianMixture(Prior):
     means : array_like of shape (k, d)
         The centers; `dim` is d.
     covariances : float or array_like of shape (k,), (d, d) or (k, d, d), default 1
-        One variance for every coordinate, one variance for each normal, one matrix for all, or one matrix for each.
-        Matrices must be symmetric positive definite.
+        One variance for all, one for each normal, one matrix for all, or one for each, symmetric positive definite.
     weights : as in `Mixture`
 
     Examples

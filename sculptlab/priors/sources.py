@@ -175,8 +175,6 @@ def as_prior(obj: Any, dim: int | None = None) -> Prior:
     --------
     >>> as_prior("uniform", dim=2)
     Uniform(dim=2, low=-1.7320508075688772, high=1.7320508075688772)
-    >>> as_prior(torch.distributions.Normal(0.0, 3.0)).covariance
-    tensor([[9.]])
     """
     if isinstance(obj, str):
         family = NAMES[choice("prior", obj, NAMES)]
