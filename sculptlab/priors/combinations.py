@@ -37,10 +37,8 @@ class Product(Prior):
 
     def _moments(self) -> Moments:
         means, covariances = zip(*((part.mean, part.covariance) for part in self.parts), strict=True)
-        return (
-            None if any(x is None for x in means) else torch.cat(means),
-            None if any(x is None for x in covariances) else torch.block_diag(*covariances),
-        )
+        mean = None if any(x is None for x in means) else torch.cat(means)
+        return mean, None if any(x is None for x in covariances) else torch.block_diag(*covariances)
 
     def _draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
         return torch.cat([part.sample(n, generator, device) for part in self.parts], 1)
@@ -71,8 +69,7 @@ class Affine(Prior):
         prior = as_prior(self.prior)
         matrix = numbers("matrix", self.matrix, None, prior.dim)
         offset = vector("offset", self.offset, len(matrix))
-        tuples = {"matrix": nested(matrix), "offset": nested(offset)}
-        vars(self).update(tuples, dim=len(matrix), prior=prior, _map=(matrix, offset))
+        vars(self).update(dim=len(matrix), prior=prior, matrix=nested(matrix), offset=nested(offset), _map=(matrix, offset))
 
     def _apply(self, z: Tensor) -> Tensor:
         matrix, offset = (part.to(z) for part in self._map)
