@@ -1,26 +1,16 @@
 """Priors: distributions that an autoencoder's codes may be given, and how to combine them.
 
-- In the caller's units: `Gaussian`, `Uniform`, `GaussianMixture`, `Samples`.
-- Shapes in textbook units, standardized by default: `Laplace`, `Logistic`, `StudentT`, `Grid`; `Ball`, `Sphere`, `Simplex`,
-  `Dirichlet`; `Ring`, `Moons`, `Spirals`, `SwissRoll`; `Checkerboard`, `FromImage`, `FromText`.
-- Combined: ``a * b``, `Mixture`, `Copula`, ``a.scaled``, ``.shifted``, ``.rotated``, ``.affine``, ``.standardized``.
-- Given a label: `Conditional`, `Tied`.
-- From elsewhere: `as_prior` of a torch distribution, a function, an object with ``sample``, an array or a name.
-
 One seed gives the same draws, and ``eval(repr(prior), vars(sculptlab.priors))`` is the same prior, except for arrays of points,
 larger images and objects of other libraries, which print in angle brackets.
 """
 
-from sculptlab.priors.base import Prior
-from sculptlab.priors.combinations import Affine, Copula, Product
-from sculptlab.priors.conditional import Conditional, Tied
-from sculptlab.priors.curves import Curve, Moons, Ring, Spirals, SwissRoll
+from sculptlab.priors.base import Prior, Shape
+from sculptlab.priors.combinations import Affine, Copula, Product, Tied
 from sculptlab.priors.drawings import Checkerboard, Drawing, FromImage, FromText
 from sculptlab.priors.families import Gaussian, Grid, Laplace, Logistic, StudentT, Uniform
-from sculptlab.priors.mixtures import GaussianMixture, Mixture
-from sculptlab.priors.samples import Samples
-from sculptlab.priors.shapes import Ball, Dirichlet, Shape, Simplex, Sphere
-from sculptlab.priors.sources import Drawn, as_prior
+from sculptlab.priors.mixtures import Conditional, GaussianMixture, Mixture
+from sculptlab.priors.shapes import Ball, Curve, Dirichlet, Moons, Ring, Simplex, Sphere, Spirals, SwissRoll
+from sculptlab.priors.sources import Drawn, Samples, as_prior
 
 __all__ = [
     "Affine", "Ball", "Checkerboard", "Conditional", "Copula", "Curve", "Dirichlet", "Drawing", "Drawn", "FromImage",

@@ -1,28 +1,27 @@
 """What every prior has: a dimension, draws, moments and quantiles where a formula is known, and an algebra."""
 
-from __future__ import annotations
-
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Generator, Tensor
 
 from sculptlab.drawing import draw
-from sculptlab.priors.parameters import Moments, rotation_matrix, vector
-from sculptlab.priors.sampling import Device, drawing_device
-from sculptlab.validation import as_tensor, check_parameters, whole
+from sculptlab.priors.parameters import Moments, vector
+from sculptlab.validation import as_tensor, check_parameters, flag, number, whole
+
+Device = torch.device | str
 
 
 @dataclass(frozen=True)
 class Prior(ABC):
     """A distribution of codes, known by its samples.
 
-    A subclass writes `_draw`, and where it has formulas `_moments` and `_quantile`. ``a * b`` puts two independent priors side by
-    side (see `Product`).
+    A subclass writes `_draw`, and where it has formulas `_moments` and `_quantile`. ``a * b`` is a `Product`.
 
     Parameters
     ----------
@@ -31,7 +30,9 @@ class Prior(ABC):
     """
 
     dim: int = field(metadata={"check": whole})
-    _algebra: ClassVar[dict[str, Any]] = {}  # the classes `Affine` and `Product`, which the module `combinations` enters here
+    standardize = False  # a field of `Shape`
+    _affine: ClassVar[Any]  # the classes `Affine` and `Product`, which their module enters here
+    _product: ClassVar[Any]
     __array_ufunc__ = None  # so that NumPy leaves `array * prior` to `__rmul__`
 
     def __post_init__(self) -> None:
@@ -50,21 +51,10 @@ class Prior(ABC):
         return None
 
     def sample(self, n: int, generator: Generator | None = None, device: Device | None = None) -> Tensor:
-        """Draw `n` independent codes.
+        """Draw `n` independent codes (n, dim), float32.
 
-        Parameters
-        ----------
-        n : int
-            Number of draws.
-        generator : torch.Generator, optional
-            Source of randomness, by default torch's default generator. Codes are drawn on its device and then moved, so that a
-            seed gives the same codes on every device.
-        device : torch.device or str, optional
-            Where the codes are needed; by default they stay where they were drawn.
-
-        Returns
-        -------
-        Tensor of shape (n, dim), float32
+        They are drawn on the device of `generator` (by default torch's default one) and then moved to `device`, so that a seed
+        gives the same codes on every device.
         """
         n = whole("n", n)
         drawn = self._draw(n, generator, drawing_device(generator, device))
@@ -75,110 +65,75 @@ class Prior(ABC):
         return self._in_units(drawn).to(device=device, dtype=torch.float32)
 
     def icdf(self, u: Any) -> Tensor | None:
-        """Quantiles of a prior of one dimension.
-
-        Parameters
-        ----------
-        u : array_like
-            Probabilities strictly between 0 and 1, of any shape.
-
-        Returns
-        -------
-        Tensor or None
-            In float64, in the shape of `u`; None if there is no formula or `dim` is not 1.
-        """
+        """Quantiles, float64, at probabilities `u` of any shape, 0 < u < 1; None without a formula or if `dim` is not 1."""
         p = as_tensor("u", u).double()
         if not bool(((p > 0) & (p < 1)).all()):
             raise ValueError("u must lie strictly between 0 and 1")
-        return self._icdf(p) if self.dim == 1 else None
+        quantile = self._quantile(p) if self.dim == 1 else None
+        return None if quantile is None else self._in_units(quantile)
+
+    @cached_property
+    def _formulas(self) -> Moments:
+        return self._moments()
 
     @property
     def mean(self) -> Tensor | None:
         """The mean (dim,) in float32; None where it does not exist or no formula is known."""
-        mean = self._cached_moments[0]
+        mean = self._formulas[0]
         return None if mean is None else self._in_units(mean).float()
 
     @property
     def covariance(self) -> Tensor | None:
         """The covariance (dim, dim) in float32; None where it does not exist or no formula is known."""
-        covariance = self._cached_moments[1]
+        covariance = self._formulas[1]
         return None if covariance is None else (self.scale**2 * covariance).float()
 
     @property
     def scale(self) -> float:
         """The factor from the units of `_draw` to those of `sample`; 1 unless a `Shape` is standardized."""
-        return 1.0
+        covariance = self._formulas[1] if self.standardize else None
+        return 1.0 if covariance is None else math.sqrt(self.dim / covariance.trace().item())
 
-    def affine(self, matrix: Any, offset: Any = 0.0) -> Prior:
-        """Map the codes z to matrix z + offset; mean and covariance follow exactly.
+    @property
+    def center(self) -> Tensor:
+        """What is subtracted from the draws before scaling (dim,), float64: zeros, or the mean if a `Shape` is standardized."""
+        mean = self._formulas[0] if self.standardize else None
+        return torch.zeros(self.dim, dtype=torch.float64) if mean is None else mean
 
-        Parameters
-        ----------
-        matrix : array_like of shape (k, dim)
-            The linear part.
-        offset : float or array_like of shape (k,), default 0
-            Added after it.
+    def _in_units(self, z: Tensor) -> Tensor:
+        return self.scale * (z - self.center.to(z)) if self.standardize else z
 
-        Returns
-        -------
-        Affine
-        """
-        return self._algebra["affine"](self, matrix, offset)
+    def affine(self, matrix: Any, offset: Any = 0.0) -> "Prior":
+        """The distribution of matrix z + offset, of a matrix (k, dim) and an offset (k,) or one number; see `Affine`."""
+        return self._affine(self, matrix, offset)
 
-    def scaled(self, factor: Any) -> Prior:
-        """Multiply the codes by a factor.
-
-        Parameters
-        ----------
-        factor : float or array_like of shape (dim,)
-            One factor for all dimensions, or one for each; none of them 0.
-
-        Returns
-        -------
-        Affine
-        """
+    def scaled(self, factor: Any) -> "Prior":
+        """The codes times a factor: one number for all dimensions, or one for each (dim,); none of them 0."""
         factors = vector("factor", factor, self.dim)
         if (factors == 0).any():
             raise ValueError(f"factor must not be 0, got {factor}")
         return self.affine(factors.diag())
 
-    def shifted(self, offset: Any) -> Prior:
-        """Add an offset to the codes.
-
-        Parameters
-        ----------
-        offset : float or array_like of shape (dim,)
-            One number for all dimensions, or one for each.
-
-        Returns
-        -------
-        Affine
-        """
+    def shifted(self, offset: Any) -> "Prior":
+        """The codes plus an offset: one number for all dimensions, or one for each (dim,)."""
         return self.affine(torch.eye(self.dim), offset)
 
-    def rotated(self, angle: Any, plane: tuple[int, int] = (0, 1)) -> Prior:
-        """Rotate the codes within a plane of two axes, or by an orthogonal matrix.
+    def rotated(self, angle: float, plane: tuple[int, int] = (0, 1)) -> "Prior":
+        """The codes rotated by an angle in radians from the first axis of `plane` to the second."""
+        angle = number("angle", angle)
+        if not isinstance(plane, tuple | list) or len(plane) != 2:
+            raise TypeError(f"plane must be two axes such as (0, 1), got {plane!r}")
+        i, j = (whole("plane", axis, least=0) for axis in plane)
+        if i == j or max(i, j) >= self.dim:
+            raise ValueError(f"plane must be two different axes of the prior's {self.dim} dimension(s), got {plane}")
+        matrix = torch.eye(self.dim, dtype=torch.float64)
+        matrix[i, i] = matrix[j, j] = math.cos(angle)
+        matrix[j, i] = math.sin(angle)
+        matrix[i, j] = -matrix[j, i]
+        return self.affine(matrix)
 
-        Parameters
-        ----------
-        angle : float or array_like of shape (dim, dim)
-            An angle in radians, from the first axis of `plane` to the second; or an orthogonal matrix.
-        plane : tuple of two int, default (0, 1)
-            The axes that an angle refers to.
-
-        Returns
-        -------
-        Affine
-        """
-        return self.affine(rotation_matrix(angle, plane, self.dim))
-
-    def standardized(self) -> Prior:
-        """Shift to mean 0 and scale, by one factor for all dimensions, to a variance of 1 on average over them.
-
-        Returns
-        -------
-        Affine
-        """
+    def standardized(self) -> "Prior":
+        """The codes shifted to mean 0 and scaled, by one factor for all dimensions, to a variance of 1 on average over them."""
         mean, covariance = self.mean, self.covariance
         if mean is None or covariance is None:
             raise ValueError(f"standardized needs a mean and a covariance by formula; use scaled and shifted on {self!r}")
@@ -188,42 +143,59 @@ class Prior(ABC):
         return self.affine(torch.eye(self.dim, dtype=torch.float64) / spread, -mean.double() / spread)
 
     def plot(self, ax: Any = None) -> Any:
-        """Show 50,000 draws: a density in one dimension, a map in two, a corner plot in more.
-
-        Parameters
-        ----------
-        ax : matplotlib.axes.Axes, optional
-            Where to plot; of more than two dimensions it shows the first two.
-
-        Returns
-        -------
-        matplotlib.axes.Axes or Picture
-        """
+        """Show 50,000 draws: a density in one dimension, a map in two, a corner plot in more (on given axes the first two)."""
         return draw("prior_picture", self, ax)
 
-    def _icdf(self, u: Tensor) -> Any:
-        """`icdf` of checked probabilities of a prior of one dimension: a tensor, or None."""
-        quantile = self._quantile(u)
-        return None if quantile is None else self._in_units(quantile)
+    def __mul__(self, other: Any) -> "Prior":
+        return self._product((self, other))
 
-    @cached_property
-    def _cached_moments(self) -> Moments:
-        return self._moments()
-
-    def _in_units(self, z: Tensor) -> Tensor:
-        """`z` from the units of `_draw` to those of `sample`, which are the same unless a `Shape` is standardized."""
-        return z
-
-    def __mul__(self, other: Any) -> Prior:
-        return _side_by_side(self, other)
-
-    def __rmul__(self, other: Any) -> Prior:
-        return _side_by_side(other, self)
+    def __rmul__(self, other: Any) -> "Prior":
+        return self._product((other, self))
 
 
-def _side_by_side(*parts: Any) -> Prior:
-    """The product of two priors; a number is refused, since it could mean to scale the prior or to repeat it."""
-    for part in parts:
-        if isinstance(part, int | float):
-            raise TypeError(f"* joins the dimensions of two priors, got the number {part}; prior.scaled({part}) scales one")
-    return Prior._algebra["product"](parts)
+@dataclass(frozen=True)
+class Shape(Prior):
+    """A prior whose textbook form has units of its own; its samples are scale * (textbook draw - center).
+
+    `_draw`, `_moments` and `_quantile` are in textbook units; `sample`, `mean`, `covariance` and `icdf` in the prior's.
+
+    Parameters
+    ----------
+    dim : int
+        Number of dimensions.
+    standardize : bool, default True
+        Shift to mean 0 and scale, by one factor for all dimensions, to a variance of 1 on average over them. Where there is no
+        variance, `scale` is 1. False keeps the textbook units: center 0 and scale 1.
+    """
+
+    standardize: bool = field(default=True, kw_only=True, metadata={"check": flag})
+
+    def _draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
+        """Independent coordinates of one law, by its quantiles."""
+        return cast(Tensor, self._quantile(uniforms(n, self.dim, generator, device)))
+
+
+def drawing_device(generator: Any, device: Device | None) -> Device:
+    """Where to draw: on the generator's device, else on `device`; on the CPU for Apple's GPUs, which lack float64, or None."""
+    if generator is None:
+        return "cpu" if device is None or torch.device(device).type == "mps" else device
+    if not isinstance(generator, Generator):
+        raise TypeError(f"generator must be a torch.Generator, as torch.Generator().manual_seed(0), or None; got {generator!r}")
+    return generator.device
+
+
+def open_unit(u: Tensor) -> Tensor:
+    """Probabilities in float64 moved off 0 and 1 by half a rounding error, so that quantiles stay finite."""
+    return u.clamp(2**-53, 1 - 2**-53)
+
+
+def uniforms(n: int, columns: int, generator: Generator | None, device: Device) -> Tensor:
+    """Uniform numbers (n, columns) strictly between 0 and 1. Double precision reaches further into the tails."""
+    return open_unit(torch.rand(n, columns, generator=generator, device=device, dtype=torch.float64))
+
+
+def choose(weights: Sequence[float] | Tensor, n: int, generator: Generator | None, device: Device) -> Tensor:
+    """Indices (n,) into `weights` (k,), each with a probability proportional to its weight."""
+    cumulative = torch.as_tensor(weights, dtype=torch.float64).cumsum(0)
+    u = uniforms(n, 1, generator, device)[:, 0]
+    return torch.searchsorted((cumulative / cumulative[-1]).to(u), u, right=True)

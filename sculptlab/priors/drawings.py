@@ -12,12 +12,9 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Generator, Tensor
 
+from sculptlab.priors.base import Device, Shape, choose, uniforms
 from sculptlab.priors.parameters import Moments, checksum, isotropic, weighted_moments
-from sculptlab.priors.sampling import Device, choose, uniforms
-from sculptlab.priors.shapes import Shape
 from sculptlab.validation import as_tensor, finite, flag, parameter, whole
-
-MOST_PIXELS_PRINTED = 256
 
 
 @dataclass(frozen=True)
@@ -77,8 +74,6 @@ class Checkerboard(Drawing):
 class FromText(Drawing):
     """Uniform on the letters of a text in matplotlib's font DejaVu Sans, 64 pixels to the font size; then standardized.
 
-    One factor scales width and height, so a long text is much wider than high.
-
     Parameters
     ----------
     text : str
@@ -100,16 +95,34 @@ class FromText(Drawing):
 
     @cached_property
     def darkness(self) -> np.ndarray:
-        from sculptlab.priors.lettering import ink  # imports matplotlib, for its font
+        import matplotlib  # for its font alone: the same letters on every machine, without a display
+        from matplotlib.backends.backend_agg import RendererAgg
+        from matplotlib.font_manager import FontProperties, get_font
+        from matplotlib.path import Path as Outline
+        from matplotlib.textpath import TextToPath
+        from matplotlib.transforms import Affine2D
 
-        return ink(self.text, bold=self.bold)
+        file = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / f"DejaVuSans{'-Bold' if self.bold else ''}.ttf"
+        missing = sorted({letter for letter in self.text if not get_font(file).get_char_index(ord(letter))})
+        if missing:
+            raise ValueError(f"text must be one line of characters of DejaVu Sans; it lacks {', '.join(map(repr, missing))}")
+        vertices, codes = TextToPath().get_text_path(FontProperties(fname=file), self.text)
+        if not len(vertices):
+            return np.zeros((1, 1))
+        outline = Outline(np.asarray(vertices) * (64 / TextToPath.FONT_SCALE), codes)
+        low, high = np.floor(outline.get_extents().min), np.ceil(outline.get_extents().max)
+        width, height = (high - low).astype(int)
+        renderer = RendererAgg(width, height, 72)
+        pen = renderer.new_gc()
+        pen.set_linewidth(0)
+        pen.set_snap(False)
+        renderer.draw_path(pen, outline, Affine2D().translate(*-low), (0, 0, 0))
+        return np.asarray(renderer.buffer_rgba())[:, :, 3] / 255
 
 
 @dataclass(frozen=True, repr=False)
 class FromImage(Drawing):
     """The darkness of an image as a density; then standardized.
-
-    The repr names a file, or shows the pixels of a small image; of a larger array it only tells size and checksum.
 
     Parameters
     ----------
@@ -134,8 +147,7 @@ class FromImage(Drawing):
         content = Path(image).read_bytes() if file else image.tobytes()
         vars(self).update(image=image, crc32=checksum("image", content, self.crc32))
         if not self.darkness.any():
-            color = "black" if self.invert else "white"
-            raise ValueError(f"image must not be blank: it is all {color}, so nothing can be drawn from it")
+            raise ValueError(f"image must not be blank: it is all {'black' if self.invert else 'white'}")
 
     @cached_property
     def darkness(self) -> np.ndarray:
@@ -143,9 +155,8 @@ class FromImage(Drawing):
         return lightness if self.invert else 1 - lightness
 
     def __repr__(self) -> str:
-        if isinstance(self.image, str) or self.image.size <= MOST_PIXELS_PRINTED:
-            image = repr(self.image if isinstance(self.image, str) else self.image.tolist())
-        else:
+        image = repr(self.image if isinstance(self.image, str) else self.image.tolist())
+        if not isinstance(self.image, str) and self.image.size > 256:
             image = f"<{' x '.join(map(str, self.image.shape))} pixels>"
         return f"FromImage({image}, invert={self.invert}, crc32={self.crc32!r}, standardize={self.standardize})"
 

@@ -2,26 +2,19 @@
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Generator, Tensor
 
-from sculptlab.priors.base import Prior
-from sculptlab.priors.parameters import Matrix, Moments, Vector, isotropic, nested, positive_definite, vector
-from sculptlab.priors.sampling import Device, uniforms
-from sculptlab.priors.shapes import Shape
+from sculptlab.priors.base import Device, Prior, Shape, uniforms
+from sculptlab.priors.parameters import Moments, Vector, isotropic, nested, numbers, positive_definite, vector
 from sculptlab.validation import number, parameter, whole
-
-ROOT_3 = 3**0.5
 
 
 @dataclass(frozen=True, init=False, repr=False)
 class Gaussian(Prior):
     """The normal distribution N(mean, covariance), by default N(0, I).
-
-    N(0, I) is the only prior with independent coordinates that no rotation changes.
 
     Parameters
     ----------
@@ -39,37 +32,30 @@ class Gaussian(Prior):
     """
 
     _mean: Vector | None
-    _covariance: Matrix | None
+    _covariance: tuple[Vector, ...] | None
 
     def __init__(self, dim: int | None = None, *, mean: Any = None, covariance: Any = None) -> None:
-        matrix = None if covariance is None else positive_definite("covariance", covariance, dim)
-        if dim is None:
-            if matrix is None and getattr(mean, "__len__", None) is None:
-                raise TypeError("dim must be given, or a covariance (dim, dim), or a mean (dim,)")
-            dim = len(mean) if matrix is None else len(matrix)
-        center = None if mean is None else nested(vector("mean", mean, whole("dim", dim)))
-        vars(self).update(dim=dim, _mean=center, _covariance=None if matrix is None else nested(matrix))
-        self.__post_init__()
+        longest = mean if covariance is None else covariance
+        if dim is None and not hasattr(longest, "__len__"):
+            raise TypeError("dim must be given, or a covariance (dim, dim), or a mean (dim,)")
+        dim = whole("dim", len(longest) if dim is None else dim)
+        center = None if mean is None else nested(vector("mean", mean, dim))
+        given = None if covariance is None else numbers("covariance", covariance, dim, dim)
+        matrix = None if given is None else nested(positive_definite("covariance", given))
+        vars(self).update(dim=dim, _mean=center, _covariance=matrix)
 
     def __repr__(self) -> str:
         parts = {"dim": self.dim, "mean": self._mean, "covariance": self._covariance}
         return f"Gaussian({', '.join(f'{name}={value!r}' for name, value in parts.items() if value is not None)})"
 
     def _moments(self) -> tuple[Tensor, Tensor]:
-        mean, covariance = isotropic(self.dim, 1.0)
-        return (
-            mean if self._mean is None else torch.tensor(self._mean, dtype=torch.float64),
-            covariance if self._covariance is None else torch.tensor(self._covariance, dtype=torch.float64),
-        )
-
-    @cached_property
-    def _root(self) -> Tensor:
-        return torch.linalg.cholesky(self._moments()[1])
+        mean, covariance = self._mean or (0.0,) * self.dim, self._covariance or torch.eye(self.dim).tolist()
+        return torch.tensor(mean, dtype=torch.float64), torch.tensor(covariance, dtype=torch.float64)
 
     def _draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
         drawn = torch.randn(n, self.dim, generator=generator, device=device)
         if self._covariance is not None:
-            drawn = drawn @ self._root.T.to(drawn)
+            drawn = drawn @ torch.linalg.cholesky(self._moments()[1]).T.to(drawn)
         return drawn if self._mean is None else drawn + drawn.new_tensor(self._mean)
 
     def _quantile(self, u: Tensor) -> Tensor:
@@ -83,14 +69,13 @@ class Uniform(Prior):
 
     Parameters
     ----------
-    dim : int
-        Number of dimensions.
+    dim : as in `Prior`
     low, high : float, default -sqrt(3) and sqrt(3)
         The bounds of every coordinate.
     """
 
-    low: float = parameter(number, -ROOT_3)
-    high: float = parameter(number, ROOT_3)
+    low: float = parameter(number, -(3**0.5))
+    high: float = parameter(number, 3**0.5)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -173,9 +158,7 @@ class StudentT(Shape):
 
 @dataclass(frozen=True)
 class Grid(Shape):
-    """Independent coordinates, each one of the whole numbers 0 ... levels - 1 plus normal noise; then standardized.
-
-    A target for codes that will be quantized: levels^dim equally likely points.
+    """Independent coordinates, each one of the numbers 0 ... levels - 1 plus normal noise: a target for codes to be quantized.
 
     Parameters
     ----------

@@ -1,16 +1,14 @@
-"""Mixtures: each draw comes from one of several priors."""
+"""Mixtures: each draw comes from one of several priors, which a label may choose."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Generator, Tensor
 
-from sculptlab.priors.base import Prior
+from sculptlab.priors.base import Device, Prior, choose, drawing_device
 from sculptlab.priors.parameters import Moments, nested, numbers, positive_definite, probabilities, weighted_moments
-from sculptlab.priors.sampling import Device, choose
 from sculptlab.priors.sources import as_priors
 
 
@@ -24,11 +22,6 @@ class Mixture(Prior):
         Each anything that `as_prior` takes.
     weights : array_like of shape (k,), optional
         Probabilities, not negative and of sum 1; equal if not given.
-
-    Examples
-    --------
-    >>> Mixture([Gaussian(2), Ring()], weights=[0.2, 0.8]).dim
-    2
     """
 
     dim: int = field(init=False, repr=False)
@@ -36,25 +29,31 @@ class Mixture(Prior):
     weights: Any = None
 
     def __post_init__(self) -> None:
-        parts = as_priors("parts", self.parts)
-        weights = probabilities("weights", self.weights, len(parts))
-        vars(self).update(dim=shared_dim("parts", parts), parts=parts, weights=weights)
+        parts = as_priors("parts", self.parts, same_dim=True)
+        vars(self).update(dim=parts[0].dim, parts=parts, weights=probabilities("weights", self.weights, len(parts)))
 
     def _moments(self) -> Moments:
-        # the law of total variance, over the parts that can be drawn
-        used = [(weight, part) for weight, part in zip(self.weights, self.parts, strict=True) if weight > 0]
-        means = [part.mean.double() for _, part in used if part.mean is not None]
-        covariances = [part.covariance.double() for _, part in used if part.covariance is not None]
-        if len(means) < len(used):
+        used, parts = zip(*(pair for pair in zip(self.weights, self.parts, strict=True) if pair[0] > 0), strict=True)
+        if any(part.mean is None for part in parts):
             return None, None
-        weights = torch.tensor([weight for weight, _ in used], dtype=torch.float64)
-        mean, between = weighted_moments(torch.stack(means), weights)
-        if len(covariances) < len(used):
+        weights = torch.tensor(used, dtype=torch.float64)
+        mean, between = weighted_moments(torch.stack([part.mean for part in parts]).double(), weights)
+        if any(part.covariance is None for part in parts):
             return mean, None
-        return mean, between + torch.einsum("k,kij->ij", weights, torch.stack(covariances))
+        within = torch.stack([part.covariance for part in parts]).double()
+        return mean, between + torch.einsum("k,kij->ij", weights, within)  # the law of total variance
 
     def _draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
-        return draw_parts(self.parts, choose(self.weights, n, generator, device), generator, device)
+        return self._draw_parts(choose(self.weights, n, generator, device), generator, device)
+
+    def _draw_parts(self, which: Tensor, generator: Generator | None, device: Device) -> Tensor:
+        """Draws (n, dim) whose row i comes from parts[which[i]]; `which` (n,) may be on any device."""
+        drawn = torch.empty(len(which), self.dim, device=device)
+        for k, part in enumerate(self.parts):
+            rows = (which == k).nonzero()[:, 0]
+            if len(rows):
+                drawn[rows.to(device)] = part.sample(len(rows), generator, device)
+        return drawn
 
 
 @dataclass(frozen=True)
@@ -66,8 +65,7 @@ class GaussianMixture(Prior):
     means : array_like of shape (k, d)
         The centers; `dim` is d.
     covariances : float or array_like of shape (k,), (d, d) or (k, d, d), default 1
-        One variance for every coordinate, one variance for each normal, one matrix for all, or one matrix for each.
-        Matrices must be symmetric positive definite.
+        One variance for all, one for each normal, one matrix for all, or one for each, symmetric positive definite.
     weights : as in `Mixture`
 
     Examples
@@ -80,64 +78,89 @@ class GaussianMixture(Prior):
     means: Any
     covariances: Any = 1.0
     weights: Any = None
+    _parts: tuple[Tensor, Tensor, Tensor] = field(init=False, repr=False, compare=False)  # weights, means, covariances
 
     def __post_init__(self) -> None:
-        means = numbers("means", self.means, (None, None))
-        vars(self).update(
-            dim=means.shape[1],
-            means=nested(means),
-            covariances=nested(_covariances(self.covariances, *means.shape)),
-            weights=probabilities("weights", self.weights, len(means)),
-        )
-
-    @cached_property
-    def _parts(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Weights (k,), means (k, d), covariances (k, d, d) and their Cholesky factors, in float64."""
-        weights, means, given = (torch.tensor(x, dtype=torch.float64) for x in (self.weights, self.means, self.covariances))
-        matrices = given if given.ndim > 1 else given[..., None, None] * torch.eye(self.dim, dtype=torch.float64)
-        matrices = matrices.expand(len(means), self.dim, self.dim)
-        return weights, means, matrices, torch.linalg.cholesky(matrices)
+        means, given = numbers("means", self.means, None, None), numbers("covariances", self.covariances)
+        k, d = means.shape
+        if given.shape not in [(), (k,), (d, d), (k, d, d)]:
+            legal = f"a number, ({k},), ({d}, {d}) or ({k}, {d}, {d}) for {k} means of {d} dimension(s)"
+            raise ValueError(f"covariances must be {legal}, got shape {tuple(given.shape)}")
+        if given.ndim > 1:
+            given = positive_definite("covariances", given)
+        elif (given <= 0).any():
+            raise ValueError(f"covariances must be > 0, got {given.min():g}")
+        weights = probabilities("weights", self.weights, k)
+        matrices = (given if given.ndim > 1 else given[..., None, None] * torch.eye(d, dtype=torch.float64)).expand(k, d, d)
+        parts = torch.tensor(weights, dtype=torch.float64), means, matrices
+        vars(self).update(dim=d, means=nested(means), covariances=nested(given), weights=weights, _parts=parts)
 
     def _moments(self) -> Moments:
-        weights, means, covariances, _ = self._parts
+        weights, means, covariances = self._parts
         mean, between = weighted_moments(means, weights)
         return mean, between + torch.einsum("k,kij->ij", weights, covariances)
 
     def _draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
-        weights, means, _, roots = self._parts
+        weights, means, covariances = self._parts
         which = choose(weights, n, generator, device)
         noise = torch.randn(n, self.dim, generator=generator, device=device)
-        return means.to(noise)[which] + (roots.to(noise)[which] @ noise[:, :, None])[:, :, 0]
+        roots = torch.linalg.cholesky(covariances).to(noise)
+        return means.to(noise)[which] + (roots[which] @ noise[:, :, None])[:, :, 0]
 
 
-def _covariances(given: Any, count: int, dim: int) -> Tensor:
-    """Covariances in the shape in which they were given, checked."""
-    tensor = numbers("covariances", given)
-    if tensor.shape not in [(), (count,), (dim, dim), (count, dim, dim)]:
-        legal = f"a number, ({count},), ({dim}, {dim}) or ({count}, {dim}, {dim})"
-        raise ValueError(f"covariances must be {legal} for {count} means of {dim} dimension(s), got shape {tuple(tensor.shape)}")
-    if tensor.ndim > 1:
-        names = ["covariances"] if tensor.ndim == 2 else [f"covariances[{i}]" for i in range(count)]
-        matrices = zip(names, tensor.reshape(-1, dim, dim), strict=True)
-        return torch.stack([positive_definite(name, matrix) for name, matrix in matrices]).reshape(tensor.shape)
-    if (tensor <= 0).any():
-        raise ValueError(f"covariances must be > 0, got {tensor.min().item():g}")
-    return tensor
+@dataclass(frozen=True, init=False, repr=False)
+class Conditional(Mixture):
+    """One prior for each label: `given` draws a code for each of many labels, `sample` draws the labels too.
+
+    Parameters
+    ----------
+    priors : mapping of label to prior
+        Labels are whole numbers or strings; each prior is anything that `as_prior` takes, all of the same dimension.
+    weights : mapping of label to float, or array_like of shape (k,), optional
+        Probabilities of the labels, not negative and of sum 1; equal if not given.
+
+    Examples
+    --------
+    >>> Conditional({0: Ring(), 1: Gaussian(2)}).given([1, 1, 0]).shape
+    torch.Size([3, 2])
+    """
+
+    labels: tuple[Any, ...] = ()
+
+    def __init__(self, priors: Mapping[Any, Any], weights: Any = None) -> None:
+        if not isinstance(priors, Mapping) or not priors:
+            raise TypeError(f"priors must be a mapping {{label: prior}} with at least one label, got {priors!r}")
+        labels = [_plain(label) for label in priors]
+        wrong = [label for label in labels if not isinstance(label, int | str)]
+        if wrong:
+            raise TypeError(f"priors must have whole numbers or strings as labels, got {wrong[0]!r}")
+        if isinstance(weights, Mapping):
+            if set(weights) != set(labels):
+                raise ValueError(f"weights must have the labels {labels}, got {list(weights)}")
+            weights = [weights[label] for label in labels]
+        super().__init__(as_priors("priors", priors.values(), same_dim=True), weights)
+        vars(self)["labels"] = tuple(labels)
+
+    def __repr__(self) -> str:
+        return f"Conditional(priors={self.priors}, weights={self.weights})"
+
+    @property
+    def priors(self) -> dict[Any, Prior]:
+        """The prior of each label, in the order of the weights."""
+        return dict(zip(self.labels, self.parts, strict=True))
+
+    def given(self, labels: Any, generator: Generator | None = None, device: Device | None = None) -> Tensor:
+        """Draw one code for each of the labels (n,), float32 (n, dim); `generator` and `device` are as in `sample`."""
+        if not hasattr(labels, "__len__") or getattr(labels, "ndim", 1) != 1 or not len(labels):
+            raise ValueError(f"labels must be a list of at least one label of {list(self.labels)}, got {labels!r}")
+        position = {label: k for k, label in enumerate(self.labels)}
+        listed = labels.tolist() if hasattr(labels, "tolist") else [_plain(label) for label in labels]
+        which = [position.get(label) for label in listed]
+        if None in which:
+            raise ValueError(f"every label must be one of {list(position)}, got {listed[which.index(None)]!r}")
+        return self._draw_parts(torch.tensor(which), generator, drawing_device(generator, device)).to(device)
 
 
-def shared_dim(name: str, parts: Iterable[Prior]) -> int:
-    """The dimension that all of `parts` have."""
-    dims = [part.dim for part in parts]
-    if len(set(dims)) != 1:
-        raise ValueError(f"{name} must have one dimension, got {dims}")
-    return dims[0]
-
-
-def draw_parts(parts: Sequence[Prior], which: Tensor, generator: Generator | None, device: Device) -> Tensor:
-    """Draws (n, dim) whose row i comes from parts[which[i]]; `which` (n,) may be on any device."""
-    drawn = torch.empty(len(which), parts[0].dim, device=device)
-    for k, part in enumerate(parts):
-        rows = (which == k).nonzero()[:, 0]
-        if len(rows):
-            drawn[rows.to(device)] = part.sample(len(rows), generator, device)
-    return drawn
+def _plain(label: Any) -> Any:
+    """A scalar of NumPy or torch as Python's."""
+    return label.item() if hasattr(label, "item") and getattr(label, "ndim", 1) == 0 else label

@@ -1,54 +1,18 @@
-"""Shapes with textbook units of their own, standardized by default; and the simplest ones: balls, spheres and simplices."""
+"""Shapes: balls, spheres and simplices; curves and sheets with a little noise across them."""
 
 import math
+from abc import abstractmethod
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Generator, Tensor
 from torch.nn.functional import normalize
 
-from sculptlab.priors.base import Prior
-from sculptlab.priors.parameters import Moments, isotropic, nested, numbers
-from sculptlab.priors.sampling import Device, uniforms
-from sculptlab.validation import flag, number, parameter
-
-
-@dataclass(frozen=True)
-class Shape(Prior):
-    """A prior whose textbook form has units of its own; its samples are scale * (textbook draw - center).
-
-    `_draw`, `_moments` and `_quantile` are in textbook units; `sample`, `mean`, `covariance` and `icdf` in the prior's.
-
-    Parameters
-    ----------
-    dim : int
-        Number of dimensions.
-    standardize : bool, default True
-        Shift to mean 0 and scale, by one factor for all dimensions, to a variance of 1 on average over them, which suits the
-        kernels' default scales and keeps angles and proportions. Where there is no variance, `scale` is 1. False keeps the
-        textbook units: center 0 and scale 1.
-    """
-
-    standardize: bool = field(default=True, kw_only=True, metadata={"check": flag})
-
-    @property
-    def scale(self) -> float:
-        covariance = self._cached_moments[1]
-        return 1.0 if not self.standardize or covariance is None else math.sqrt(self.dim / covariance.trace().item())
-
-    @property
-    def center(self) -> Tensor:
-        """What is subtracted from the textbook draws before scaling: their mean (dim,) in float64, or zeros."""
-        mean = self._cached_moments[0]
-        return torch.zeros(self.dim, dtype=torch.float64) if not self.standardize or mean is None else mean
-
-    def _draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
-        """Independent coordinates of one law, by its quantiles."""
-        return cast(Tensor, self._quantile(uniforms(n, self.dim, generator, device)))
-
-    def _in_units(self, z: Tensor) -> Tensor:
-        return self.scale * (z - self.center.to(z))
+from sculptlab.priors.base import Device, Shape, uniforms
+from sculptlab.priors.parameters import Moments, isotropic, nested, numbers, weighted_moments
+from sculptlab.validation import number, parameter, whole
 
 
 @dataclass(frozen=True)
@@ -101,7 +65,7 @@ class Dirichlet(Shape):
     concentration: Any
 
     def __post_init__(self) -> None:
-        alpha = numbers("concentration", self.concentration, (None,))
+        alpha = numbers("concentration", self.concentration, None)
         if len(alpha) < 2 or (alpha <= 0).any():
             raise ValueError(f"concentration must be at least two numbers > 0, got {self.concentration}")
         vars(self).update(dim=len(alpha), concentration=nested(alpha))
@@ -113,7 +77,10 @@ class Dirichlet(Shape):
         return mean, (mean.diag() - mean.outer(mean)) / (alpha.sum() + 1)
 
     def _draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
-        return _shares(torch.tensor(self.concentration, dtype=torch.float64), n, generator, device)
+        # gamma variables divided by their sum, drawn as log G(a) = log G(a + 1) + log(U) / a: those of a small a underflow
+        u = uniforms(n, self.dim, generator, device)
+        alpha = u.new_tensor(self.concentration).expand_as(u)
+        return (torch._standard_gamma(alpha + 1, generator).log() + u.log() / alpha).softmax(1)
 
 
 @dataclass(frozen=True)
@@ -136,25 +103,124 @@ class Simplex(Shape):
         return isotropic(self.dim, 1 / (k * (k * self.concentration + 1)))
 
     def _draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
-        alpha = torch.full((self.dim + 1,), self.concentration, dtype=torch.float64)
-        shares = _shares(alpha, n, generator, device)
-        return shares @ _helmert(self.dim).to(shares)
+        from scipy.linalg import helmert  # takes a second to import
+
+        shares = Dirichlet((self.concentration,) * (self.dim + 1))._draw(n, generator, device)
+        basis = shares.new_tensor(helmert(self.dim + 1)).T  # orthonormal columns of sum 0
+        basis[:, -1] *= -1  # a triangle stands on its side
+        return shares @ basis
 
 
-def _helmert(dim: int) -> Tensor:
-    """Helmert's matrix (dim + 1, dim): orthonormal columns of sum 0, so that shares times it keep their distances."""
-    k = torch.arange(1.0, dim + 1, dtype=torch.float64)
-    columns = torch.ones(dim + 1, dim, dtype=torch.float64).triu()
-    columns[torch.arange(1, dim + 1), torch.arange(dim)] = -k
-    columns[:, -1] *= -1  # a triangle stands on its side
-    return columns / (k * (k + 1)).sqrt()
+@dataclass(frozen=True)
+class Curve(Shape):
+    """Points of a curve or sheet at uniform parameters, plus normal noise in every direction; then standardized.
 
+    Subclasses write `_at`. Mean and covariance are integrals of it, by quadrature that is exact to rounding.
 
-def _shares(alpha: Tensor, n: int, generator: Generator | None, device: Device) -> Tensor:
-    """Draws (n, k) of Dirichlet's distribution: gamma variables G(alpha_i) divided by their sum.
-
-    Drawn as log G(a) = log G(a + 1) + log(U) / a, since the draws for a small alpha are too small for a float.
+    Parameters
+    ----------
+    noise : float, default 0.1
+        Standard deviation of the noise in textbook units.
+    standardize : as in `Shape`
     """
-    u = uniforms(n, len(alpha), generator, device)
-    alpha = alpha.to(u).expand_as(u)
-    return (torch._standard_gamma(alpha + 1, generator).log() + u.log() / alpha).softmax(1)
+
+    dim: int = field(default=2, init=False, repr=False)
+    noise: float = parameter(number, 0.1, least=0)
+    parameters = 1  # 1 for a curve, 2 for a sheet
+    branches = 1  # how many curves there are, all equally likely
+    nodes = 512  # of the quadrature, for each parameter: exact to rounding for a spiral of 30 turns
+
+    @abstractmethod
+    def _at(self, u: Tensor, branch: Tensor) -> Tensor:
+        """Points (n, dim) at parameters `u` (n, parameters) in [0, 1] of the curves with numbers `branch` (n,)."""
+
+    def _draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
+        u = uniforms(n, self.parameters, generator, device)
+        branch = (self.branches * uniforms(n, 1, generator, device)[:, 0]).long()
+        return self._at(u, branch) + self.noise * torch.randn(n, self.dim, generator=generator, device=device)
+
+    def _moments(self) -> Moments:
+        nodes, weights = (torch.from_numpy(x) for x in np.polynomial.legendre.leggauss(self.nodes))
+        u, w = (torch.cartesian_prod(*[x] * self.parameters).view(-1, self.parameters) for x in ((nodes + 1) / 2, weights / 2))
+        points = torch.cat([self._at(u, torch.full((len(u),), branch)) for branch in range(self.branches)])
+        mean, covariance = weighted_moments(points, w.prod(1).repeat(self.branches) / self.branches)
+        return mean, covariance + isotropic(self.dim, self.noise**2)[1]
+
+
+@dataclass(frozen=True)
+class Ring(Curve):
+    """The unit circle with noise. It has a hole, so no continuous map of a disc onto it is one-to-one.
+
+    Parameters
+    ----------
+    noise, standardize : as in `Curve`
+    """
+
+    def _at(self, u: Tensor, branch: Tensor) -> Tensor:
+        return _polar(2 * math.pi * u[:, 0])
+
+
+@dataclass(frozen=True)
+class Moons(Curve):
+    """Two interleaved half circles of radius 1 with noise, as scikit-learn's `make_moons`.
+
+    Parameters
+    ----------
+    noise, standardize : as in `Curve`
+    """
+
+    branches = 2
+
+    def _at(self, u: Tensor, branch: Tensor) -> Tensor:
+        upper = _polar(math.pi * u[:, 0])
+        return torch.where(branch[:, None] == 0, upper, upper.new_tensor([1.0, 0.5]) - upper)
+
+
+@dataclass(frozen=True)
+class Spirals(Curve):
+    """Spirals r = theta / (2 pi turns) from the origin to radius 1, evenly rotated, with about the same density along each arm.
+
+    Parameters
+    ----------
+    noise, standardize : as in `Curve`, with a noise of 0.02 by default
+    arms, turns : int and float, default 2 and 1.5
+        Number of spirals, and turns of each around the origin, at most 30.
+    """
+
+    noise: float = parameter(number, 0.02, least=0)
+    arms: int = parameter(whole, 2)
+    turns: float = parameter(number, 1.5, above=0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        vars(self)["branches"] = self.arms
+        if self.turns > 30:
+            raise ValueError(f"turns must be at most 30, got {self.turns}")
+
+    def _at(self, u: Tensor, branch: Tensor) -> Tensor:
+        radius = u[:, 0].sqrt()  # the number of points grows with the radius, as the length of an arm does
+        return _polar(2 * math.pi * (self.turns * radius + branch.to(u) / self.arms), radius)
+
+
+@dataclass(frozen=True)
+class SwissRoll(Curve):
+    """A sheet rolled up in three dimensions, as scikit-learn's `make_swiss_roll`.
+
+    (t cos t, 21 v, t sin t) with t uniform in [1.5 pi, 4.5 pi] and v uniform in [0, 1].
+
+    Parameters
+    ----------
+    noise, standardize : as in `Curve`, with a noise of 0.25 by default
+    """
+
+    dim: int = field(default=3, init=False, repr=False)
+    noise: float = parameter(number, 0.25, least=0)
+    parameters, nodes = 2, 64
+
+    def _at(self, u: Tensor, branch: Tensor) -> Tensor:
+        t = 1.5 * math.pi * (1 + 2 * u[:, 0])
+        return torch.stack([t * t.cos(), 21 * u[:, 1], t * t.sin()], 1)
+
+
+def _polar(angle: Tensor, radius: Tensor | float = 1.0) -> Tensor:
+    return torch.stack([radius * angle.cos(), radius * angle.sin()], 1)

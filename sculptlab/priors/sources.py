@@ -2,12 +2,13 @@
 
 import copy
 import inspect
+import os
 import threading
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from types import FunctionType
 from typing import Any
 
@@ -16,15 +17,72 @@ import torch
 from torch import Generator, Tensor
 from torch.distributions import Distribution, Independent, VonMises
 
-from sculptlab.priors.base import Prior
+from sculptlab.priors.base import Device, Prior
 from sculptlab.priors.families import Gaussian, Uniform
-from sculptlab.priors.parameters import Moments
-from sculptlab.priors.samples import Samples
-from sculptlab.priors.sampling import Device
-from sculptlab.validation import choice, codes, describe
+from sculptlab.priors.parameters import Moments, checksum, weighted_moments
+from sculptlab.validation import choice, codes, describe, finite
 
 NAMES = {"gaussian": Gaussian, "uniform": Uniform}
 GLOBAL_GENERATORS = threading.RLock()
+
+
+@dataclass(frozen=True, eq=False)
+class Samples(Prior):
+    """The empirical distribution of points: rows drawn with replacement; the covariance divides by m.
+
+    Parameters
+    ----------
+    bank : array_like of shape (m, dim), or path
+        The points, such as another model's codes; or a file of them: .npy, or .csv with or without a line of column names.
+    crc32 : str, optional
+        Checksum of the points, as the repr shows it; raises ValueError where it differs.
+    """
+
+    dim: int = field(init=False)
+    bank: Any
+    crc32: str | None = field(default=None, kw_only=True)
+    file: str | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        file = os.fspath(self.bank) if isinstance(self.bank, str | os.PathLike) else None
+        points = codes("prior", self.bank if file is None else _table(file)).detach().float().cpu().clone()
+        finite("prior", points)  # again, since large numbers are infinite in float32
+        crc32 = checksum("prior", points.numpy().tobytes(), self.crc32)
+        vars(self).update(dim=points.shape[1], bank=points, crc32=crc32, file=file)
+
+    def __repr__(self) -> str:
+        if self.file is not None:
+            return f"Samples({self.file!r}, crc32={self.crc32!r})"
+        return f"Samples(<{len(self.bank)} x {self.dim} points, crc32 {self.crc32}>)"
+
+    def _moments(self) -> Moments:
+        return weighted_moments(self.bank.double(), torch.full((len(self.bank),), 1 / len(self.bank), dtype=torch.float64))
+
+    def _draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
+        rows = torch.randint(len(self.bank), (n,), generator=generator, device=device)
+        return self.bank[rows.cpu()].to(device)
+
+    @cached_property
+    def _sorted(self) -> Tensor:
+        return self.bank[:, 0].double().sort().values
+
+    def _quantile(self, u: Tensor) -> Tensor:
+        position = (u.cpu() * len(self.bank)).ceil().long() - 1
+        return self._sorted[position.clamp(0, len(self.bank) - 1)].to(u)
+
+
+def _table(path: str) -> np.ndarray:
+    """The points of a .npy or .csv file."""
+    ending = choice("prior's file ending", os.path.splitext(path)[1].lower(), [".npy", ".csv"])
+    read = partial(np.loadtxt, path, delimiter=",", ndmin=2, encoding="utf-8-sig")
+    try:
+        if ending == ".npy":
+            return np.load(path, allow_pickle=False)
+        with suppress(ValueError):  # where the first line holds names
+            return read()
+        return read(skiprows=1)
+    except (ValueError, EOFError) as error:
+        raise ValueError(f"prior's file {path!r} must hold one table of numbers: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -44,35 +102,47 @@ class Drawn(Prior):
     source: Any
 
     def __repr__(self) -> str:
+        name = getattr(self.source, "__name__", type(self.source).__name__).strip("<>")
         named = isinstance(self.source, FunctionType) and self.source.__name__.isidentifier()
-        return f"as_prior({self.source.__name__ if named else f'<{_kind(self.source)}>'}, dim={self.dim})"
+        return f"as_prior({name if named else f'<{name}>'}, dim={self.dim})"
+
+    def _known(self, name: str, *arguments: Any) -> Tensor | None:
+        """What a torch distribution answers, in float64, if it does and all of it is finite."""
+        source = self.source if isinstance(self.source, Distribution) else None
+        try:
+            answer = getattr(source, name)
+            answer = (answer(*arguments) if arguments else answer).detach().cpu().double()
+        except (AttributeError, NotImplementedError):
+            return None
+        return answer if torch.isfinite(answer).all() else None
 
     def _moments(self) -> Moments:
-        source = self.source
-        if not isinstance(source, Distribution) or isinstance(source, VonMises):  # VonMises' moments are those of a direction
+        source: Any = self.source
+        mean, covariance, variance = (self._known(name) for name in ("mean", "covariance_matrix", "variance"))
+        if mean is None or isinstance(source, VonMises):  # whose moments are those of a direction
             return None, None
-        mean, covariance, variance = (_known(source, name) for name in ("mean", "covariance_matrix", "variance"))
         independent = source.event_shape == () or (isinstance(source, Independent) and source.base_dist.event_shape == ())
         if covariance is None and independent and variance is not None:
             covariance = variance.reshape(self.dim).diag()
-        return None if mean is None else mean.reshape(self.dim), covariance
+        return mean.reshape(self.dim), covariance
 
     def _quantile(self, u: Tensor) -> Tensor | None:
-        quantile = _known(self.source, "icdf", u.cpu()) if isinstance(self.source, Distribution) else None
+        quantile = self._known("icdf", u.cpu())
         return None if quantile is None else quantile.reshape(u.shape).to(u)
 
     def _draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
-        function: Any = getattr(self.source, "sample", self.source)
+        source: Any = self.source
+        function: Any = getattr(source, "sample", source)
         size: Any = n
-        if isinstance(self.source, Distribution):
-            scalar = not self.source.batch_shape and not self.source.event_shape
-            size = torch.Size((n, 1) if scalar else (n,))
-        elif _takes_generator(function):
-            function, generator = partial(function, generator=generator), None
-        with _seeded_global_generators(generator):
+        if isinstance(source, Distribution):
+            size = torch.Size((n,) if source.batch_shape or source.event_shape else (n, 1))
+        else:
+            with suppress(TypeError, ValueError):  # a builtin does not tell its parameters
+                if "generator" in inspect.signature(function).parameters:
+                    function, generator = partial(function, generator=generator), None
+        with nullcontext() if generator is None else _seeded_global_generators(generator):
             drawn = function(size)
-        if isinstance(drawn, tuple):  # scikit-learn's mixtures return (points, components)
-            drawn = drawn[0]
+        drawn = drawn[0] if isinstance(drawn, tuple) else drawn  # scikit-learn's mixtures return (points, components)
         return codes("prior's draws", drawn, rows=1).detach().float().to(device)
 
 
@@ -98,27 +168,24 @@ def as_prior(obj: Any, dim: int | None = None) -> Prior:
 
     Raises
     ------
-    TypeError
-        If `obj` is none of these.
-    ValueError
-        If a name is unknown or comes without `dim`, if draws have a wrong shape or are not finite, or if the number of
-        dimensions is not `dim`.
+    TypeError, ValueError
+        If `obj` is none of these, a name comes without `dim`, or draws are not finite (n, d) or not of `dim` dimensions.
 
     Examples
     --------
     >>> as_prior("uniform", dim=2)
     Uniform(dim=2, low=-1.7320508075688772, high=1.7320508075688772)
-    >>> as_prior(torch.distributions.Normal(0.0, 3.0)).covariance
-    tensor([[9.]])
     """
     if isinstance(obj, str):
         family = NAMES[choice("prior", obj, NAMES)]
         if dim is None:
             raise ValueError(f"prior {obj!r} needs a number of dimensions here: give {family.__name__}(dim)")
         return family(dim)
+    if isinstance(obj, int | float):
+        raise TypeError(f"prior must be something that can be sampled, got the number {obj}; prior.scaled({obj}) scales one")
     if isinstance(obj, Prior):
         prior = obj
-    elif isinstance(obj, Tensor | list | tuple) or (hasattr(obj, "__array__") and not isinstance(obj, type)):
+    elif not isinstance(obj, type) and (isinstance(obj, list | tuple) or hasattr(obj, "__array__")):
         prior = Samples(obj)
     else:
         prior = _tried(obj)
@@ -127,13 +194,16 @@ def as_prior(obj: Any, dim: int | None = None) -> Prior:
     return prior
 
 
-def as_priors(name: str, given: Any, dim: int | None = None) -> tuple[Prior, ...]:
+def as_priors(name: str, given: Any, dim: int | None = None, same_dim: bool = False) -> tuple[Prior, ...]:
     """A list of one or more things that `as_prior` takes, as priors; those given by a name with `dim` dimensions."""
     if isinstance(given, Prior | Tensor | str) or not isinstance(given, Iterable):
         raise TypeError(f"{name} must be a list of priors, got {given!r}")
     priors = tuple(as_prior(one, dim if isinstance(one, str) else None) for one in given)
     if not priors:
         raise ValueError(f"{name} must hold at least one prior, got none")
+    dims = [prior.dim for prior in priors]
+    if same_dim and len(set(dims)) > 1:
+        raise ValueError(f"{name} must have one dimension, got {dims}")
     return priors
 
 
@@ -150,61 +220,25 @@ def _tried(obj: Any) -> Drawn:
     try:
         dim = Drawn(1, obj)._draw(8, Generator().manual_seed(0), "cpu").shape[1]
     except TypeError as error:
-        raise TypeError(f"prior must be drawn from by n -> (n, d) or n, generator -> (n, d): {_kind(obj)}: {error}") from error
+        raise TypeError(f"prior must be drawn from by n -> (n, d) or n, generator -> (n, d): {error}") from error
     prior = Drawn(dim, obj)
     first, again, other = (prior.sample(8, Generator().manual_seed(seed)) for seed in (0, 0, 1))
-    problem = None
-    if not torch.equal(first, again):
-        problem = "differ from call to call with the same generator"
-    elif torch.equal(first, other) and not (first == first[0]).all():
-        problem = "are the same at every call, whatever the generator: they are no fresh samples"
-    if problem:
-        warnings.warn(
-            f"prior's draws {problem}, got {_kind(obj)}; what follows the seed is n, generator -> (n, d) with torch's generator, "
-            "or n -> (n, d) with torch's or NumPy's global one",
-            stacklevel=3,
-        )
+    follows = torch.equal(first, again)
+    if not follows or (torch.equal(first, other) and not (first == first[0]).all()):
+        problem = "are the same at every call, whatever the seed" if follows else "differ from call to call with one seed"
+        advice = "take a torch.Generator, n, generator -> (n, d), or use the global one of torch or NumPy"
+        warnings.warn(f"prior's draws {problem}, got {prior!r}; {advice}", stacklevel=3)
     return prior
 
 
-def _kind(obj: Any) -> str:
-    """The name of a function, or of an object's class, for a message."""
-    return getattr(obj, "__name__", type(obj).__name__).strip("<>")
-
-
-def _known(distribution: Distribution, name: str, *arguments: Any) -> Tensor | None:
-    """What a torch distribution answers, in float64, if it does and all of it is finite."""
-    try:
-        answer = getattr(distribution, name)
-        answer = (answer(*arguments) if arguments else answer).detach().cpu().double()
-    except (AttributeError, NotImplementedError):
-        return None
-    return answer if torch.isfinite(answer).all() else None
-
-
-def _takes_generator(function: Any) -> bool:
-    try:
-        return "generator" in inspect.signature(function).parameters
-    except (TypeError, ValueError):  # a builtin that does not tell
-        return False
-
-
 @contextmanager
-def _seeded_global_generators(generator: Generator | None) -> Iterator[None]:
-    """Seed the global generators of torch and NumPy from `generator`, if there is one, and put them back after."""
-    if generator is None:
-        yield
-        return
+def _seeded_global_generators(generator: Generator) -> Iterator[None]:
+    """Seed the global generators of torch and NumPy from `generator`, and put them back after."""
     seed = int(torch.randint(2**31, (), generator=generator, device=generator.device).item())
-    # torch.manual_seed would also queue a seed for a GPU that is not in use yet, which fork_rng cannot take back
-    gpus = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
-    with GLOBAL_GENERATORS, torch.random.fork_rng(devices=gpus):
-        numpy_state = np.random.get_state()  # noqa: NPY002
-        torch.default_generator.manual_seed(seed)
-        for gpu in gpus:
-            torch.cuda.default_generators[gpu].manual_seed(seed)
+    gpus = torch.cuda.default_generators  # none before a GPU is in use
+    with GLOBAL_GENERATORS, torch.random.fork_rng(devices=range(len(gpus))), ExitStack() as after:
+        after.callback(np.random.set_state, np.random.get_state())  # noqa: NPY002
         np.random.seed(seed)  # noqa: NPY002
-        try:
-            yield
-        finally:
-            np.random.set_state(numpy_state)  # noqa: NPY002
+        for one in (torch.default_generator, *gpus):  # torch.manual_seed would also queue a seed for a GPU not in use yet
+            one.manual_seed(seed)
+        yield

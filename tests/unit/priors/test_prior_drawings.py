@@ -15,11 +15,14 @@ from scipy import stats
 import sculptlab as sl
 from sculptlab import priors
 from sculptlab.priors import FromImage, FromText, Samples
-from sculptlab.priors.lettering import PIXELS, ink
 
 
 def draws(prior, n=20_000):
     return prior.sample(n, torch.Generator().manual_seed(0)).double().numpy()
+
+
+def ink(text, *, bold=False):
+    return FromText(text, bold=bold).darkness
 
 
 def textbook(image, **options):
@@ -119,7 +122,7 @@ def outline_area(letter, bold):
     font = f"{get_data_path()}/fonts/ttf/DejaVuSans{'-Bold' if bold else ''}.ttf"
     writer = TextToPath()
     corners, codes = writer.get_text_path(FontProperties(fname=font), letter)
-    polygons = Outline(np.asarray(corners) * PIXELS / writer.FONT_SCALE, codes).to_polygons()
+    polygons = Outline(np.asarray(corners) * 64 / writer.FONT_SCALE, codes).to_polygons()
     return abs(sum(np.sum(p[:-1, 0] * p[1:, 1] - p[1:, 0] * p[:-1, 1]) for p in polygons)) / 2
 
 

@@ -420,7 +420,7 @@ def test_numbers_of_numpy_do_not_show_in_a_repr():
         ),
         (lambda: Gaussian(covariance=[[1, 1], [1, 1]]), ValueError, "positive definite"),
         (lambda: Gaussian(covariance=[[1, 0.5], [0.2, 1]]), ValueError, "covariance must be symmetric"),
-        (lambda: Gaussian(covariance=[[1, 0, 0], [0, 1, 0]]), ValueError, "covariance must be square"),
+        (lambda: Gaussian(covariance=[[1, 0, 0], [0, 1, 0]]), ValueError, r"covariance must have shape \(2, 2\), got \(2, 3\)"),
         (lambda: Gaussian(3, covariance=np.eye(2)), ValueError, r"covariance must have shape \(3, 3\), got \(2, 2\)"),
         (lambda: Gaussian(covariance=[[np.nan]]), ValueError, "covariance has 1 value"),
         (lambda: Gaussian(2, covariance=2.0), ValueError, "covariance must have shape"),
