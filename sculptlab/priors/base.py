@@ -66,7 +66,8 @@ class Prior(ABC):
 
     def icdf(self, u: Any) -> Tensor | None:
         """Quantiles, float64, at probabilities `u` of any shape, 0 < u < 1; None without a formula or if `dim` is not 1."""
-        p = as_tensor("u", u).double()
+        given = as_tensor("u", u)
+        p = given.to(widest_dtype(given.device))
         if not bool(((p > 0) & (p < 1)).all()):
             raise ValueError("u must lie strictly between 0 and 1")
         quantile = self._quantile(p) if self.dim == 1 else None
@@ -176,22 +177,28 @@ class Shape(Prior):
 
 
 def drawing_device(generator: Any, device: Device | None) -> Device:
-    """Where to draw: on the generator's device, else on `device`; on the CPU for Apple's GPUs, which lack float64, or None."""
+    """Where to draw: on the generator's device if there is a generator, else on `device`, else on the CPU."""
     if generator is None:
-        return "cpu" if device is None or torch.device(device).type == "mps" else device
+        return device or "cpu"
     if not isinstance(generator, Generator):
         raise TypeError(f"generator must be a torch.Generator, as torch.Generator().manual_seed(0), or None; got {generator!r}")
     return generator.device
 
 
+def widest_dtype(device: Device) -> torch.dtype:
+    """The most precise floating type of a device: float64, but float32 on Apple's GPUs."""
+    return torch.float32 if torch.device(device).type == "mps" else torch.float64
+
+
 def open_unit(u: Tensor) -> Tensor:
-    """Probabilities in float64 moved off 0 and 1 by half a rounding error, so that quantiles stay finite."""
-    return u.clamp(2**-53, 1 - 2**-53)
+    """Probabilities moved off 0 and 1 by half a rounding error, so that quantiles stay finite."""
+    smallest = torch.finfo(u.dtype).eps / 2
+    return u.clamp(smallest, 1 - smallest)
 
 
 def uniforms(n: int, columns: int, generator: Generator | None, device: Device) -> Tensor:
     """Uniform numbers (n, columns) strictly between 0 and 1. Double precision reaches further into the tails."""
-    return open_unit(torch.rand(n, columns, generator=generator, device=device, dtype=torch.float64))
+    return open_unit(torch.rand(n, columns, generator=generator, device=device, dtype=widest_dtype(device)))
 
 
 def choose(weights: Sequence[float] | Tensor, n: int, generator: Generator | None, device: Device) -> Tensor:

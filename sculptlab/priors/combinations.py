@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from sculptlab.priors.base import Device, Prior, drawing_device, open_unit
+from sculptlab.priors.base import Device, Prior, drawing_device, open_unit, widest_dtype
 from sculptlab.priors.families import Gaussian, Uniform
 from sculptlab.priors.parameters import Moments, nested, numbers, positive_definite, vector
 from sculptlab.priors.sources import Samples, as_prior, as_priors
@@ -168,7 +168,7 @@ class Copula(Prior):
         return mean, covariance
 
     def _draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
-        g = torch.randn(n, self.dim, generator=generator, device=device).double()
+        g = torch.randn(n, self.dim, generator=generator, device=device).to(widest_dtype(device))
         u = open_unit(torch.special.ndtr(g @ torch.linalg.cholesky(self._correlation).T.to(g)))
         return torch.stack([one.icdf(p) for one, p in zip(self._with_quantiles, u.T, strict=True)], 1)
 
@@ -224,7 +224,8 @@ class Tied(Product):
         least, greatest = values.min().item(), values.max().item()
         if least < self.low or greatest > self.high:
             raise ValueError(f"labels must lie in [{self.low:g}, {self.high:g}], got [{least:g}, {greatest:g}]")
-        noise = torch.randn(len(values), generator=generator, device=drawing_device(generator, device)).double()
+        place = drawing_device(generator, device)
+        noise = torch.randn(len(values), generator=generator, device=place).to(widest_dtype(place))
         g = torch.special.ndtri(open_unit((values.to(noise) - self.low) / (self.high - self.low)))
         mixed = self.correlation * g + math.sqrt(1 - self.correlation**2) * noise
         return self.marginal.icdf(open_unit(torch.special.ndtr(mixed)))[:, None].to(device=device, dtype=torch.float32)

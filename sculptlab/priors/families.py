@@ -153,7 +153,7 @@ class StudentT(Shape):
     def _quantile(self, u: Tensor) -> Tensor:
         from scipy.special import stdtrit  # SciPy takes a second to import
 
-        return torch.as_tensor(stdtrit(self.df, u.detach().cpu().double().numpy())).to(u.device)
+        return torch.as_tensor(stdtrit(self.df, u.detach().cpu().double().numpy())).to(u)
 
 
 @dataclass(frozen=True)
