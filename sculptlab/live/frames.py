@@ -39,9 +39,8 @@ def read_changes(message: Mapping[str, Any]) -> dict[str, Any]:
     as a mapping, and whole numbers perhaps as floats.
     """
     changes = dict(message)
-    if (text := changes.pop("text", None)) is not None:
-        settings = Settings.read(text)
-        changes = {**settings.as_dict(), "painted": settings.painted}
+    if "text" in changes:
+        return dict(vars(Settings.read(changes["text"])))
     if "painting" in changes:
         pairs = base64.b64decode(changes.pop("painting"))
         if len(pairs) * 2 != CANVAS_SIZE**2:

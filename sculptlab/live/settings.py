@@ -5,11 +5,11 @@ from typing import Any, Self
 from urllib.parse import parse_qsl, urlencode
 
 from sculptlab.live import targets
-from sculptlab.live.targets import PAINTED, PRESETS, YOURS, Slider, sliders_of
+from sculptlab.live.targets import PAINTED, PRESETS, YOURS, BlankCanvasError, Slider, sliders_of
 from sculptlab.mmd.kernel_base import Kernel
 from sculptlab.mmd.kernels import IMQ, RBF, Energy, Laplacian
 from sculptlab.priors import Prior
-from sculptlab.validation import choice, whole
+from sculptlab.validation import check_parameters, choice, flag, parameter, whole
 
 PREFIX = "sculptor?"  # of a settings string
 OBJECTIVES = ("mmd", "kl")
@@ -34,29 +34,21 @@ OTHER_NAMES = {  # that the rest of the package uses, with what to do instead
 
 @dataclass(frozen=True)
 class Settings:
-    """All that a run of the Sculptor depends on, apart from the changes made during the run.
+    """All that a run of the Sculptor depends on, apart from the changes made during the run."""
 
-    data        a name for `sl.load`, or "yours": images given from Python, which no string can carry
-    prior       a name in `targets.PRIOR_NAMES`; `values`: its sliders' (None: their initial ones); `painted`: an encoded painting
-    objective   "mmd", or "kl", whose target is the normal distribution whatever the prior; compare: both, from the same weights
-    weight      of MMD², nats per image; beta: of the KL term
-    kernel      "imq", "rbf", "laplace" or "energy"; bandwidth: a multiple of the width that fits the prior
-    rate        learning rate of Adam; batch: images per step; seed: of weights, batches and noise
-    """
-
-    data: str = "digits"
-    prior: str = "square"
-    values: tuple[float, ...] | None = None
-    painted: str = ""
-    objective: str = "mmd"
-    compare: bool = False
+    data: str = "digits"  # a name for `sl.load`, or "yours": images given from Python, which no string can carry
+    prior: str = "square"  # one of `targets.PRIOR_NAMES`
+    values: tuple[float, ...] | None = None  # of the prior's sliders; None: their initial ones
+    painted: str = ""  # an encoded painting
+    objective: str = parameter(choice, "mmd", legal=OBJECTIVES)  # "kl": towards N(0, I), whatever the prior
+    compare: bool = parameter(flag, False)  # both objectives, from the same weights
     weight: float = HYPERPARAMETERS["weight"].start
     beta: float = HYPERPARAMETERS["beta"].start
-    kernel: str = "imq"
-    bandwidth: float = 1.0
+    kernel: str = parameter(choice, "imq", legal=KERNELS)
+    bandwidth: float = HYPERPARAMETERS["bandwidth"].start
     rate: float = HYPERPARAMETERS["rate"].start
-    batch: int = 128
-    seed: int = 0
+    batch: int = parameter(choice, 128, legal=BATCHES)
+    seed: int = parameter(whole, 0, least=0)  # of weights, batches and noise
 
     def __post_init__(self) -> None:
         if not isinstance(self.data, str) or not self.data:
@@ -65,19 +57,13 @@ class Settings:
         given = tuple(slider.start for slider in sliders) if self.values is None else tuple(self.values)
         if len(given) != len(sliders):
             raise ValueError(f"values must be {len(sliders)} number(s) for the prior {self.prior!r}, got {len(given)}")
-        values = tuple(slider.checked(value) for slider, value in zip(sliders, given, strict=True))
-        object.__setattr__(self, "values", values)
+        vars(self)["values"] = tuple(slider.checked(value) for slider, value in zip(sliders, given, strict=True))
         if self.prior != PAINTED and self.painted:
             raise ValueError(f"painted is for prior='painted', got it with prior={self.prior!r}")
         if self.prior == PAINTED and not targets.decode_painting(self.painted).any():
-            raise targets.BlankCanvasError
-        choice("objective", self.objective, OBJECTIVES)
-        choice("compare", self.compare, (True, False))
-        choice("kernel", self.kernel, KERNELS)
-        choice("batch", self.batch, BATCHES)
-        whole("seed", self.seed, least=0)
-        for name, slider in HYPERPARAMETERS.items():
-            object.__setattr__(self, name, slider.checked(getattr(self, name)))
+            raise BlankCanvasError("nothing is painted yet: draw on the canvas with the mouse or a finger")
+        check_parameters(self)
+        vars(self).update({name: slider.checked(getattr(self, name)) for name, slider in HYPERPARAMETERS.items()})
 
     @property
     def sliders(self) -> dict[str, float]:
@@ -97,16 +83,15 @@ class Settings:
     def changed(self, **changes: Any) -> Self:
         """These settings with others in their place; the prior's sliders by their names too."""
         prior = changes.get("prior", self.prior)
-        own = sorted(field.name for field in fields(self))
+        own = [field.name for field in fields(self)]
         sliders = [slider.name for slider in sliders_of(prior)]
-        for name in changes:
-            if name not in own and name in OTHER_NAMES:
+        for name in [name for name in changes if name not in (*own, *sliders)]:
+            if name in OTHER_NAMES:
                 raise ValueError(f"settings have no {name!r}: {OTHER_NAMES[name]}")
-            if name not in own and name not in sliders:
-                others = [other for other, preset in PRESETS.items() if name in [slider.name for slider in preset.sliders]]
-                if others:
-                    raise ValueError(f"the prior {prior!r} has no {name!r}: that is a slider of {', '.join(others)}")
-                choice("settings", name, [*own, *sliders])
+            others = [other for other in PRESETS if name in [slider.name for slider in sliders_of(other)]]
+            if others:
+                raise ValueError(f"the prior {prior!r} has no {name!r}: that is a slider of {', '.join(others)}")
+            choice("settings", name, sorted([*own, *sliders]))
         if prior != self.prior:  # sliders and a painting belong to the former prior
             changes = {"values": None, "painted": "", **changes}
         base = replace(self, **{name: value for name, value in changes.items() if name in own})

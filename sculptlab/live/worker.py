@@ -4,8 +4,7 @@ import atexit
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 from sculptlab.live.engine import Engine
@@ -45,19 +44,18 @@ class Worker:
     """Trains and changes an engine in a thread of its own, and shows a frame at most sixteen times a second.
 
     `show(engine, settled)` is called in that thread when there is something new to show. `request` may be called from any thread.
-    Each thread has an id; one whose id is no longer the newest ends at its next step.
+    Each thread has an id; one whose id is no longer the newest ends at its next step. Others take `lock` to use the engine.
     """
 
     def __init__(self, engine: Engine, show: Callable[[Engine, bool], None]) -> None:
         self._engine, self._show = engine, show
         self.slow, self.revision = False, 0
         self._play = False  # as asked for; while the canvas is blank, no steps are taken
-        self._engine_lock, self._wake = FairLock(), threading.Condition()
+        self.lock, self._wake = FairLock(), threading.Condition()
         self._requests: list[dict[str, Any]] = []
         self._thread: threading.Thread | None = None
-        self._thread_id = 0
+        self._thread_id = self._sent = self._seen = 0
         self._closed = False
-        self._sent = self._seen = 0
         self._last_sign = time.monotonic()
         _living.add(self)
 
@@ -77,7 +75,7 @@ class Worker:
                 return
             self._last_sign = time.monotonic()
             self._requests.append(request)
-            if self._thread is None:
+            if self._thread is None or not self._thread.is_alive():  # an error may have ended it
                 self._thread_id += 1
                 self._thread = threading.Thread(target=self._work, args=(self._thread_id,), name="sculptor", daemon=True)
                 self._thread.start()
@@ -94,12 +92,6 @@ class Worker:
         self._sent += 1
         return self._sent
 
-    @contextmanager
-    def hold(self) -> Iterator[Engine]:
-        """The engine, for the calling thread alone, between two steps."""
-        with self._engine_lock:
-            yield self._engine
-
     def stop(self) -> None:
         """Pause, and wait until the thread has ended."""
         with self._wake:
@@ -114,26 +106,13 @@ class Worker:
 
     def close(self) -> None:
         """Stop for good, and let the engine go."""
-        with self._wake:
-            if self._closed:
-                return
+        if not self._closed:
             self._closed = True
-        self.stop()
-        del self._engine
+            self.stop()
+            del self._engine
 
     def _work(self, thread_id: int) -> None:
-        try:
-            use_one_thread_here()
-            self._loop(thread_id)
-        except Exception:
-            self._play = False
-            raise
-        finally:
-            with self._wake:
-                if thread_id == self._thread_id:
-                    self._thread = None
-
-    def _loop(self, thread_id: int) -> None:
+        use_one_thread_here()
         self._next_step = self._last_change = self._last_frame = self._frame_cost = 0.0
         dirty = unsettled = False  # there is something to show; LPS and the null band are to be measured again
         while True:
@@ -143,7 +122,7 @@ class Worker:
                 if thread_id != self._thread_id:
                     return
                 requests, self._requests = self._requests, []
-            with self._engine_lock:
+            with self.lock:
                 for request in requests:
                     dirty, unsettled = True, self._carry_out(request) or unsettled
                 now = time.monotonic()
@@ -161,13 +140,10 @@ class Worker:
 
     def _wait(self, thread_id: int, unshown: bool) -> bool:
         """Wait, holding `_wake`, until there is something to do; False if the thread is no longer needed."""
-        if self.playing:
-            seconds = self._next_step - time.monotonic()
+        if self.playing or unshown:
+            seconds = self._next_step - time.monotonic() if self.playing else FRAME_SECONDS
             if seconds > 0:
                 self._wake.wait(min(seconds, FRAME_SECONDS) if unshown else seconds)
-            return True
-        if unshown:
-            self._wake.wait(FRAME_SECONDS)
             return True
         woken = self._wake.wait_for(lambda: bool(self._requests) or thread_id != self._thread_id, LINGER_SECONDS)
         if not woken:
@@ -181,12 +157,11 @@ class Worker:
         return asked or now - self._last_frame >= max(FRAME_SECONDS, min(2 * self._frame_cost, 0.25))
 
     def _abandoned(self, now: float) -> bool:
-        if now - self._last_sign < ABANDONED_SECONDS:
-            return False
-        self._engine.notice = (
-            f"Paused: no page has answered for {ABANDONED_SECONDS:.0f} s (closed, or the kernel was busy). Press Play to go on."
-        )
-        return True
+        gone = now - self._last_sign >= ABANDONED_SECONDS
+        if gone:
+            why = f"no page has answered for {ABANDONED_SECONDS:.0f} s (closed, or the kernel was busy)"
+            self._engine.notice = f"Paused: {why}. Press Play to go on."
+        return gone
 
     def _carry_out(self, request: dict[str, Any]) -> bool:
         """Do what a request asks for; whether LPS and the null band are to be measured again."""

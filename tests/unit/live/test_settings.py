@@ -92,7 +92,7 @@ def test_another_prior_has_its_own_sliders():
 
 
 def test_no_prior_has_more_than_five_sliders():
-    assert all(1 <= len(preset.sliders) <= 5 for preset in PRESETS.values())
+    assert all(1 <= len(sliders_of(name)) <= 5 for name in PRESETS)
 
 
 @pytest.mark.parametrize("name", PRESETS)
