@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from sculptlab.live.settings import Settings
-from sculptlab.live.snapshots import ImageSplit, Snapshot, code_extent, split_images, take_snapshot
+from sculptlab.live.snapshots import SCORES, ImageSplit, Snapshot, code_extent, split_images, take_snapshot
 from sculptlab.live.targets import PRIOR_NAMES, YOURS, Target
 from sculptlab.priors import Prior, as_prior
 from sculptlab.training.models import Autoencoder, build_autoencoder, with_variances
@@ -175,7 +175,7 @@ class Engine:
         self._extent = code_extent(found["mmd"].codes) if "mmd" in found else 0.0
         row: dict[str, float] = {"step": self.step}
         for name, snapshot in found.items():
-            row |= {f"{name} {score}": getattr(snapshot, score) for score in ("reconstruction", "mmd2", "lps")}
+            row |= {f"{name} {score}": getattr(snapshot, score) for score in SCORES}
         self._rows[self.step] = row
         if len(self._rows) > MOST_ROWS:
             rows = list(self._rows.items())

@@ -100,10 +100,10 @@ class Sculptor(LiveWidget):
             request["steps"] = int(new["steps"])
         if asked["slow"] != done["slow"]:
             request["slow"] = bool(asked["slow"])
+        if "codes" in new:
+            request["after"] = self._send_script
         if request or "views" in new or asked["pointer"] != done["pointer"]:
             self._worker.request(**request)
-        if "codes" in new:
-            self._worker.request(after=self._send_script)
 
     def _send_frame(self, engine: Engine, settled: bool) -> None:
         """Send a frame to the page, in the worker's thread."""
@@ -200,8 +200,7 @@ class Sculptor(LiveWidget):
             figure, axes = panels(len(snapshots), 3, height=3.0)
             history, labels = engine.history, engine.images.labels
             later = history[history["step"] >= history["step"].max() / 5]  # the first steps' steep fall would flatten the rest
-            values = later.filter(like="mmd2").to_numpy().ravel()
-            values = values[np.isfinite(values)]
+            values = [0.0, *later.filter(like="mmd2").to_numpy().ravel()]  # NaN once a model diverged
             for (left, middle, right), (name, snapshot) in zip(axes, snapshots.items(), strict=True):
                 finite = np.isfinite(snapshot.codes).all(1)
                 codes = snapshot.codes[finite]  # none of a model that diverged may be
@@ -220,7 +219,7 @@ class Sculptor(LiveWidget):
                 style(middle, title="Decoded plane", x="latent 0", y="latent 1")
                 right.plot(history["step"], history[f"{name} mmd2"], color=BAD if name == "kl" else CODES, linewidth=1.6)
                 right.axhspan(-band, band, color=PRIOR, alpha=0.4, linewidth=0)
-                right.set_ylim(min(-2 * band, values.min(initial=0)), 1.1 * max(2 * band, values.max(initial=0)))
+                right.set_ylim(min(-2 * band, np.nanmin(values)), 1.1 * max(2 * band, np.nanmax(values)))
                 style(right, title="MMD² (gray: chance level)", x="step", y="MMD²")
             return figure
 

@@ -100,10 +100,8 @@ class Settings:
 
     def target(self, yours: Prior | None = None) -> Prior:
         """The prior of these settings; `yours` is the one given from Python."""
-        if self.prior == PAINTED:
-            return targets.painted_prior(self.painted)
         if self.prior != YOURS:
-            return targets.preset_prior(self.prior, self.values or ())
+            return targets.preset_prior(self.prior, self.values or (), self.painted)
         if yours is None:
             raise ValueError("prior 'yours' is one given from Python, and none was given: choose another")
         return yours

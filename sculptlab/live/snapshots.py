@@ -18,6 +18,7 @@ from sculptlab.validation import as_tensor
 MOST_HELD_OUT = 500
 MOST_TRAINING = 20_000
 TILES = 10  # decoded images to a side of the plane
+SCORES = ("reconstruction", "mmd2", "lps")  # of a snapshot
 NEIGHBORS = 6  # held-out images shown beside the nearest one
 
 

@@ -97,8 +97,11 @@ def sliders_of(prior: str) -> tuple[Slider, ...]:
     return PRESETS.get(choice("prior", prior, PRIOR_NAMES), (None,))[1:]
 
 
-def preset_prior(name: str, values: Iterable[float]) -> Prior:
-    """The prior of a preset at the values of its sliders, in their order."""
+def preset_prior(name: str, values: Iterable[float], painting: str = "") -> Prior:
+    """The prior of a preset at the values of its sliders, in their order; or that of a painting, where it was painted."""
+    if name == PAINTED:
+        drawing = priors.FromImage(decode_painting(painting) / GRAY_LEVELS, invert=True, standardize=False)
+        return drawing.affine(np.eye(2) * 2 * EXTENT / CANVAS_SIZE, [-EXTENT, -EXTENT])
     make, *sliders = PRESETS[name]
     at = {slider.name: int(value) if slider.step == 1 else value for slider, value in zip(sliders, values, strict=True)}
     size, stretch, turn = at.pop("size", 1.0), at.pop("stretch", 1.0), at.pop("turn", 0)
@@ -106,12 +109,6 @@ def preset_prior(name: str, values: Iterable[float]) -> Prior:
     if size != 1 or stretch != 1:
         prior = prior.scaled([size * math.sqrt(stretch), size / math.sqrt(stretch)])
     return prior.rotated(math.radians(turn)) if turn else prior
-
-
-def painted_prior(painting: str) -> Prior:
-    """The prior of a painting, at the place where it was painted."""
-    drawing = priors.FromImage(decode_painting(painting) / GRAY_LEVELS, invert=True, standardize=False)
-    return drawing.affine(np.eye(2) * 2 * EXTENT / CANVAS_SIZE, [-EXTENT, -EXTENT])
 
 
 def encode_painting(gray: np.ndarray) -> str:

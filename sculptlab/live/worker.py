@@ -19,25 +19,21 @@ LINGER_SECONDS = 1.0  # an idle thread waits before it ends
 FRAMES_AHEAD = 2  # frames that may be sent before the page has seen them
 UNSEEN_SECONDS = 1.0  # between frames that the page does not confirm
 ABANDONED_SECONDS = 20.0  # without a sign of the page, before training is paused; reloading the page takes less
+ABANDONED_NOTICE = "Paused: no page has answered for {:.0f} s (closed, or the kernel was busy). Press Play to go on."
 
 
 class FairLock:
-    """A lock that serves threads in the order of their requests, so that a loop that takes it again at once starves nobody."""
+    """A lock that serves a waiting thread before a loop that takes it again at once."""
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._next = self._serving = 0
+        self._entrance, self._lock = threading.Lock(), threading.Lock()
 
     def __enter__(self) -> None:
-        with self._changed:
-            ticket, self._next = self._next, self._next + 1
-            while self._serving != ticket:
-                self._changed.wait()
+        with self._entrance:  # held while waiting for the lock, so that the loop waits here
+            self._lock.acquire()
 
     def __exit__(self, *error: object) -> None:
-        with self._changed:
-            self._serving += 1
-            self._changed.notify_all()
+        self._lock.release()
 
 
 class Worker:
@@ -128,8 +124,11 @@ class Worker:
                 now = time.monotonic()
                 if self.playing and now >= self._next_step:
                     self._next_step = now + SLOW_STEP_SECONDS if self.slow else now
-                    if not self._engine.advance() or self._abandoned(now):
+                    abandoned = now - self._last_sign >= ABANDONED_SECONDS
+                    if not self._engine.advance() or abandoned:
                         self._play = False  # only ever set to False here: `stop` may have been called during the step
+                    if abandoned:
+                        self._engine.notice = ABANDONED_NOTICE.format(ABANDONED_SECONDS)
                     dirty = True
                 settled = now - self._last_change > SETTLED_SECONDS
                 if (dirty or (unsettled and settled)) and self._may_show(now, bool(requests)):
@@ -155,13 +154,6 @@ class Worker:
         if self._sent - self._seen >= (2 * FRAMES_AHEAD if asked else FRAMES_AHEAD):
             return now - self._last_frame >= UNSEEN_SECONDS
         return asked or now - self._last_frame >= max(FRAME_SECONDS, min(2 * self._frame_cost, 0.25))
-
-    def _abandoned(self, now: float) -> bool:
-        gone = now - self._last_sign >= ABANDONED_SECONDS
-        if gone:
-            why = f"no page has answered for {ABANDONED_SECONDS:.0f} s (closed, or the kernel was busy)"
-            self._engine.notice = f"Paused: {why}. Press Play to go on."
-        return gone
 
     def _carry_out(self, request: dict[str, Any]) -> bool:
         """Do what a request asks for; whether LPS and the null band are to be measured again."""

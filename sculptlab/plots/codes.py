@@ -138,8 +138,7 @@ def image_grid(images: Any, ax: Axes, *, columns: int | None = None, title: str 
     down, gap = -(-n // across), max(1, height // 16)
     padded = np.ones((down * across, height + gap, width + gap, channels))
     padded[:n, :height, :width] = stack.clip(0, 1).transpose(0, 2, 3, 1)
-    rows = padded.reshape(down, across, height + gap, width + gap, channels).swapaxes(1, 2)
-    sheet = rows.reshape(down * (height + gap), across * (width + gap), channels)[:-gap, :-gap]
+    sheet = np.concatenate(np.concatenate(padded.reshape(down, across, *padded.shape[1:]), 1), 1)[:-gap, :-gap]
     ax.imshow(sheet.squeeze(-1) if channels == 1 else sheet, cmap="gray", vmin=0, vmax=1)
     ax.set_axis_off()
     return style(ax, title=title)

@@ -1,4 +1,4 @@
-"""Figures of results: what their `.plot()` draws."""
+"""Figures of results. Their `.plot()` finds the function here by name, also those of codes against a prior."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from sculptlab.independence.dependence import correlation, distance_correlation
 from sculptlab.plots.codes import density, marginal_density, matrix_map, shades
-from sculptlab.plots.figures import most_dependent
+from sculptlab.plots.figures import corner, marginals, most_dependent, overview, pairs, prior_picture  # noqa: F401
 from sculptlab.plots.style import BAD, CODES, GOOD, PRIOR, RECONSTRUCTION, TEXT, Picture, panel, panels, style
 
 COPIES = {"source": "source", "before": "B before, at its own scale", "copy": "B after"}  # titles by the name of the codes
