@@ -83,7 +83,7 @@ class Engine:
                 learning_rate=settings.rate, seed=settings.seed, device="cpu", precision="float32",
             )  # fmt: skip
             trainings[name].start()
-        self.settings, self.images, self.target, self._trainings = settings, images, target, trainings
+        self.settings, self.images, self.target, self.trainings = settings, images, target, trainings
         self.log = {0: settings}
         self._rows: dict[int, dict[str, float]] = {}  # by step
         self._lps: dict[str, float] = {}
@@ -94,7 +94,7 @@ class Engine:
     @property
     def step(self) -> int:
         """How many steps every model has taken; where one of two diverged, the other may be a step further."""
-        return min(training.step for training in self._trainings.values())
+        return min(training.step for training in self.trainings.values())
 
     @property
     def broken(self) -> bool:
@@ -121,9 +121,9 @@ class Engine:
         target = self.target
         if settings.target_settings != self.settings.target_settings:
             target = Target(settings.target(self.yours), len(self.images.held_out))
-        objectives = {name: build_objective(name, settings, target.prior) for name in self._trainings}
+        objectives = {name: build_objective(name, settings, target.prior) for name in self.trainings}
         size = min(settings.batch, len(self.images.training))
-        for name, training in self._trainings.items():
+        for name, training in self.trainings.items():
             training.change(objective=objectives[name], batch_size=size, learning_rate=settings.rate)
         self.settings, self.target = settings, target
         self.log[self.step] = settings
@@ -142,7 +142,7 @@ class Engine:
         if self.broken or self.blank:
             return False
         try:
-            for training in self._trainings.values():
+            for training in self.trainings.values():
                 training.advance()
         except DivergenceError as error:
             self.error, self.notice = error, f"Training diverged: {error} Then press Reset."
@@ -167,7 +167,7 @@ class Engine:
         due = with_lps and self.step >= self._next_lps
         found = {
             name: take_snapshot(training.model, self.images, self.target, None if due else self._lps.get(name, np.nan))
-            for name, training in self._trainings.items()
+            for name, training in self.trainings.items()
         }
         if due:
             self._next_lps = self.step + LPS_EVERY
@@ -204,10 +204,6 @@ class Engine:
         names = self.settings.objectives
         return names[0] if objective is None else choice("objective", objective, names)
 
-    def training(self, objective: str | None = None) -> Training:
-        """The training of an objective, "mmd" or "kl"."""
-        return self._trainings[self.name_of(objective)]
-
     def model(self, objective: str | None = None) -> Autoencoder:
         """The model of an objective as it is now."""
-        return self.training(objective).model  # type: ignore[return-value]  # build_model made it
+        return self.trainings[self.name_of(objective)].model  # type: ignore[return-value]  # `_begin` made it

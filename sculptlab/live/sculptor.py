@@ -189,9 +189,8 @@ class Sculptor(LiveWidget):
         with self._visit() as engine:
             if engine.error is not None:
                 raise engine.error
-            training = engine.training(objective)
-            model = copy.deepcopy(training.model)
-            return Run(model, training.objective, [], seed=engine.settings.seed, steps=training.step)
+            training = engine.trainings[engine.name_of(objective)]
+            return Run(copy.deepcopy(training.model), training.objective, [], seed=engine.settings.seed, steps=training.step)
 
     def figure(self) -> Picture:
         """The codes over their target, the decoded plane and the course of MMD² as a figure, a row for each model."""

@@ -3,7 +3,7 @@
 import base64
 import math
 import zlib
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -41,11 +41,11 @@ class Slider:
     hint: str
 
     def checked(self, value: float) -> float:
-        """`value` as a float within the range; where the step is 1, rounded to a whole number."""
+        """`value` as a float within the range; where the step is 1, rounded to an int."""
         number(self.name, value)
         if not self.low <= value <= self.high:
             raise ValueError(f"{self.name} must lie between {self.low:g} and {self.high:g}, got {value:g}")
-        return float(round(value)) if self.step == 1 else float(value)
+        return round(value) if self.step == 1 else float(value)
 
 
 def _gaussian(correlation: float) -> Prior:
@@ -97,15 +97,14 @@ def sliders_of(prior: str) -> tuple[Slider, ...]:
     return PRESETS.get(choice("prior", prior, PRIOR_NAMES), (None,))[1:]
 
 
-def preset_prior(name: str, values: Iterable[float], painting: str = "") -> Prior:
-    """The prior of a preset at the values of its sliders, in their order; or that of a painting, where it was painted."""
+def preset_prior(name: str, sliders: Mapping[str, float], painting: str = "") -> Prior:
+    """The prior of a preset at the values of its sliders, or that of a painting, where it was painted."""
     if name == PAINTED:
         drawing = priors.FromImage(decode_painting(painting) / GRAY_LEVELS, invert=True, standardize=False)
         return drawing.affine(np.eye(2) * 2 * EXTENT / CANVAS_SIZE, [-EXTENT, -EXTENT])
-    make, *sliders = PRESETS[name]
-    at = {slider.name: int(value) if slider.step == 1 else value for slider, value in zip(sliders, values, strict=True)}
+    at: dict[str, Any] = dict(sliders)
     size, stretch, turn = at.pop("size", 1.0), at.pop("stretch", 1.0), at.pop("turn", 0)
-    prior = make(**at)
+    prior = PRESETS[name][0](**at)
     if size != 1 or stretch != 1:
         prior = prior.scaled([size * math.sqrt(stretch), size / math.sqrt(stretch)])
     return prior.rotated(math.radians(turn)) if turn else prior

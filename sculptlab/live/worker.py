@@ -124,11 +124,11 @@ class Worker:
                 now = time.monotonic()
                 if self.playing and now >= self._next_step:
                     self._next_step = now + SLOW_STEP_SECONDS if self.slow else now
-                    abandoned = now - self._last_sign >= ABANDONED_SECONDS
-                    if not self._engine.advance() or abandoned:
+                    stopped = not self._engine.advance()
+                    if not stopped and now - self._last_sign >= ABANDONED_SECONDS:
+                        stopped, self._engine.notice = True, ABANDONED_NOTICE.format(ABANDONED_SECONDS)
+                    if stopped:
                         self._play = False  # only ever set to False here: `stop` may have been called during the step
-                    if abandoned:
-                        self._engine.notice = ABANDONED_NOTICE.format(ABANDONED_SECONDS)
                     dirty = True
                 settled = now - self._last_change > SETTLED_SECONDS
                 if (dirty or (unsettled and settled)) and self._may_show(now, bool(requests)):
@@ -161,7 +161,7 @@ class Worker:
         if "slow" in request:
             self.slow, self._next_step = request["slow"], 0.0
         if "playing" in request:
-            self._play = request["playing"] and not engine.broken
+            self._play = request["playing"]
         if (self.playing or "steps" in request) and not (engine.broken or engine.blank or engine.refused):
             engine.notice = ""  # the next step follows, so what was refused, or why it was paused, is over
         for _ in range(request.get("steps", 0)):
