@@ -6,9 +6,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from sculptlab.live.images import ImageSplit, split_images
 from sculptlab.live.settings import Settings
-from sculptlab.live.snapshots import Snapshot, code_extent, take_snapshot
+from sculptlab.live.snapshots import SCORES, ImageSplit, Snapshot, code_extent, split_images, take_snapshot
 from sculptlab.live.targets import PRIOR_NAMES, YOURS, Target
 from sculptlab.priors import Prior, as_prior
 from sculptlab.training.models import Autoencoder, build_autoencoder
@@ -20,24 +19,12 @@ from sculptlab.validation import choice
 WIDTH = 128  # hidden units: 100 steps a second on one slow core
 LPS_EVERY = 100  # steps
 MOST_ROWS = 600  # of the history; then every second row is dropped
-REASONS_FOR_NEW_RUN = {
-    "data": "other data",
-    "objective": "another objective",
-    "compare": "another objective",
-    "seed": "another seed",
-}
+NEW_RUN = {"data": "other data", "objective": "another objective", "compare": "another objective", "seed": "another seed"}
 BLANK_NOTICE = "The canvas is blank, so training waits: paint a target, choose a shape, or press Reset."
 
 
-def build_model(objective: str, settings: Settings, images: ImageSplit) -> Autoencoder:
-    """The untrained model: deterministic for MMD; for KL with variances, and with the same weights otherwise."""
-    shape = (images.training.shape[1], images.training.shape[2], images.training.shape[3])
-    model = build_autoencoder("mlp", image_shape=shape, dim=2, width=WIDTH, seed=settings.seed)
-    return with_variances(model) if objective == "kl" else model
-
-
 def with_variances(model: Autoencoder) -> Autoencoder:
-    """A stochastic copy of `build_model`'s deterministic one: the same means and decoder, every posterior variance 1."""
+    """A stochastic copy of the Sculptor's deterministic model: the same means and decoder, every posterior variance 1."""
     made = build_autoencoder("mlp", image_shape=model.image_shape, dim=model.dim, stochastic=True, width=WIDTH)
     means, last = model.state_dict(), f"encoder.{len(made.encoder) - 1}."  # type: ignore[arg-type]  # a Sequential
     doubled = {name: torch.cat([value, torch.zeros_like(value)]) for name, value in means.items() if name.startswith(last)}
@@ -47,22 +34,18 @@ def with_variances(model: Autoencoder) -> Autoencoder:
 
 def build_objective(objective: str, settings: Settings, prior: Prior) -> Objective:
     """The training objective under these settings."""
-    if objective == "kl":
-        return KL(beta=settings.beta)
-    return MMD(prior, weight=settings.weight, kernel=settings.kernel_for(prior))
+    kl = objective == "kl"
+    return KL(beta=settings.beta) if kl else MMD(prior, weight=settings.weight, kernel=settings.kernel_for(prior))
 
 
 class Engine:
     """One run of the Sculptor: settings, images, target, a model for each objective, history, and what went wrong.
 
-    data       a name for `sl.load`, a Dataset, or images; another set may be named later.
-    settings   the initial ones; `data`, where given, replaces theirs.
-    prior      the prior called "yours": anything that `as_prior` takes.
-
-    `advance` takes one step of every model. `change` takes effect at the next step. `reset` begins again. `clear` removes the
-    target. Only `change` and `reset` raise, on bad input. `notice` says what is wrong, `advice` what to do about the last
-    snapshots. `error` is what stopped training until a reset. `refused` is why a prior given from Python cannot be used. `blank`
-    is True while the canvas is blank: then no step is taken. `log` lists the settings with the step from which they held.
+    `data` is a name for `sl.load`, a Dataset, or images, and replaces the data of `settings`; `prior`, anything that `as_prior`
+    takes, is then called "yours". Only `change` and `reset` raise, on bad input. `notice` says what is wrong, `advice` what to do
+    about the last snapshots. `error` is what stopped training until a reset. `refused` is why a prior given from Python cannot be
+    used. `blank` is True while the canvas is blank: then no step is taken. `log` has the settings by the step from which
+    they held.
     """
 
     def __init__(self, data: Any = None, settings: Settings | None = None, prior: Any = None) -> None:
@@ -77,8 +60,11 @@ class Engine:
         self.refused: Exception | None = None
         if prior is not None:
             try:
-                self.yours = _checked_prior(prior)
-                settings = settings.changed(prior=YOURS)
+                found = as_prior(prior, dim=getattr(prior, "dim", None) or 2)
+                if found.dim != 2:
+                    raise ValueError(f"it has {found.dim} dimension(s) and the plane shows 2")
+                MMD(found)  # draws from it, so that a prior that fails does so here
+                self.yours, settings = found, settings.changed(prior=YOURS)
             except Exception as error:  # of the caller's own code, so of any kind
                 self.refused = error
                 self.notice = f"The prior given cannot be used: {error}. Shown instead: the {settings.prior}."
@@ -97,19 +83,19 @@ class Engine:
         """Begin a run at step 0; if anything in it raises, the present run stays."""
         images = self.images if settings.data == self.images.name else self._load(settings.data)
         target = Target(settings.target(self.yours), len(images.held_out))
-        trainings = {
-            name: Training(
-                build_model(name, settings, images), images.training, build_objective(name, settings, target.prior),
-                batch_size=min(settings.batch, len(images.training)), learning_rate=settings.rate, seed=settings.seed,
-                device="cpu", precision="float32",
-            )
-            for name in settings.objectives
-        }  # fmt: skip
-        for training in trainings.values():
-            training.start()
-        self.settings, self.images, self.target, self._trainings = settings, images, target, trainings
-        self.log: list[tuple[int, Settings]] = [(0, settings)]
-        self._rows: list[dict[str, float]] = []
+        trainings: dict[str, Training] = {}
+        for name in settings.objectives:
+            shape = images.training.shape[1:]
+            model = build_autoencoder("mlp", image_shape=shape, dim=2, width=WIDTH, seed=settings.seed)
+            trainings[name] = Training(
+                with_variances(model) if name == "kl" else model, images.training,
+                build_objective(name, settings, target.prior), batch_size=min(settings.batch, len(images.training)),
+                learning_rate=settings.rate, seed=settings.seed, device="cpu", precision="float32",
+            )  # fmt: skip
+            trainings[name].start()
+        self.settings, self.images, self.target, self.trainings = settings, images, target, trainings
+        self.log = {0: settings}
+        self._rows: dict[int, dict[str, float]] = {}  # by step
         self._lps: dict[str, float] = {}
         self._next_lps = 0
         self._extent, self._news = 0.0, ""
@@ -118,7 +104,7 @@ class Engine:
     @property
     def step(self) -> int:
         """How many steps every model has taken; where one of two diverged, the other may be a step further."""
-        return min(training.step for training in self._trainings.values())
+        return min(training.step for training in self.trainings.values())
 
     @property
     def broken(self) -> bool:
@@ -130,7 +116,7 @@ class Engine:
         before, settings = self.settings, self.settings.changed(**changes)
         if settings == before and "prior" not in changes:
             return
-        reasons = [reason for name, reason in REASONS_FOR_NEW_RUN.items() if getattr(before, name) != getattr(settings, name)]
+        reasons = [reason for name, reason in NEW_RUN.items() if getattr(before, name) != getattr(settings, name)]
         if reasons:
             self._begin(settings)
             self._news = f"Begun again at step 0, as {reasons[0]} needs new weights."
@@ -145,14 +131,12 @@ class Engine:
         target = self.target
         if settings.target_settings != self.settings.target_settings:
             target = Target(settings.target(self.yours), len(self.images.held_out))
-        objectives = {name: build_objective(name, settings, target.prior) for name in self._trainings}
+        objectives = {name: build_objective(name, settings, target.prior) for name in self.trainings}
         size = min(settings.batch, len(self.images.training))
-        for name, training in self._trainings.items():
+        for name, training in self.trainings.items():
             training.change(objective=objectives[name], batch_size=size, learning_rate=settings.rate)
         self.settings, self.target = settings, target
-        if self.log[-1][0] == self.step:
-            self.log.pop()
-        self.log.append((self.step, settings))
+        self.log[self.step] = settings
 
     def clear(self) -> None:
         """Blank the canvas: no step is taken until a prior is painted or chosen, or a reset returns to the last one."""
@@ -168,7 +152,7 @@ class Engine:
         if self.broken or self.blank:
             return False
         try:
-            for training in self._trainings.values():
+            for training in self.trainings.values():
                 training.advance()
         except DivergenceError as error:
             self.error, self.notice = error, f"Training diverged: {error} Then press Reset."
@@ -193,7 +177,7 @@ class Engine:
         due = with_lps and self.step >= self._next_lps
         found = {
             name: take_snapshot(training.model, self.images, self.target, None if due else self._lps.get(name, np.nan))
-            for name, training in self._trainings.items()
+            for name, training in self.trainings.items()
         }
         if due:
             self._next_lps = self.step + LPS_EVERY
@@ -201,19 +185,17 @@ class Engine:
         self._extent = code_extent(found["mmd"].codes) if "mmd" in found else 0.0
         row: dict[str, float] = {"step": self.step}
         for name, snapshot in found.items():
-            row[f"{name} reconstruction"], row[f"{name} mmd2"] = snapshot.reconstruction, snapshot.mmd2
-            row[f"{name} lps"] = snapshot.lps
-        if self._rows and self._rows[-1]["step"] == self.step:
-            self._rows.pop()
-        self._rows.append(row)
+            row |= {f"{name} {score}": getattr(snapshot, score) for score in SCORES}
+        self._rows[self.step] = row
         if len(self._rows) > MOST_ROWS:
-            self._rows = self._rows[:-1:2] + self._rows[-1:]
+            rows = list(self._rows.items())
+            self._rows = dict(rows[:-1:2] + rows[-1:])
         return found
 
     @property
     def history(self) -> pd.DataFrame:
         """A row for each time of measurement: step, and for each objective the reconstruction error, MMD² and LPS."""
-        return pd.DataFrame(self._rows)
+        return pd.DataFrame(list(self._rows.values()))
 
     @property
     def advice(self) -> str:
@@ -232,19 +214,6 @@ class Engine:
         names = self.settings.objectives
         return names[0] if objective is None else choice("objective", objective, names)
 
-    def training(self, objective: str | None = None) -> Training:
-        """The training of an objective, "mmd" or "kl"."""
-        return self._trainings[self.name_of(objective)]
-
     def model(self, objective: str | None = None) -> Autoencoder:
         """The model of an objective as it is now."""
-        return self.training(objective).model  # type: ignore[return-value]  # build_model made it
-
-
-def _checked_prior(prior: Any) -> Prior:
-    """A prior given from Python, if it has two dimensions and can be sampled."""
-    found = as_prior(prior, dim=getattr(prior, "dim", None) or 2)
-    if found.dim != 2:
-        raise ValueError(f"it has {found.dim} dimension(s) and the plane shows 2")
-    MMD(found)  # draws from it, so that a prior that fails does so here
-    return found
+        return self.trainings[self.name_of(objective)].model  # type: ignore[return-value]  # `_begin` made it

@@ -4,35 +4,43 @@ import threading
 from typing import Any, Self
 
 import numpy as np
+import torch
 import traitlets
 
-from sculptlab.live.exploration import STOPS, Exploration
+from sculptlab.independence.lps import lps
+from sculptlab.live.snapshots import as_bytes
 from sculptlab.live.widget import LiveWidget, front_script
 from sculptlab.plots.codes import image_grid
 from sculptlab.plots.style import Picture, panels, style
+from sculptlab.training.batches import as_images, as_unit_floats
 from sculptlab.training.run import Run
+from sculptlab.validation import whole
+
+MOST_IMAGES = 1000
+MOST_LATENTS = 64
+STOPS = 9  # images along a traversal, and along the line from one code to another
 
 
 class Explorer(LiveWidget):
     """A slider for each latent of a trained model, with its traversal and LPS; plots of pairs; two codes A and B compared.
 
-    The codes are `a` and `b`, arrays of shape (d,).
+    The two codes are `a` and `b`, of shape (d,). `codes` (n, d) are those of up to 1,000 images in random order, means of a
+    stochastic encoder; `low` and `high` (d,) are the 1 % and 99 % quantiles of each latent; `lps` (d,) is its LPS with networks,
+    NaN for a single latent.
 
     Parameters
     ----------
     run : Run
         What `sl.fit` returned, with a model of images and at most 64 latents.
     data : Dataset or array_like of shape (n, c, h, w)
-        At least 20 images, best held out; the codes of up to 1,000 of them are shown.
+        At least 20 images, best held out.
     seed : int, default 0
         Seed of the choice of images and of LPS.
 
     Raises
     ------
-    TypeError
-        If `run` is not a `Run`.
-    ValueError
-        If the model or the data cannot be shown.
+    TypeError, ValueError
+        If `run` is not a `Run`; if the model or the data cannot be shown.
 
     Examples
     --------
@@ -50,33 +58,80 @@ class Explorer(LiveWidget):
     asked = traitlets.Dict(default_value={"views": 0, "revision": 0}).tag(sync=True, echo_update=False)
 
     def __init__(self, run: Run, data: Any, *, seed: int = 0) -> None:
-        self.state = state = Exploration(run, data, seed=seed)
+        if not isinstance(run, Run):
+            raise TypeError(f"run must be a Run, as sl.fit returns it with the model in it, got {type(run).__name__}")
+        images = as_images(data, run.model)
+        if images.ndim != 4 or images.shape[1] not in (1, 3):
+            raise ValueError(f"data must be images (n, 1 or 3, h, w) to be shown, got shape {tuple(images.shape)}")
+        if len(images) < 20:
+            raise ValueError(f"data must have at least 20 images, got {len(images)}")
+        generator = torch.Generator().manual_seed(whole("seed", seed, least=0))
+        order = torch.randperm(len(images), generator=generator)[:MOST_IMAGES]
+        labels = getattr(data, "labels", None)
+        self._run, self._labels = run, None if labels is None else labels[order].numpy().astype(np.uint8)
+        self.codes = run.encode(as_unit_floats(images[order])).float().numpy()
+        if not np.isfinite(self.codes).all():
+            raise ValueError("run must give finite codes: the codes of this model are NaN or infinite")
+        dim = self.codes.shape[1]
+        if dim > MOST_LATENTS:
+            raise ValueError(f"run must have at most {MOST_LATENTS} latents, got {dim}")
+        self.low, self.high = np.quantile(self.codes, [0.01, 0.99], axis=0)
+        self.high = np.maximum(self.high, self.low + 1e-3)  # an inactive latent has a slider too
+        self.lps = np.full(1, np.nan) if dim == 1 else lps(self.codes, "mlp", permutations=0, seed=seed).per_dimension
+        with np.errstate(invalid="ignore", divide="ignore"):  # of an inactive latent
+            matrix = np.abs(np.nan_to_num(np.corrcoef(self.codes.T).reshape(dim, dim)))
         self._lock = threading.Lock()  # events come on any thread
         self._notice, self._answered = "", (0, 0)
-        self.a, self.b = (state.codes[i].astype(float) for i in (0, 1))
-        self._pair = (0, min(1, state.dim - 1))
-        numbers = {"low": state.low, "high": state.high, "lps": state.lps, "matrix": state.correlation()}
+        self.a, self.b = (self.codes[i].astype(float) for i in (0, 1))
+        self._pair = [0, min(1, dim - 1)]
+        numbers = {"low": self.low, "high": self.high, "lps": self.lps, "matrix": matrix}
         plain = {name: np.round(np.nan_to_num(value, nan=-1), 4).tolist() for name, value in numbers.items()}
-        super().__init__(spec={**plain, "dim": state.dim, "stops": STOPS, "label_names": list(state.label_names)})
+        super().__init__(spec={**plain, "dim": dim, "stops": STOPS, "label_names": list(getattr(data, "label_names", ()))})
         self.observe(self._on_asked, "asked")
 
     def compare(self, a: Any, b: Any) -> Self:
         """Show these two codes, each of shape (d,)."""
-        a, b = self.state.checked_code(a), self.state.checked_code(b)
+        a, b = self._checked_code(a), self._checked_code(b)
         with self._lock:
             self.a, self.b = a, b
             self._answer()
         return self
 
+    def decode(self, codes: np.ndarray) -> np.ndarray:
+        """Images (n, h, w, c), uint8, of codes (n, d)."""
+        return as_bytes(self._run.decode(torch.as_tensor(np.asarray(codes, np.float32))))
+
+    def traversals(self, code: Any) -> np.ndarray:
+        """Codes (d, 9, d): from `code` (d,), each latent alone goes from its low to its high."""
+        paths = np.tile(np.asarray(code, np.float64), (len(self.low), STOPS, 1))
+        for i in range(len(self.low)):
+            paths[i, :, i] = np.linspace(self.low[i], self.high[i], STOPS)
+        return paths
+
+    def figure(self) -> Picture:
+        """Traversals of the first eight latents from code A as a figure."""
+        count = min(len(self.low), 8)
+        images = self.decode(np.concatenate(self.traversals(self.a)[:count]))
+        figure, axes = panels(1, 1, height=0.75 * count + 0.4, width=6.5)
+        image_grid(images.transpose(0, 3, 1, 2) / 255, axes[0, 0], columns=STOPS)
+        scores = ", ".join(f"z{i} {value:.2f}" for i, value in enumerate(self.lps[:count]))
+        style(axes[0, 0], title=f"Each row moves one latent through its range (LPS: {scores})")
+        return figure
+
+    def _checked_code(self, code: Any) -> np.ndarray:
+        found = np.asarray(code, np.float64)
+        if found.shape != self.low.shape or not np.isfinite(found).all():
+            raise ValueError(f"code must be {len(self.low)} finite number(s), got {code!r}")
+        return found
+
     def _on_asked(self, change: Any) -> None:
         with self._lock:
-            asked = change.new
-            number = asked.get("revision", 0), asked.get("views", 0)
+            number = change.new.get("revision", 0), change.new.get("views", 0)
             if number <= self._answered:
                 return
             self._answered, self._notice = number, ""
             try:
-                self._follow(asked)
+                self._follow(change.new)
             except (ValueError, TypeError, KeyError, IndexError) as error:
                 self._notice = str(error)
             self._answer()
@@ -85,35 +140,24 @@ class Explorer(LiveWidget):
         """Take the codes and the pair of latents that the page sends, or the code nearest to a point of the pair's plot."""
         if "pair" in asked:
             i, j = asked["pair"]
-            self._pair = (range(self.state.dim)[i], range(self.state.dim)[j])
+            self._pair = [range(len(self.low))[i], range(len(self.low))[j]]
         for name in ("a", "b"):
             if name in asked:
-                setattr(self, name, self.state.checked_code(asked[name]))
+                setattr(self, name, self._checked_code(asked[name]))
         if asked.get("pick"):
-            row = self.state.nearest_row(self._pair, tuple(asked["pick"]))
-            setattr(self, "b" if asked.get("active") == "b" else "a", self.state.codes[row].astype(float))
+            unit = (self.high - self.low)[self._pair]
+            row = (((self.codes[:, self._pair] - np.asarray(asked["pick"])) / unit) ** 2).sum(1).argmin()
+            setattr(self, "b" if asked.get("active") == "b" else "a", self.codes[row].astype(float))
 
     def _answer(self) -> None:
-        state = self.state
-        active = self.b if self.asked.get("active") == "b" else self.a
-        line, traversals = state.line_between(self.a, self.b), state.traversals(active).reshape(-1, state.dim)
-        images = state.decode(np.concatenate([[self.a, self.b], line, traversals]))
+        traversals = self.traversals(self.b if self.asked.get("active") == "b" else self.a)
+        images = self.decode(np.concatenate([[self.a, self.b], np.linspace(self.a, self.b, STOPS), *traversals]))
         difference = images[0].astype(float) / 255 - images[1].astype(float) / 255
         content = {
             "kind": "answer", "a": self.a.tolist(), "b": self.b.tolist(), "pair": self._pair, "shape": images.shape,
             "notice": self._notice, "apart": float(np.square(difference).mean()), "revision": self._answered[0],
-            "labels": state.labels is not None,
+            "labels": self._labels is not None,
         }  # fmt: skip
-        points = np.ascontiguousarray(state.codes[:, list(self._pair)], np.float32)
-        labels = np.zeros(len(points), np.uint8) if state.labels is None else state.labels.astype(np.uint8)
+        points = np.ascontiguousarray(self.codes[:, self._pair], np.float32)
+        labels = np.zeros(len(points), np.uint8) if self._labels is None else self._labels
         self.send(content, [points.tobytes(), labels.tobytes(), images.tobytes()])
-
-    def figure(self) -> Picture:
-        """Traversals of the first eight latents from code A as a figure."""
-        count = min(self.state.dim, 8)
-        images = self.state.decode(self.state.traversals(self.a)[:count].reshape(-1, self.state.dim))
-        figure, axes = panels(1, 1, height=0.75 * count + 0.4, width=6.5)
-        image_grid(images.transpose(0, 3, 1, 2) / 255, axes[0, 0], columns=STOPS)
-        scores = ", ".join(f"z{i} {value:.2f}" for i, value in enumerate(self.state.lps[:count]))
-        style(axes[0, 0], title=f"Each row moves one latent through its range (LPS: {scores})")
-        return figure

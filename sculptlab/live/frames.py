@@ -11,7 +11,7 @@ from sculptlab.data.sources import BUNDLED
 from sculptlab.live import targets
 from sculptlab.live.engine import Engine
 from sculptlab.live.settings import BATCHES, HYPERPARAMETERS, KERNELS, OBJECTIVES, PREFIX, Settings
-from sculptlab.live.snapshots import TILES, code_extent, images_near
+from sculptlab.live.snapshots import SCORES, TILES, code_extent, images_near
 from sculptlab.live.targets import CANVAS_SIZE, EXTENT, PAINTED, PRESETS, YOURS
 
 Message = tuple[dict[str, Any], list[bytes]]
@@ -39,9 +39,8 @@ def read_changes(message: Mapping[str, Any]) -> dict[str, Any]:
     as a mapping, and whole numbers perhaps as floats.
     """
     changes = dict(message)
-    if (text := changes.pop("text", None)) is not None:
-        settings = Settings.read(text)
-        changes = {**settings.as_dict(), "painted": settings.painted}
+    if "text" in changes:
+        return dict(vars(Settings.read(changes["text"])))
     if "painting" in changes:
         pairs = base64.b64decode(changes.pop("painting"))
         if len(pairs) * 2 != CANVAS_SIZE**2:
@@ -71,7 +70,7 @@ def frame_message(engine: Engine, pointer: Mapping[str, Any] | None, span: float
     models = [
         {
             "name": name, "codes": put(snapshot.codes.astype(np.float32)), "sheet": put(snapshot.tiles),
-            "reconstruction": _finite(snapshot.reconstruction), "mmd2": _finite(snapshot.mmd2), "lps": _finite(snapshot.lps),
+            **{score: value if math.isfinite(value := getattr(snapshot, score)) else None for score in SCORES},
         }
         for name, snapshot in snapshots.items()
     ]  # fmt: skip
@@ -88,8 +87,8 @@ def frame_message(engine: Engine, pointer: Mapping[str, Any] | None, span: float
         "lanes": models, "pointer": None,
     }  # fmt: skip
     if pointer and pointer.get("lane") in snapshots:
-        name, point = pointer["lane"], tuple(float(value) for value in pointer["at"])
-        if len(point) == 2 and all(map(math.isfinite, point)):
+        name, point = pointer["lane"], tuple(map(float, pointer["at"]))
+        if len(point) == 2 and np.isfinite(point).all():
             shown, rows = images_near(engine.model(name), images, snapshots[name].codes, point)
             labels = None if images.labels is None else images.labels[rows].tolist()
             content["pointer"] = {
@@ -104,7 +103,3 @@ def _plane_span(samples: Iterable[np.ndarray], before: float) -> float:
     if wide <= before and (before <= EXTENT or wide > 0.62 * before):
         return before
     return EXTENT * 2 ** (max(0, math.ceil(2 * math.log2(max(wide, 1e-9) / EXTENT))) / 2)
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None

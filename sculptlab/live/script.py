@@ -21,10 +21,10 @@ def painted_prior(painting):
 
 def training_script(engine: Engine, objective: str | None = None) -> str:
     """Python code that trains the model of an objective to the present step, with every change of settings on the way."""
-    name, step, first = engine.name_of(objective), engine.step, engine.log[0][1]
+    name, step, first = engine.name_of(objective), engine.step, engine.log[0]
     held_out, training = len(engine.images.held_out), len(engine.images.training)
     data = "...  # your images, as a Dataset" if first.data == "yours" else f'sl.load("{first.data}")'
-    painted = any(settings.prior == PAINTED for _, settings in engine.log)
+    painted = any(settings.prior == PAINTED for settings in engine.log.values())
     lines = [
         f"# {first}",
         *(["import base64, zlib", "", "import numpy as np"] if painted else []),
@@ -41,9 +41,7 @@ def training_script(engine: Engine, objective: str | None = None) -> str:
         "",
     ]
     options = f'seed={first.seed}, device="cpu", precision="float32")'
-    if not step and len(engine.log) == 1:
-        lines.append(f"objective = {_objective(name, first)}  # not trained yet")
-    elif len(engine.log) == 1:
+    if step and len(engine.log) == 1:
         lines += [
             f"run = sl.fit(model, images, {_objective(name, first)},",
             f'             steps={step}, {_pace(first, training)}, schedule="constant",',
@@ -51,13 +49,12 @@ def training_script(engine: Engine, objective: str | None = None) -> str:
         ]
     else:
         lines += [
-            "# the settings were changed during training, so it goes step by step",
+            "# step by step, for the changes of settings on the way",
             f"training = sl.training.state.Training(model, images, {_objective(name, first)},",
-            f"                                      {_pace(first, training)},",
-            f"                                      {options}",
+            f"                                      {_pace(first, training)}, {options}",
             "training.start()",
         ]
-        for (_, before), (start, settings) in pairwise(engine.log):
+        for (_, before), (start, settings) in pairwise(engine.log.items()):
             lines += [f"while training.step < {start}:", "    training.advance()"]
             if before.target_settings != settings.target_settings:
                 lines.append(_prior_line(settings, engine.yours))
@@ -68,15 +65,14 @@ def training_script(engine: Engine, objective: str | None = None) -> str:
             "",
             f"run = sl.Run(model, training.objective, [], seed={first.seed}, steps=training.step)",
         ]
-    if step:  # the scores that the widget shows
-        lines += [
-            "",
-            f'codes = run.codes(held_out)["{"samples" if name == "kl" else "codes"}"]',
-            f"draws = prior.sample({DRAWS}, torch.Generator().manual_seed(0))[:len(codes)]",
-            "error = (run.model.decode(codes) - held_out).square().mean().item()",
-            "distance = sl.mmd2(codes, draws, kernel=sl.kernels.IMQ().fit(prior)).item()",
-            'print(f"step {run.steps}: reconstruction error {error:.4g}, MMD² {distance:.3g}")',
-        ]
+    lines += [  # the scores that the widget shows
+        "",
+        f'codes = run.codes(held_out)["{"samples" if name == "kl" else "codes"}"]',
+        f"draws = prior.sample({DRAWS}, torch.Generator().manual_seed(0))[:len(codes)]",
+        "error = (run.model.decode(codes) - held_out).square().mean().item()",
+        "distance = sl.mmd2(codes, draws, kernel=sl.kernels.IMQ().fit(prior)).item()",
+        'print(f"step {run.steps}: reconstruction error {error:.4g}, MMD² {distance:.3g}")',
+    ]
     return "\n".join(lines) + "\n"
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Self
 
+import numpy as np
 import pandas as pd
 import traitlets
 
@@ -13,11 +14,12 @@ from sculptlab.live.engine import Engine
 from sculptlab.live.frames import describe_controls, frame_message
 from sculptlab.live.script import training_script
 from sculptlab.live.settings import Settings
-from sculptlab.live.still import sculptor_figure
+from sculptlab.live.snapshots import TILES, code_extent
 from sculptlab.live.targets import EXTENT
 from sculptlab.live.widget import LiveWidget, front_script
 from sculptlab.live.worker import Worker
-from sculptlab.plots.style import Picture
+from sculptlab.plots.codes import density
+from sculptlab.plots.style import BAD, CODES, PRIOR, Picture, panels, style
 from sculptlab.threads import one_thread
 from sculptlab.training.run import Run
 from sculptlab.validation import whole
@@ -98,10 +100,10 @@ class Sculptor(LiveWidget):
             request["steps"] = int(new["steps"])
         if asked["slow"] != done["slow"]:
             request["slow"] = bool(asked["slow"])
+        if "codes" in new:
+            request["after"] = self._send_script
         if request or "views" in new or asked["pointer"] != done["pointer"]:
             self._worker.request(**request)
-        if "codes" in new:
-            self._worker.request(after=self._send_script)
 
     def _send_frame(self, engine: Engine, settled: bool) -> None:
         """Send a frame to the page, in the worker's thread."""
@@ -121,8 +123,8 @@ class Sculptor(LiveWidget):
         """The engine, between two steps; afterwards the page gets a frame."""
         if self._engine is None:
             raise RuntimeError("this Sculptor was closed: make another one")
-        with self._worker.hold() as engine:
-            yield engine
+        with self._worker.lock:
+            yield self._engine
         if self._done["views"]:
             self._worker.request()
 
@@ -187,14 +189,38 @@ class Sculptor(LiveWidget):
         with self._visit() as engine:
             if engine.error is not None:
                 raise engine.error
-            training = engine.training(objective)
-            model = copy.deepcopy(training.model)
-            return Run(model, training.objective, [], seed=engine.settings.seed, steps=training.step)
+            training = engine.trainings[engine.name_of(objective)]
+            return Run(copy.deepcopy(training.model), training.objective, [], seed=engine.settings.seed, steps=training.step)
 
     def figure(self) -> Picture:
-        """The codes over their target, the decoded plane and the course of MMD² as a figure."""
+        """The codes over their target, the decoded plane and the course of MMD² as a figure, a row for each model."""
         with self._visit() as engine:
-            return sculptor_figure(engine)
+            snapshots, box, band = engine.take_snapshots(with_lps=False), engine.target.box, engine.target.null_band
+            figure, axes = panels(len(snapshots), 3, height=3.0)
+            history, labels = engine.history, engine.images.labels
+            later = history[history["step"] >= history["step"].max() / 5]  # the first steps' steep fall would flatten the rest
+            values = [0.0, *later.filter(like="mmd2").to_numpy().ravel()]  # NaN once a model diverged
+            for (left, middle, right), (name, snapshot) in zip(axes, snapshots.items(), strict=True):
+                finite = np.isfinite(snapshot.codes).all(1)
+                codes = snapshot.codes[finite]  # none of a model that diverged may be
+                if len(codes):
+                    density(codes, left, engine.target.prior, None if labels is None else labels.numpy()[finite])
+                    extent = 1.1 * code_extent(codes)
+                    if extent > max(left.get_xlim()[1], left.get_ylim()[1]):
+                        left.set(xlim=(-extent, extent), ylim=(-extent, extent))
+                left.set_aspect("equal")
+                style(left, title=f"{name.upper()}, step {engine.step:,}: codes, target", x="latent 0", y="latent 1")
+                square = (-box, box, -box, box)
+                middle.imshow(snapshot.tiles.squeeze(), extent=square, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+                for edge in np.linspace(-box, box, TILES + 1)[1:-1]:
+                    middle.axhline(edge, color="white", linewidth=1)
+                    middle.axvline(edge, color="white", linewidth=1)
+                style(middle, title="Decoded plane", x="latent 0", y="latent 1")
+                right.plot(history["step"], history[f"{name} mmd2"], color=BAD if name == "kl" else CODES, linewidth=1.6)
+                right.axhspan(-band, band, color=PRIOR, alpha=0.4, linewidth=0)
+                right.set_ylim(min(-2 * band, np.nanmin(values)), 1.1 * max(2 * band, np.nanmax(values)))
+                style(right, title="MMD² (gray: chance level)", x="step", y="MMD²")
+            return figure
 
     def close(self) -> None:
         """Stop for good: the thread ends, and the models are released."""

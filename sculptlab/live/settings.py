@@ -1,15 +1,15 @@
 """The Sculptor's settings: one frozen object, and the string that carries it in a link."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlencode
 
 from sculptlab.live import targets
-from sculptlab.live.targets import PAINTED, PRESETS, YOURS, Slider, sliders_of
+from sculptlab.live.targets import PAINTED, PRESETS, YOURS, BlankCanvasError, Slider, sliders_of
 from sculptlab.mmd.kernel_base import Kernel
 from sculptlab.mmd.kernels import IMQ, RBF, Energy, Laplacian
 from sculptlab.priors import Prior
-from sculptlab.validation import choice, whole
+from sculptlab.validation import check_parameters, choice, flag, parameter, whole
 
 PREFIX = "sculptor?"  # of a settings string
 OBJECTIVES = ("mmd", "kl")
@@ -34,55 +34,33 @@ OTHER_NAMES = {  # that the rest of the package uses, with what to do instead
 
 @dataclass(frozen=True)
 class Settings:
-    """All that a run of the Sculptor depends on, apart from the changes made during the run.
+    """All that a run of the Sculptor depends on, apart from the changes made during the run."""
 
-    data        a name for `sl.load`, or "yours": images given from Python, which no string can carry
-    prior       a name in `targets.PRIOR_NAMES`; `values`: its sliders' (None: their initial ones); `painted`: an encoded painting
-    objective   "mmd", or "kl", whose target is the normal distribution whatever the prior; compare: both, from the same weights
-    weight      of MMD², nats per image; beta: of the KL term
-    kernel      "imq", "rbf", "laplace" or "energy"; bandwidth: a multiple of the width that fits the prior
-    rate        learning rate of Adam; batch: images per step; seed: of weights, batches and noise
-    """
-
-    data: str = "digits"
-    prior: str = "square"
-    values: tuple[float, ...] | None = None
-    painted: str = ""
-    objective: str = "mmd"
-    compare: bool = False
+    data: str = "digits"  # a name for `sl.load`, or "yours": images given from Python, which no string can carry
+    prior: str = "square"  # one of `targets.PRIOR_NAMES`
+    sliders: dict[str, float] = field(default_factory=dict)  # of the prior, by name; the others are at their start
+    painted: str = ""  # an encoded painting
+    objective: str = parameter(choice, "mmd", legal=OBJECTIVES)  # "kl": towards N(0, I), whatever the prior
+    compare: bool = parameter(flag, False)  # both objectives, from the same weights
     weight: float = HYPERPARAMETERS["weight"].start
     beta: float = HYPERPARAMETERS["beta"].start
-    kernel: str = "imq"
-    bandwidth: float = 1.0
+    kernel: str = parameter(choice, "imq", legal=KERNELS)
+    bandwidth: float = HYPERPARAMETERS["bandwidth"].start
     rate: float = HYPERPARAMETERS["rate"].start
-    batch: int = 128
-    seed: int = 0
+    batch: int = parameter(choice, 128, legal=BATCHES)
+    seed: int = parameter(whole, 0, least=0)  # of weights, batches and noise
 
     def __post_init__(self) -> None:
         if not isinstance(self.data, str) or not self.data:
             raise TypeError(f"data must be a name, got {self.data!r}")
-        sliders = sliders_of(self.prior)
-        given = tuple(slider.start for slider in sliders) if self.values is None else tuple(self.values)
-        if len(given) != len(sliders):
-            raise ValueError(f"values must be {len(sliders)} number(s) for the prior {self.prior!r}, got {len(given)}")
-        values = tuple(slider.checked(value) for slider, value in zip(sliders, given, strict=True))
-        object.__setattr__(self, "values", values)
+        values = {slider.name: slider.checked(self.sliders.get(slider.name, slider.start)) for slider in sliders_of(self.prior)}
+        vars(self)["sliders"] = values
         if self.prior != PAINTED and self.painted:
             raise ValueError(f"painted is for prior='painted', got it with prior={self.prior!r}")
         if self.prior == PAINTED and not targets.decode_painting(self.painted).any():
-            raise targets.BlankCanvasError
-        choice("objective", self.objective, OBJECTIVES)
-        choice("compare", self.compare, (True, False))
-        choice("kernel", self.kernel, KERNELS)
-        choice("batch", self.batch, BATCHES)
-        whole("seed", self.seed, least=0)
-        for name, slider in HYPERPARAMETERS.items():
-            object.__setattr__(self, name, slider.checked(getattr(self, name)))
-
-    @property
-    def sliders(self) -> dict[str, float]:
-        """The values of the prior's sliders by name."""
-        return {slider.name: value for slider, value in zip(sliders_of(self.prior), self.values or (), strict=True)}
+            raise BlankCanvasError("nothing is painted yet: draw on the canvas with the mouse or a finger")
+        check_parameters(self)
+        vars(self).update({name: slider.checked(getattr(self, name)) for name, slider in HYPERPARAMETERS.items()})
 
     @property
     def objectives(self) -> tuple[str, ...]:
@@ -92,33 +70,29 @@ class Settings:
     @property
     def target_settings(self) -> tuple[Any, ...]:
         """The settings on which the target depends."""
-        return self.prior, self.values, self.painted
+        return self.prior, self.sliders, self.painted
 
     def changed(self, **changes: Any) -> Self:
         """These settings with others in their place; the prior's sliders by their names too."""
         prior = changes.get("prior", self.prior)
-        own = sorted(field.name for field in fields(self))
+        own = [one.name for one in fields(self)]
         sliders = [slider.name for slider in sliders_of(prior)]
-        for name in changes:
-            if name not in own and name in OTHER_NAMES:
+        for name in [name for name in changes if name not in (*own, *sliders)]:
+            if name in OTHER_NAMES:
                 raise ValueError(f"settings have no {name!r}: {OTHER_NAMES[name]}")
-            if name not in own and name not in sliders:
-                others = [other for other, preset in PRESETS.items() if name in [slider.name for slider in preset.sliders]]
-                if others:
-                    raise ValueError(f"the prior {prior!r} has no {name!r}: that is a slider of {', '.join(others)}")
-                choice("settings", name, [*own, *sliders])
-        if prior != self.prior:  # sliders and a painting belong to the former prior
-            changes = {"values": None, "painted": "", **changes}
-        base = replace(self, **{name: value for name, value in changes.items() if name in own})
-        moved = base.sliders | {name: value for name, value in changes.items() if name not in own}
-        return replace(base, values=tuple(moved.values()))
+            others = [other for other in PRESETS if name in [slider.name for slider in sliders_of(other)]]
+            if others:
+                raise ValueError(f"the prior {prior!r} has no {name!r}: that is a slider of {', '.join(others)}")
+            choice("settings", name, sorted([*own, *sliders]))
+        kept: dict[str, Any] = {"sliders": self.sliders} if prior == self.prior else {"sliders": {}, "painted": ""}
+        changes = kept | changes
+        changes["sliders"] = changes["sliders"] | {name: changes.pop(name) for name in sliders if name in changes}
+        return replace(self, **changes)
 
     def target(self, yours: Prior | None = None) -> Prior:
         """The prior of these settings; `yours` is the one given from Python."""
-        if self.prior == PAINTED:
-            return targets.painted_prior(self.painted)
         if self.prior != YOURS:
-            return targets.preset_prior(self.prior, self.values or ())
+            return targets.preset_prior(self.prior, self.sliders, self.painted)
         if yours is None:
             raise ValueError("prior 'yours' is one given from Python, and none was given: choose another")
         return yours
@@ -131,13 +105,13 @@ class Settings:
     def __str__(self) -> str:
         """A string that `Settings.read` takes back; it holds what differs from the defaults."""
         words: dict[str, Any] = {}
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if field.name == "values":
+        for one in fields(self):
+            value = getattr(self, one.name)
+            if one.name == "sliders":
                 starts = {slider.name: slider.start for slider in sliders_of(self.prior)}
-                words |= {name: repr(v).removesuffix(".0") for name, v in self.sliders.items() if v != starts[name]}
-            elif value != field.default:
-                words[field.name] = int(value) if isinstance(value, bool) else value
+                words |= {name: repr(v).removesuffix(".0") for name, v in value.items() if v != starts[name]}
+            elif value != one.default:
+                words[one.name] = int(value) if isinstance(value, bool) else value
         return PREFIX + urlencode(words)
 
     @classmethod
@@ -145,7 +119,7 @@ class Settings:
         """The settings of a string; a ValueError says what in it is wrong."""
         if not isinstance(text, str) or not text.strip().startswith(PREFIX):
             raise ValueError(f"settings must be a string that begins with {PREFIX!r}, got {str(text)[:60]!r}")
-        defaults = {field.name: field.default for field in fields(cls) if field.name != "values"}
+        defaults = {one.name: one.default for one in fields(cls) if one.name != "sliders"}
         changes: dict[str, Any] = {}
         for name, word in parse_qsl(text.strip().removeprefix(PREFIX), keep_blank_values=True):
             kind: Any = type(defaults.get(name, 0.0))
@@ -156,6 +130,5 @@ class Settings:
         return cls().changed(**changes)
 
     def as_dict(self) -> dict[str, Any]:
-        """Names and numbers for the page: all but the painting, the prior's sliders among them by name."""
-        own = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in ("values", "painted")}
-        return own | {"sliders": self.sliders}
+        """Names and numbers for the page: all but the painting."""
+        return {name: value for name, value in vars(self).items() if name != "painted"}

@@ -1,4 +1,4 @@
-"""What the Sculptor shows of a model at one moment: codes, the decoded plane, scores, and images near a point."""
+"""The Sculptor's images, and what it shows of a model at one moment: codes, the decoded plane, scores, images near a point."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,32 +8,61 @@ import torch
 from sklearn.tree import DecisionTreeRegressor
 from torch import Tensor
 
+from sculptlab.data import load
 from sculptlab.independence.lps import lps as predictability
-from sculptlab.live.images import ImageSplit
 from sculptlab.live.targets import Target
 from sculptlab.mmd import mmd2
-from sculptlab.training.models import Autoencoder
+from sculptlab.training.batches import as_images, as_unit_floats
+from sculptlab.validation import as_tensor
 
+MOST_HELD_OUT = 500
+MOST_TRAINING = 20_000
 TILES = 10  # decoded images to a side of the plane
+SCORES = ("reconstruction", "mmd2", "lps")  # of a snapshot
 NEIGHBORS = 6  # held-out images shown beside the nearest one
 
 
 @dataclass(frozen=True, eq=False)
-class Snapshot:
-    """A model at one moment, measured on held-out images.
+class ImageSplit:
+    """Training images (n, c, h, w); held-out images (m, c, h, w) in [0, 1] with their labels (m,), or None without labels."""
 
-    codes           (m, 2), as the decoder sees them: samples of a stochastic encoder.
-    tiles           (TILES h, TILES w, c) uint8: images decoded on an even grid over the plane, top row first.
-    reconstruction  mean squared error per pixel.
-    mmd2            unbiased MMD² of the codes from as many draws of the prior; the kernel does not depend on the training kernel.
-    lps             LPS with a regression tree, which fits in a millisecond; NaN where it was not measured.
+    name: str
+    training: Tensor
+    held_out: Tensor
+    labels: Tensor | None
+    label_names: tuple[str, ...]
+
+
+def split_images(data: Any) -> ImageSplit:
+    """Hold out a quarter, at most 500, of a named set, a Dataset or images (n, c, h, w) or (n, h, w), always the same ones.
+
+    Raises ValueError for fewer than 42 images, of which 32 are trained on, and for other than 1 or 3 channels.
     """
+    name, given = (data, load(data)) if isinstance(data, str) else ("yours", data)
+    images = as_images(given)
+    images = images[:, None] if images.ndim == 3 else images
+    if images.ndim != 4 or images.shape[1] not in (1, 3):
+        raise ValueError(f"data must be images (n, c, h, w) or (n, h, w) of 1 or 3 channels, got shape {tuple(images.shape)}")
+    if len(images) < 42:
+        raise ValueError(f"data must have at least 42 images, got {len(images)}")
+    labels = getattr(given, "labels", None)
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
+    count = min(MOST_HELD_OUT, len(images) // 4)
+    held_out, training = order[:count], order[count : count + MOST_TRAINING]
+    labels = None if labels is None else as_tensor("labels", labels).long()[held_out]
+    names = tuple(getattr(given, "label_names", ()))
+    return ImageSplit(name, images[training], as_unit_floats(images[held_out]), labels, names)
 
-    codes: np.ndarray
-    tiles: np.ndarray
-    reconstruction: float
-    mmd2: float
-    lps: float
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """A model at one moment, measured on held-out images."""
+
+    codes: np.ndarray  # (m, 2), as the decoder sees them: samples of a stochastic encoder
+    tiles: np.ndarray  # (TILES h, TILES w, c) uint8: images decoded on an even grid over the plane, top row first
+    reconstruction: float  # mean squared error per pixel
+    mmd2: float  # unbiased MMD² of the codes from as many draws of the prior; its kernel does not depend on the training kernel
+    lps: float  # with a regression tree, which fits in a millisecond; NaN where it was not measured
 
 
 @torch.no_grad()
@@ -49,7 +78,11 @@ def take_snapshot(model: Any, images: ImageSplit, target: Target, lps: float | N
     if lps is None:
         tree = DecisionTreeRegressor(min_samples_leaf=20, random_state=0)
         lps = float(predictability(codes, tree, permutations=0).score) if finite and len(codes) >= 20 else np.nan
-    return Snapshot(codes.float().numpy(), decode_plane(model, target.box), error, distance, lps)
+    centers = (torch.arange(TILES) + 0.5) / TILES * 2 * target.box - target.box
+    grid = torch.stack([centers.repeat(TILES), centers.flip(0).repeat_interleave(TILES)], 1)
+    tiles = as_bytes(model.decode(grid))
+    tiles = np.concatenate(np.concatenate(tiles.reshape(TILES, TILES, *tiles.shape[1:]), axis=1), axis=1)
+    return Snapshot(codes.float().numpy(), tiles, error, distance, lps)
 
 
 def code_extent(codes: np.ndarray) -> float:
@@ -59,19 +92,7 @@ def code_extent(codes: np.ndarray) -> float:
 
 
 @torch.no_grad()
-def decode_plane(model: Autoencoder, box: float) -> np.ndarray:
-    """Images decoded at the centers of TILES x TILES equal squares of [-box, box]², as one image (h, w, c), uint8."""
-    centers = (torch.arange(TILES) + 0.5) / TILES * 2 * box - box
-    codes = torch.stack([centers.repeat(TILES), centers.flip(0).repeat_interleave(TILES)], 1)
-    tiles = as_bytes(model.decode(codes))
-    height, width, channels = tiles.shape[1:]
-    return tiles.reshape(TILES, TILES, height, width, channels).swapaxes(1, 2).reshape(TILES * height, TILES * width, channels)
-
-
-@torch.no_grad()
-def images_near(
-    model: Autoencoder, images: ImageSplit, codes: np.ndarray, point: tuple[float, float]
-) -> tuple[np.ndarray, list[int]]:
+def images_near(model: Any, images: ImageSplit, codes: np.ndarray, point: tuple[float, ...]) -> tuple[np.ndarray, list[int]]:
     """Images (3 + NEIGHBORS, h, w, c), uint8, at a point of the plane, and the rows of the held-out ones, nearest first.
 
     They are the decoded point, the held-out image with the nearest code, its reconstruction, and the next nearest images.

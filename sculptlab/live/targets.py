@@ -1,12 +1,12 @@
 """The Sculptor's targets: priors of two dimensions with sliders or painted on a canvas, with their draws and density."""
 
 import base64
-import binascii
 import math
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,9 +28,6 @@ DRAWS = 10_000  # of a prior, for its density map
 class BlankCanvasError(ValueError):
     """Nothing is painted, so there is no target."""
 
-    def __init__(self) -> None:
-        super().__init__("nothing is painted yet: draw on the canvas with the mouse or a finger")
-
 
 @dataclass(frozen=True)
 class Slider:
@@ -44,71 +41,51 @@ class Slider:
     hint: str
 
     def checked(self, value: float) -> float:
-        """`value` as a float within the range; where the step is 1, rounded to a whole number."""
+        """`value` as a float within the range; where the step is 1, rounded to an int."""
         number(self.name, value)
         if not self.low <= value <= self.high:
             raise ValueError(f"{self.name} must lie between {self.low:g} and {self.high:g}, got {value:g}")
-        return float(round(value)) if self.step == 1 else float(value)
+        return round(value) if self.step == 1 else float(value)
 
 
-@dataclass(frozen=True)
-class Preset:
-    """A family of priors: its sliders, and a function from their values by name to a prior, before size, stretch and turn."""
-
-    sliders: tuple[Slider, ...]
-    make: Callable[[dict[str, float]], Prior]
+def _gaussian(correlation: float) -> Prior:
+    return priors.Gaussian(covariance=[[1, correlation], [correlation, 1]]) if correlation else priors.Gaussian(2)
 
 
-def _gaussian(at: dict[str, float]) -> Prior:
-    r = at["correlation"]
-    return priors.Gaussian(covariance=[[1, r], [r, 1]]) if r else priors.Gaussian(2)
-
-
-def _clusters(at: dict[str, float]) -> Prior:
-    angles = [2 * math.pi * k / at["count"] for k in range(int(at["count"]))]
-    means = tuple((at["radius"] * math.cos(angle), at["radius"] * math.sin(angle)) for angle in angles)
-    return priors.GaussianMixture(means, at["spread"] ** 2)
+def _clusters(count: int, radius: float, spread: float) -> Prior:
+    angles = [2 * math.pi * k / count for k in range(count)]
+    return priors.GaussianMixture(tuple((radius * math.cos(angle), radius * math.sin(angle)) for angle in angles), spread**2)
 
 
 SIZE = Slider("size", 0.3, 1.6, 0.05, 1.0, "scale; at 1 the variance is 1 on average")
 TURN = Slider("turn", -90, 90, 1, 0, "rotation in degrees")
 STRETCH = Slider("stretch", 0.4, 2.5, 0.05, 1.0, "width over height")
-PRESETS = {
-    "gaussian": Preset((SIZE, Slider("correlation", -0.95, 0.95, 0.05, 0, "correlation of the two latents")), _gaussian),
-    "square": Preset((SIZE, STRETCH, TURN), lambda at: priors.Uniform(2)),
-    "ring": Preset(
-        (Slider("noise", 0.02, 0.5, 0.01, 0.1, "width of the band, in radii"), SIZE, STRETCH),
-        lambda at: priors.Ring(noise=at["noise"]),
+PRESETS: dict[str, tuple[Any, ...]] = {  # a function of the sliders' values by name, except those of the three above; the sliders
+    "gaussian": (_gaussian, SIZE, Slider("correlation", -0.95, 0.95, 0.05, 0, "correlation of the two latents")),
+    "square": (lambda: priors.Uniform(2), SIZE, STRETCH, TURN),
+    "ring": (priors.Ring, Slider("noise", 0.02, 0.5, 0.01, 0.1, "width of the band, in radii"), SIZE, STRETCH),
+    "moons": (priors.Moons, Slider("noise", 0.02, 0.5, 0.01, 0.1, "width of each moon"), SIZE, TURN),
+    "spirals": (
+        priors.Spirals,
+        Slider("arms", 1, 5, 1, 2, "number of arms"),
+        Slider("turns", 0.5, 3, 0.25, 1.25, "turns of each arm"),
+        Slider("noise", 0.01, 0.15, 0.01, 0.03, "width of each arm"),
+        SIZE,
+        TURN,
     ),
-    "moons": Preset(
-        (Slider("noise", 0.02, 0.5, 0.01, 0.1, "width of each moon"), SIZE, TURN), lambda at: priors.Moons(noise=at["noise"])
-    ),
-    "spirals": Preset(
-        (
-            Slider("arms", 1, 5, 1, 2, "number of arms"),
-            Slider("turns", 0.5, 3, 0.25, 1.25, "turns of each arm"),
-            Slider("noise", 0.01, 0.15, 0.01, 0.03, "width of each arm"),
-            SIZE,
-            TURN,
-        ),
-        lambda at: priors.Spirals(noise=at["noise"], arms=int(at["arms"]), turns=at["turns"]),
-    ),
-    "clusters": Preset(
-        (
-            Slider("count", 2, 10, 1, 5, "number of clusters"),
-            Slider("radius", 0.5, 2.2, 0.1, 1.5, "distance of each cluster from the center"),
-            Slider("spread", 0.05, 0.6, 0.05, 0.2, "standard deviation of each cluster"),
-            TURN,
-        ),
+    "clusters": (
         _clusters,
+        Slider("count", 2, 10, 1, 5, "number of clusters"),
+        Slider("radius", 0.5, 2.2, 0.1, 1.5, "distance of each cluster from the center"),
+        Slider("spread", 0.05, 0.6, 0.05, 0.2, "standard deviation of each cluster"),
+        TURN,
     ),
-    "checkerboard": Preset(
-        (Slider("squares", 2, 6, 1, 4, "squares to a side"), SIZE, TURN),
-        lambda at: priors.Checkerboard(squares=int(at["squares"])),
-    ),
-    "triangle": Preset(
-        (Slider("concentration", 0.3, 4, 0.1, 1, "below 1: mass in the corners; above 1: in the middle"), SIZE, TURN),
-        lambda at: priors.Simplex(2, at["concentration"]),
+    "checkerboard": (priors.Checkerboard, Slider("squares", 2, 6, 1, 4, "squares to a side"), SIZE, TURN),
+    "triangle": (
+        lambda concentration: priors.Simplex(2, concentration),
+        Slider("concentration", 0.3, 4, 0.1, 1, "below 1: mass in the corners; above 1: in the middle"),
+        SIZE,
+        TURN,
     ),
 }
 PAINTED, YOURS = "painted", "yours"
@@ -117,38 +94,25 @@ PRIOR_NAMES = (*PRESETS, PAINTED, YOURS)
 
 def sliders_of(prior: str) -> tuple[Slider, ...]:
     """The sliders of a prior by its name; a painting and a prior given from Python have none."""
-    choice("prior", prior, PRIOR_NAMES)
-    return PRESETS[prior].sliders if prior in PRESETS else ()
+    return PRESETS.get(choice("prior", prior, PRIOR_NAMES), (None,))[1:]
 
 
-def preset_prior(name: str, values: Sequence[float]) -> Prior:
-    """The prior of a preset at the values of its sliders, in their order."""
-    preset = PRESETS[choice("prior", name, PRESETS)]
-    at = {slider.name: slider.checked(value) for slider, value in zip(preset.sliders, values, strict=True)}
-    prior = preset.make(at)
-    size, stretch, turn = at.get("size", 1.0), at.get("stretch", 1.0), at.get("turn", 0.0)
+def preset_prior(name: str, sliders: Mapping[str, float], painting: str = "") -> Prior:
+    """The prior of a preset at the values of its sliders, or that of a painting, where it was painted."""
+    if name == PAINTED:
+        drawing = priors.FromImage(decode_painting(painting) / GRAY_LEVELS, invert=True, standardize=False)
+        return drawing.affine(np.eye(2) * 2 * EXTENT / CANVAS_SIZE, [-EXTENT, -EXTENT])
+    at: dict[str, Any] = dict(sliders)
+    size, stretch, turn = at.pop("size", 1.0), at.pop("stretch", 1.0), at.pop("turn", 0)
+    prior = PRESETS[name][0](**at)
     if size != 1 or stretch != 1:
         prior = prior.scaled([size * math.sqrt(stretch), size / math.sqrt(stretch)])
     return prior.rotated(math.radians(turn)) if turn else prior
 
 
-def painted_prior(painting: str) -> Prior:
-    """The prior of a painting, at the place where it was painted."""
-    gray = decode_painting(painting) / GRAY_LEVELS
-    if not gray.any():
-        raise BlankCanvasError
-    drawing = priors.FromImage(gray, invert=True, standardize=False)
-    return drawing.affine(np.eye(2) * 2 * EXTENT / CANVAS_SIZE, [-EXTENT, -EXTENT])
-
-
 def encode_painting(gray: np.ndarray) -> str:
     """A painting (32, 32) of whole numbers from 0, blank, to 15, top row first, as a short text of letters and digits."""
-    levels = np.asarray(gray)
-    if levels.shape != (CANVAS_SIZE, CANVAS_SIZE) or levels.min() < 0 or levels.max() > GRAY_LEVELS:
-        raise ValueError(
-            f"gray must have shape ({CANVAS_SIZE}, {CANVAS_SIZE}) and values from 0 to {GRAY_LEVELS}, got {levels.shape}"
-        )
-    flat = levels.astype(np.uint8).ravel()
+    flat = np.asarray(gray, np.uint8).ravel()
     return base64.urlsafe_b64encode(zlib.compress((flat[::2] * 16 + flat[1::2]).tobytes(), 9)).decode().rstrip("=")
 
 
@@ -159,7 +123,7 @@ def decode_painting(painting: str) -> np.ndarray:
     try:
         packed = base64.urlsafe_b64decode(painting + "=" * (-len(painting) % 4))
         return unpack_pixels(zlib.decompressobj().decompress(packed, CANVAS_SIZE**2))  # a hostile text cannot fill the memory
-    except (ValueError, binascii.Error, zlib.error, TypeError) as error:
+    except (ValueError, TypeError, zlib.error) as error:
         raise ValueError(f"painted must be a painting as the Sculptor writes it, got {painting[:40]!r}") from error
 
 

@@ -4,8 +4,7 @@ import atexit
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 from sculptlab.live.engine import Engine
@@ -20,44 +19,39 @@ LINGER_SECONDS = 1.0  # an idle thread waits before it ends
 FRAMES_AHEAD = 2  # frames that may be sent before the page has seen them
 UNSEEN_SECONDS = 1.0  # between frames that the page does not confirm
 ABANDONED_SECONDS = 20.0  # without a sign of the page, before training is paused; reloading the page takes less
+ABANDONED_NOTICE = "Paused: no page has answered for {:.0f} s (closed, or the kernel was busy). Press Play to go on."
 
 
 class FairLock:
-    """A lock that serves threads in the order of their requests, so that a loop that takes it again at once starves nobody."""
+    """A lock that serves a waiting thread before a loop that takes it again at once."""
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._next = self._serving = 0
+        self._entrance, self._lock = threading.Lock(), threading.Lock()
 
     def __enter__(self) -> None:
-        with self._changed:
-            ticket, self._next = self._next, self._next + 1
-            while self._serving != ticket:
-                self._changed.wait()
+        with self._entrance:  # held while waiting for the lock, so that the loop waits here
+            self._lock.acquire()
 
     def __exit__(self, *error: object) -> None:
-        with self._changed:
-            self._serving += 1
-            self._changed.notify_all()
+        self._lock.release()
 
 
 class Worker:
     """Trains and changes an engine in a thread of its own, and shows a frame at most sixteen times a second.
 
     `show(engine, settled)` is called in that thread when there is something new to show. `request` may be called from any thread.
-    Each thread has an id; one whose id is no longer the newest ends at its next step.
+    Each thread has an id; one whose id is no longer the newest ends at its next step. Others take `lock` to use the engine.
     """
 
     def __init__(self, engine: Engine, show: Callable[[Engine, bool], None]) -> None:
         self._engine, self._show = engine, show
         self.slow, self.revision = False, 0
         self._play = False  # as asked for; while the canvas is blank, no steps are taken
-        self._engine_lock, self._wake = FairLock(), threading.Condition()
+        self.lock, self._wake = FairLock(), threading.Condition()
         self._requests: list[dict[str, Any]] = []
         self._thread: threading.Thread | None = None
-        self._thread_id = 0
+        self._thread_id = self._sent = self._seen = 0
         self._closed = False
-        self._sent = self._seen = 0
         self._last_sign = time.monotonic()
         _living.add(self)
 
@@ -77,7 +71,7 @@ class Worker:
                 return
             self._last_sign = time.monotonic()
             self._requests.append(request)
-            if self._thread is None:
+            if self._thread is None or not self._thread.is_alive():  # an error may have ended it
                 self._thread_id += 1
                 self._thread = threading.Thread(target=self._work, args=(self._thread_id,), name="sculptor", daemon=True)
                 self._thread.start()
@@ -94,12 +88,6 @@ class Worker:
         self._sent += 1
         return self._sent
 
-    @contextmanager
-    def hold(self) -> Iterator[Engine]:
-        """The engine, for the calling thread alone, between two steps."""
-        with self._engine_lock:
-            yield self._engine
-
     def stop(self) -> None:
         """Pause, and wait until the thread has ended."""
         with self._wake:
@@ -114,26 +102,13 @@ class Worker:
 
     def close(self) -> None:
         """Stop for good, and let the engine go."""
-        with self._wake:
-            if self._closed:
-                return
+        if not self._closed:
             self._closed = True
-        self.stop()
-        del self._engine
+            self.stop()
+            del self._engine
 
     def _work(self, thread_id: int) -> None:
-        try:
-            use_one_thread_here()
-            self._loop(thread_id)
-        except Exception:
-            self._play = False
-            raise
-        finally:
-            with self._wake:
-                if thread_id == self._thread_id:
-                    self._thread = None
-
-    def _loop(self, thread_id: int) -> None:
+        use_one_thread_here()
         self._next_step = self._last_change = self._last_frame = self._frame_cost = 0.0
         dirty = unsettled = False  # there is something to show; LPS and the null band are to be measured again
         while True:
@@ -143,13 +118,16 @@ class Worker:
                 if thread_id != self._thread_id:
                     return
                 requests, self._requests = self._requests, []
-            with self._engine_lock:
+            with self.lock:
                 for request in requests:
                     dirty, unsettled = True, self._carry_out(request) or unsettled
                 now = time.monotonic()
                 if self.playing and now >= self._next_step:
                     self._next_step = now + SLOW_STEP_SECONDS if self.slow else now
-                    if not self._engine.advance() or self._abandoned(now):
+                    stopped = not self._engine.advance()
+                    if not stopped and now - self._last_sign >= ABANDONED_SECONDS:
+                        stopped, self._engine.notice = True, ABANDONED_NOTICE.format(ABANDONED_SECONDS)
+                    if stopped:
                         self._play = False  # only ever set to False here: `stop` may have been called during the step
                     dirty = True
                 settled = now - self._last_change > SETTLED_SECONDS
@@ -161,13 +139,10 @@ class Worker:
 
     def _wait(self, thread_id: int, unshown: bool) -> bool:
         """Wait, holding `_wake`, until there is something to do; False if the thread is no longer needed."""
-        if self.playing:
-            seconds = self._next_step - time.monotonic()
+        if self.playing or unshown:
+            seconds = self._next_step - time.monotonic() if self.playing else FRAME_SECONDS
             if seconds > 0:
                 self._wake.wait(min(seconds, FRAME_SECONDS) if unshown else seconds)
-            return True
-        if unshown:
-            self._wake.wait(FRAME_SECONDS)
             return True
         woken = self._wake.wait_for(lambda: bool(self._requests) or thread_id != self._thread_id, LINGER_SECONDS)
         if not woken:
@@ -180,21 +155,13 @@ class Worker:
             return now - self._last_frame >= UNSEEN_SECONDS
         return asked or now - self._last_frame >= max(FRAME_SECONDS, min(2 * self._frame_cost, 0.25))
 
-    def _abandoned(self, now: float) -> bool:
-        if now - self._last_sign < ABANDONED_SECONDS:
-            return False
-        self._engine.notice = (
-            f"Paused: no page has answered for {ABANDONED_SECONDS:.0f} s (closed, or the kernel was busy). Press Play to go on."
-        )
-        return True
-
     def _carry_out(self, request: dict[str, Any]) -> bool:
         """Do what a request asks for; whether LPS and the null band are to be measured again."""
         engine = self._engine
         if "slow" in request:
             self.slow, self._next_step = request["slow"], 0.0
         if "playing" in request:
-            self._play = request["playing"] and not engine.broken
+            self._play = request["playing"]
         if (self.playing or "steps" in request) and not (engine.broken or engine.blank or engine.refused):
             engine.notice = ""  # the next step follows, so what was refused, or why it was paused, is over
         for _ in range(request.get("steps", 0)):

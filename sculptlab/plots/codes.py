@@ -20,37 +20,15 @@ from sculptlab.plots.style import CLASSES, CODES, OTHERS, PRIOR, TEXT, style
 from sculptlab.priors import as_prior
 from sculptlab.validation import codes
 
+Names = Mapping[Any, str] | None  # of classes, by their labels
 NAME_SIZE = (0.4, 0.09)  # of the axes' width and height: the room that the name of a class needs
 
 
-def marginal_density(
-    values: Any,
-    ax: Axes,
-    prior: Any = None,
-    *,
-    color: str = CODES,
-    label: str = "codes",
-    limits: tuple[float, float] | None = None,
-) -> Axes:
-    """Draw the density of one latent as a stepped line, and the prior's as a gray area behind it.
+def marginal_density(values: Any, ax: Axes, prior: Any = None, *, limits: tuple[float, float] | None = None, **look: Any) -> Axes:
+    """Draw the density of one latent (n,) as a stepped line over that of a sample of the prior (m,), a gray area; return `ax`.
 
-    Parameters
-    ----------
-    values : array_like of shape (n,)
-        Codes. Those outside the limits are counted in the outermost bins.
-    ax : matplotlib.axes.Axes
-        Where to draw.
-    prior : array_like of shape (m,), optional
-        A sample of the prior.
-    color, label : str
-        Of the line.
-    limits : tuple (low, high), optional
-        By default where nearly all of the prior lies, or of the values where there is none.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-        `ax`.
+    Values outside `limits` (low, high), by default where nearly all of the prior lies, are counted in the outermost bins. `look`:
+    the line's color and label.
     """
     rows = np.asarray(values, dtype=float).ravel()
     target = None if prior is None else np.asarray(prior, dtype=float).ravel()
@@ -59,20 +37,14 @@ def marginal_density(
     if target is not None:
         seaborn.histplot(x=target, color=PRIOR, alpha=0.45, linewidth=0, label="prior", **options)
         ax.set_ylim(0, 2.2 * ax.dataLim.ymax)  # the narrow peak of an inactive latent would flatten the prior
-    seaborn.histplot(x=np.clip(rows, low, high), fill=False, color=color, linewidth=1.8, label=label, **options)
+    look = {"color": CODES, "label": "codes", **look}
+    seaborn.histplot(x=np.clip(rows, low, high), fill=False, linewidth=1.8, **look, **options)
     ax.set(xlim=(low, high), xlabel="", ylabel="", yticks=[])
     return style(ax)
 
 
 def density(
-    z: Any,
-    ax: Axes,
-    prior: Any = None,
-    labels: Any = None,
-    *,
-    named: Mapping[Any, str] | None = None,
-    color: str = CODES,
-    title: str | None = None,
+    z: Any, ax: Axes, prior: Any = None, labels: Any = None, *, named: Names = None, color: str = CODES, title: str | None = None
 ) -> Axes:
     """Draw codes in the plane, as points by class or else as a map of their density, with the prior's outlines.
 
@@ -81,22 +53,19 @@ def density(
     z : array_like of shape (n, 2)
         Codes.
     ax : matplotlib.axes.Axes
-        Where to draw.
+        Where to draw; they are returned.
     prior : prior_like, optional
         Anything that `priors.as_prior` takes; drawn as the outlines that hold 50 % and 95 % of it.
     labels : array_like of shape (n,), optional
         Classes. Three of them are named and colored, all others are gray.
     named : mapping of label to str, optional
         The names of at most three classes; by default the first two and the last.
-    color : str
-        Of the density map.
-    title : str, optional
-        Of the axes.
+    color, title : str, optional
+        Color of the density map, title of the axes.
 
     Returns
     -------
     matplotlib.axes.Axes
-        `ax`.
     """
     rows = codes("z", z, dim=2, rows=1).detach().cpu().numpy()
     target = None if prior is None else prior_sample(prior, 2)
@@ -150,7 +119,7 @@ def image_grid(images: Any, ax: Axes, *, columns: int | None = None, title: str 
     images : array_like of shape (n, c, h, w) or (n, h, w)
         Images in [0, 1], with c = 1 or 3 channels.
     ax : matplotlib.axes.Axes
-        Where to draw.
+        Where to draw; they are returned.
     columns : int, optional
         By default about as many as rows.
     title : str, optional
@@ -159,7 +128,6 @@ def image_grid(images: Any, ax: Axes, *, columns: int | None = None, title: str 
     Returns
     -------
     matplotlib.axes.Axes
-        `ax`.
     """
     stack = np.asarray(images.detach().cpu() if isinstance(images, torch.Tensor) else images, dtype=float)
     stack = stack[:, None] if stack.ndim == 3 else stack
@@ -170,14 +138,13 @@ def image_grid(images: Any, ax: Axes, *, columns: int | None = None, title: str 
     down, gap = -(-n // across), max(1, height // 16)
     padded = np.ones((down * across, height + gap, width + gap, channels))
     padded[:n, :height, :width] = stack.clip(0, 1).transpose(0, 2, 3, 1)
-    rows = padded.reshape(down, across, height + gap, width + gap, channels).swapaxes(1, 2)
-    sheet = rows.reshape(down * (height + gap), across * (width + gap), channels)[:-gap, :-gap]
+    sheet = np.concatenate(np.concatenate(padded.reshape(down, across, *padded.shape[1:]), 1), 1)[:-gap, :-gap]
     ax.imshow(sheet.squeeze(-1) if channels == 1 else sheet, cmap="gray", vmin=0, vmax=1)
     ax.set_axis_off()
     return style(ax, title=title)
 
 
-def points_by_class(rows: np.ndarray, labels: np.ndarray, ax: Axes, named: Mapping[Any, str] | None = None) -> list[Artist]:
+def points_by_class(rows: np.ndarray, labels: np.ndarray, ax: Axes, named: Names = None) -> list[Artist]:
     """Draw at most 3,000 codes (n, 2): three classes in a color and a marker each, with their names, all others gray.
 
     named: {label: name}, at most three; by default the first two classes and the last. Returns what was drawn.
@@ -192,31 +159,21 @@ def points_by_class(rows: np.ndarray, labels: np.ndarray, ax: Axes, named: Mappi
     options: dict[str, Any] = {"linewidths": 0, "rasterized": True}
     rest = rows[kept[~np.isin(labels[kept], list(shown))]]
     made: list[Artist] = [ax.scatter(rest[:, 0], rest[:, 1], s=4, color=OTHERS, alpha=0.6, **options)]
-    names = []
+    places = []
     for (label, name), (color, marker) in zip(shown.items(), CLASSES, strict=False):
         of = rows[kept[labels[kept] == label]]
         made.append(ax.scatter(of[:, 0], of[:, 1], s=11, color=color, marker=marker, alpha=0.7, **options))
         if len(of):
-            names.append((name, np.median(of, axis=0), color))
-    return made + _names(names, ax)
-
-
-def _names(given: list[tuple[str, np.ndarray, str]], ax: Axes) -> list[Artist]:
-    """Write each name in its color at its place, or just above a name that would hide it."""
+            places.append((np.median(of, axis=0).astype(float), name, color))
     unit = np.array([ax.viewLim.width, ax.viewLim.height]) * NAME_SIZE
-    places: list[np.ndarray] = []
-    made: list[Artist] = []
-    for name, place, color in sorted(given, key=lambda one: one[1][1]):
-        at = place.astype(float)
-        for other in places:
+    options = {"ha": "center", "va": "center", "fontsize": 9, "fontweight": "bold", "zorder": 5}
+    places.sort(key=lambda place: place[0][1])
+    for k, (at, name, color) in enumerate(places):
+        for other, *_ in places[:k]:  # a name stands just above one that would hide it
             if (np.abs(at - other) < unit).all():
                 at[1] = other[1] + unit[1]
-        places.append(at)
         outline = [withStroke(linewidth=3, foreground="white")]
-        made.append(ax.annotate(
-            name, (at[0], at[1]), ha="center", va="center", fontsize=9, fontweight="bold", color=color,
-            path_effects=outline, zorder=5,
-        ))  # fmt: skip
+        made.append(ax.annotate(name, (at[0], at[1]), color=color, path_effects=outline, **options))
     return made
 
 

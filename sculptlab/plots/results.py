@@ -1,28 +1,34 @@
-"""Figures of results: what `.plot()` of LPS, its curve, the independence report and the weight sweep draws."""
+"""Figures of results. Their `.plot()` finds the function here by name, also those of codes against a prior."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import seaborn
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
-from sculptlab.plots.style import BAD, CODES, GOOD, PRIOR, RECONSTRUCTION, TEXT, Picture, panels, style
-from sculptlab.plots.tables import line_with_spread
+from sculptlab.independence.dependence import correlation, distance_correlation
+from sculptlab.plots.codes import density, marginal_density, matrix_map, shades
+from sculptlab.plots.figures import corner, marginals, most_dependent, overview, pairs, prior_picture  # noqa: F401
+from sculptlab.plots.style import BAD, CODES, GOOD, PRIOR, RECONSTRUCTION, TEXT, Picture, panel, panels, style
+
+COPIES = {"source": "source", "before": "B before, at its own scale", "copy": "B after"}  # titles by the name of the codes
 
 
-def lps_bars(found: Any, ax: Any = None) -> Any:
+def lps_bars(found: Any, ax: Axes | None = None) -> Axes | Picture:
     """Each latent's raw score with its interval, and the largest score of permuted copies; on `ax`, or as a new figure."""
-    figure, ax = _new_panel(ax, 3.1, max(5.0, min(9.0, 2.5 + 0.25 * len(found.raw))))
+    figure, ax = panel(ax, height=3.1, width=max(5.0, min(9.0, 2.5 + 0.25 * len(found.raw))))
     frame, positions = found.to_frame(), np.arange(len(found.raw))
     shown = np.nan_to_num(found.raw)
     reach = np.nan_to_num([shown - frame["low"], frame["high"] - shown]).clip(0)
     ax.bar(positions, shown, yerr=reach, width=0.65, color=CODES, ecolor=TEXT, error_kw={"elinewidth": 1}, label="held out")
     if len(found.null):
         ax.scatter(positions, frame["largest_permuted"], marker="_", s=160, color=PRIOR, linewidth=2, label="largest permuted")
-    for i in np.flatnonzero(np.isnan(found.raw)):
+    for i in np.flatnonzero(np.isnan(found.raw)).tolist():
         ax.text(i, 0, "inactive", rotation=90, ha="center", va="bottom", fontsize=8, color=TEXT)
     ax.axhline(0, color=TEXT, linewidth=0.8)
     if found.names == list(range(len(found.raw))):
@@ -34,9 +40,9 @@ def lps_bars(found: Any, ax: Any = None) -> Any:
     return figure or ax
 
 
-def lps_against_codes(found: Any, ax: Any = None) -> Any:
+def lps_against_codes(found: Any, ax: Axes | None = None) -> Axes | Picture:
     """Score and chance level against the number of codes; on `ax`, or as a new figure."""
-    figure, ax = _new_panel(ax, 3.0, 5.0)
+    figure, ax = panel(ax, height=3.0, width=5.0)
     ax.plot(found.frame["n"], found.frame["score"], color=CODES, marker="o", label="codes")
     if found.frame["chance"].notna().any():
         ax.plot(found.frame["n"], found.frame["chance"], color=PRIOR, marker="X", label="permuted columns")
@@ -47,38 +53,55 @@ def lps_against_codes(found: Any, ax: Any = None) -> Any:
 
 
 def independence_strips(found: Any) -> Picture:
-    """A strip for each measure, on its own scale: the value as a dot, the range of the permuted codes as a gray bar."""
+    """A strip for each measure, on its own scale: its null as a gray bar with a line at the chance level, its value as a dot."""
     figure, axes = panels(len(found.table), 1, height=0.62)
     for ax, (name, line) in zip(axes[:, 0], found.table.iterrows(), strict=True):
-        _strip(ax, str(name), line, found.null[str(name)])
-    axes[-1, 0].set_xlabel(
-        "dot: these codes, filled where p <= 0.05 · gray: copies with permuted columns, least to greatest · line: mean",
-        fontsize=8,
-        color=TEXT,
-    )
+        null, value, infinite = found.null[name], line["value"], not np.isfinite(line["value"])
+        finite = [*null[np.isfinite(null)], 0.0, *([] if infinite else [value])]
+        low, high = min(finite), max(finite)
+        extent = (high - low) or 1.0
+        if np.isfinite(null).all():
+            ax.hlines(0, null.min(), null.max(), color=PRIOR, linewidth=7, alpha=0.55)
+            ax.vlines(line["chance"], -0.5, 0.5, color=TEXT, linewidth=1.2)
+        color, fill = (BAD, BAD) if line["p_value"] <= 0.05 else (GOOD, "white")
+        at, marker = (high + 0.08 * extent, ">") if infinite else (value, "o")
+        ax.plot(at, 0, marker=marker, color=color, markerfacecolor=fill, markersize=8, mew=2, zorder=3)
+        words = f"infinite ({line['unit']})" if infinite else f"{value:.3g} {line['unit']}"
+        ax.text(1.02, 0.5, f"{words}\np = {line['p_value']:.2g}", transform=ax.transAxes, va="center", fontsize=8, color=TEXT)
+        ax.set_yticks([0], [name], fontsize=9)
+        ax.set(xlim=(low - 0.04 * extent, high + 0.12 * extent), ylim=(-1, 1))
+        ax.locator_params(axis="x", nbins=5)
+        ax.spines["left"].set_visible(False)
+        ax.tick_params(axis="y", length=0)
+    words = "dot: these codes, filled where p <= 0.05 · gray: copies with permuted columns, least to greatest · line: mean"
+    axes[-1, 0].set_xlabel(words, fontsize=8, color=TEXT)
     return figure
 
 
-def _strip(ax: Axes, name: str, line: pd.Series, null: np.ndarray) -> None:
-    """One measure: its null as a gray bar with a line at the chance level, its value as a dot, both in words on the right."""
-    value, infinite = line["value"], not np.isfinite(line["value"])
-    finite = [*null[np.isfinite(null)], 0.0, *([] if infinite else [value])]
-    low, high = min(finite), max(finite)
-    extent = (high - low) or 1.0
-    if np.isfinite(null).all():
-        ax.hlines(0, null.min(), null.max(), color=PRIOR, linewidth=7, alpha=0.55)
-        ax.vlines(line["chance"], -0.5, 0.5, color=TEXT, linewidth=1.2)
-    color, fill = (BAD, BAD) if line["p_value"] <= 0.05 else (GOOD, "white")
-    at, marker = (high + 0.08 * extent, ">") if infinite else (value, "o")
-    ax.plot(at, 0, marker=marker, color=color, markerfacecolor=fill, markersize=8, mew=2, zorder=3)
-    words = f"infinite ({line['unit']})" if infinite else f"{value:.3g} {line['unit']}"
-    ax.text(1.02, 0.5, f"{words}\np = {line['p_value']:.2g}", transform=ax.transAxes, va="center", fontsize=8, color=TEXT)
-    style(ax)
-    ax.set_yticks([0], [name], fontsize=9)
-    ax.set(xlim=(low - 0.04 * extent, high + 0.12 * extent), ylim=(-1, 1))
-    ax.locator_params(axis="x", nbins=5)
-    ax.spines["left"].set_visible(False)
-    ax.tick_params(axis="y", length=0)
+def line_with_spread(
+    ax: Axes, frame: pd.DataFrame, x: str, y: str, hue: str | None = None, *, styles: Any = None, log_x: bool = False, **look: Any
+) -> Axes:
+    """Draw the mean of the column y over x as a line, with a band from the least to the greatest value; return `ax`.
+
+    `frame` has a row for each measurement, for instance for each x and seed. With `hue`, another column, there is a line for each
+    of its values that `styles` names: {value: (color, marker)}. `look` are options of the one line where there is no `hue`.
+    """
+    lines = [(frame, {"color": CODES, "marker": "o", **look})]
+    if hue is not None:
+        present = {name: frame[frame[hue] == name] for name in styles}
+        looks = {name: {"color": color, "marker": marker, "label": name} for name, (color, marker) in styles.items()}
+        lines = [(rows, looks[name]) for name, rows in present.items() if len(rows)]
+    for rows, options in lines:
+        seaborn.lineplot(
+            rows, x=x, y=y, ax=ax, legend=False, errorbar=("pi", 100), err_kws={"linewidth": 0}, markersize=4,
+            markeredgewidth=0, linewidth=1.6, **options,
+        )  # fmt: skip
+    if log_x:
+        ax.set_xscale("log")
+        ax.set_xticks(sorted(frame[x].unique()), minor=False)
+        ax.set_xticks([], minor=True)
+        ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    return style(ax, x=x, y=y)
 
 
 def weight_curve(found: Any) -> Picture:
@@ -89,7 +112,7 @@ def weight_curve(found: Any) -> Picture:
     left.axhspan(0, 1 + found.tolerance, color=PRIOR, alpha=0.2, linewidth=0)
     left.set_ylim(min(0.9, rows["relative_error"].min() - 0.02), max(1.2, rows["relative_error"].max() + 0.02))
     style(left, title="relative reconstruction error", y="error / plain autoencoder's")
-    line_with_spread(right, rows, "weight", "lps", color=CODES, log_x=True)
+    line_with_spread(right, rows, "weight", "lps", log_x=True)
     plain = found.means.loc[0.0, "lps"]
     right.axhline(plain, color=TEXT, linestyle="--", linewidth=1)
     right.annotate("plain", (0.01, plain), xycoords=("axes fraction", "data"), va="bottom", fontsize=8, color=TEXT)
@@ -100,9 +123,34 @@ def weight_curve(found: Any) -> Picture:
     return figure
 
 
-def _new_panel(ax: Axes | None, height: float, width: float) -> tuple[Picture | None, Axes]:
-    """`ax` and no figure, or the axes of a new figure and that figure."""
-    if ax is not None:
-        return None, ax
-    figure, axes = panels(height=height, width=width)
-    return figure, axes[0, 0]
+def copy_densities(codes: Mapping[str, np.ndarray]) -> Picture:
+    """Densities of the two latents that depend most on each other in the source, for the codes source, before and copy.
+
+    The source's outlines (50 % and 95 %) are drawn over the copy.
+    """
+    source = codes["source"]
+    pair = most_dependent(distance_correlation(source)) if source.shape[1] > 1 else (0,)
+    figure, (axes,) = panels(1, 3, height=3.0)
+    for ax, (name, title) in zip(axes, COPIES.items(), strict=True):
+        shown, target = codes[name][:, pair], source[:, pair] if name == "copy" else None
+        if len(pair) == 1:
+            marginal_density(shown, ax, target)
+        else:
+            density(shown, ax, target, color=PRIOR if name == "source" else CODES)
+        style(ax, title=title, x=f"z{pair[0]}", y=f"z{pair[1]}" if name == "source" and len(pair) > 1 else None)
+    return figure
+
+
+def copy_correlations(codes: Mapping[str, np.ndarray]) -> Picture:
+    """Pearson's correlations (top) and distance correlations (bottom) of the codes source, before and copy."""
+    if codes["source"].shape[1] < 2:
+        raise ValueError("correlations needs codes of at least 2 latents, got 1")
+    figure, axes = panels(2, 3, height=2.6, width=8.0)
+    scales = (
+        (correlation, {"cmap": "RdBu_r", "vmin": -1, "cbar_kws": {"label": "correlation"}}),
+        (distance_correlation, {"cmap": shades(BAD), "vmin": 0, "cbar_kws": {"label": "distance correlation"}}),
+    )
+    for row, (measure, options) in zip(axes, scales, strict=True):
+        for ax, (name, title) in zip(row, COPIES.items(), strict=True):
+            matrix_map(measure(codes[name]), ax, title, vmax=1, cbar=name == "copy", **options)
+    return figure

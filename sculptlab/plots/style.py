@@ -9,12 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 # Okabe and Ito's colors, which color-blind readers can distinguish; roles that meet in one panel differ in lightness too
-CODES = "#0072B2"
-SAMPLES = "#0072B2"  # of a stochastic encoder: the codes the decoder sees
+CODES = SAMPLES = "#0072B2"  # samples of a stochastic encoder: the codes the decoder sees
 MEANS = "#E69F00"
 PRIOR = "#7A7A7A"
-RECONSTRUCTION = "#009E73"
-GOOD = "#009E73"
+RECONSTRUCTION = GOOD = "#009E73"
 BAD = "#D55E00"
 ACCENT = "#CC79A7"
 TEXT = "#333333"
@@ -45,17 +43,11 @@ class Picture(Figure):
         return {"text/plain": repr(self), "image/png": png}, {"image/png": {"alt": self.in_words()}}
 
     def in_words(self) -> str:
-        """Describe the figure for a screen reader.
-
-        Returns
-        -------
-        str
-            Its title, and those of its panels with their axes' names.
-        """
+        """The figure for a screen reader: its title, and the titles of its panels with the names of their axes."""
         found = [self.get_suptitle()]
-        for ax in self.axes:
+        for ax in filter(Axes.get_visible, self.axes):
             names = (ax.get_ylabel(), ax.get_xlabel()) if ax.axison else ()
-            found += [": ".join(filter(None, (ax.get_title(), " over ".join(filter(None, names)))))] if ax.get_visible() else []
+            found.append(": ".join(filter(None, (ax.get_title(), " over ".join(filter(None, names))))))
         return ". ".join(filter(None, dict.fromkeys(found))).replace("\n", " ")
 
 
@@ -71,10 +63,8 @@ def panels(rows: int = 1, columns: int = 1, *, height: float = 2.8, width: float
 
     Returns
     -------
-    Picture
-        The figure.
-    ndarray of shape (rows, columns)
-        Its axes.
+    Picture, ndarray of shape (rows, columns)
+        The figure and its axes.
     """
     figure = Picture(figsize=(width, height * rows))
     axes = figure.subplots(rows, columns, squeeze=False)
@@ -83,25 +73,32 @@ def panels(rows: int = 1, columns: int = 1, *, height: float = 2.8, width: float
     return figure, axes
 
 
+def panel(ax: Axes | None, *, height: float, width: float) -> tuple[Picture | None, Axes]:
+    """No figure and `ax`; where that is None, a new figure and its axes."""
+    if ax is not None:
+        return None, ax
+    figure, axes = panels(height=height, width=width)
+    return figure, axes[0, 0]
+
+
 def style(ax: Axes, *, title: str | None = None, x: str | None = None, y: str | None = None) -> Axes:
     """Give axes the look of the package, with a title and names of the axes if given.
 
     Parameters
     ----------
     ax : matplotlib.axes.Axes
-        The axes.
+        They are returned.
     title, x, y : str, optional
         Title and names of the horizontal and the vertical axis.
 
     Returns
     -------
     matplotlib.axes.Axes
-        `ax`.
     """
     ax.spines[["top", "right"]].set_visible(False)
     ax.spines[["left", "bottom"]].set_color(TEXT)
     ax.tick_params(labelsize=8, color=TEXT, labelcolor=TEXT, length=3)
-    for text, write in ((title, ax.set_title), (x, ax.set_xlabel), (y, ax.set_ylabel)):
+    for text, write, size in ((title, ax.set_title, 10), (x, ax.set_xlabel, 9), (y, ax.set_ylabel, 9)):
         if text is not None:
-            write(text, fontsize=10 if write == ax.set_title else 9, color=TEXT)
+            write(text, fontsize=size, color=TEXT)
     return ax

@@ -10,8 +10,8 @@ import pandas as pd
 import seaborn
 
 from sculptlab.plots.codes import image_grid, plane, span
+from sculptlab.plots.results import line_with_spread
 from sculptlab.plots.style import BAD, CODES, GOOD, PRIOR, TEXT, Picture, style
-from sculptlab.plots.tables import line_with_spread
 from sculptlab.series.figures.common import LOOKS, grid, legend, legend_below
 
 SCORES = {"aligned": "linear alignment", "MIG": "MIG", "DCI disentanglement": "DCI disentanglement"}

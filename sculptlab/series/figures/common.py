@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import seaborn
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
-from sculptlab.plots import dots_with_range, panels
-from sculptlab.plots.style import ACCENT, BAD, CODES, GOOD, MEANS, PRIOR, TEXT, WIDTH, Picture
+from sculptlab.plots.style import ACCENT, BAD, CODES, GOOD, MEANS, PRIOR, TEXT, WIDTH, Picture, panels, style
 
 Styles = Mapping[Any, tuple[str, str]]  # name -> (color, marker)
 
@@ -50,6 +50,31 @@ def legend_below(figure: Picture, ax: Axes, columns: int) -> None:
     """One legend for the whole figure, below it, with what is drawn on `ax`."""
     handles, labels = ax.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=columns, fontsize=8, frameon=False)
+
+
+def dots_with_range(
+    ax: Axes, frame: pd.DataFrame, x: str, y: str, hue: str | None = None, *, order: Any = None, styles: Any = None, **look: Any
+) -> Axes:
+    """Draw the mean of each category as a dot, with a line from the least to the greatest value; return `ax`.
+
+    One of the columns x and y of `frame` is numeric, the other holds the categories, drawn in `order`, on y from the top down.
+    With `hue`, another column, there is a dot for each of its values that `styles` names: {value: (color, marker)}. `look` are
+    options of the dots where there is no `hue`.
+    """
+    look = {"color": CODES, "markers": "o", **look}
+    if hue is not None:
+        marks = {name: mark for name, mark in styles.items() if (frame[hue] == name).any()}
+        look = {
+            "hue": hue, "hue_order": list(marks), "palette": {name: shade for name, (shade, _) in marks.items()},
+            "markers": [mark for _, mark in marks.values()], "dodge": 0.22 * (len(marks) - 1),
+        }  # fmt: skip
+    seaborn.pointplot(
+        frame, x=x, y=y, ax=ax, order=order, errorbar=("pi", 100), linestyle="none", markersize=6, markeredgewidth=0,
+        err_kws={"linewidth": 1.4}, **look,
+    )  # fmt: skip
+    if (legend := ax.get_legend()) is not None:  # its entries stay, for `ax.get_legend_handles_labels()`
+        legend.remove()
+    return style(ax, x=x, y=y)
 
 
 def dot_rows(

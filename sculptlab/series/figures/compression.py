@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
+from sculptlab.plots.results import line_with_spread
 from sculptlab.plots.style import ACCENT, BAD, CODES, MEANS, PRIOR, TEXT, Picture, style
-from sculptlab.plots.tables import line_with_spread
 from sculptlab.series.figures.common import grid, legend_below
 from sculptlab.series.studies.compression import at_rates
 

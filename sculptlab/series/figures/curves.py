@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import pandas as pd
 from matplotlib.ticker import FuncFormatter
 
+from sculptlab.plots.results import line_with_spread
 from sculptlab.plots.style import TEXT, Picture, style
-from sculptlab.plots.tables import line_with_spread
 from sculptlab.series.figures.common import INDEPENDENT, OBJECTIVES, grid, legend_below, objective_kind
 
 # "predictability" alone is not in this study: its color is free for the penalty with 8 rounds

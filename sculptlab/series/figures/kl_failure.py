@@ -7,8 +7,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from sculptlab.plots.codes import heat_map, outlines, plane, points_by_class, prior_sample, span
+from sculptlab.plots.results import line_with_spread
 from sculptlab.plots.style import BAD, MEANS, RECONSTRUCTION, SAMPLES, TEXT, Picture, panels, style
-from sculptlab.plots.tables import line_with_spread
 from sculptlab.priors import Gaussian
 from sculptlab.series.figures.common import Backdrop, grid, legend
 from sculptlab.series.results import Recorded

@@ -16,8 +16,8 @@ from sculptlab.mmd import MMDTestResult, mmd_test, witness
 from sculptlab.mmd.kernel_base import Kernel
 from sculptlab.mmd.kernels import RBF
 from sculptlab.plots.codes import image_grid
+from sculptlab.plots.results import line_with_spread
 from sculptlab.plots.style import ACCENT, BAD, CODES, MEANS, PRIOR, TEXT, WIDTH, Picture, style
-from sculptlab.plots.tables import line_with_spread
 from sculptlab.series.figures.common import Backdrop, dot_rows, grid, legend
 from sculptlab.validation import choice
 

@@ -12,8 +12,8 @@ from matplotlib.ticker import PercentFormatter
 from scipy.ndimage import gaussian_filter
 
 from sculptlab.plots.codes import heat_map, image_grid, outlines, plane, points_by_class, prior_sample, shades, span
+from sculptlab.plots.results import line_with_spread
 from sculptlab.plots.style import BAD, CODES, PRIOR, TEXT, Picture, style
-from sculptlab.plots.tables import line_with_spread
 from sculptlab.priors import Prior
 from sculptlab.series.figures.common import LOOKS, dot_rows, grid, legend, legend_below
 from sculptlab.series.results import Recorded

@@ -8,8 +8,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import StrMethodFormatter
 
+from sculptlab.plots.results import line_with_spread
 from sculptlab.plots.style import ACCENT, BAD, CODES, GOOD, MEANS, PRIOR, SAMPLES, TEXT, WIDTH, Picture, style
-from sculptlab.plots.tables import line_with_spread
 from sculptlab.series.figures.common import Backdrop, dot_rows, grid, legend
 from sculptlab.series.reference_codes.mixing import mixed
 from sculptlab.validation import choice

@@ -10,8 +10,16 @@ import torch
 from matplotlib.axes import Axes
 
 from sculptlab.plots.style import ACCENT, BAD, CODES, GOOD, PRIOR, TEXT, Picture, style
-from sculptlab.plots.tables import dots_with_range
-from sculptlab.series.figures.common import INDEPENDENT, OBJECTIVES, dot_rows, grid, legend, legend_below, objective_kind
+from sculptlab.series.figures.common import (
+    INDEPENDENT,
+    OBJECTIVES,
+    dot_rows,
+    dots_with_range,
+    grid,
+    legend,
+    legend_below,
+    objective_kind,
+)
 from sculptlab.training.objectives.predictability import gaussian_information
 
 GOOD_RECONSTRUCTION = 1.10  # relative reconstruction error at or below which the series calls a reconstruction good

@@ -108,4 +108,4 @@ def most_dependent_pair(codes: Tensor) -> list[int]:
     matrix = distance_correlation(codes).nan_to_num(-1.0)
     inactive = codes.std(0) < INACTIVE_BELOW
     matrix[inactive[:, None] | inactive[None, :]] = -1.0
-    return list(most_dependent(matrix.numpy(), 1)[0])
+    return list(most_dependent(matrix.numpy()))

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sculptlab.priors.sampling import drawing_device
+from sculptlab.priors.base import drawing_device
 from sculptlab.training.objectives.base import Adversaries, Batch, Objective, Term
 from sculptlab.validation import number, parameter
 

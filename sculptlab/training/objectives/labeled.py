@@ -12,7 +12,7 @@ from torch import Tensor
 from sculptlab.mmd.kernel_base import FIT_ROWS, Kernel, squared_distances
 from sculptlab.mmd.kernels import as_kernel
 from sculptlab.priors import Prior
-from sculptlab.priors.sampling import drawing_device
+from sculptlab.priors.base import drawing_device
 from sculptlab.training.batches import check_dim, check_image_shape, held_images
 from sculptlab.training.objectives.base import Adversaries, Batch, Objective, Term
 from sculptlab.validation import as_tensor, codes, finite, number, parameter, whole

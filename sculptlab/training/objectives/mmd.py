@@ -12,7 +12,7 @@ from sculptlab.mmd.kernel_base import FIT_ROWS, Kernel
 from sculptlab.mmd.kernels import IMQ, Energy, as_kernel
 from sculptlab.mmd.views import VIEWS
 from sculptlab.priors import Prior, Samples
-from sculptlab.priors.sampling import drawing_device
+from sculptlab.priors.base import drawing_device
 from sculptlab.training.batches import check_dim
 from sculptlab.training.latent_units import Units
 from sculptlab.training.objectives.base import Adversaries, Batch, Objective, Term

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from sculptlab.priors import Prior, as_prior
-from sculptlab.priors.sampling import drawing_device
+from sculptlab.priors.base import drawing_device
 from sculptlab.priors.sources import NAMES
 from sculptlab.training.objectives.base import Adversaries, Batch, Objective, Term
 from sculptlab.validation import choice, finite, number, parameter, whole

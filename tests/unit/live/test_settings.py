@@ -23,7 +23,7 @@ def any_settings(draw):
     return Settings(
         data=draw(st.sampled_from(["digits", "sprites", "mine & yours"])),
         prior=name,
-        values=tuple(draw(numbers(slider)) for slider in sliders_of(name)),
+        sliders={slider.name: draw(numbers(slider)) for slider in sliders_of(name)},
         painted=encode_painting(gray.reshape(CANVAS_SIZE, CANVAS_SIZE)) if name == "painted" else "",
         objective=draw(st.sampled_from(["mmd", "kl"])),
         compare=draw(st.booleans()),
@@ -92,13 +92,13 @@ def test_another_prior_has_its_own_sliders():
 
 
 def test_no_prior_has_more_than_five_sliders():
-    assert all(1 <= len(preset.sliders) <= 5 for preset in PRESETS.values())
+    assert all(1 <= len(sliders_of(name)) <= 5 for name in PRESETS)
 
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_can_be_drawn_at_the_ends_of_its_sliders(name):
     for ends in ("low", "start", "high"):
-        prior = preset_prior(name, [getattr(slider, ends) for slider in sliders_of(name)])
+        prior = preset_prior(name, {slider.name: getattr(slider, ends) for slider in sliders_of(name)})
         drawn = prior.sample(500, torch.Generator().manual_seed(0))
         assert drawn.shape == (500, 2)
         assert 0.01 < drawn.std() < 4

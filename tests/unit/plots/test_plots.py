@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from sculptlab import plots
 from sculptlab.plots import codes, figures
+from sculptlab.plots.results import line_with_spread
 from sculptlab.priors import Gaussian, Samples, Uniform
 
 
@@ -77,7 +78,7 @@ def test_rcparams_stay_as_they_are():
 
 def test_a_marginal_has_the_density_of_its_values(ax):
     values = np.repeat([-1.0, 1.0], 50)
-    assert plots.marginal_density(values, ax, normal(5000, 1)[:, 0]) is ax
+    assert codes.marginal_density(values, ax, normal(5000, 1)[:, 0]) is ax
     (line,) = ax.lines
     bins = np.unique(line.get_xdata())
     assert line.get_ydata().max() * np.diff(bins).max() == pytest.approx(0.5)  # half of the values in each of two bins
@@ -85,7 +86,7 @@ def test_a_marginal_has_the_density_of_its_values(ax):
 
 
 def test_codes_outside_the_prior_are_drawn_at_its_edge(ax):
-    plots.marginal_density(np.full(10, 99.0), ax, normal(500, 1)[:, 0])
+    codes.marginal_density(np.full(10, 99.0), ax, normal(500, 1)[:, 0])
     assert ax.lines[0].get_ydata()[-2] > 0
 
 
@@ -124,7 +125,7 @@ def test_the_overview_shows_the_most_dependent_pair():
     matrix[0, 2] = matrix[2, 0] = 0.5
     picture = figures.overview(normal(100, 3), Gaussian(3), {"codes": matrix})
     assert "codes: z0, z2" in [ax.get_title() for part in picture.subfigs for ax in part.axes]
-    assert figures.most_dependent(np.full((3, 3), np.nan), 1) == [(0, 1)]
+    assert figures.most_dependent(np.full((3, 3), np.nan)) == (0, 1)
 
 
 def test_image_grid_lays_images_out_row_by_row(ax):
@@ -145,7 +146,7 @@ def test_color_images_keep_their_colors(ax):
 
 def test_the_line_is_the_mean_and_the_band_the_range(ax):
     frame = pd.DataFrame({"beta": [1, 1, 10, 10], "mmd2": [1.0, 3.0, 5.0, 9.0]})
-    assert plots.line_with_spread(ax, frame, "beta", "mmd2", log_x=True) is ax
+    assert line_with_spread(ax, frame, "beta", "mmd2", log_x=True) is ax
     assert ax.lines[0].get_ydata().tolist() == [2.0, 7.0]
     band = ax.collections[0].get_paths()[0].vertices
     assert {tuple(point) for point in band} >= {(1, 1), (1, 3), (10, 5), (10, 9)}
@@ -161,24 +162,9 @@ def runs():
 STYLES = {"one": (plots.CODES, "o"), "two": (plots.MEANS, "D"), "absent": (plots.BAD, "s")}
 
 
-def test_dots_are_means_and_lines_the_range(ax):
-    frame = runs()
-    assert plots.dots_with_range(ax, frame, "lps", "condition", "kind", order=["b", "a", "none"], styles=STYLES) is ax
-    handles, names = ax.get_legend_handles_labels()
-    assert (names, ax.get_legend()) == (["one", "two"], None)
-    assert [handle.get_marker() for handle in handles] == ["o", "D"]
-    points = [line.get_xdata() for line in ax.lines if line.get_linestyle() == "None" and len(line.get_xdata()) > 1]
-    assert np.nanmax(points) == 12
-    assert np.nanmin(points) == 2
-    ranges = {tuple(line.get_xdata()) for line in ax.lines if len(line.get_xdata()) == 2}
-    assert ranges >= {(0, 5), (10, 15)}
-    assert [label.get_text() for label in ax.get_yticklabels()] == ["b", "a", "none"]
-    assert ax.get_ylim()[0] > ax.get_ylim()[1]  # the first is at the top
-
-
 def test_a_line_for_each_value_of_a_column(ax):
     frame = runs().assign(x=lambda f: f["condition"].map({"a": 1, "b": 2}))
-    plots.line_with_spread(ax, frame, "x", "lps", "kind", styles=STYLES)
+    line_with_spread(ax, frame, "x", "lps", "kind", styles=STYLES)
     assert ax.get_legend_handles_labels()[1] == ["one", "two"]
     assert [line.get_ydata().tolist() for line in ax.lines] == [[2, 12]] * 2
     assert [line.get_marker() for line in ax.lines] == ["o", "D"]
@@ -238,9 +224,6 @@ def test_priors_draw_themselves(prior, ax):
         (lambda ax: plots.density(normal(5, 2), ax, Gaussian(3)), "prior must have 2 dimension"),
         (lambda ax: plots.image_grid(np.zeros((2, 2, 4, 4)), ax), "images must have shape"),
         (lambda ax: plots.image_grid(np.zeros((0, 1, 4, 4)), ax), "n > 0"),
-        (lambda ax: plots.line_with_spread(ax, pd.DataFrame({"a": [1]}), "a", "b"), "frame must have the columns"),
-        (lambda ax: plots.dots_with_range(ax, runs(), "lps", "condition", "kind"), "styles must say the color"),
-        (lambda ax: plots.dots_with_range(ax, runs(), "lps", "condition", "colour"), "frame must have the columns"),
         (lambda ax: figures.pairs(normal(5, 1), Gaussian(1)), "at least 2 dimensions"),
         (lambda ax: figures.marginals({}, Gaussian(1)), "at least one set"),
     ],
