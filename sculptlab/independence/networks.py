@@ -61,6 +61,8 @@ class Networks:
         self.biases[-1].copy_(bias[:, :, None])
         self.columns = torch.arange(dim, device=bias.device)  # the column that each network predicts and must not see
         self._mask_own_column(self.weights[0])
+        self.moments = [[torch.zeros_like(p) for p in self.parameters()] for _ in range(2)]  # of Adam: first and second
+        self.steps = 0
 
     def parameters(self) -> list[Tensor]:
         """Weights, then biases, from the first layer to the last."""
@@ -69,7 +71,7 @@ class Networks:
     def keep(self, chosen: Tensor) -> None:
         """Keep only the networks that the boolean mask `chosen` marks."""
         self.weights, self.biases = [w[chosen] for w in self.weights], [b[chosen] for b in self.biases]
-        self.columns = self.columns[chosen]
+        self.columns, self.moments = self.columns[chosen], [[m[chosen] for m in each] for each in self.moments]
 
     def _mask_own_column(self, first: Tensor) -> None:
         first[torch.arange(len(first), device=first.device), :, self.columns] = 0
@@ -91,6 +93,15 @@ class Networks:
                 slope = (self.weights[level].mT @ slope).mul_(values[level] > 0)
         self._mask_own_column(weights[-1])
         return [*weights[::-1], *biases[::-1]]
+
+    def step(self, gradients: list[Tensor]) -> None:
+        """A step of Adam (Kingma and Ba 2015)."""
+        self.steps += 1
+        size = LEARNING_RATE * math.sqrt(1 - BETAS[1] ** self.steps) / (1 - BETAS[0] ** self.steps)
+        for p, g, first, second in zip(self.parameters(), gradients, *self.moments, strict=True):
+            first.lerp_(g, 1 - BETAS[0])
+            second.mul_(BETAS[1]).addcmul_(g, g, value=1 - BETAS[1])
+            p.addcdiv_(first, second.sqrt().add_(1e-8), value=-size)
 
     def __call__(self, x: Tensor) -> Tensor:
         """Outputs (networks, outputs, rows) for `x` (d, rows), in parts of at most 4 million numbers a layer."""
@@ -114,31 +125,11 @@ def output_gradients(output: Tensor, targets: Tensor) -> Tensor:
     return probabilities / targets.shape[1]
 
 
-class Adam:
-    """Adam (Kingma and Ba 2015) for networks that stop at different times."""
-
-    def __init__(self, parameters: list[Tensor]) -> None:
-        self.first, self.second = [torch.zeros_like(p) for p in parameters], [torch.zeros_like(p) for p in parameters]
-        self.steps = 0
-
-    def keep(self, chosen: Tensor) -> None:
-        self.first, self.second = [m[chosen] for m in self.first], [v[chosen] for v in self.second]
-
-    def step(self, parameters: list[Tensor], gradients: list[Tensor]) -> None:
-        self.steps += 1
-        size = LEARNING_RATE * math.sqrt(1 - BETAS[1] ** self.steps) / (1 - BETAS[0] ** self.steps)
-        for p, g, m, v in zip(parameters, gradients, self.first, self.second, strict=True):
-            m.lerp_(g, 1 - BETAS[0])
-            v.mul_(BETAS[1]).addcmul_(g, g, value=1 - BETAS[1])
-            p.addcdiv_(m, v.sqrt().add_(1e-8), value=-size)
-
-
 def _trained(networks: Networks, rows: Tensor, targets: Tensor, held: int, generator: torch.Generator) -> Networks:
     """Train on `rows` and `targets` (d, n) but the first `held`; return each network as it was at its lowest loss on those."""
     x, y, x_held, y_held = rows[:, held:], targets[:, held:], rows[:, :held], targets[:, :held]
     best, lowest = copy.deepcopy(networks), losses(networks(x_held), y_held)
     waited = torch.zeros_like(lowest)
-    adam = Adam(networks.parameters())
     size = min(BATCH_SIZE, x.shape[1])
     full = x.shape[1] // size  # batches of an epoch
     interval = min(max(20, full), 60)  # steps between two validations: an epoch, but 20 to 60
@@ -148,7 +139,7 @@ def _trained(networks: Networks, rows: Tensor, targets: Tensor, held: int, gener
         batch = batches.pop().to(x.device)
         values = networks.layers(x[:, batch])
         slope = output_gradients(values[-1], y[:, batch][networks.columns])
-        adam.step(networks.parameters(), networks.gradients(values, slope))
+        networks.step(networks.gradients(values, slope))
         if step % interval:
             continue
         running = networks.columns
@@ -163,5 +154,4 @@ def _trained(networks: Networks, rows: Tensor, targets: Tensor, held: int, gener
             break
         if not going.all():
             networks.keep(going)
-            adam.keep(going)
     return best
