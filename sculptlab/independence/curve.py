@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,10 +11,9 @@ import torch
 
 from sculptlab.columns import permute_columns
 from sculptlab.drawing import draw
-from sculptlab.independence.cross_fitting import TARGETS, UNITS, LatentPredictor
 from sculptlab.independence.lps import active_columns
-from sculptlab.independence.regressors import check_regressor
-from sculptlab.validation import choice, codes, named_codes, whole
+from sculptlab.independence.regressors import UNITS, LatentPredictor
+from sculptlab.validation import codes, named_codes, whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,20 +30,18 @@ class LPSCurve:
         predictable latent), chance (mean score of permuted copies; NaN without any).
     scored : int
         Number of other codes on which the scores are computed.
-    latents : tuple
-        Latents that were predicted, by name or number.
+    latents, dead : tuple, list
+        Latents that were predicted, and inactive ones, those without variance; by name or number.
     regressor, target : str
         As in `lps`.
-    dead : list
-        Inactive latents, those without variance, by name or number.
     """
 
     frame: pd.DataFrame
     scored: int
     latents: tuple[Any, ...]
+    dead: list[Any]
     regressor: str
     target: str
-    dead: list[Any] = field(default_factory=list)
 
     @property
     def unit(self) -> str:
@@ -52,28 +49,11 @@ class LPSCurve:
         return UNITS[self.target]
 
     def plot(self, ax: Any = None) -> Any:
-        """Draw score and chance level against the number of codes.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, optional
-            Where to draw; without it a new figure is made.
-
-        Returns
-        -------
-        Axes or Picture
-            `ax`, or the new figure.
-        """
+        """Draw score and chance level against the number of codes, on `ax` or a new figure."""
         return draw("lps_against_codes", self, ax)
 
     def verdict(self) -> str:
-        """Say whether more codes would give a higher score.
-
-        Returns
-        -------
-        str
-            "still rising" if the last step of the curve added more than 0.01 (R^2 or bits), else "no longer rising".
-        """
+        """Whether the score is "still rising": the last step of the curve added more than 0.01 (R^2 or bits)."""
         if len(self.frame) < 2:
             return "one number of codes: no curve"
         before, last = self.frame["score"].iloc[-2:]
@@ -109,28 +89,21 @@ def lps_curve(
         Codes, samples first.
     held_out : array_like of shape (t, d), optional
         Other codes of the same encoder. By default a fifth of `z`, at most 10,000 rows, is drawn by `seed` and set aside.
-    regressor, target
-        As in `lps`.
+    regressor, target, permutations, seed
+        As in `lps`. The seed also decides which rows are set aside, the order of the codes, and the latents.
     rows : sequence of int, optional
         The numbers n; by default 500, 2,000, 8,000, ... and all of `z`. Smaller samples are parts of larger ones.
     latents : int, optional
         How many latents are predicted, drawn by `seed`, each from all others; by default all.
-    permutations : int
-        Number of copies with permuted columns, for the chance level; 0 leaves it out.
-    seed : int
-        Decides which rows are set aside, the order of the codes, the latents, the permutations and the regressors.
 
     Returns
     -------
     LPSCurve
-        A table with a row per number of codes.
 
     Raises
     ------
-    ValueError
-        For shapes that do not fit, `rows` that are too small or too large, or values that are not finite.
-    TypeError
-        For a regressor that is not an estimator.
+    ValueError, TypeError
+        As `lps` does, and for `rows` that are too small or too large.
 
     Examples
     --------
@@ -141,19 +114,16 @@ def lps_curve(
     """
     import pandas as pd
 
-    choice("target", target, TARGETS)
-    check_regressor(regressor, target)
+    predictor = LatentPredictor(regressor, target, folds=2)
     permutations, seed = whole("permutations", permutations, least=0), whole("seed", seed, least=0)
     given, names = named_codes("z", z)
-    given = given.detach()
     generator = torch.Generator().manual_seed(seed)
-    order = torch.randperm(len(given), generator=generator).to(given.device)
+    fitted = given.detach()[torch.randperm(len(given), generator=generator).to(given.device)]
     if held_out is None:
         aside = min(10_000, max(1, round(0.2 * len(given))))
-        fitted, scored = given[order[aside:]], given[order[:aside]]
+        fitted, scored = fitted[aside:], fitted[:aside]
     else:
-        fitted, scored = given[order], codes("held_out", held_out, dim=given.shape[1]).detach().to(given)
-    predictor = LatentPredictor(regressor, target, 2)
+        scored = codes("held_out", held_out, dim=given.shape[1]).detach().to(fitted)
     sizes = _sizes(rows, len(fitted), predictor.least_rows(given.shape[1]))
     columns, active = active_columns(torch.cat([fitted, scored]))
     if len(active) < 2:
@@ -163,25 +133,17 @@ def lps_curve(
         if whole("latents", latents) > len(active):
             raise ValueError(f"latents must be at most the {len(active)} that vary, got {latents}")
         chosen = sorted(torch.randperm(len(active), generator=generator)[:latents].tolist())
-    fitted, scored = columns[: len(fitted)], columns[len(fitted) :]
-
-    def scores(fitted: torch.Tensor, scored: torch.Tensor) -> list[np.ndarray]:
-        """max(0, R^2) of the chosen latents for each number of codes."""
-        losses = [predictor.held_out(torch.cat([fitted[:n], scored]), n, seed, chosen) for n in sizes]
-        return [loss.gain().clip(0) for loss in losses]
-
-    found = scores(fitted, scored)
-    permuted = [scores(permute_columns(fitted, generator), permute_columns(scored, generator)) for _ in range(permutations)]
-    frame = pd.DataFrame(
-        {
-            "n": sizes,
-            "score": [float(each.mean()) for each in found],
-            "worst": [float(each.max()) for each in found],
-            "chance": np.mean([[each.mean() for each in copy] for copy in permuted], 0) if permuted else np.nan,
-        }
-    )
+    parts = columns.split([len(fitted), len(scored)])
+    scores = []  # of the codes and of each permuted copy, for each number of codes and each latent
+    for copy in range(1 + permutations):
+        fitted, scored = (permute_columns(part, generator) for part in parts) if copy else parts
+        losses = (predictor.held_out(torch.cat([fitted[:n], scored]), n, seed, chosen) for n in sizes)
+        scores.append([predictor.gain(loss).clip(0) for loss in losses])
+    mean = np.mean(scores, 2)
+    chance = mean[1:].mean(0) if permutations else np.nan
+    frame = pd.DataFrame({"n": sizes, "score": mean[0], "worst": np.max(scores[0], 1), "chance": chance})
     predicted, dead = tuple(names[active[i]] for i in chosen), [name for i, name in enumerate(names) if i not in active]
-    return LPSCurve(frame, len(scored), predicted, predictor.name, target, dead)
+    return LPSCurve(frame, len(scored), predicted, dead, predictor.name, target)
 
 
 def _sizes(rows: Sequence[int] | None, most: int, least: int) -> list[int]:
@@ -189,10 +151,7 @@ def _sizes(rows: Sequence[int] | None, most: int, least: int) -> list[int]:
     if most < least:
         raise ValueError(f"z must have at least {least} rows to fit to, got {most}")
     if rows is None:
-        grown = [max(500, least)]
-        while grown[-1] * 4 < most:
-            grown.append(grown[-1] * 4)
-        return [*(n for n in grown if n < most), most]
+        return [*(n for n in (max(500, least) * 4**k for k in range(20)) if n < most), most]
     asked = sorted({whole("rows", n, least=least) for n in rows})
     if not asked or asked[-1] > most:
         raise ValueError(f"rows must be numbers between {least} and the {most} that are there to fit to, got {list(rows)}")

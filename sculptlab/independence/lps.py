@@ -12,9 +12,8 @@ from torch import Tensor
 
 from sculptlab.columns import permute_columns, standardize
 from sculptlab.drawing import draw
-from sculptlab.independence.cross_fitting import TARGETS, UNITS, LatentPredictor
-from sculptlab.independence.regressors import check_regressor
-from sculptlab.validation import choice, named_codes, whole
+from sculptlab.independence.regressors import UNITS, LatentPredictor
+from sculptlab.validation import named_codes, whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,27 +27,20 @@ class LPSResult:
     ----------
     score : float
         Mean of `per_dimension` over the active latents; NaN if there is none.
-    per_dimension : array of shape (d,)
-        Held-out R^2 of each latent (bits for the target "distribution"), at least 0; NaN for an inactive latent.
-    raw : array of shape (d,)
-        The same without the lower limit: negative where the regressor does worse than the mean.
+    per_dimension, raw : array of shape (d,)
+        Held-out R^2 of each latent (bits for the target "distribution"), at least 0; `raw` has no such limit and is negative
+        where the regressor does worse than the mean. NaN for an inactive latent.
     interval : tuple of two floats
         Central 95 % of the score over bootstrap samples of the rows, with the fitted regressors held fixed. It says how much
         the score depends on these rows, not how far the regressor is from the best one.
-    floor : float
-        Chance level: mean of `null`; NaN without permutations.
-    null : array of shape (permutations,)
-        Scores of copies of the codes with every column permuted, regressors fitted anew.
+    null, floor : array of shape (permutations,), float
+        Scores of copies of the codes with every column permuted, regressors fitted anew; and the chance level, their mean.
     p_value : float
-        (1 + #{null >= score}) / (1 + permutations); NaN without permutations.
-    dead : list
-        Inactive latents, those without variance, by name. They are left out as targets and as inputs.
-    names : list
-        Names of the latents: a DataFrame's column labels, else numbers from 0.
-    regressor, target : str
-        What was fitted, and what was predicted.
-    n, folds, seed : int
-        Rows, folds (n for leave-one-out) and seed.
+        (1 + #{null >= score}) / (1 + permutations); like the chance level NaN without permutations.
+    dead, names : list
+        Inactive latents, those without variance, which are left out; and all latents: a DataFrame's column labels, else numbers.
+    regressor, target, n, folds, seed : str, str, int, int, int
+        As given to `lps`; n rows; the number of folds is n for leave-one-out.
     """
 
     score: float
@@ -65,8 +57,7 @@ class LPSResult:
     n: int
     folds: int
     seed: int
-    _ranges: np.ndarray = field(repr=False)  # (2, d): 95 % interval of raw
-    _null_raw: np.ndarray = field(repr=False)  # (permutations, d)
+    _scores: np.ndarray = field(repr=False)  # (3 + permutations, d): raw, the ends of its 95 % interval, and of each copy
 
     @property
     def unit(self) -> str:
@@ -74,67 +65,36 @@ class LPSResult:
         return UNITS[self.target]
 
     def to_frame(self) -> pd.DataFrame:
-        """Table of the latents.
-
-        Returns
-        -------
-        DataFrame
-            A row per latent: score, raw, low and high (95 % interval of raw), largest_permuted (raw), dead.
-        """
+        """A row per latent: score, raw, low and high (95 % interval of raw), largest_permuted (raw), dead."""
         import pandas as pd
 
         columns = {
             "score": self.per_dimension,
-            "raw": self.raw,
-            "low": self._ranges[0],
-            "high": self._ranges[1],
-            "largest_permuted": self._null_raw.max(0) if len(self.null) else np.nan,
+            **dict(zip(("raw", "low", "high"), self._scores, strict=False)),
+            "largest_permuted": self._scores[3:].max(0) if len(self.null) else np.nan,
             "dead": np.isnan(self.raw),
         }
         return pd.DataFrame(columns, index=pd.Index(self.names, name="dimension"))
 
     def plot(self, ax: Any = None) -> Any:
-        """Draw each latent's raw score with its interval and the largest score of permuted copies.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, optional
-            Where to draw; without it a new figure is made.
-
-        Returns
-        -------
-        Axes or Picture
-            `ax`, or the new figure.
-        """
+        """Draw each latent's raw score with its interval and the largest one of permuted copies, on `ax` or a new figure."""
         return draw("lps_bars", self, ax)
 
     def title(self) -> str:
-        """Score, chance level and p-value in one line.
-
-        Returns
-        -------
-        str
-            The line, which `plot` uses as its title.
-        """
+        """Score, chance level and p-value in one line."""
         return f"LPS {self.score:.3f}" + (f", chance {self.floor:.3f}, p = {self.p_value:.2g}" if len(self.null) else "")
 
     def verdict(self) -> str:
-        """Compare the score with its null distribution in words.
-
-        Returns
-        -------
-        str
-            Whether this regressor predicts more than it does in permuted copies, and of which latents most.
-        """
+        """Whether this regressor predicts more than it does in permuted copies, and which latents most."""
         if np.isnan(self.score):
             return "no latent varies"
         if not len(self.null):
             return "no chance level (permutations=0)"
         if self.score <= self.null.max():
             return "within the range of permuted copies"
-        best = np.argsort(-np.nan_to_num(self.per_dimension))[:3]
+        best = [i for i in np.argsort(-np.nan_to_num(self.per_dimension))[:3] if self.per_dimension[i] > 0]
         labels = [name if isinstance(name, str) else f"z{name}" for name in self.names]
-        most = ", ".join(f"{labels[i]} {self.per_dimension[i]:.2f}" for i in best if self.per_dimension[i] > 0)
+        most = ", ".join(f"{labels[i]} {self.per_dimension[i]:.2f}" for i in best)
         return f"higher than in every permuted copy; most predictable: {most}"
 
     def __repr__(self) -> str:
@@ -146,8 +106,8 @@ class LPSResult:
                 f"p = {self.p_value:.3g} (at least {1 / (1 + len(self.null)):.3g} with {len(self.null)} permutations)"
             )
         cut = "leave-one-out" if self.folds == self.n else f"{self.folds} folds"
-        d, active = len(self.raw), len(self.raw) - len(self.dead)
-        lines.append(f"{self.regressor} on {active} active of {d} latents, n = {self.n:,}, {cut}, seed {self.seed}")
+        active = f"{len(self.raw) - len(self.dead)} active of {len(self.raw)} latents"
+        lines.append(f"{self.regressor} on {active}, n = {self.n:,}, {cut}, seed {self.seed}")
         if self.dead:
             lines.append(f"inactive: {', '.join(map(str, self.dead))}")
         return "\n".join(lines)
@@ -175,8 +135,8 @@ def lps(
     Parameters
     ----------
     z : array_like of shape (n, d)
-        Codes, samples first, at least 20 rows (for "linear" also more than d + 1) and 2 columns. If one column alone
-        varies, the score is 0.
+        Codes, samples first, at least 20 rows (for "linear" also more than d + 1) and 2 columns. If one column alone varies,
+        the score is 0.
     regressor : {"mlp", "linear", "boosting"} or scikit-learn estimator
         "mlp": networks with two layers of 64 ReLU units, stopped early on a fifth of their rows. "linear": least squares in
         closed form. "boosting": scikit-learn's histogram gradient boosting, stopped early. Or any regressor of scikit-learn;
@@ -186,7 +146,7 @@ def lps(
         the reduction in log-loss relative to predicting the bins' frequencies, between 0 and 3 bits: a lower bound on the
         mutual information of z_i and the other latents. "mean" is blind to a ring or a rotated square; the other two are not.
     folds : int, optional
-        Number of folds. Default 2, and leave-one-out for "linear". More folds leave more rows to train on and cost more.
+        Default 2, and leave-one-out for "linear". More folds leave more rows to train on and cost more.
     permutations : int
         Number of copies with every column permuted, for the chance level and the p-value. Each takes as long as the score itself.
     device : torch device, optional
@@ -197,14 +157,11 @@ def lps(
     Returns
     -------
     LPSResult
-        Score, scores of each latent, bootstrap interval, chance level and p-value.
 
     Raises
     ------
-    ValueError
-        For a wrong shape, too few rows, values that are not finite, or an unknown regressor or target.
-    TypeError
-        For a regressor that is not an estimator.
+    ValueError, TypeError
+        For a wrong shape, too few rows, values that are not finite, or an argument that is not among the above.
 
     References
     ----------
@@ -217,30 +174,31 @@ def lps(
     >>> round(lps(z, "linear").score, 2)
     0.47
     """
-    choice("target", target, TARGETS)
-    check_regressor(regressor, target)
+    predictor = LatentPredictor(regressor, target, folds)
     permutations, seed = whole("permutations", permutations, least=0), whole("seed", seed, least=0)
-    predictor = LatentPredictor(regressor, target, None if folds is None else whole("folds", folds, least=2))
     rows, names = named_codes("z", z)
     n, dim = rows.shape
-    columns, active = active_columns(rows.detach() if device is None else rows.detach().to(device))
     if dim < 2:
         raise ValueError("z must have at least 2 columns: one latent has no others to be predicted from")
     if n < predictor.least_rows(dim):
         raise ValueError(f"z must have at least {predictor.least_rows(dim)} rows for {predictor.name} on {dim} columns, got {n}")
+    columns, active = active_columns(rows.detach() if device is None else rows.detach().to(device))
     _warn_of_repeats(columns)
     losses = predictor.cross_fitted(columns, seed)
-    generator = torch.Generator().manual_seed(seed)
-    permuted = [predictor.cross_fitted(permute_columns(columns, generator), seed + 1 + j).gain() for j in range(permutations)]
-    rng = np.random.default_rng(seed)
-    bootstrap = np.stack([losses.gain(np.bincount(rng.integers(0, n, n), minlength=n).astype(float)) for _ in range(200)])
-    raw, null_raw = losses.gain(), np.reshape(permuted, (permutations, len(active)))
-    score, null, scores = (_score(values) for values in (raw, null_raw, bootstrap))
+    rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
+    bootstrap = [predictor.gain(losses, np.bincount(rng.integers(0, n, n), minlength=n).astype(float)) for _ in range(200)]
+    copies = (predictor.cross_fitted(permute_columns(columns, generator), seed + 1 + j) for j in range(permutations))
+    gains = np.stack([predictor.gain(losses), *bootstrap, *map(predictor.gain, copies)])
+    means = gains.clip(0).sum(1) / (len(active) or np.nan)
+    score, null = means[0], means[201:]
+    scores = np.full((3 + permutations, dim), np.nan)
+    scores[:, active] = [gains[0], *np.quantile(bootstrap, [0.025, 0.975], axis=0), *gains[201:]]
+    low, high = np.quantile(means[1:201], [0.025, 0.975])
     return LPSResult(
         score=float(score),
-        per_dimension=_with_nan(raw.clip(0), active, dim),
-        raw=_with_nan(raw, active, dim),
-        interval=(float(np.quantile(scores, 0.025)), float(np.quantile(scores, 0.975))),
+        per_dimension=scores[0].clip(0),
+        raw=scores[0],
+        interval=(float(low), float(high)),
         floor=float(null.mean()) if permutations else np.nan,
         null=null,
         p_value=float((1 + (null >= score).sum()) / (1 + permutations)) if permutations and active else np.nan,
@@ -249,48 +207,27 @@ def lps(
         regressor=predictor.name,
         target=target,
         n=n,
-        folds=predictor.folds_of(n),
+        folds=n if predictor.leaves_one_out else predictor.folds or 2,
         seed=seed,
-        _ranges=_with_nan(np.quantile(bootstrap, [0.025, 0.975], axis=0), active, dim),
-        _null_raw=_with_nan(null_raw, active, dim),
+        _scores=scores,
     )
 
 
 def active_columns(z: Tensor) -> tuple[Tensor, list[int]]:
-    """The standardized active columns of `z` in float64, and their numbers.
-
-    A column is inactive if it varies by no more than rounding error in its own floating type.
-    """
-    largest = z.abs().amax(0)
-    scaled = z.double() / torch.where(largest > 0, largest, 1).double()
-    active = scaled.amax(0) - scaled.amin(0) > 16 * torch.finfo(z.dtype).eps
-    return standardize(z.double()[:, active]), active.nonzero()[:, 0].tolist()
+    """The standardized columns of `z` that vary by more than rounding error in its floating type, in float64; their numbers."""
+    rows = z.double()
+    active = rows.amax(0) - rows.amin(0) > 16 * torch.finfo(z.dtype).eps * rows.abs().amax(0)
+    return standardize(rows[:, active]), active.nonzero()[:, 0].tolist()
 
 
 def _warn_of_repeats(columns: Tensor) -> None:
     """Warn if rows are repeated. Columns with many ties of their own, such as small integers, do not count as repeats."""
-    n, dim = columns.shape
-    distinct = [len(torch.unique(column)) for column in columns.T]
-    if dim < 2 or max(distinct) > 0.99 * n:
-        return
-    telling = columns[:, int(np.argmax(distinct))]
-    # If the ties were the column's own, rows with the same value in it would differ in a combination of all columns.
-    together = torch.stack([telling, columns @ torch.linspace(1, 2, dim).to(columns)], 1)
-    if len(torch.unique(together, dim=0)) == max(distinct) > n / 50:
+    n = len(columns)
+    distinct = max((len(torch.unique(column)) for column in columns.T), default=n)
+    # If the ties were the columns' own, there would be more distinct rows than distinct values in any column.
+    if columns.shape[1] > 1 and n / 50 < distinct <= 0.99 * n and len(torch.unique(columns, dim=0)) == distinct:
         warnings.warn(
-            f"z has {1 - max(distinct) / n:.0%} repeated rows: a row is then predicted by a model that saw its copy, which looks "
+            f"z has {1 - distinct / n:.0%} repeated rows: a row is then predicted by a model that saw its copy, which looks "
             "like dependence; drop the copies",
             stacklevel=3,
         )
-
-
-def _score(raw: np.ndarray) -> np.ndarray:
-    """Mean of max(0, raw) over the latents, the last axis; NaN without any."""
-    return raw.clip(0).mean(-1) if raw.shape[-1] else np.full(raw.shape[:-1], np.nan)
-
-
-def _with_nan(values: np.ndarray, active: list[int], dim: int) -> np.ndarray:
-    """Values of the active latents at their places along the last axis of length `dim`, NaN elsewhere."""
-    full = np.full((*values.shape[:-1], dim), np.nan)
-    full[..., active] = values
-    return full

@@ -6,7 +6,7 @@ autograd and torch's Adam, and about the same for 32 and more (tests/benchmarks/
 
 import copy
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
@@ -16,7 +16,7 @@ BATCH_SIZE = 128
 LEARNING_RATE = 3e-3
 BETAS = (0.9, 0.99)  # of Adam
 MAX_STEPS = 3000
-PATIENCE = 6  # a network stops after so many validations in a row without improvement
+PATIENCE = 6  # validations in a row without improvement after which a network stops
 LEAST_LOG_FREQUENCY = -30.0  # given to a class that does not occur; -inf could not be trained from
 
 
@@ -33,9 +33,7 @@ def predict_by_networks(x: Tensor, y: Tensor, new: Tensor, *, hidden: Sequence[i
     held = max(1, min(5000, round(0.2 * len(x))))
     rows, targets = x[order].T.contiguous(), y[order].T.contiguous()
     constant = log_frequencies(targets.T, classes) if classes else targets.mean(1, keepdim=True)
-    networks = Networks(hidden, constant.to(x.dtype), generator)
-    networks = _trained(networks, (rows[:, held:], targets[:, held:]), (rows[:, :held], targets[:, :held]), generator)
-    output = networks(new.T)
+    output = _trained(Networks(hidden, constant.to(x.dtype), generator), rows, targets, held, generator)(new.T)
     return output.log_softmax(1).permute(2, 0, 1) if classes else output[:, 0].T
 
 
@@ -63,6 +61,8 @@ class Networks:
         self.biases[-1].copy_(bias[:, :, None])
         self.columns = torch.arange(dim, device=bias.device)  # the column that each network predicts and must not see
         self._mask_own_column(self.weights[0])
+        self.moments = [[torch.zeros_like(p) for p in self.parameters()] for _ in range(2)]  # of Adam: first and second
+        self.steps = 0
 
     def parameters(self) -> list[Tensor]:
         """Weights, then biases, from the first layer to the last."""
@@ -71,33 +71,37 @@ class Networks:
     def keep(self, chosen: Tensor) -> None:
         """Keep only the networks that the boolean mask `chosen` marks."""
         self.weights, self.biases = [w[chosen] for w in self.weights], [b[chosen] for b in self.biases]
-        self.columns = self.columns[chosen]
+        self.columns, self.moments = self.columns[chosen], [[m[chosen] for m in each] for each in self.moments]
 
     def _mask_own_column(self, first: Tensor) -> None:
         first[torch.arange(len(first), device=first.device), :, self.columns] = 0
 
     def layers(self, x: Tensor) -> list[Tensor]:
         """The input of every layer and the output (networks, outputs, rows), for `x` (d, rows)."""
-        values = [x]
-        for level, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            if level == 0:  # all networks have the same input, so one matrix product serves them all
-                value = (weight.flatten(0, 1) @ x).unflatten(0, weight.shape[:2]).add_(bias)
-            else:
-                value = torch.baddbmm(bias, weight, values[-1])
-            values.append(value if level == len(self.weights) - 1 else value.relu_())
+        values = [x, (self.weights[0] @ x).add_(self.biases[0])]  # all networks have the same input: one matrix product
+        for weight, bias in zip(self.weights[1:], self.biases[1:], strict=True):
+            values.append(torch.baddbmm(bias, weight, values[-1].relu_()))
         return values
 
     def gradients(self, values: list[Tensor], slope: Tensor) -> list[Tensor]:
         """Gradients of `parameters()`, from the result of `layers` and the gradient `slope` at the output."""
         weights, biases = [], []
-        for level in range(len(self.weights) - 1, -1, -1):
+        for level in reversed(range(len(self.weights))):
+            weights.append(slope @ values[level].mT)
             biases.append(slope.sum(2, keepdim=True))
             if level > 0:
-                weights.append(slope @ values[level].transpose(1, 2))
-                slope = (self.weights[level].transpose(1, 2) @ slope).mul_(values[level] > 0)
-        first = (slope.flatten(0, 1) @ values[0].T).unflatten(0, slope.shape[:2])
-        self._mask_own_column(first)
-        return [first, *weights[::-1], *biases[::-1]]
+                slope = (self.weights[level].mT @ slope).mul_(values[level] > 0)
+        self._mask_own_column(weights[-1])
+        return [*weights[::-1], *biases[::-1]]
+
+    def step(self, gradients: list[Tensor]) -> None:
+        """A step of Adam (Kingma and Ba 2015)."""
+        self.steps += 1
+        size = LEARNING_RATE * math.sqrt(1 - BETAS[1] ** self.steps) / (1 - BETAS[0] ** self.steps)
+        for p, g, first, second in zip(self.parameters(), gradients, *self.moments, strict=True):
+            first.lerp_(g, 1 - BETAS[0])
+            second.mul_(BETAS[1]).addcmul_(g, g, value=1 - BETAS[1])
+            p.addcdiv_(first, second.sqrt().add_(1e-8), value=-size)
 
     def __call__(self, x: Tensor) -> Tensor:
         """Outputs (networks, outputs, rows) for `x` (d, rows), in parts of at most 4 million numbers a layer."""
@@ -121,47 +125,21 @@ def output_gradients(output: Tensor, targets: Tensor) -> Tensor:
     return probabilities / targets.shape[1]
 
 
-class Adam:
-    """Adam (Kingma and Ba 2015) for networks that stop at different times."""
-
-    def __init__(self, parameters: list[Tensor]) -> None:
-        self.first, self.second = [torch.zeros_like(p) for p in parameters], [torch.zeros_like(p) for p in parameters]
-        self.steps = 0
-
-    def keep(self, chosen: Tensor) -> None:
-        self.first, self.second = [m[chosen] for m in self.first], [v[chosen] for v in self.second]
-
-    def step(self, parameters: list[Tensor], gradients: list[Tensor]) -> None:
-        self.steps += 1
-        size = LEARNING_RATE * math.sqrt(1 - BETAS[1] ** self.steps) / (1 - BETAS[0] ** self.steps)
-        for p, g, m, v in zip(parameters, gradients, self.first, self.second, strict=True):
-            m.lerp_(g, 1 - BETAS[0])
-            v.mul_(BETAS[1]).addcmul_(g, g, value=1 - BETAS[1])
-            p.addcdiv_(m, v.sqrt().add_(1e-8), value=-size)
-
-
-def _batches(rows: int, size: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """Row numbers of full batches without end, in a new random order each epoch."""
-    while True:
-        yield from reversed(torch.randperm(rows, generator=generator)[: rows // size * size].split(size))
-
-
-def _trained(
-    networks: Networks, training: tuple[Tensor, Tensor], validation: tuple[Tensor, Tensor], generator: torch.Generator
-) -> Networks:
-    """Train `networks` on inputs and targets (d, rows) and return each as it was at its lowest validation loss."""
-    (x, y), (x_held, y_held) = training, validation
+def _trained(networks: Networks, rows: Tensor, targets: Tensor, held: int, generator: torch.Generator) -> Networks:
+    """Train on `rows` and `targets` (d, n) but the first `held`; return each network as it was at its lowest loss on those."""
+    x, y, x_held, y_held = rows[:, held:], targets[:, held:], rows[:, :held], targets[:, :held]
     best, lowest = copy.deepcopy(networks), losses(networks(x_held), y_held)
     waited = torch.zeros_like(lowest)
-    adam = Adam(networks.parameters())
     size = min(BATCH_SIZE, x.shape[1])
-    batches = _batches(x.shape[1], size, generator)
-    interval = min(max(20, x.shape[1] // size), 60)  # steps between two validations: an epoch, but 20 to 60
+    full = x.shape[1] // size  # batches of an epoch
+    interval = min(max(20, full), 60)  # steps between two validations: an epoch, but 20 to 60
+    batches: list[Tensor] = []
     for step in range(1, MAX_STEPS + 1):
-        batch = next(batches).to(x.device)
+        batches = batches or list(torch.randperm(x.shape[1], generator=generator)[: full * size].split(size))
+        batch = batches.pop().to(x.device)
         values = networks.layers(x[:, batch])
         slope = output_gradients(values[-1], y[:, batch][networks.columns])
-        adam.step(networks.parameters(), networks.gradients(values, slope))
+        networks.step(networks.gradients(values, slope))
         if step % interval:
             continue
         running = networks.columns
@@ -176,5 +154,4 @@ def _trained(
             break
         if not going.all():
             networks.keep(going)
-            adam.keep(going)
     return best

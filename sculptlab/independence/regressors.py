@@ -1,89 +1,175 @@
-"""The regressors of LPS: each column of codes predicted from all the others, for rows that they were not fitted to."""
+"""How LPS predicts each latent from all the others: targets, folds, regressors, and the loss of rows not fitted to."""
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from sculptlab.independence.networks import LEAST_LOG_FREQUENCY, predict_by_networks
+from sculptlab.independence.networks import LEAST_LOG_FREQUENCY, log_frequencies, predict_by_networks
+from sculptlab.threads import one_thread
+from sculptlab.validation import check_parameters, choice, describe, parameter, whole
 
 REGRESSORS = ("mlp", "linear", "boosting")
+UNITS = {"mean": "share of variance (R²)", "square": "share of variance of the squares (R²)", "distribution": "bits"}
+BINS = 8  # equally filled bins of the target "distribution": at most log2(8) = 3 bits
 HIDDEN = (64, 64)  # units of the two layers of "mlp"
+Losses = tuple[np.ndarray, np.ndarray]  # of each row and column (n, d): of the predictions, and without any other column
 
 
-def check_regressor(regressor: Any, target: str) -> None:
-    """Raise an error if `regressor` is neither one of REGRESSORS nor a scikit-learn estimator that suits `target`."""
-    if isinstance(regressor, str) and regressor in REGRESSORS:
-        return
-    legal = f"one of {list(REGRESSORS)} or a scikit-learn estimator"
-    if isinstance(regressor, str):
-        raise ValueError(f"regressor must be {legal}, got {regressor!r}")
-    if isinstance(regressor, type):
-        raise TypeError(f"regressor must be {legal}, got the class {regressor.__name__}: call it, {regressor.__name__}()")
-    if not (hasattr(regressor, "fit") and hasattr(regressor, "get_params")):
-        raise TypeError(f"regressor must be {legal}, got {regressor!r}")
-    from sklearn.base import is_classifier, is_regressor
+@dataclass(frozen=True)
+class LatentPredictor:
+    """A regressor, the target it predicts of each latent, and the number of folds (None: the default).
 
-    if target == "distribution" and not (is_classifier(regressor) and hasattr(regressor, "predict_proba")):
-        raise ValueError(f"regressor must be a classifier with predict_proba for target='distribution', got {regressor!r}")
-    if target != "distribution" and not is_regressor(regressor):
-        raise ValueError(f"regressor must be a regressor for target={target!r}, got {regressor!r}")
+    Losses are squared errors, with the column's mean as baseline; for the target "distribution" they are log-losses in bits,
+    with the bins' frequencies in the training rows as baseline.
+    """
+
+    regressor: Any
+    target: str = parameter(choice, "mean", legal=UNITS)
+    folds: int | None = parameter(whole, None, least=2)
+
+    def __post_init__(self) -> None:
+        check_parameters(self)
+        given, target = self.regressor, self.target
+        if isinstance(given, str) and given in REGRESSORS:
+            return
+        if isinstance(given, (str, type)) or not (hasattr(given, "fit") and hasattr(given, "get_params")):
+            error = ValueError if isinstance(given, str) else TypeError
+            raise error(f"regressor must be one of {list(REGRESSORS)} or a scikit-learn estimator, got {describe(given)}")
+        from sklearn.base import is_classifier, is_regressor
+
+        if target == "distribution" and not (is_classifier(given) and hasattr(given, "predict_proba")):
+            raise ValueError(f"regressor must be a classifier with predict_proba for target={target!r}, got {given!r}")
+        if target != "distribution" and not is_regressor(given):
+            raise ValueError(f"regressor must be a regressor for target={target!r}, got {given!r}")
+
+    @property
+    def name(self) -> str:
+        """The regressor's name."""
+        return self.regressor if isinstance(self.regressor, str) else type(self.regressor).__name__
+
+    @property
+    def leaves_one_out(self) -> bool:
+        """Whether each row is a fold of its own."""
+        return self.folds is None and self.regressor == "linear" and self.target != "distribution"
+
+    def least_rows(self, dim: int) -> int:
+        """The smallest number of rows with `dim` columns that can be cross-fitted."""
+        if self.leaves_one_out:
+            return max(20, dim + 2)
+        folds, linear = self.folds or 2, self.regressor == "linear" and self.target != "distribution"
+        return max(20, 2 * folds, math.ceil((dim + 2) * folds / (folds - 1)) + 1 if linear else 0)
+
+    def gain(self, losses: Losses, counts: np.ndarray | None = None) -> np.ndarray:
+        """R^2 = 1 - loss / baseline, or bits saved per row, (d,). `counts` (n,) says how often each row counts."""
+        loss, baseline = (values.sum(0) if counts is None else counts @ values for values in losses)
+        if self.target == "distribution":
+            bits = (baseline - loss) / len(losses[0])
+            return np.where(np.abs(bits) < 1e-6, 0.0, bits)  # less is rounding of the logarithms
+        return 1 - np.divide(loss, baseline, out=np.ones_like(loss), where=baseline > 0)
+
+    def cross_fitted(self, z: Tensor, seed: int) -> Losses:
+        """Losses of every row of the standardized columns `z` (n, d), predicted by a model fitted to the other folds."""
+        n, dim = z.shape
+        if dim < 2:  # a single column has no others: its prediction is the baseline
+            return np.zeros((n, dim)), np.zeros((n, dim))
+        if self.leaves_one_out:
+            y = self._targets(z)
+            errors, deviations = y - predict_by_least_squares(z, y), y - y.mean(0)
+            return errors.square().cpu().numpy(), deviations.square().cpu().numpy()
+        folds = self.folds or 2
+        order = torch.randperm(n, generator=torch.Generator().manual_seed(seed)).to(z.device)
+        parts = [order[fold::folds].sort().values for fold in range(folds)]
+        splits = [(torch.cat(parts[:i] + parts[i + 1 :]), part) for i, part in enumerate(parts)]
+        return self._losses(z, splits, folds * seed, range(dim))
+
+    def held_out(self, z: Tensor, fitted: int, seed: int, columns: Sequence[int]) -> Losses:
+        """Losses of `columns` in the later rows of `z` (n, d), predicted by a model fitted to the first `fitted` rows."""
+        rows = torch.arange(len(z), device=z.device)
+        return self._losses(z, [(rows[:fitted], rows[fitted:])], seed, columns)
+
+    def _losses(self, z: Tensor, splits: list[tuple[Tensor, Tensor]], seed: int, columns: Sequence[int]) -> Losses:
+        """Losses of the rows that the `splits` (to fit to, to score) score, in their order in `z`."""
+        columns, classes = list(columns), BINS if self.target == "distribution" else 0
+        loss, baseline = torch.zeros_like(z[:, columns]), torch.zeros_like(z[:, columns])
+        y = z if classes else self._targets(z)
+        scored = torch.cat([test for _, test in splits]).sort().values
+        # With less than 5 million numbers more threads gain little, and cost much time where other work shares the cores.
+        with one_thread() if z.numel() < 5_000_000 else nullcontext():
+            for i, (train, test) in enumerate(splits):
+                if classes:
+                    y = torch.searchsorted(bin_edges(z[train], BINS), z.T.contiguous(), right=True).T
+                predicted = self._predict(z[train], y[train], z[test], columns, (seed + i) % 2**31).to(z)
+                actual = y[test][:, columns]
+                if classes:
+                    loss[test] = -predicted.gather(2, actual[:, :, None])[:, :, 0] / math.log(2)
+                    baseline[test] = -log_frequencies(y[train][:, columns], BINS).to(z).T.gather(0, actual) / math.log(2)
+                else:
+                    loss[test] = (actual - predicted).square()
+        if not classes:
+            y = y[scored][:, columns]
+            baseline[scored] = (y - y.mean(0)).square()
+        return loss[scored].cpu().numpy(), baseline[scored].cpu().numpy()
+
+    def _targets(self, z: Tensor) -> Tensor:
+        """The latents, or their squares with mean 0 and variance 1; constant squares, those of -1 and 1, become 0."""
+        if self.target == "mean":
+            return z
+        squares = z.square()
+        centered = squares - squares.mean(0)
+        deviation = centered.square().mean(0).sqrt()
+        return torch.where(deviation > 1e-9 * squares.amax(0), centered / deviation, 0)
+
+    def _predict(self, x: Tensor, y: Tensor, new: Tensor, columns: list[int], seed: int) -> Tensor:
+        """Predict the `columns` of `y` (n, d) for the rows `new` (t, d), each from all other columns of `x` (n, d).
+
+        Returns values (t, columns), or log-probabilities (t, columns, BINS) of the class numbers in `y`.
+        """
+        classes = BINS if self.target == "distribution" else 0
+        if self.regressor == "linear" and not classes:
+            return predict_by_least_squares(x, y, new)[:, columns]
+        if self.regressor in ("mlp", "linear"):
+            y, hidden = y if classes else y.float(), HIDDEN if self.regressor == "mlp" else ()
+            return predict_by_networks(x.float(), y, new.float(), hidden=hidden, classes=classes, seed=seed)[:, columns]
+        from sklearn.base import clone
+
+        fitted_rows, targets, new_rows = (part.cpu().numpy() for part in (x, y, new))
+        found = []
+        for i in columns:
+            estimator = _boosting(targets[:, i]) if self.regressor == "boosting" else clone(self.regressor)
+            # An unset random state, also that of a pipeline's step, would draw from NumPy's global generator.
+            unset = [k for k, value in estimator.get_params().items() if k.split("__")[-1] == "random_state" and value is None]
+            estimator.set_params(**dict.fromkeys(unset, seed)).fit(np.delete(fitted_rows, i, 1), targets[:, i])
+            rest = np.delete(new_rows, i, 1)
+            if classes:
+                shares = np.full((len(rest), classes), np.exp(LEAST_LOG_FREQUENCY))
+                # A probability below that of half a row among those fitted has no evidence behind it.
+                shares[:, np.asarray(estimator.classes_, dtype=int)] = estimator.predict_proba(rest).clip(0.5 / len(x))
+                found.append(np.log(shares / shares.sum(1, keepdims=True)))
+            else:
+                found.append(np.asarray(estimator.predict(rest)).reshape(len(rest)))
+        return torch.from_numpy(np.stack(found, axis=1)).to(x.device)
 
 
-def predict_values(regressor: Any, x: Tensor, y: Tensor, new: Tensor, columns: Sequence[int], seed: int) -> Tensor:
-    """Predict the `columns` of `y` (n, d) for the rows `new` (t, d), each from all other columns of `x` (n, d)."""
-    if isinstance(regressor, str) and regressor == "mlp":
-        return predict_by_networks(x.float(), y.float(), new.float(), hidden=HIDDEN, seed=seed)[:, columns]
-    if isinstance(regressor, str) and regressor == "linear":
-        return predict_by_least_squares(x, y, new)[:, columns]
-    return _by_estimators(
-        regressor, x, y, new, columns, seed, lambda fitted, rows: np.asarray(fitted.predict(rows)).reshape(len(rows))
-    )
+def bin_edges(z: Tensor, bins: int) -> Tensor:
+    """Edges (d, bins - 1) that cut each column of `z` (n, d) into bins of equally many rows, as nearly as ties allow.
 
-
-def predict_log_probabilities(
-    regressor: Any, x: Tensor, labels: Tensor, new: Tensor, columns: Sequence[int], seed: int, classes: int
-) -> Tensor:
-    """Predict log-probabilities (t, columns, classes) of the class numbers in the `columns` of `labels` (n, d)."""
-    if isinstance(regressor, str) and regressor in ("mlp", "linear"):
-        hidden = HIDDEN if regressor == "mlp" else ()
-        found = predict_by_networks(x.float(), labels, new.float(), hidden=hidden, classes=classes, seed=seed)
-        return found[:, columns]
-
-    def log_probabilities(fitted: Any, rows: np.ndarray) -> np.ndarray:
-        shares = np.full((len(rows), classes), np.exp(LEAST_LOG_FREQUENCY))
-        # A probability below that of half a row among those fitted has no evidence behind it.
-        shares[:, np.asarray(fitted.classes_, dtype=int)] = fitted.predict_proba(rows).clip(0.5 / len(x))
-        return np.log(shares / shares.sum(1, keepdims=True))
-
-    return _by_estimators(regressor, x, labels, new, columns, seed, log_probabilities)
-
-
-def _by_estimators(
-    regressor: Any,
-    x: Tensor,
-    y: Tensor,
-    new: Tensor,
-    columns: Sequence[int],
-    seed: int,
-    predict: Callable[[Any, np.ndarray], np.ndarray],
-) -> Tensor:
-    """Fit a scikit-learn estimator for each of `columns`, and stack its predictions along the second axis."""
-    from sklearn.base import clone
-
-    fitted_rows, targets, new_rows = (part.cpu().numpy() for part in (x, y, new))
-    found = []
-    for i in columns:
-        estimator = _boosting(targets[:, i]) if isinstance(regressor, str) else clone(regressor)
-        # An unset random state, also that of a pipeline's step, would draw from NumPy's global generator.
-        unset = [
-            name for name, value in estimator.get_params().items() if name.split("__")[-1] == "random_state" and value is None
-        ]
-        estimator.set_params(**dict.fromkeys(unset, seed)).fit(np.delete(fitted_rows, i, 1), targets[:, i])
-        found.append(predict(estimator, np.delete(new_rows, i, 1)))
-    return torch.from_numpy(np.stack(found, axis=1)).to(x.device)
+    Equal values share a bin: an edge moves to the nearer end of a run of equal values, and to infinity beyond the ends of
+    the column. A column and its negative are therefore cut alike.
+    """
+    ordered = z.sort(0).values.T.contiguous()  # sorted, because torch.quantile takes at most 16 million numbers
+    n = ordered.shape[1]
+    at = (torch.arange(1, bins, device=z.device, dtype=z.dtype) / bins * n).long().expand(len(ordered), -1)
+    value = ordered.gather(1, at)
+    first, beyond = torch.searchsorted(ordered, value), torch.searchsorted(ordered, value, right=True)
+    cut = torch.where(beyond - at < at - first, beyond, first)
+    edges = ordered.gather(1, cut.clamp_max(n - 1))
+    return torch.where(cut == 0, -torch.inf, torch.where(cut == n, torch.inf, edges)).sort(1).values
 
 
 def _boosting(targets: np.ndarray) -> Any:
@@ -94,52 +180,30 @@ def _boosting(targets: np.ndarray) -> Any:
     options = {"max_iter": 300, "early_stopping": True, "validation_fraction": 0.2, "n_iter_no_change": 5, "max_leaf_nodes": 15}
     if targets.dtype.kind == "f":
         return HistGradientBoostingRegressor(**options)
-    counts = np.bincount(targets)
-    if (counts > 0).sum() == 1:
+    counts = np.unique(targets, return_counts=True)[1]
+    if len(counts) == 1:
         return DummyClassifier()
-    if counts[counts > 0].min() < 10:  # too few rows of a class to hold some back: ten rounds without early stopping
+    if counts.min() < 10:  # too few rows of a class to hold some back: ten rounds without early stopping
         options |= {"max_iter": 10, "early_stopping": False}
     return HistGradientBoostingClassifier(**options)
 
 
-class LeastSquares:
-    """Least squares for each column from all the others, from one inverse that all of them share.
+def predict_by_least_squares(x: Tensor, y: Tensor, new: Tensor | None = None) -> Tensor:
+    """Predict column i of `y` (n, d) for the rows `new` (t, d) by least squares from all other columns of `x` (n, d).
 
-    x: (n, d), float64, columns with mean 0 and variance near 1; y: (n, d), the target of each column. With
-    G = (x'x / n + ridge)^-1 and b = G x'y / n, the weights without column i are b[:, i] - G[:, i] b[i, i] / G[i, i], by the
-    formula for the inverse of a matrix without one row and column.
+    Without `new`, each row of `y` is predicted by a fit to the n - 1 others (n > d + 1): its residual is that of the fit to
+    all rows over 1 - leverage. `x` is in float64, its columns have a variance near 1. All fits share one inverse: with
+    G = (x'x / n + ridge)^-1 and b = G x'y / n, the weights without column i are b[:, i] - G[:, i] b[i, i] / G[i, i].
     """
-
-    def __init__(self, x: Tensor, y: Tensor) -> None:
-        self.mean = y.mean(0)
-        gram = x.T @ x / len(x)
-        gram.diagonal().add_(1e-12)  # makes the matrix of duplicate columns invertible, and is too small to change a score
-        self.inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram))
-        full = self.inverse @ (x.T @ (y - self.mean)) / len(x)
-        self.weights = full - self.inverse * (full.diagonal() / self.inverse.diagonal())
-
-    def predict(self, x: Tensor) -> Tensor:
-        """Predictions (t, d) for the rows `x` (t, d)."""
-        return self.mean + x @ self.weights
-
-    def leverage(self, x: Tensor) -> Tensor:
-        """Diagonal of the hat matrix of each fit, (n, d), for the fitted rows `x`."""
-        through = x @ self.inverse
-        return (1 + (through * x).sum(1, keepdim=True) - through.square() / self.inverse.diagonal()) / len(x)
-
-
-def leave_one_out(x: Tensor, y: Tensor) -> Tensor:
-    """Predict column i of each row of `y` (n, d) by least squares from the other columns of all other rows of `x` (n, d).
-
-    Exact and without refitting: the residual of a left-out row is its residual in the full fit over 1 - leverage.
-    Needs n > d + 1.
-    """
-    x = x - x.mean(0)
-    fit = LeastSquares(x, y)
-    return y - (y - fit.predict(x)) / (1 - fit.leverage(x))
-
-
-def predict_by_least_squares(x: Tensor, y: Tensor, new: Tensor) -> Tensor:
-    """Predict the rows `new` (t, d) by least squares fitted to `x` and `y` (n, d), column i from all the others."""
-    center = x.mean(0)
-    return LeastSquares(x - center, y).predict(new - center)
+    n, center, mean = len(x), x.mean(0), y.mean(0)
+    x = x - center
+    gram = x.T @ x / n
+    gram.diagonal().add_(1e-12)  # makes the matrix of duplicate columns invertible, and is too small to change a score
+    inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram))
+    full = inverse @ (x.T @ (y - mean)) / n
+    weights = full - inverse * (full.diagonal() / inverse.diagonal())
+    if new is not None:
+        return mean + (new - center) @ weights
+    through = x @ inverse
+    leverage = (1 + (through * x).sum(1, keepdim=True) - through.square() / inverse.diagonal()) / n
+    return y - (y - (mean + x @ weights)) / (1 - leverage)

@@ -10,7 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPRegressor
 
 import sculptlab as sl
-from sculptlab.independence.networks import BETAS, LEARNING_RATE, Adam, Networks, losses, output_gradients
+from sculptlab.independence.networks import BETAS, LEARNING_RATE, Networks, losses, output_gradients
 
 
 def entangled(n, d, seed=0):
@@ -47,11 +47,11 @@ def training_steps(d, rows=128):
     for parameter in theirs.parameters():
         parameter.requires_grad_()
     others = 1 - torch.eye(d)[:, None, :]
-    adam, optimizer = Adam(ours.parameters()), torch.optim.Adam(theirs.parameters(), lr=LEARNING_RATE, betas=BETAS)
+    optimizer = torch.optim.Adam(theirs.parameters(), lr=LEARNING_RATE, betas=BETAS)
 
     def by_hand():
         values = ours.layers(x)
-        adam.step(ours.parameters(), ours.gradients(values, output_gradients(values[-1], x)))
+        ours.step(ours.gradients(values, output_gradients(values[-1], x)))
 
     def by_autograd():
         optimizer.zero_grad()

@@ -47,7 +47,7 @@ def test_a_parabola_is_missed_by_linear_measures_and_detected_by_the_others(para
     assert list(table.index) == MEASURES
     assert table.loc["LPS of squares", "value"] == pytest.approx(1 / 3, abs=0.05)  # z_0² is a line in z_1
     assert table.loc["LPS of means", "value"] == pytest.approx(0, abs=0.05)
-    assert {"LPS of squares", "distance correlation", "HSIC"} <= set(parabola.seen_by)
+    assert {"LPS of squares", "distance correlation", "HSIC"} <= set(parabola.detected_by)
     assert list(table["unit"].iloc[[0, 2, 5]]) == ["share of variance", "bits", "nats"]
 
 
@@ -65,13 +65,13 @@ def test_values_are_those_of_the_measures_and_chance_the_mean_of_copies(parabola
 
 def test_xor_is_detected_jointly_only(joint_only):
     found = independence_report(rc.sign_xor(3).sample(500, 0))
-    assert found.seen_by == ["distance correlation", "HSIC"]
+    assert found.detected_by == ["distance correlation", "HSIC"]
     assert "2 of 6 measures detect dependence: distance correlation, HSIC" in found.verdict()
 
 
 @pytest.mark.parametrize("case", [rc.rotated_uniform(45, 2), rc.eight_modes(2), rc.ring(2), rc.scale_mixture(3)], ids=str)
 def test_what_no_mean_shows_is_detected(joint_only, case):
-    assert {"distance correlation", "HSIC"} <= set(independence_report(case.sample(500, 1)).seen_by)
+    assert {"distance correlation", "HSIC"} <= set(independence_report(case.sample(500, 1)).detected_by)
 
 
 @pytest.mark.parametrize("dim", [2, 3])

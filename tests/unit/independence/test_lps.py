@@ -409,7 +409,7 @@ def test_more_dimensions_than_rows():
         (np.full((50, 2), np.nan), {}, ValueError, "z has 100 value"),
         (normal(50, 2), {"regressor": "forest"}, ValueError, r"regressor must be one of \['mlp', 'linear', 'boosting'\]"),
         (normal(50, 2), {"regressor": 3}, TypeError, "regressor must be one of"),
-        (normal(50, 2), {"regressor": Ridge}, TypeError, r"got the class Ridge: call it, Ridge\(\)"),
+        (normal(50, 2), {"regressor": Ridge}, TypeError, r"got the class Ridge: call it first"),
         (normal(50, 2), {"regressor": LogisticRegression()}, ValueError, "must be a regressor for target='mean'"),
         (normal(50, 2), {"regressor": Ridge(), "target": "distribution"}, ValueError, "must be a classifier"),
         (normal(50, 2), {"target": "median"}, ValueError, r"target must be one of \['mean', 'square'"),
