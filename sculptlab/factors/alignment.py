@@ -39,7 +39,7 @@ def alignment(codes: Any, factors: Any, *, angles: Collection[int] = ()) -> np.n
     >>> alignment(-3 * factors[:, ::-1], factors).round(2).tolist()
     [1.0, 1.0]
     """
-    z, f = (valid_codes(name, value).double().cpu().numpy() for name, value in (("codes", codes), ("factors", factors)))
+    z, f = (valid_codes(name, value).detach().cpu().double().numpy() for name, value in (("codes", codes), ("factors", factors)))
     circular = sorted(set(angles))
     if circular and not 0 <= circular[0] <= circular[-1] < f.shape[1]:
         raise ValueError(f"angles must be columns of the {f.shape[1]} factor(s), got {circular}")

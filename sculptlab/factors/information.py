@@ -51,7 +51,7 @@ def mig(codes: Any, factors: Any, *, binning: str = "width", rows: int = 10_000,
     def measure(data: FactorRows) -> FactorScore:
         matrix = plugin_information(data.codes, data.classes, data.bins, binning) / entropies(data.classes)
         parts = {"MIG": float(largest_gaps(matrix).mean())}
-        return one_score("MIG", data, parts, matrix, f"{data.bins} {BINNINGS[binning]} bins")
+        return one_score("MIG", data, parts, matrix, data.active, f"{data.bins} {BINNINGS[binning]} bins", data.size)
 
     return score_with_baselines(measure, codes, factors, train=rows, test=None, binning=binning, **protocol)
 
@@ -61,10 +61,9 @@ def modularity(codes: Any, factors: Any, *, binning: str = "width", **protocol: 
     """Modularity, each dimension knows one factor only, and explicitness, a linear classifier can read the factors.
 
     Modularity is the mean over dimensions of 1 - (sum of I^2 over all factors but the best known) / ((k - 1) I_best^2), with
-    plug-in information I. A dimension without any scores 0; the part "modularity of active" leaves inactive ones out. Its
-    chance level is high, since the estimates' noise is spread unevenly. Explicitness is the area under the ROC curve of
-    logistic regression, one value versus the rest, on the test rows, averaged over values and then factors; chance is 0.5.
-    The table holds I in nats.
+    plug-in information I; 0 without any. "modularity of active" leaves inactive dimensions out. The chance level is high, since
+    the estimates' noise is spread unevenly. Explicitness is the area under the ROC curve of logistic regression, one value
+    versus the rest, on the test rows, averaged over values and then factors; chance is 0.5. The table holds I in nats.
 
     Parameters
     ----------
@@ -85,13 +84,11 @@ def modularity(codes: Any, factors: Any, *, binning: str = "width", **protocol: 
     def measure(data: FactorRows) -> FactorScore:
         information = plugin_information(data.codes[: data.train], data.classes[: data.train], data.bins, binning)
         each = modularities(information)
-        parts = {
-            "modularity": float(each.mean()),
-            "modularity of active": float(each[data.active].mean()) if data.active.any() else 0.0,
-            "explicitness": float(logistic_scores(data, penalty=1.0)[0].mean()),
-        }
+        of_active = each[data.active].mean() if data.active.any() else 0.0
+        parts = {"modularity": float(each.mean()), "modularity of active": float(of_active)}
+        parts["explicitness"] = float(logistic_scores(data, penalty=1.0)[0].mean())
         method = f"{data.bins} {BINNINGS[binning]} bins, logistic regression"
-        return one_score("Modularity", data, parts, information, method)
+        return one_score("Modularity", data, parts, information, data.active, method, data.size)
 
     return score_with_baselines(measure, codes, factors, binning=binning, least_factors=2, **protocol)
 
@@ -101,11 +98,10 @@ def info_mec(codes: Any, factors: Any, *, prune: float = 0.05, **protocol: Unpac
     """InfoM, InfoE and InfoC: modularity, explicitness and compactness in units of information.
 
     With N (d, k) the nearest-neighbor estimates of I(z_i; v_j) / H(v_j) on the training rows, InfoM is the mean over
-    dimensions of (largest / sum of its row - 1/k) / (1 - 1/k), and InfoC the same over factors and columns; a row or column of
-    zeros counts as evenly spread. Noise scores well above 0 in both, because its few positive estimates look concentrated:
-    compare with the chance level. InfoE is the mean over factors of the share of H(v_j) that an unpenalized logistic
-    regression predicts of the test rows, at least 0; the reference scores the training rows, and so credits noise, and
-    weighs classes equally. The table holds N.
+    dimensions of (largest / sum of its row - 1/k) / (1 - 1/k), and InfoC the same over factors and columns. Noise scores well
+    above 0 in both, because its few positive estimates look concentrated. InfoE is the mean over factors of the share of
+    H(v_j) that an unpenalized logistic regression predicts of the test rows, at least 0; the reference scores the training
+    rows, and so credits noise, and weighs classes equally. The table holds N.
 
     Parameters
     ----------
@@ -133,7 +129,7 @@ def info_mec(codes: Any, factors: Any, *, prune: float = 0.05, **protocol: Unpac
         used = active_dimensions(data.codes, prune, lambda clipped: np.ptp(clipped, axis=0))
         info_m, info_c = one_entry_share(matrix[used]), one_entry_share(matrix[used].T)
         parts = {"InfoM": info_m, "InfoE": float(logistic_scores(data, penalty=0.0)[1].mean()), "InfoC": info_c}
-        return one_score("InfoMEC", data, parts, matrix, "10 nearest neighbors, logistic regression", used=used)
+        return one_score("InfoMEC", data, parts, matrix, used, "10 nearest neighbors, logistic regression", data.size)
 
     return score_with_baselines(measure, codes, factors, filler="constant", least_factors=2, **protocol)
 
@@ -153,8 +149,7 @@ def neighbor_information(codes: np.ndarray, classes: np.ndarray, seed: int, neig
     """Nearest-neighbor estimate (Ross 2014) of the information of each standardized dimension with each factor, (d, k).
 
     psi(n) + mean over rows of psi(k) - psi(rows of the class) - psi(rows within the distance to the k-th neighbor of the same
-    class), with k = `neighbors`, or all others of a smaller class. Classes of one row are left out; negative estimates
-    become 0.
+    class), at least 0, with k = `neighbors`, or all others of a smaller class. Classes of one row are left out.
     """
     found = np.zeros((codes.shape[1], classes.shape[1]))
     untied = codes + 1e-10 * np.random.default_rng([seed, 3]).normal(size=codes.shape)
@@ -193,8 +188,8 @@ def modularities(information: np.ndarray) -> np.ndarray:
 def one_entry_share(information: np.ndarray) -> float:
     """InfoM of an information matrix; of its transpose, InfoC.
 
-    (mean of largest / sum - 1/m) / (1 - 1/m) over rows of m entries, where a row of zeros counts as evenly spread; 0 for a
-    matrix of zeros or without rows. For m = 1, the share of rows that are not 0.
+    (mean of largest / sum - 1/m) / (1 - 1/m) over rows of m entries, where a row of zeros counts as evenly spread; 0 without
+    information. For m = 1, the share of rows that are not 0.
     """
     total, m = information.sum(1), information.shape[1]
     if m == 1 or not information.any():

@@ -2,6 +2,7 @@
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, Unpack
 
 import numpy as np
@@ -45,19 +46,14 @@ def dci(codes: Any, factors: Any, *, estimator: str = "boosting", **protocol: Un
     lasso = choice("estimator", estimator, ("boosting", "forest", "lasso")) == "lasso"
 
     def measure(data: FactorRows) -> FactorScore:
-        def fit(factor: int) -> tuple[np.ndarray, float]:
-            return _lasso_importance(data, factor) if lasso else _trees_importance(data, factor, estimator)
-
+        fit = partial(_lasso_importance, data) if lasso else partial(_trees_importance, data, estimator)
         # The other estimators change warning filters, which threads share.
         with ThreadPoolExecutor(os.cpu_count() if estimator == "boosting" else 1) as pool:
             weights, qualities = zip(*pool.map(fit, range(len(data.names))), strict=True)
         matrix = np.stack(weights, axis=1)
-        parts = {
-            "disentanglement": concentration(matrix),
-            "completeness": concentration(matrix.T),
-            "informativeness": float(np.mean(qualities)),
-        }
-        return one_score("DCI", data, parts, matrix, estimator)
+        parts = {"disentanglement": concentration(matrix), "completeness": concentration(matrix.T)}
+        parts["informativeness"] = float(np.mean(qualities))
+        return one_score("DCI", data, parts, matrix, data.active, estimator, data.size)
 
     return score_with_baselines(measure, codes, factors, by_value=lasso, least_factors=2, **protocol)
 
@@ -100,17 +96,16 @@ def sap(codes: Any, factors: Any, *, kind: str = "discrete", standardize: bool =
         else:
             matrix = ((standardized(z[:t]).T @ standardized(data.values[:t]) / t) ** 2).clip(0, 1)
         name, gap, matrix = f"SAP ({kind})", float(largest_gaps(matrix).mean()), matrix[: data.codes.shape[1]]
-        method, n = ("linear SVM", None) if discrete else ("squared correlation", {"n": t})
-        return one_score(name, data, {name: gap}, matrix, method, n=n)
+        method, n = ("linear SVM", data.size) if discrete else ("squared correlation", {"n": t})
+        return one_score(name, data, {name: gap}, matrix, data.active, method, n)
 
     return score_with_baselines(measure, codes, factors, by_value=not discrete, **protocol)
 
 
-def _trees_importance(rows: FactorRows, factor: int, estimator: str) -> tuple[np.ndarray, float]:
+def _trees_importance(rows: FactorRows, estimator: str, factor: int) -> tuple[np.ndarray, float]:
     """Importances (d,) in gradient-boosted trees ("boosting") or ten randomized trees ("forest"), and their accuracy.
 
-    The forest's leaves hold at least 20 rows and each split may use every dimension; otherwise noise dimensions get
-    importance.
+    With smaller leaves, or fewer dimensions to choose from at a split, noise dimensions would get importance in the forest.
     """
     from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
 

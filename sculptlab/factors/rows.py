@@ -80,9 +80,9 @@ def draw_factor_rows(
 
     The package docstring describes the arguments. `train` = None uses all rows in their order, `test` = None has no test rows.
     """
-    checked = [named_codes(name, value, rows=LEAST_ROWS) for name, value in (("codes", codes), ("factors", factors))]
-    z, y = (tensor.detach().cpu().double().numpy() for tensor, _ in checked)
-    dimensions, labels = (columns for _, columns in checked)
+    first, dimensions = named_codes("codes", codes, rows=LEAST_ROWS)
+    second, labels = named_codes("factors", factors, rows=LEAST_ROWS)
+    z, y = (tensor.detach().cpu().double().numpy() for tensor in (first, second))
     n = len(z)
     if n != len(y):
         raise ValueError(f"codes and factors must have the same number of rows, got {n} and {len(y)}")
@@ -103,9 +103,8 @@ def draw_factor_rows(
     wide = np.array([_is_continuous(column, bins) for column in y.T]) if continuous is None else _listed(continuous, labels)
     varies = np.ptp(y, axis=0) > 0
     if varies.sum() < least_factors:
-        raise ValueError(
-            f"factors must hold at least {least_factors} that take two or more values, got {varies.sum()} of {names.tolist()}"
-        )
+        found = f"{varies.sum()} of {names.tolist()}"
+        raise ValueError(f"factors must hold at least {least_factors} that take two or more values, got {found}")
     y, wide = y[:, varies], wide[varies]
     columns = [into_bins(column, bins, binning) if cut else column for column, cut in zip(y.T, wide, strict=True)]
     return FactorRows(

@@ -15,8 +15,8 @@ from sculptlab.factors.rows import FactorRows, draw_factor_rows
 from sculptlab.threads import one_thread
 from sculptlab.validation import flag
 
-Measure = Callable[[FactorRows], "FactorScore"]
-Score = TypeVar("Score", bound=Callable[..., Any])
+Score = Callable[[FactorRows], "FactorScore"]
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
@@ -104,23 +104,15 @@ class FactorScore:
 
 
 def one_score(
-    name: str,
-    rows: FactorRows,
-    parts: dict[str, float],
-    table: np.ndarray,
-    method: str,
-    *,
-    used: np.ndarray | None = None,
-    n: dict[str, int] | None = None,
+    name: str, rows: FactorRows, parts: dict[str, float], table: np.ndarray, used: np.ndarray, method: str, n: dict[str, int]
 ) -> FactorScore:
-    """The result for one set of codes, without baselines; `used` (d,) marks the dimensions that count, by default all active."""
-    used = rows.active if used is None else used
+    """The result for one set of codes, without baselines; `used` (d,) marks the dimensions that count."""
     return FactorScore(
         name=name,
         parts=parts,
         table=pd.DataFrame(table, rows.dimensions, pd.Index(rows.names, name="factor")),
         method=method,
-        n=n or rows.size,
+        n=n,
         dead=rows.dimensions[~used].tolist(),
         pruned=rows.dimensions[rows.active & ~used].tolist(),
         binned=rows.names[rows.continuous].tolist(),
@@ -129,17 +121,10 @@ def one_score(
 
 
 def score_with_baselines(
-    measure: Measure,
-    codes: Any,
-    factors: Any,
-    *,
-    baselines: bool = True,
-    filler: str = "noise",
-    by_value: bool = False,
-    **draw: Any,
+    measure: Score, codes: Any, factors: Any, *, baselines: bool = True, filler: str = "noise", by_value: bool = False, **how: Any
 ) -> FactorScore:
     """Apply `measure` to rows that `draw_factor_rows` draws and, if `baselines`, to perfect codes and to noise in their place."""
-    rows = draw_factor_rows(codes, factors, **draw)
+    rows = draw_factor_rows(codes, factors, **how)
     with one_thread(), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the numbers of steps are limited on purpose
         found = measure(rows)
@@ -164,7 +149,7 @@ class Split(Protocol, total=False):
     test: int
 
 
-def explicit(score: Score) -> Score:
+def explicit(score: Function) -> Function:
     """Write the arguments that `score` takes as `**protocol` into its signature, with their defaults, for help and notebooks."""
     *own, protocol = inspect.signature(score).parameters.values()
     known = {**inspect.signature(draw_factor_rows).parameters, **inspect.signature(score_with_baselines).parameters}

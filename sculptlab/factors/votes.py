@@ -26,9 +26,9 @@ def factor_vae(
 
     For each vote, a factor and a row are drawn, then `batch` rows with the row's value of it (its bin, if continuous), with
     replacement; the dimension with the least variance relative to its variance over all rows votes. Each dimension stands for
-    the factor of most of its training votes; the score is the accuracy on the test votes. The original draws from a generator
-    of all combinations of factors; here the given rows are drawn from, and values of a single row are never held fixed. The
-    score is blind to a rotation, where it is still about 0.86. The table holds the training votes.
+    the factor of most of its training votes; the score is the accuracy on the test votes. The original draws new images; here
+    the given rows are drawn from, and values of a single row are never held fixed. The score is nearly blind to a rotation,
+    where it is about 0.86. The table holds the training votes.
 
     Parameters
     ----------
@@ -37,8 +37,7 @@ def factor_vae(
         Numbers of votes, and of rows per vote.
     prune : float
         Dimensions whose standard deviation is below this share of the largest one are left out; both without the outermost
-        0.1 % of rows at either end. For dimensions in very different units, standardize the codes or use 0. (The original's
-        0.05 is in units of a prior N(0, I).)
+        0.1 % of rows at either end. For dimensions in very different units, standardize the codes or use 0.
     bins, continuous, baselines, seed : as in `sculptlab.factors`
 
     Returns
@@ -58,7 +57,7 @@ def factor_vae(
         used = active_dimensions(data.codes, prune, deviations)
         counts = np.zeros((len(used), len(data.names)), dtype=int)
         if not used.any():
-            return one_score("FactorVAE", data, {"FactorVAE": 0.0}, counts, method, used=used, n={**data.size, **n})
+            return one_score("FactorVAE", data, {"FactorVAE": 0.0}, counts, used, method, {**data.size, **n})
         z = data.codes[:, used]
         inner = deviations(clipped(z))  # so that no outlier counts; 0 if all rows but the clipped ones are equal
         z = (z - np.median(z, axis=0)) / np.where(inner > 0, inner, deviations(z))
@@ -67,7 +66,7 @@ def factor_vae(
         winners = np.flatnonzero(used)[least]
         np.add.at(counts, (winners[:train_votes], fixed[:train_votes]), 1)
         accuracy = float((counts.argmax(1)[winners[train_votes:]] == fixed[train_votes:]).mean())
-        return one_score("FactorVAE", data, {"FactorVAE": accuracy}, counts, method, used=used, n={**data.size, **n})
+        return one_score("FactorVAE", data, {"FactorVAE": accuracy}, counts, used, method, {**data.size, **n})
 
     return score_with_baselines(measure, codes, factors, train=None, test=None, least_factors=2, **protocol)
 
@@ -122,7 +121,7 @@ def beta_vae(
         weights[:, model.classes_] = found.T
         accuracy = float((model.predict(means[t:]) == shared[t:]).mean())
         method = f"logistic regression, batches of {batch}"
-        return one_score("BetaVAE", data, {"BetaVAE": accuracy}, weights, method, n={**data.size, **n})
+        return one_score("BetaVAE", data, {"BetaVAE": accuracy}, weights, data.active, method, {**data.size, **n})
 
     return score_with_baselines(measure, codes, factors, train=None, test=None, least_factors=2, **protocol)
 

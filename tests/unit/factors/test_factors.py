@@ -334,9 +334,7 @@ def test_kinds_of_factors():
     assert list(rows.names[rows.continuous]) == ["year", "size", "row"]
     assert list(rows.classes.max(0) + 1) == [40, 360, 20, 99, 20, 20, 2]
     few = draw_factor_rows(np.zeros((300, 1)), pd.DataFrame(factors)[["angle", "seldom"]][:300], train=n, test=None)
-    assert list(few.names[few.continuous]) == [
-        "angle"
-    ]  # 99 whole numbers stay classes at three rows each
+    assert list(few.names[few.continuous]) == ["angle"]  # 99 whole numbers stay classes at three rows each
 
 
 @pytest.mark.parametrize("values", [1000, 900])
