@@ -5,7 +5,7 @@ dimensions and factors, and returns a `FactorScore`. Any n >= 20 rows with their
 
 train, test    numbers of rows to fit to and to test on, drawn by `seed`; of fewer rows, all in the same proportion.
 bins           number of bins into which a continuous factor is cut; each value of another factor is a class.
-continuous     names (a DataFrame's columns) or numbers of the continuous factors. By default those with more than `bins`
+continuous     names (of a DataFrame's columns), else numbers of the continuous factors. By default those with more than `bins`
                values and, of fractions, more than 100 values or fewer than five rows for each; of whole numbers, both, or
                fewer than two rows for each. Fractions closer than a millionth of the factor's range are one value.
 baselines      False leaves out perfect codes and noise, that is, two further runs. Even perfect codes score low where a
@@ -17,10 +17,10 @@ raise ValueError for wrong shapes, too few rows or varying factors, values that 
 in `continuous`, and TypeError for what is not numbers.
 """
 
-from sculptlab.factors.alignment import alignment, folded
-from sculptlab.factors.information_scores import info_mec, mig, modularity
-from sculptlab.factors.prediction_scores import dci, sap
+from sculptlab.factors.alignment import alignment
+from sculptlab.factors.information import info_mec, mig, modularity
+from sculptlab.factors.prediction import dci, sap
 from sculptlab.factors.scores import FactorScore
-from sculptlab.factors.vote_scores import beta_vae, factor_vae
+from sculptlab.factors.votes import beta_vae, factor_vae
 
-__all__ = ["FactorScore", "alignment", "beta_vae", "dci", "factor_vae", "folded", "info_mec", "mig", "modularity", "sap"]
+__all__ = ["FactorScore", "alignment", "beta_vae", "dci", "factor_vae", "info_mec", "mig", "modularity", "sap"]

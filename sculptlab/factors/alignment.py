@@ -1,6 +1,4 @@
-"""Alignment of single latents with single factors by the best matching, and folds in a map of positions."""
-
-from __future__ import annotations
+"""Alignment of single latents with single factors by the best matching."""
 
 from collections.abc import Collection
 from itertools import permutations
@@ -21,7 +19,6 @@ def alignment(codes: Any, factors: Any, *, angles: Collection[int] = ()) -> np.n
     Parameters
     ----------
     codes, factors : array_like of shapes (n, d) and (n, k)
-        Codes and known factors, samples first.
     angles : collection of int
         Columns of `factors` that are angles in radians. Each gets a pair of latents, and the square root of the R^2 of
         (cos, sin) on the pair as its score.
@@ -42,7 +39,7 @@ def alignment(codes: Any, factors: Any, *, angles: Collection[int] = ()) -> np.n
     >>> alignment(-3 * factors[:, ::-1], factors).round(2).tolist()
     [1.0, 1.0]
     """
-    z, f = (valid_codes(name, value).double().cpu().numpy() for name, value in (("codes", codes), ("factors", factors)))
+    z, f = (valid_codes(name, value).detach().cpu().double().numpy() for name, value in (("codes", codes), ("factors", factors)))
     circular = sorted(set(angles))
     if circular and not 0 <= circular[0] <= circular[-1] < f.shape[1]:
         raise ValueError(f"angles must be columns of the {f.shape[1]} factor(s), got {circular}")
@@ -51,11 +48,13 @@ def alignment(codes: Any, factors: Any, *, angles: Collection[int] = ()) -> np.n
     if z.shape[1] < f.shape[1] + len(circular):
         raise ValueError(f"codes must have at least {f.shape[1] + len(circular)} latents for these factors, got {z.shape[1]}")
     linear = [j for j in range(f.shape[1]) if j not in circular]
-    table = _correlations(z, f[:, linear])
+    a, b = z - z.mean(0), f[:, linear] - f[:, linear].mean(0)
+    scale = np.linalg.norm(a, axis=0)[:, None] * np.linalg.norm(b, axis=0)
+    table = np.abs(a.T @ b) / np.where(scale > 0, scale, 1)  # |r| (d, k), 0 where one of the two is constant
     best = np.full(f.shape[1], -np.inf)
     for picked in permutations(range(z.shape[1]), 2 * len(circular)):
         pairs = list(zip(picked[::2], picked[1::2], strict=True))
-        if any(a > b for a, b in pairs):
+        if any(first > second for first, second in pairs):
             continue  # the order within a pair makes no difference
         found = np.zeros(f.shape[1])
         for j, pair in zip(circular, pairs, strict=True):
@@ -65,47 +64,6 @@ def alignment(codes: Any, factors: Any, *, angles: Collection[int] = ()) -> np.n
         found[np.array(linear, dtype=int)[columns]] = table[left][rows, columns]
         best = max(best, found, key=np.mean)
     return best
-
-
-def folded(grid: Any) -> float:
-    """Share of a grid of positions that the codes map with the rarer of the two orientations.
-
-    0 without a fold, 1/2 for a square folded in two. Each cell counts as two triangles, by the sign of their areas.
-
-    Parameters
-    ----------
-    grid : array_like of shape (h, w, 2)
-        The code of the image at each position.
-
-    Returns
-    -------
-    float
-        Between 0 and 1/2.
-
-    Raises
-    ------
-    ValueError
-        For another shape or values that are not finite.
-    """
-    places = np.asarray(grid, dtype=float)
-    if places.ndim != 3 or places.shape[2] != 2 or min(places.shape[:2]) < 2 or not np.isfinite(places).all():
-        raise ValueError(f"grid must be finite, of shape (h, w, 2) with h and w of at least 2, got {places.shape}")
-    corner, right, down, far = places[:-1, :-1], places[:-1, 1:], places[1:, :-1], places[1:, 1:]
-    signs = np.stack([_signed_area(corner, right, down), _signed_area(far, down, right)]) > 0
-    return float(min(signs.mean(), 1 - signs.mean()))
-
-
-def _signed_area(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
-    """Twice the signed area of the triangles a b c."""
-    u, v = b - a, c - a
-    return u[..., 0] * v[..., 1] - u[..., 1] * v[..., 0]
-
-
-def _correlations(z: np.ndarray, f: np.ndarray) -> np.ndarray:
-    """|r| of each latent with each factor, (d, k); 0 where one of the two is constant."""
-    a, b = (rows - rows.mean(0) for rows in (z, f))
-    scale = np.linalg.norm(a, axis=0)[:, None] * np.linalg.norm(b, axis=0)[None]
-    return np.abs(a.T @ b) / np.where(scale > 0, scale, 1)
 
 
 def _circular(pair: np.ndarray, angle: np.ndarray) -> float:

@@ -1,24 +1,22 @@
 """A score of codes against known factors, beside the scores of perfect codes and of noise under the same protocol."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+import inspect
+import warnings
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field, replace
 from html import escape
-from typing import Any, NamedTuple
+from typing import Any, TypedDict, TypeVar
 
 import numpy as np
 import pandas as pd
+from sklearn.exceptions import ConvergenceWarning
 
-from sculptlab.factors.rows import FactorRows
+from sculptlab.factors.rows import FactorRows, draw_factor_rows
 from sculptlab.threads import one_thread
 from sculptlab.validation import flag
 
-
-class Measurement(NamedTuple):
-    """Named scores of one set of codes, the headline first; the matrix (d, k) behind them; which dimensions counted, (d,)."""
-
-    parts: dict[str, float]
-    matrix: np.ndarray
-    used: np.ndarray
+Score = Callable[[FactorRows], "FactorScore"]
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
@@ -27,24 +25,18 @@ class FactorScore:
 
     Attributes
     ----------
-    name : str
-        Which score.
+    name, method : str
+        Which score, and how it was estimated.
     parts : dict of float
         All its numbers, the headline first.
     table : DataFrame
         The table behind them, a row per dimension and a column per factor.
-    method : str
-        How it was estimated.
     n : dict of int
         Numbers of rows (and votes) used.
-    dead : list
-        Inactive dimensions, which do not vary, and pruned ones, by name or number.
-    pruned : list
-        Dimensions left out because they spread too little beside the widest one.
-    binned : list of str
-        Continuous factors, which were cut into bins.
-    left_out : list of str
-        Factors with a single value, which were not scored.
+    dead, pruned : list
+        Dimensions left out, by name or number: all of them, and those that vary but spread too little beside the widest one.
+    binned, left_out : list of str
+        Continuous factors, which were cut into bins; factors with a single value, which were not scored.
     perfect, noise : dict of float, optional
         The parts for codes that are the factors themselves and for independent Gaussian noise, on the same factors; None if
         `baselines` was False. The former is what perfect codes score, not an upper bound.
@@ -81,24 +73,17 @@ class FactorScore:
         return self.score
 
     def to_frame(self) -> pd.DataFrame:
-        """Table of the scores.
-
-        Returns
-        -------
-        DataFrame
-            A row for the codes and, if they were scored, one for perfect codes and one for noise; a column per part.
-        """
+        """Table with a column per part and a row for the codes and, if they were scored, for perfect codes and noise."""
         rows = {"codes": self.parts, "perfect": self.perfect, "noise": self.noise}
         return pd.DataFrame.from_dict({name: parts for name, parts in rows.items() if parts is not None}, orient="index")
 
     def __repr__(self) -> str:
+        start = "" if len(self.parts) == 1 or self.name.lower() in self.parts else f"{self.name} "
         lines: list[str] = []
-        label = "" if len(self.parts) == 1 or self.name.lower() in self.parts else f"{self.name} "
         for part, value in self.parts.items():
-            known = {"noise": self.noise, "perfect": self.perfect}
-            beside = ", ".join(f"{word} {parts[part]:.2f}" for word, parts in known.items() if parts)
-            notes = "; ".join(filter(None, [beside, "" if lines else self._protocol()]))
-            lines.append(f"{'  ' if lines else label}{part} {value:.2f}{f' ({notes})' if notes else ''}")
+            beside = [f"{word} {parts[part]:.2f}" for word, parts in (("noise", self.noise), ("perfect", self.perfect)) if parts]
+            notes = "; ".join(filter(None, [", ".join(beside), "" if lines else self._protocol()]))
+            lines.append(f"{'  ' if lines else start}{part} {value:.2f}{f' ({notes})' if notes else ''}")
         return "\n".join([*lines, *self._remarks()])
 
     def _repr_html_(self) -> str:
@@ -109,44 +94,65 @@ class FactorScore:
         return f"{self.method}; {', '.join(f'{what} = {count:,}' for what, count in self.n.items())}"
 
     def _remarks(self) -> list[str]:
-        remarks: list[tuple[str, Sequence[Any]]] = [
-            ("inactive dimensions, which do not vary", [i for i in self.dead if i not in self.pruned]),
-            ("dimensions pruned because they spread too little beside the widest (prune=0 keeps them)", self.pruned),
-            ("continuous factors, in bins", self.binned),
-            ("left out, with a single value", self.left_out),
-        ]
-        return [f"  {words}: {', '.join(map(str, found))}" for words, found in remarks if found]
+        remarks = {
+            "inactive dimensions, which do not vary": [i for i in self.dead if i not in self.pruned],
+            "dimensions pruned because they spread too little beside the widest (prune=0 keeps them)": self.pruned,
+            "continuous factors, in bins": self.binned,
+            "left out, with a single value": self.left_out,
+        }
+        return [f"  {words}: {', '.join(map(str, found))}" for words, found in remarks.items() if found]
+
+
+def one_score(
+    name: str, rows: FactorRows, parts: dict[str, float], table: np.ndarray, used: np.ndarray, method: str, n: dict[str, int]
+) -> FactorScore:
+    """The result for one set of codes, without baselines; `used` (d,) marks the dimensions that count."""
+    return FactorScore(
+        name=name,
+        parts=parts,
+        table=pd.DataFrame(table, rows.dimensions, pd.Index(rows.names, name="factor")),
+        method=method,
+        n=n,
+        dead=rows.dimensions[~used].tolist(),
+        pruned=rows.dimensions[rows.active & ~used].tolist(),
+        binned=rows.names[rows.continuous].tolist(),
+        left_out=rows.left_out,
+    )
 
 
 def score_with_baselines(
-    name: str,
-    rows: FactorRows,
-    measure: Callable[[FactorRows], Measurement],
-    *,
-    method: str,
-    n: dict[str, int],
-    baselines: bool,
-    seed: int,
-    filler: str = "noise",
-    as_values: bool = False,
+    measure: Score, codes: Any, factors: Any, *, baselines: bool = True, filler: str = "noise", by_value: bool = False, **how: Any
 ) -> FactorScore:
-    """Apply `measure` to the rows and, if `baselines`, to perfect codes (see `FactorRows.perfect`) and to noise."""
-    flag("baselines", baselines)
-    with one_thread():
+    """Apply `measure` to rows that `draw_factor_rows` draws and, if `baselines`, to perfect codes and to noise in their place."""
+    rows = draw_factor_rows(codes, factors, **how)
+    with one_thread(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the numbers of steps are limited on purpose
         found = measure(rows)
-        perfect = measure(rows.perfect(seed, filler, as_values=as_values)).parts if baselines else None
-        noise = measure(rows.noise(seed)).parts if baselines else None
-    table = pd.DataFrame(found.matrix, pd.Index(rows.dimensions, name="dimension"), pd.Index(rows.names, name="factor"))
-    return FactorScore(
-        name=name,
-        parts=found.parts,
-        table=table,
-        method=method,
-        n=n,
-        dead=[name for name, used in zip(rows.dimensions, found.used, strict=True) if not used],
-        pruned=[name for name, used, active in zip(rows.dimensions, found.used, rows.active, strict=True) if active and not used],
-        binned=rows.binned,
-        left_out=rows.left_out,
-        perfect=perfect,
-        noise=noise,
-    )
+        if not flag("baselines", baselines):
+            return found
+        return replace(found, perfect=measure(rows.perfect(filler, by_value)).parts, noise=measure(rows.noise()).parts)
+
+
+class Protocol(TypedDict, total=False):
+    """Arguments that all scores take, as the package docstring describes them; `draw_factor_rows` has their defaults."""
+
+    bins: int
+    continuous: Collection[Any] | None
+    baselines: bool
+    seed: int
+
+
+class Split(Protocol, total=False):
+    """`Protocol` for scores that fit to some rows and test on others."""
+
+    train: int
+    test: int
+
+
+def explicit(score: Function) -> Function:
+    """Write the arguments that `score` takes as `**protocol` into its signature, with their defaults, for help and notebooks."""
+    *own, protocol = inspect.signature(score).parameters.values()
+    known = {**inspect.signature(draw_factor_rows).parameters, **inspect.signature(score_with_baselines).parameters}
+    shared = [known[name] for name in protocol.annotation.__args__[0].__annotations__]
+    vars(score)["__signature__"] = inspect.Signature([*own, *shared], return_annotation=FactorScore)
+    return score

@@ -109,7 +109,7 @@ def test_sap_is_that_of_disent():
 
 
 def test_dci_of_an_importance_matrix_is_that_of_disent():
-    from sculptlab.factors.predictors import concentration
+    from sculptlab.factors.prediction import concentration
 
     importance = np.random.default_rng(0).gamma(0.5, size=(6, 4))  # disent: codes in rows, factors in columns
     assert concentration(importance) == pytest.approx(_disentanglement(importance), abs=1e-6)

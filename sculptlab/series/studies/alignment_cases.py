@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from sculptlab.data import sprites
-from sculptlab.factors.alignment import alignment, folded
+from sculptlab.factors.alignment import alignment
 from sculptlab.priors import Gaussian, Grid, Prior, Ring, Tied, Uniform
 from sculptlab.series.studies.principal_components import PrincipalComponents
 from sculptlab.training.objectives import Anchors, LabeledMMD, Objective, SumObjective
@@ -165,6 +165,14 @@ class SpriteSet:
         """Components and factor values of `n` further sprites, whose factors serve as labels."""
         values = self.case.values(n, 5000 + seed)
         return self.basis.project(self.case.images(values)), values
+
+
+def folded(grid: np.ndarray) -> float:
+    """Share of a grid of positions (h, w, 2) that codes map with the rarer of the two orientations; 1/2 if folded in two."""
+    corner, right, down, far = grid[:-1, :-1], grid[:-1, 1:], grid[1:, :-1], grid[1:, 1:]
+    triangles = (right - corner, down - corner), (down - far, right - far)  # of each cell, by the sign of their areas
+    signs = np.stack([u[..., 0] * v[..., 1] > u[..., 1] * v[..., 0] for u, v in triangles])
+    return float(min(signs.mean(), 1 - signs.mean()))
 
 
 def labeled_prior(case: SpriteCase, images: Tensor, values: Tensor, weight: float) -> Objective:

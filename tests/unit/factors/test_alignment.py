@@ -1,4 +1,4 @@
-"""Alignment of latents with factors, and folds: closed forms of the two measures."""
+"""Alignment of latents with factors: closed forms."""
 
 import math
 
@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sculptlab.factors import alignment, folded
+from sculptlab.factors import alignment
 
 
 def uniforms(n, k, seed=0):
@@ -63,29 +63,3 @@ def test_an_angle_takes_two_latents_wherever_they_are_and_however_rotation():
 def test_alignment_refuses(codes, factors, options, words):
     with pytest.raises(ValueError, match=words):
         alignment(codes, factors, **options)
-
-
-def places(size=21):
-    across, down = np.meshgrid(np.linspace(-1, 1, size), np.linspace(-1, 1, size))
-    return np.stack([across, down], 2)
-
-
-@pytest.mark.parametrize("matrix", [np.eye(2), [[0, 1], [1, 0]], [[2, 1], [0.5, 1]], [[-1, 0], [0, 1]]], ids=str)
-def test_no_invertible_linear_map_is_folded(matrix):
-    assert folded(places() @ np.array(matrix, dtype=float).T) == 0
-
-
-def test_folds_are_counted_by_area():
-    flat = places()
-    in_two = flat.copy()
-    in_two[..., 0] = np.abs(flat[..., 0])
-    assert folded(in_two) == pytest.approx(0.5)
-    corner = flat.copy()
-    corner[..., 0] = np.abs(flat[..., 0] + 0.5)  # a quarter of the square is turned over
-    assert folded(corner) == pytest.approx(0.25)
-
-
-@pytest.mark.parametrize("grid", [np.zeros((3, 3)), np.zeros((1, 3, 2)), np.zeros((3, 3, 3)), np.full((3, 3, 2), np.inf)])
-def test_folded_refuses(grid):
-    with pytest.raises(ValueError, match="grid must be finite"):
-        folded(grid)

@@ -13,7 +13,7 @@ from sculptlab.priors import Uniform
 from sculptlab.series import results
 from sculptlab.series.studies import alignment as alignment_studies
 from sculptlab.series.studies import alignment_recipe as recipe
-from sculptlab.series.studies.alignment_cases import ALL, CASES, ELLIPSE, POSITION, SpriteCase, SpriteSet, ring_given
+from sculptlab.series.studies.alignment_cases import ALL, CASES, ELLIPSE, POSITION, SpriteCase, SpriteSet, folded, ring_given
 
 SMALL = SpriteCase(("x", "y"), {"shape": 2, "scale": 1.0, "orientation": 0.0}, size=16, components=12)
 MORE = SpriteCase(("x", "y", "scale", "orientation"), {"shape": 2}, middle=0.5, size=16, components=12)
@@ -84,6 +84,26 @@ def test_around_draws_the_ring_given_its_directions():
 
 
 # the study
+
+
+def places(size=21):
+    across, down = np.meshgrid(np.linspace(-1, 1, size), np.linspace(-1, 1, size))
+    return np.stack([across, down], 2)
+
+
+@pytest.mark.parametrize("matrix", [np.eye(2), [[0, 1], [1, 0]], [[2, 1], [0.5, 1]], [[-1, 0], [0, 1]]], ids=str)
+def test_no_invertible_linear_map_is_folded(matrix):
+    assert folded(places() @ np.array(matrix, dtype=float).T) == 0
+
+
+def test_folds_are_counted_by_area():
+    flat = places()
+    in_two = flat.copy()
+    in_two[..., 0] = np.abs(flat[..., 0])
+    assert folded(in_two) == pytest.approx(0.5)
+    corner = flat.copy()
+    corner[..., 0] = np.abs(flat[..., 0] + 0.5)  # a quarter of the square is turned over
+    assert folded(corner) == pytest.approx(0.25)
 
 
 def test_folds_of_the_true_map_are_none():
