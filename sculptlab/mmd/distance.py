@@ -1,7 +1,6 @@
 """The squared maximum mean discrepancy (MMD) between two samples, with its exact gradient.
 
-`whole_matrices` is the method in short: kernel matrices, their means, and the gradient from their slopes. It is used for batches
-of the size of training; `tiles` gives the same result for larger ones.
+`whole_matrices` is the method in short, used for batches of the size of training; `tiles` does the same for larger ones.
 """
 
 from typing import Any
@@ -112,12 +111,7 @@ def _differentiable(x: Tensor, y: Tensor, kernel: Kernel, unbiased: bool) -> Ten
 
 
 def mmd2(
-    x: Any,
-    y: Any,
-    kernel: Kernel | None = None,
-    estimator: str = "unbiased",
-    views: str = "joint",
-    reduction: str = "mean",
+    x: Any, y: Any, kernel: Kernel | None = None, estimator: str = "unbiased", views: str = "joint", reduction: str = "mean"
 ) -> Tensor:
     """Squared maximum mean discrepancy between two samples, differentiable in both.
 
@@ -153,10 +147,8 @@ def mmd2(
 
     Raises
     ------
-    ValueError
-        For shapes or devices that differ, values that are not finite, or fewer than two rows (one for "biased").
-    TypeError
-        For tensors or arrays of integers.
+    ValueError, TypeError
+        For shapes or devices that differ, values that are not finite, fewer than two rows (one for "biased"), or integers.
 
     References
     ----------

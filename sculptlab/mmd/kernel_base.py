@@ -27,15 +27,12 @@ def squared_distances(x: Tensor, y: Tensor) -> Tensor:
 
     Parameters
     ----------
-    x : Tensor of shape (n, d) or (v, n, d)
-        Codes, samples first.
-    y : Tensor of shape (m, d) or (v, m, d)
-        Codes to compare them with. If `y` is the same object as `x`, the diagonal is exactly 0.
+    x, y : Tensor of shape (n, d) and (m, d), or (v, n, d) and (v, m, d)
+        Codes, samples first. If `y` is the same object as `x`, the diagonal is exactly 0.
 
     Returns
     -------
     Tensor of shape (n, m) or (v, n, m)
-        Squared distances, at least 0.
     """
     center = y.detach().mean(dim=-2, keepdim=True)
     same = x is y

@@ -22,10 +22,7 @@ def witness(x: Any, y: Any, points: Any, kernel: Kernel | None = None) -> Any:
 
     Parameters
     ----------
-    x : array_like of shape (n, d)
-        Codes, samples first.
-    y : array_like of shape (m, d) or prior
-        The target. Of a prior (anything that `priors.as_prior` takes, or its name), n rows are drawn with seed 0.
+    x, y : as in `mmd2`
     points : array_like of shape (q, d)
         Where to evaluate the function.
     kernel : Kernel, optional
@@ -38,10 +35,8 @@ def witness(x: Any, y: Any, points: Any, kernel: Kernel | None = None) -> Any:
 
     Raises
     ------
-    ValueError
+    ValueError, TypeError
         As `mmd2`, and for points on another device.
-    TypeError
-        For tensors or arrays of integers.
 
     References
     ----------
