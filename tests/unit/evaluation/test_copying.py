@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sculptlab as sl
-from sculptlab import plots
 from sculptlab.evaluation import copying
 from sculptlab.evaluation.copy_measures import alignment_error, compare, neighbor_overlap, relative
+from sculptlab.plots import results
 from sculptlab.priors import Samples
 from sculptlab.training.latent_units import Units
 from sculptlab.training.objectives import MMD, Anchors, Copying, Reconstruction
@@ -338,11 +338,11 @@ def test_repeated_rows_are_not_few_values():
 def test_figures_show_source_before_and_after(dim):
     found = {name: normal(300, dim, i).numpy() for i, name in enumerate(("source", "second half", "before", "copy"))}
     titles = ["source", "B before, at its own scale", "B after"]
-    assert [ax.get_title() for ax in plots.copy_densities(found).axes] == titles
+    assert [ax.get_title() for ax in results.copy_densities(found).axes] == titles
     if dim == 1:
         with pytest.raises(ValueError, match="at least 2 latents"):
-            plots.copy_correlations(found)
+            results.copy_correlations(found)
     else:
-        figure = plots.copy_correlations(found)
+        figure = results.copy_correlations(found)
         assert len(figure.axes) == 8
         assert [ax.get_title() for ax in figure.axes][:3] == titles
