@@ -12,10 +12,9 @@ from sculptlab.data.downloads import DataNotFound, available, fetch
 if TYPE_CHECKING:
     from sculptlab.data import sprites
     from sculptlab.data.dataset import Dataset
-    from sculptlab.data.image_folders import load_folder
-    from sculptlab.data.loading import load
+    from sculptlab.data.loading import load, load_folder
 
-_HOMES = {"Dataset": "dataset", "load": "loading", "load_folder": "image_folders", "sprites": "sprites"}
+_HOMES = {"Dataset": "dataset", "load": "loading", "load_folder": "loading", "sprites": "sprites"}
 __all__ = ["DataDamaged", "DataNotFound", "Dataset", "available", "fetch", "load", "load_folder", "sprites"]
 
 

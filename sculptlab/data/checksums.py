@@ -1,8 +1,7 @@
 r"""Check that a file is the published one, and record the result so that an unchanged file is read only once.
 
-A checksum is "kind:hexadecimal digits". The kinds are md5; git-blob-sha1, which GitHub shows (SHA-1 of
-b"blob <length>\0" and the content); and tree-sha256 of a folder (names, sizes and contents of all its .JPEG files,
-sorted by name).
+A checksum is "kind:hexadecimal digits". The kinds are md5; git-blob-sha1, which GitHub shows (SHA-1 of b"blob <length>\0" and
+the content); and tree-sha256 of a folder (names, sizes and contents of all its .JPEG files, sorted by name).
 """
 
 import hashlib

@@ -1,5 +1,6 @@
-"""Read an image set by its name: `load`."""
+"""`load` an image set by its name, or `load_folder`: your own pictures."""
 
+import os
 from functools import lru_cache
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from sculptlab.data.readers import READERS, RawImages
 from sculptlab.data.sources import PUBLISHED
 from sculptlab.data.sprites import FACTOR_NAMES
 from sculptlab.validation import choice, whole
+
+SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 
 def load(
@@ -53,6 +56,8 @@ def load(
 
     Raises
     ------
+    ValueError
+        If a name, split, dtype or option is unknown, or if `n` exceeds the number of images.
     DataNotFound
         If the set is not on this machine and cannot be downloaded. The message says what to do.
     DataDamaged
@@ -100,8 +105,8 @@ def load(
     else:
         images = np.round(np.arange(raw.maximum + 1) * (255 / raw.maximum)).astype(np.uint8)[raw.take(rows)]
     labels, factors = (None if array is None else torch.from_numpy(array[rows].copy()) for array in (raw.labels, raw.factors))
-    factor_names = () if factors is None else FACTOR_NAMES
-    return Dataset(name, torch.from_numpy(images), labels, factors, factor_names, raw.label_names).to(device)
+    names = () if factors is None else FACTOR_NAMES
+    return Dataset(name, torch.from_numpy(images), labels, factors, names, raw.label_names).to(device)
 
 
 @lru_cache(maxsize=4)
@@ -109,3 +114,62 @@ def _read(name: str, split: str, root: Path | None, **settings: int) -> RawImage
     """The images as stored. The last few sets stay in memory, so that no set is decoded twice in one process."""
     paths = () if root is None else (list(PUBLISHED[name].find(split, root)),)
     return READERS[name](*paths, **settings)
+
+
+def load_folder(folder: str | os.PathLike[str], size: int, *, color: bool = True) -> Dataset:
+    """Load every picture in a folder and below it, sorted by path: the middle square of each, scaled.
+
+    Pictures are rotated as their camera recorded. Transparent parts become white. Of an animation the first frame is read.
+
+    Parameters
+    ----------
+    folder : str or path
+        If every picture lies in a subfolder, the names of the subfolders are the labels. Hidden files are skipped.
+    size : int
+        Pixels per side; 64 suits the models "conv" and "residual".
+    color : bool
+        True gives 3 channels, False one channel of gray.
+
+    Returns
+    -------
+    Dataset
+        Images (n, 3 or 1, size, size), float32 in [0, 1].
+
+    Raises
+    ------
+    ValueError
+        If the folder does not exist or holds no picture, or if a file cannot be read, which the message names.
+    """
+    root, side = Path(folder).expanduser(), whole("size", size)
+    mode = "RGB" if choice("color", color, (True, False)) else "L"
+    if not root.is_dir():
+        raise ValueError(f"folder must be a folder of pictures, got {str(root)!r}")
+    found = (path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    files = sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(root).parts))
+    if not files:
+        raise ValueError(f"folder must hold pictures ({', '.join(SUFFIXES)}), found none in or below {str(root)!r}")
+    pixels = np.empty((len(files), side, side, len(mode)), dtype=np.float32)
+    for row, path in zip(pixels, files, strict=True):
+        row[:] = _middle_square(path, side, mode).reshape(row.shape) / np.float32(255)
+    name, images = root.resolve().name, torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
+    if any(path.parent == root for path in files):
+        return Dataset(name, images)
+    names, labels = np.unique([path.relative_to(root).parts[0] for path in files], return_inverse=True)
+    return Dataset(name, images, torch.from_numpy(labels.astype(np.int64)), label_names=tuple(map(str, names)))
+
+
+def _middle_square(path: Path, side: int, mode: str) -> np.ndarray:
+    """The middle square of a picture file: uint8 (side, side) for mode "L", (side, side, 3) for "RGB"."""
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(path) as file:
+            picture = ImageOps.exif_transpose(file)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{str(path)!r} cannot be read as a picture ({error}): repair it or move it elsewhere") from error
+    if picture.mode[0] in "IF":  # Pillow would clip such values at 255
+        raise ValueError(f"{str(path)!r} must have 8 bits per channel, got Pillow's mode {picture.mode!r}: convert it first")
+    if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
+        picture = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
+    return np.asarray(ImageOps.fit(picture.convert(mode), (side, side), Image.Resampling.LANCZOS))

@@ -22,8 +22,6 @@ from tqdm.auto import tqdm
 from sculptlab.data import checksums, folders, sprites
 from sculptlab.data.checksums import DataDamaged
 
-SHAPE_NAMES = tuple(sprites.SHAPES.values())
-
 
 @dataclass(frozen=True, eq=False)
 class RawImages:
@@ -66,7 +64,7 @@ def render_sprites(n: int, size: int, seed: int) -> RawImages:
     """dSprites-style images with factors drawn from the grid of dSprites."""
     values = sprites.sample(n, seed=seed)
     pixels = (sprites.render(values, size=size) * 255).round().byte().numpy()
-    return RawImages(pixels, 255, values[:, 0].long().numpy() - 1, SHAPE_NAMES, values.numpy())
+    return RawImages(pixels, 255, values[:, 0].long().numpy() - 1, tuple(sprites.SHAPES.values()), values.numpy())
 
 
 def read_mnist(paths: list[Path], published: str) -> RawImages:
@@ -135,7 +133,7 @@ def read_dsprites(paths: list[Path]) -> RawImages:
     with np.load(path) as npz:  # its pickled metadata are not read
         values, classes = npz["latents_values"], npz["latents_classes"]
     labels, factors = classes[:, 1].astype(np.int64), values[:, 1:].astype(np.float32)
-    return RawImages(pixels, 1, labels, SHAPE_NAMES, factors, packed=(1, 64, 64))
+    return RawImages(pixels, 1, labels, tuple(sprites.SHAPES.values()), factors, packed=(1, 64, 64))
 
 
 def _pack_bits(path: Path) -> np.ndarray:

@@ -21,9 +21,9 @@ class File:
 
     def find(self, root: Path) -> tuple[Path, str] | None:
         """Its path below `root`, where a .gz file may also lie unpacked, and the checksum to expect; None if it is absent."""
-        places = [(root / self.path, self.checksum)]
-        places += [(places[0][0].with_suffix(""), self.unpacked)] if self.unpacked else []
-        return next((place for place in places if place[0].exists()), None)
+        packed = root / self.path
+        places = {packed: self.checksum} | ({packed.with_suffix(""): self.unpacked} if self.unpacked else {})
+        return next((place for place in places.items() if place[0].exists()), None)
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,8 @@ class Source:
 
     def find(self, split: str, root: Path) -> dict[Path, str]:
         """The files of a split below `root`, in their order, with their checksums; empty if any is absent."""
-        found = [file.find(root) for file in self.splits[split]]
-        return dict(place for place in found if place) if None not in found else {}
+        found = [place for file in self.splits[split] if (place := file.find(root))]
+        return dict(found) if len(found) == len(self.splits[split]) else {}
 
 
 def _source(entry: dict[str, Any]) -> Source:

@@ -1,10 +1,8 @@
 """dSprites-style images rendered by code: a white square, ellipse or heart on black, with known factors.
 
-The grid of factor values is that of dSprites (Matthey, Higgins, Hassabis and Lerchner 2017,
-https://github.com/google-deepmind/dsprites-dataset; Apache 2.0): `torch.cartesian_prod(*GRID.values())` holds the factor
-values (737,280, 5) of its images in their order. No image of it is stored here; the outlines were measured on its public
-animation. The heart is the curve x = 16 sin³t, y = 13 cos t - 5 cos 2t - 2 cos 3t - cos 4t, stretched and moved.
-Orientations 0 and 2π give the same image, as in dSprites.
+`torch.cartesian_prod(*GRID.values())` holds the factor values (737,280, 5) of the images of dSprites (Matthey, Higgins,
+Hassabis and Lerchner 2017, https://github.com/google-deepmind/dsprites-dataset; Apache 2.0) in their order. Orientations 0
+and 2π give the same image. The outlines were measured on the public animation; no image of dSprites is stored here.
 """
 
 import math
@@ -21,8 +19,8 @@ SHAPES = {1: "square", 2: "ellipse", 3: "heart"}
 _LEVELS = {"shape": (1, 3, 3), "scale": (0.5, 1, 6), "orientation": (0, 2 * np.pi, 40), "x": (0, 1, 32), "y": (0, 1, 32)}
 GRID = {name: torch.from_numpy(np.linspace(*levels)).float() for name, levels in _LEVELS.items()}  # float32 of dSprites' values
 
-# Lengths at scale 1, in pixels of a frame of 64 x 64. Those of the ellipse and the heart were fitted to the frames of the
-# public animation: with them at most 4 pixels of any frame are wrong, fewer than with rounded numbers.
+# Lengths at scale 1, in pixels of a frame of 64 x 64. Ellipse and heart are fitted: at most 4 pixels of a frame are wrong.
+# The heart is the curve x = 16 sin³t, y = 13 cos t - 5 cos 2t - 2 cos 3t - cos 4t, stretched and moved.
 FRAME, MARGIN, TRAVEL = 64, 16, 32
 SQUARE_SIDE = 19.2
 ELLIPSE_AXES = (12.7675, 7.2125)
@@ -50,8 +48,7 @@ def sample(n: int, seed: int = 0, *, fixed: Mapping[str, float] | None = None, c
     n = whole("n", n)
     generator = torch.Generator().manual_seed(whole("seed", seed, least=0))
     values = torch.empty(n, len(FACTOR_NAMES))
-    for column, name in enumerate(FACTOR_NAMES):
-        grid = GRID[name]
+    for column, (name, grid) in enumerate(GRID.items()):
         if continuous and name != "shape":
             values[:, column] = grid[0] + (grid[-1] - grid[0]) * torch.rand(n, generator=generator)
         else:

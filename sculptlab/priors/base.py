@@ -53,8 +53,8 @@ class Prior(ABC):
     def sample(self, n: int, generator: Generator | None = None, device: Device | None = None) -> Tensor:
         """Draw `n` independent codes (n, dim), float32.
 
-        They are drawn on the device of `generator` (by default torch's default one) and then moved to `device`, so that a seed
-        gives the same codes on every device.
+        They are drawn on the device of `generator` and then moved to `device`, so that a seed gives the same codes on every
+        device. Without a generator, torch's default one of `device` (by default the CPU) is used.
         """
         n = whole("n", n)
         drawn = self._draw(n, generator, drawing_device(generator, device))
@@ -127,10 +127,8 @@ class Prior(ABC):
         i, j = (whole("plane", axis, least=0) for axis in plane)
         if i == j or max(i, j) >= self.dim:
             raise ValueError(f"plane must be two different axes of the prior's {self.dim} dimension(s), got {plane}")
-        matrix = torch.eye(self.dim, dtype=torch.float64)
-        matrix[i, i] = matrix[j, j] = math.cos(angle)
-        matrix[j, i] = math.sin(angle)
-        matrix[i, j] = -matrix[j, i]
+        matrix, cosine, sine = torch.eye(self.dim, dtype=torch.float64), math.cos(angle), math.sin(angle)
+        matrix[[i, i, j, j], [i, j, i, j]] = matrix.new_tensor([cosine, -sine, sine, cosine])
         return self.affine(matrix)
 
     def standardized(self) -> "Prior":

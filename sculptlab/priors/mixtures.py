@@ -86,8 +86,10 @@ class GaussianMixture(Prior):
         if given.shape not in [(), (k,), (d, d), (k, d, d)]:
             legal = f"a number, ({k},), ({d}, {d}) or ({k}, {d}, {d}) for {k} means of {d} dimension(s)"
             raise ValueError(f"covariances must be {legal}, got shape {tuple(given.shape)}")
-        if given.ndim > 1:
+        if given.ndim == 2:
             given = positive_definite("covariances", given)
+        elif given.ndim == 3:
+            given = torch.stack([positive_definite(f"covariances[{i}]", one) for i, one in enumerate(given)])
         elif (given <= 0).any():
             raise ValueError(f"covariances must be > 0, got {given.min():g}")
         weights = probabilities("weights", self.weights, k)

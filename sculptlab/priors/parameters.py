@@ -34,15 +34,15 @@ def vector(name: str, value: Any, size: int) -> Tensor:
 
 
 def positive_definite(name: str, given: Tensor) -> Tensor:
-    """Square matrices (..., dim, dim), which must be symmetric up to rounding, made so exactly, and positive definite."""
-    difference, largest = (x.abs().amax((-2, -1)) for x in (given - given.mT, given))
-    if (difference > 1e-6 * largest).any():
-        raise ValueError(f"{name} must be symmetric, got entries that differ by {difference.max():.3g}")
-    matrices = (given + given.mT) / 2
-    eigenvalues = torch.linalg.eigvalsh(matrices)
-    if (eigenvalues[..., 0] <= 1e-12 * eigenvalues[..., -1].clamp(min=0)).any():
-        raise ValueError(f"{name} must be positive definite, got the smallest eigenvalue {eigenvalues.min():.3g}")
-    return matrices
+    """A square matrix, which must be symmetric up to rounding, made so exactly, and positive definite."""
+    difference = (given - given.T).abs().max()
+    if difference > 1e-6 * given.abs().max():
+        raise ValueError(f"{name} must be symmetric, got entries that differ by {difference:.3g}")
+    matrix = (given + given.T) / 2
+    eigenvalues = torch.linalg.eigvalsh(matrix)
+    if eigenvalues[0] <= 1e-12 * eigenvalues[-1].clamp(min=0):
+        raise ValueError(f"{name} must be positive definite, got the smallest eigenvalue {eigenvalues[0]:.3g}")
+    return matrix
 
 
 def probabilities(name: str, value: Any, count: int) -> Vector:

@@ -183,12 +183,8 @@ def as_prior(obj: Any, dim: int | None = None) -> Prior:
         return family(dim)
     if isinstance(obj, int | float):
         raise TypeError(f"prior must be something that can be sampled, got the number {obj}; prior.scaled({obj}) scales one")
-    if isinstance(obj, Prior):
-        prior = obj
-    elif not isinstance(obj, type) and (isinstance(obj, list | tuple) or hasattr(obj, "__array__")):
-        prior = Samples(obj)
-    else:
-        prior = _tried(obj)
+    array = not isinstance(obj, type) and (isinstance(obj, list | tuple) or hasattr(obj, "__array__"))
+    prior = obj if isinstance(obj, Prior) else Samples(obj) if array else _tried(obj)
     if dim is not None and prior.dim != dim:
         raise ValueError(f"prior must have {dim} dimension(s) as the codes do, got {prior.dim}: {prior!r}")
     return prior
@@ -203,17 +199,15 @@ def as_priors(name: str, given: Any, dim: int | None = None, same_dim: bool = Fa
         raise ValueError(f"{name} must hold at least one prior, got none")
     dims = [prior.dim for prior in priors]
     if same_dim and len(set(dims)) > 1:
-        raise ValueError(f"{name} must have one dimension, got {dims}")
+        raise ValueError(f"{name} must have the same number of dimensions, got {dims}")
     return priors
 
 
 def _tried(obj: Any) -> Drawn:
     """`obj` as a prior, tried by a few draws."""
     if isinstance(obj, type) or not callable(getattr(obj, "sample", obj)):
-        raise TypeError(
-            "prior must be a name, a Prior, an object with .sample, a torch Distribution, a callable n -> (n, d) or an (m, d) "
-            f"array, got {describe(obj)}"
-        )
+        legal = "a name, a Prior, an object with .sample, a torch Distribution, a callable n -> (n, d) or an (m, d) array"
+        raise TypeError(f"prior must be {legal}, got {describe(obj)}")
     if getattr(obj, "random_state", None) is not None:
         obj = copy.copy(obj)
         obj.random_state = None
@@ -225,7 +219,7 @@ def _tried(obj: Any) -> Drawn:
     first, again, other = (prior.sample(8, Generator().manual_seed(seed)) for seed in (0, 0, 1))
     follows = torch.equal(first, again)
     if not follows or (torch.equal(first, other) and not (first == first[0]).all()):
-        problem = "are the same at every call, whatever the seed" if follows else "differ from call to call with one seed"
+        problem = "are the same at every call, whatever the seed" if follows else "differ from call to call with the same seed"
         advice = "take a torch.Generator, n, generator -> (n, d), or use the global one of torch or NumPy"
         warnings.warn(f"prior's draws {problem}, got {prior!r}; {advice}", stacklevel=3)
     return prior
