@@ -17,24 +17,12 @@ Settings = dict[str, Any]
 class Browser:
     """Controls and a figure that follows them; each setting is drawn once and kept.
 
-    Parameters
-    ----------
-    controls : mapping of str to sequence
-        The values that each control can take, in order. More than two numbers become a slider, all else buttons.
-    draw : callable
-        Takes the settings, {control: value}, and returns a `Picture` or the bytes of a PNG. It must depend on its settings
-        alone and must not use pyplot: it may run on any thread.
-    start : dict, optional
-        The first settings; by default each control's first value.
+    controls   the values that each control can take, in order; more than two numbers become a slider, all else buttons
+    draw       takes the settings, {control: value}, and returns a `Picture` or the bytes of a PNG. It must depend on its
+               settings alone and must not use pyplot: it may run on any thread
+    start      the first settings; by default each control's first value
 
-    Attributes
-    ----------
-    ui : ipywidgets.VBox
-        The widget. A notebook shows it for the browser.
-    settings : dict
-        The current values.
-    error : Exception or None
-        What `draw` raised for the current settings; the widget's status line shows it, too.
+    Attributes: `ui` is the widget; `settings` are the current values; `error` is what `draw` raised for them, or None.
     """
 
     def __init__(
@@ -58,13 +46,10 @@ class Browser:
         values = self._options[name]
         numbers = all(isinstance(value, (int, float)) for value in values)
         make = ipywidgets.SelectionSlider if numbers and len(values) > 2 else ipywidgets.ToggleButtons
-        made = make(
-            options=[(f"{value:g}" if numbers else str(value), value) for value in values],
-            value=self.settings[name],
-            description=name,
-            tooltip=f"{name}: one of {', '.join(map(str, values))}",
-            layout=ipywidgets.Layout(width="95%", max_width="620px"),
-        )
+        options = [(f"{value:g}" if numbers else str(value), value) for value in values]
+        layout = ipywidgets.Layout(width="95%", max_width="620px")
+        tooltip = f"{name}: one of {', '.join(map(str, values))}"
+        made = make(options=options, value=self.settings[name], description=name, tooltip=tooltip, layout=layout)
         made.observe(lambda change: self.show(**{name: change.new}), "value")
         return made
 
@@ -75,18 +60,7 @@ class Browser:
         self.settings |= settings
 
     def show(self, **settings: Any) -> None:
-        """Move the controls and draw.
-
-        Parameters
-        ----------
-        **settings
-            New values, by control; the others stay.
-
-        Raises
-        ------
-        ValueError
-            If there is no such control or value.
-        """
+        """Move these controls to these values and draw; ValueError if there is no such control or value."""
         with self._lock:  # events may arrive on several threads at once
             self._accept(settings)
             for name, control in self._controls.items():
@@ -107,13 +81,7 @@ class Browser:
         self._status.value = f"{words}   ({1000 * (time.perf_counter() - started):.0f} ms)"
 
     def picture(self) -> bytes:
-        """The figure at the current settings.
-
-        Returns
-        -------
-        bytes
-            A PNG.
-        """
+        """The figure at the current settings, as a PNG."""
         with self._lock:
             key = tuple(self.settings.values())
             if key not in self._drawn:

@@ -71,23 +71,9 @@ def _printed(limit: float, digits: int) -> str:
 
 
 def claim(statement: str, values: Sequence[float], *, above: float | None = None, below: float | None = None) -> None:
-    """Show what was measured for a statement, and raise an AssertionError if its mean breaks the bound.
+    """Show a statement and the values measured for it, one for each seed; AssertionError if their mean breaks a bound.
 
-    Parameters
-    ----------
-    statement : str
-        What the page claims.
-    values : sequence of float
-        What was measured, one value for each seed.
-    above, below : float, optional
-        The bounds of the mean; at least one of them.
-
-    Raises
-    ------
-    AssertionError
-        If the mean is not above `above` or not below `below`.
-    ValueError
-        If there is no bound, or no value, or a value is not finite.
+    `above` and `below` bound the mean; one is needed. Raises ValueError without a bound and for values that are not finite.
     """
     from IPython.display import display
 

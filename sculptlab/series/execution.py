@@ -54,9 +54,7 @@ def swallowed(notebook: NotebookNode) -> list[str]:
     There are three kinds: tracebacks on stderr (threads, tasks, callbacks), error outputs of a cell that went on
     (`showtraceback`), and what an Output widget or an `interact` caught. Cells tagged "raises-exception" may raise.
     """
-    cells = [
-        cell for cell in notebook.cells if cell.cell_type == "code" and "raises-exception" not in cell.metadata.get("tags", [])
-    ]
+    cells = [cell for cell in notebook.cells if "raises-exception" not in cell.metadata.get("tags", [])]
     widgets = notebook.metadata.get("widgets", {}).get("application/vnd.jupyter.widget-state+json", {}).get("state", {}).values()
     places = [*(cell.get("outputs", []) for cell in cells), *(widget["state"].get("outputs") or () for widget in widgets)]
     found = list(dict.fromkeys(line for outputs in places for line in _errors(outputs)))

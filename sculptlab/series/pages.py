@@ -42,17 +42,12 @@ class Report:
 
     def __str__(self) -> str:
         slowest = sorted((cell for cell in self.cells if cell[1] >= 0.1), key=lambda cell: -cell[1])[:3]
-        return "\n".join(
-            [
-                f"{self.page}  {'ok' if self.ok else 'FAILED'}  {self.seconds:.1f} s",
-                *(f"  {claim}" for claim in self.claims),
-                *([f"  error: {self.error}"] if self.error else []),
-                *(f"  an error that stopped no cell: {line}" for line in self.swallowed),
-                *(f"  slowest: {seconds:5.1f} s  {label}" for label, seconds in slowest),
-                f"  files: {self.notebook}",
-                f"         {self.html}",
-            ]
-        )
+        lines = [f"{self.page}  {'ok' if self.ok else 'FAILED'}  {self.seconds:.1f} s"]
+        lines += [f"  {claim}" for claim in self.claims]
+        lines += [f"  error: {self.error}"] if self.error else []
+        lines += [f"  an error that stopped no cell: {line}" for line in self.swallowed]
+        lines += [f"  slowest: {seconds:5.1f} s  {label}" for label, seconds in slowest]
+        return "\n".join([*lines, f"  files: {self.notebook}", f"         {self.html}"])
 
 
 def notebooks_folder() -> Path:
@@ -193,11 +188,8 @@ def _write(notebook: Any, target: Path) -> tuple[Path, Path]:
 
     # without a kernel a widget does not answer: the HTML page shows the figure that comes with it instead
     kinds = [kind for kind in HTMLExporter().default_config.NbConvertBase.display_data_priority if "widget" not in kind]
-    exporter = HTMLExporter(
-        config=Config({"NbConvertBase": {"display_data_priority": kinds}}),
-        extra_loaders=[DictLoader({"page.html.j2": WITH_ALT_TEXTS})],
-        template_file="page.html.j2",
-    )
+    config, templates = Config({"NbConvertBase": {"display_data_priority": kinds}}), DictLoader({"page.html.j2": WITH_ALT_TEXTS})
+    exporter = HTMLExporter(config=config, extra_loaders=[templates], template_file="page.html.j2")
     html = exporter.from_notebook_node(notebook, {"metadata": {"name": target.stem}})[0]
     for path, text in ((target, nbformat.writes(notebook)), (target.with_suffix(".html"), html)):
         part = path.with_name(f".{path.name}.{os.getpid()}.part")  # so that the file is never there in part

@@ -7,7 +7,7 @@ import datetime
 import json
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,8 +28,7 @@ class Recorded:
     provenance: Mapping[str, Any]
 
     def __str__(self) -> str:
-        p = self.provenance
-        seeds = p["seeds"]
+        p, seeds = self.provenance, self.provenance["seeds"]
         return (
             f"recorded {p['date']} at commit {p['commit']} on {p['machine']} (torch {p['torch']}), "
             f"{len(seeds)} seeds ({seeds[0]}-{seeds[-1]}), {len(self.frame)} rows"
@@ -57,21 +56,15 @@ def read_result(name: str) -> Recorded:
     if name not in recorded_names():
         raise ValueError(f"name must be one of {recorded_names()}, got {name!r}")
     base = results_folder() / name
-    packed = base.with_suffix(".npz")
     arrays: dict[str, np.ndarray] = {}
-    if packed.exists():
+    if (packed := base.with_suffix(".npz")).exists():
         with np.load(packed) as stored:
-            arrays = {key: stored[key] for key in stored.files}
+            arrays = dict(stored)
     return Recorded(name, pd.read_csv(base.with_suffix(".csv")), arrays, json.loads(base.with_suffix(".json").read_text()))
 
 
 def record_result(
-    name: str,
-    frame: pd.DataFrame,
-    *,
-    seeds: list[int],
-    settings: Mapping[str, Any],
-    arrays: Mapping[str, np.ndarray] | None = None,
+    name: str, frame: pd.DataFrame, *, seeds: Iterable[int], settings: Mapping[str, Any], arrays: Mapping[str, Any] | None = None
 ) -> Recorded:
     """Write `frame` and `arrays` under `name` in `results_folder()`, with this machine, commit, date, versions and `settings`."""
     unknown = [column for column in frame if base_column(column) not in COLUMNS]
@@ -81,8 +74,8 @@ def record_result(
     base = results_folder() / name
     order_columns(frame).to_csv(base.with_suffix(".csv"), index=False, float_format="%.6g")
     if arrays:
-        np.savez_compressed(base.with_suffix(".npz"), **dict(arrays))  # type: ignore[arg-type]  # the stub confuses ** with allow_pickle
-    provenance = {**_provenance(), "seeds": seeds, "settings": dict(settings)}
+        np.savez_compressed(base.with_suffix(".npz"), **dict(arrays))
+    provenance = {**_provenance(), "seeds": list(seeds), "settings": dict(settings)}
     base.with_suffix(".json").write_text(json.dumps(provenance, indent=1) + "\n")
     return read_result(name)
 
@@ -103,14 +96,11 @@ def order_columns(frame: pd.DataFrame) -> pd.DataFrame:
 def _provenance() -> dict[str, str]:
     import torch
 
-    if torch.cuda.is_available():
-        machine = torch.cuda.get_device_name()
-    else:
-        machine = f"{platform.machine()} CPU, {torch.get_num_threads()} threads"
+    cpu = f"{platform.machine()} CPU, {torch.get_num_threads()} threads"
     return {
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "commit": _commit(),
-        "machine": machine,
+        "machine": torch.cuda.get_device_name() if torch.cuda.is_available() else cpu,
         "python": platform.python_version(),
         "torch": torch.__version__,
     }

@@ -50,14 +50,12 @@ def check_relative(answer: Answer) -> str:
     generator = torch.Generator().manual_seed(8)
     z, anchors = (2 * torch.randn(n, 3, generator=generator, dtype=torch.float64) + 0.5 for n in (6, 4))
     products, lengths, anchor_lengths = z @ anchors.T, z.norm(dim=1, keepdim=True), anchors.norm(dim=1)
-    cosines = products / (lengths * anchor_lengths)
+    cosines, over_codes = products / (lengths * anchor_lengths), (z / z.norm(dim=0)) @ (anchors / anchors.norm(dim=0)).T
     slips = {
         "that is the dot product: divide by the lengths of both, or the scale still matters": products,
         "you divide by the lengths of the codes; divide by those of the anchors, too": products / lengths,
         "you divide by the lengths of the anchors; divide by those of the codes, too": products / anchor_lengths,
-        "a length belongs to a row: take the norm over the latents (dim=1), not over the codes": (
-            (z / z.norm(dim=0)) @ (anchors / anchors.norm(dim=0)).T
-        ),
+        "a length belongs to a row: take the norm over the latents (dim=1), not over the codes": over_codes,
         "the lengths enter as they are, not squared": products / (lengths * anchor_lengths) ** 2,
         "that is the distance; the cosine is 1 where code and anchor have the same direction": torch.cdist(z, anchors),
         "1 where they have the same direction: the similarity, not 1 minus it": 1 - cosines,

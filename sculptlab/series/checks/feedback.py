@@ -1,8 +1,4 @@
-"""How a check works: it calls the answer, compares it with the right value, and names the mistake where there is one.
-
-A check is a function with the decorator `exercise`. It takes the reader's function, raises `Mistake` with a sentence
-that helps, and returns a sentence that confirms a right answer.
-"""
+"""What the checks of the exercises share: they call the answer, compare it with the right value, and name the mistake."""
 
 import functools
 import html
@@ -39,7 +35,7 @@ class Feedback:
 
 
 def exercise(check: Callable[[Answer], str]) -> Callable[[Answer], Feedback]:
-    """Turn what a check returns or raises into feedback."""
+    """A check of the reader's function, as feedback: it returns a sentence for a right answer and raises `Mistake` otherwise."""
 
     @functools.wraps(check)
     def run(answer: Answer) -> Feedback:

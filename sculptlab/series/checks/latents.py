@@ -62,7 +62,11 @@ def check_same_sum(answer: Answer) -> str:
     Every image's KL is at most 1 nat, and the two columns of the means have a correlation above 0.9.
     """
 
-    mean, std = call(answer, read=_two_tensors, wanted="two tensors, (mean, std)")
+    def read(pair: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        mean, std = (torch.as_tensor(part, dtype=torch.float64) for part in pair)
+        return mean, std
+
+    mean, std = call(answer, read=read, wanted="two tensors, (mean, std)")
     shapes = f"mean and std should both have shape (n, 2) with n >= 100, yours are {tuple(mean.shape)} and {tuple(std.shape)}"
     require(mean.ndim == 2 and mean.shape == std.shape and mean.shape[1] == 2 and len(mean) >= 100, shapes)
     require((std > 0).all(), "every std must be above 0")
@@ -70,11 +74,6 @@ def check_same_sum(answer: Answer) -> str:
     require(worst <= 1, f"the largest KL of an image is {worst:.2f} nats: shrink the means or bring the stds nearer to 1")
     require(correlation > 0.9, f"the means' correlation is {correlation:.2f}: make the second column follow the first")
     return f"at most {worst:.2f} nats an image, and the means' correlation is {correlation:.2f}: the KL term does not see it"
-
-
-def _two_tensors(pair: Any) -> tuple[torch.Tensor, torch.Tensor]:
-    mean, std = (torch.as_tensor(part, dtype=torch.float64) for part in pair)
-    return mean, std
 
 
 def _kl(mean: torch.Tensor, std: torch.Tensor) -> torch.Tensor:
@@ -131,8 +130,8 @@ def puzzle() -> torch.Tensor:
 @exercise
 def check_puzzle(answer: Answer) -> str:
     """Page 02, find the dependence: answer(z) -> the numbers of the two dimensions of `puzzle()` that depend on each other."""
-    read, wanted = (lambda pair: {int(i) for i in pair}), "two whole numbers, such as (0, 3)"
-    chosen = call(answer, puzzle(), read=read, wanted=wanted)
+    wanted = "two whole numbers, such as (0, 3)"
+    chosen = call(answer, puzzle(), read=lambda pair: {int(i) for i in pair}, wanted=wanted)
     require(chosen <= set(range(5)), f"the five dimensions are numbered 0 to 4, you named {sorted(chosen)}")
     require(len(chosen) == 2, f"two dimensions depend on each other, you named {sorted(chosen)}")
     require(chosen == {1, 4}, f"not {sorted(chosen)}: which target of LPS sees a dependence that does not move the mean?")

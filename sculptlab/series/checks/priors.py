@@ -22,32 +22,25 @@ def check_three_latents(answer: Answer) -> str:
     latents = f"it should have 3 latents, yours has {prior.dim}: the mixture is of two, `*` puts the first beside"
     require(prior.dim == 3, latents)
     z = prior.sample(ROWS, torch.Generator().manual_seed(0))
-    _require_uniform(z[:, 0])
-    _require_mixture(z[:, 1:].norm(dim=1), z[:, 1:])
-    right = Uniform(1, -1.0, 1.0) * Mixture([Gaussian(2).scaled(0.2), Ring()], weights=[0.25, 0.75])
-    p = mmd_test(z, right.sample(ROWS, torch.Generator().manual_seed(1)), permutations=200).p_value
-    require(p >= 0.01, "each latent is right by itself, but not all three together: are the first and the pair independent?")
-    return "one line, and a model can be trained on it (the rotation by 90° changes nothing: Gaussian and ring are round)"
-
-
-def _require_uniform(u: torch.Tensor) -> None:
+    u, pair = z[:, 0], z[:, 1:]
     low, high = u.min().item(), u.max().item()
     unscaled = 1.7 < high <= 3**0.5 + 1e-6
     require(not unscaled, f"the first latent reaches {high:.2f}: Uniform(1) has unit variance unless low and high are given")
     fits = -1 <= low < -0.98 and 0.98 < high <= 1 and abs(u.var().item() - 1 / 3) < 0.03
     require(fits, f"the first latent should be uniform on [-1, 1]; yours goes from {low:.2f} to {high:.2f}")
-
-
-def _require_mixture(radius: torch.Tensor, z: torch.Tensor) -> None:
-    near = radius < 0.7  # the Gaussian's draws; the ring's radius is about 1.4
+    near = pair.norm(dim=1) < 0.7  # the Gaussian's draws; the ring's radius is about 1.4
     share = near.double().mean().item()
     require(abs(share - 0.75) >= 0.03, "the weights are swapped: 0.25 is the Gaussian's")
     require(abs(share - 0.5) >= 0.03, "both parts are equally likely: weights=[0.25, 0.75] says how often each is drawn")
     expected = "it should be 25%: the Gaussian's, of standard deviation 0.2"
     require(abs(share - 0.25) <= 0.03, f"{share:.0%} of the draws lie within 0.7 of the center, {expected}")
-    std = z[near].std().item()
+    std = pair[near].std().item()
     scale = f"the Gaussian's standard deviation is {std:.2f}, not 0.2: .scaled takes the factor, a covariance its square"
     require(abs(std - 0.2) <= 0.02, scale)
+    right = Uniform(1, -1.0, 1.0) * Mixture([Gaussian(2).scaled(0.2), Ring()], weights=[0.25, 0.75])
+    p = mmd_test(z, right.sample(ROWS, torch.Generator().manual_seed(1)), permutations=200).p_value
+    require(p >= 0.01, "each latent is right by itself, but not all three together: are the first and the pair independent?")
+    return "one line, and a model can be trained on it (the rotation by 90° changes nothing: Gaussian and ring are round)"
 
 
 @exercise

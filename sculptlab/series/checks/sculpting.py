@@ -19,16 +19,13 @@ def check_mmd_objective(answer: Answer) -> str:
     z = model.encode(images)
     squares = (model.decode(z) - images).square()
     error, term = 0.5 * squares.sum() / len(images), 100 * mmd2(z, y)
+    averaged, biased = 0.5 * squares.mean(), 100 * mmd2(z, y, estimator="biased")
     slips = {
-        "the squared error is summed over pixels and averaged over images: yours is averaged over both": (
-            0.5 * squares.mean() + term
-        ),
+        "the squared error is summed over pixels and averaged over images: yours is averaged over both": averaged + term,
         "the squared error is averaged over images: divide the sum by their number": 0.5 * squares.sum() + term,
         "the half is missing: 1/2 |x - x_hat|^2 is the negative log-likelihood of a Gaussian": 2 * error + term,
         "the weight of 100 is missing": error + term / 100,
-        "take the unbiased estimate (the default): the biased one changes with the batch size": (
-            error + 100 * mmd2(z, y, estimator="biased")
-        ),
+        "take the unbiased estimate (the default): the biased one changes with the batch size": error + biased,
         "MMD² is added: the loss must fall as the codes come nearer to the prior": error - term,
     }
     found = call(answer, model, images, y)

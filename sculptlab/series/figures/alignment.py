@@ -16,11 +16,8 @@ from sculptlab.series.figures.common import LOOKS, grid, legend, legend_below
 
 SCORES = {"aligned": "linear alignment", "MIG": "MIG", "DCI disentanglement": "DCI disentanglement"}
 COS_45 = np.sqrt(0.5)  # alignment of two factors with two latents that are an isometry of them, rotated by 45 degrees
-LABELED = {
-    "tied through the prior": (CODES, "o"),
-    "squared distance": (BAD, "s"),
-    "regression, labels only": (GOOD, "^"),
-}  # the conditions "prior", "distance" and "regression" of the study
+LABELED = {"prior": "tied through the prior", "distance": "squared distance", "regression": "regression, labels only"}
+LABELED_STYLES = dict(zip(LABELED.values(), [(CODES, "o"), (BAD, "s"), (GOOD, "^")], strict=True))
 
 
 def codes_by_factor(
@@ -68,37 +65,29 @@ def rotation_scores(mmd: Mapping[str, Sequence[float]], angles: Sequence[float],
 
 
 def scores_by_prior(
-    frame: pd.DataFrame,
-    conditions: Mapping[str, str],
-    *,
-    scores: Mapping[str, str] = SCORES,
-    isometry: bool = False,
-    title: str | None = None,
+    frame: pd.DataFrame, conditions: Mapping[str, str], *, isometry: bool = False, title: str | None = None
 ) -> Picture:
-    """A panel per score, a row for each of the conditions {name in the frame: words}: a dot per seed, a bar at the mean.
+    """A panel for each of `SCORES`, a row for each of the conditions {name in the frame: words}; dots are seeds, bars means.
 
-    Where the frame has them, a dotted line is the score of the true factors ("ideal"), and a gray area reaches to the score of
-    codes that are independent of them ("noise"). isometry: mark cos 45°, the least alignment of an isometry of two factors.
+    Dotted: the score of the true factors (condition "ideal"); the gray area reaches to the score of codes that are independent
+    of them ("noise"). isometry: mark cos 45°, the least alignment of an isometry of two factors.
     """
-    figure, (axes,) = grid(1, len(scores), height=0.34 * len(conditions) + 1.5, title=title)
+    figure, (axes,) = grid(1, len(SCORES), height=0.34 * len(conditions) + 1.5, title=title)
     shown = frame[frame["condition"].isin(conditions)].replace({"condition": dict(conditions)})
     palette = {name: color for name, (color, _) in zip(conditions.values(), LOOKS, strict=False)}
-    for ax, (column, words) in zip(axes, scores.items(), strict=True):
+    for ax, (column, words) in zip(axes, SCORES.items(), strict=True):
         look: dict[str, Any] = {"hue": "condition", "order": list(palette), "palette": palette, "legend": False}
         seaborn.stripplot(shown, x=column, y="condition", ax=ax, jitter=False, alpha=0.6, size=5, **look)
         means = shown.groupby("condition")[column].mean().reindex(list(palette))
         ax.scatter(means, range(len(means)), marker="|", s=240, linewidths=2, color=list(palette.values()), zorder=3)
-        ideal, noise = (frame.loc[frame["condition"] == name, column] for name in ("ideal", "noise"))
-        if len(ideal):
-            ax.axvline(ideal.mean(), color=TEXT, linestyle=":", linewidth=1)
-        if len(noise):
-            ax.axvspan(0, noise.mean(), color=PRIOR, alpha=0.3, linewidth=0)
+        ideal, noise = (frame.loc[frame["condition"] == name, column].mean() for name in ("ideal", "noise"))
+        ax.axvline(ideal, color=TEXT, linestyle=":", linewidth=1)
+        ax.axvspan(0, noise, color=PRIOR, alpha=0.3, linewidth=0)
         if isometry and column == "aligned":
             ax.axvline(COS_45, color=TEXT, linestyle="--", linewidth=1)
             ax.set_title("cos 45°", x=COS_45 / 1.03, fontsize=8, color=TEXT)
         ax.set(xlim=(0, 1.03), xticks=[0, 0.5, 1], ylim=(len(palette) - 0.5, -0.5))
-        if ax is not axes[0]:
-            ax.set_yticklabels([])
+        ax.tick_params(axis="y", labelleft=ax is axes[0])
         style(ax, x=words, y="")
     return figure
 
@@ -110,12 +99,11 @@ def alignment_over_labels(frame: pd.DataFrame, columns: Mapping[str, str], *, ti
     "regression" has no such point.
     """
     figure, (axes,) = grid(1, len(columns), height=3.3, title=title)
-    ties, names = ("prior", "distance"), dict(zip(("prior", "distance", "regression"), LABELED, strict=True))
-    without = [frame[frame["condition"] == "mirror"].assign(labels=0, condition=tie) for tie in ties]
-    shown = pd.concat([*without, frame[frame["condition"].isin(names)]]).replace({"condition": names})
+    without = [frame[frame["condition"] == "mirror"].assign(labels=0, condition=tie) for tie in ("prior", "distance")]
+    shown = pd.concat([*without, frame[frame["condition"].isin(LABELED)]]).replace({"condition": LABELED})
     numbers = sorted(set(shown["labels"]))
     for ax, (column, words) in zip(axes, columns.items(), strict=True):
-        line_with_spread(ax, shown, "labels", column, "condition", styles=LABELED)
+        line_with_spread(ax, shown, "labels", column, "condition", styles=LABELED_STYLES)
         ax.set_xscale("function", functions=(np.log1p, np.expm1))
         ax.set_xticks(numbers, [f"{number:g}" for number in numbers])
         ax.set_ylim(0, 1.03)
@@ -125,15 +113,13 @@ def alignment_over_labels(frame: pd.DataFrame, columns: Mapping[str, str], *, ti
 
 
 def traversal_rows(images: Mapping[str, Any], latents: Sequence[str], *, title: str | None = None) -> Picture:
-    """Traversals (dim, steps, size, size) of each model in a panel: a row of images for each latent, named on the left."""
+    """Traversals (dim, steps, size, size), uint8, of each model in a panel: a row for each latent, named on the left."""
     figure, (axes,) = grid(1, len(images), height=0.4 * len(latents) + 0.7, title=title)
     for ax, (model, rows) in zip(axes, images.items(), strict=True):
-        stack = np.asarray(rows, dtype=float)
-        stack = stack / 255 if stack.max() > 1 else stack
+        stack = np.asarray(rows, dtype=float) / 255
         image_grid(stack.reshape(-1, *stack.shape[2:]), ax, columns=stack.shape[1], title=model)
-        if ax is axes[0]:
-            bottom = ax.get_ylim()[0]
-            for i, name in enumerate(latents):
-                at = (-3, (i + 0.5) / len(latents) * bottom)
-                ax.annotate(name, at, ha="right", va="center", fontsize=8, color=TEXT, annotation_clip=False)
+    bottom = axes[0].get_ylim()[0] / len(latents)
+    for i, name in enumerate(latents):
+        at, look = (-3, (i + 0.5) * bottom), {"ha": "right", "va": "center", "fontsize": 8, "color": TEXT}
+        axes[0].annotate(name, at, annotation_clip=False, **look)
     return figure

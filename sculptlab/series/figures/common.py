@@ -1,6 +1,6 @@
 """What the figures of the series share: grids with a title, rows of dots, legends, looks, and figures that a slider redraws."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from io import BytesIO
 from typing import Any
 
@@ -14,7 +14,7 @@ from PIL import Image
 
 from sculptlab.plots.style import ACCENT, BAD, CODES, GOOD, MEANS, PRIOR, TEXT, WIDTH, Picture, panels, style
 
-Styles = Mapping[Any, tuple[str, str]]  # name -> (color, marker)
+Tables = Sequence[tuple[pd.DataFrame, str]]  # a table and the column to show, for each panel
 
 LOOKS = ((CODES, "o"), (MEANS, "D"), (GOOD, "^"), (ACCENT, "v"), (BAD, "s"), (PRIOR, "X"))  # where a color has no meaning
 OBJECTIVES: dict[str, tuple[str, str]] = {  # an objective has one color and one marker in all figures
@@ -78,15 +78,7 @@ def dots_with_range(
 
 
 def dot_rows(
-    tables: Sequence[tuple[pd.DataFrame, str]],
-    rows: str,
-    hue: str | None = None,
-    *,
-    order: Sequence[str],
-    styles: Styles | None = None,
-    height: float,
-    title: str | None,
-    **look: Any,
+    tables: Tables, rows: str, hue: str | None = None, *, order: Sequence[str], height: float, title: str | None, **look: Any
 ) -> tuple[Picture, Sequence[Axes]]:
     """A panel for each (table, column): the column's mean and range for each category of the column `rows`, from the top down.
 
@@ -94,7 +86,7 @@ def dot_rows(
     """
     figure, (axes,) = grid(1, len(tables), height=0.9 + height * len(order), title=title)
     for i, (ax, (table, column)) in enumerate(zip(axes, tables, strict=True)):
-        dots_with_range(ax, table, column, rows, hue, order=order, styles=styles, **look)
+        dots_with_range(ax, table, column, rows, hue, order=order, **look)
         ax.set_ylim(len(order) - 0.5, -0.5)
         ax.set_yticks(range(len(order)), order if i == 0 else [""] * len(order))
         ax.set_axisbelow(True)

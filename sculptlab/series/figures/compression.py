@@ -21,23 +21,21 @@ STYLES = dict(zip(CONDITIONS.values(), [(PRIOR, "X"), (MEANS, "D"), (CODES, "o")
 def error_over_rate(frame: pd.DataFrame, *, rates: tuple[float, float], title: str | None = None) -> Picture:
     """Held-out error over the rate, between two rates in bits per image.
 
-    frame: of `compression_study`. At every rate each condition takes the best of its levels (the VAE of its betas
-    too). Errors are divided by the plain autoencoder's without quantization (dotted). Lines are means over seeds, bands the
-    range, at rates that all seeds reach. The axis ends at twice the plain error. Just above the least rate of a condition
-    only its worst levels are available: begin a tenth of a bit per latent later.
+    frame: of `compression_study`. At every rate each condition takes the best of its levels, "KL" of its betas, too. Errors are
+    divided by the plain autoencoder's without quantization (dotted). Lines are means over seeds, bands the range, at rates
+    that all seeds reach. The axis ends at twice the plain error.
     """
     figure, (axes,) = grid(1, 2, height=3.9, title=title)
     unit = frame.loc[frame["condition"] == "no regularizer", "unquantized"].mean()
-    points, marked = 73, 8  # points of a line, and every which one has a marker
     names = {"nominal": "symbols of fixed length", "coded": "entropy-coded file, all counted"}
     for ax, (rate, words) in zip(axes, names.items(), strict=True):
-        found = at_rates(frame, np.linspace(*rates, points), rate=rate)
+        found = at_rates(frame, np.linspace(*rates, 73), rate=rate)
         seeds = found.groupby(["condition", "rate"])["mse"].transform("count")
         reached = found[seeds == seeds.groupby(found["condition"]).transform("max")]
         shown = reached.assign(error=reached["mse"] / unit).replace({"condition": CONDITIONS})
         line_with_spread(ax, shown, "rate", "error", "condition", styles=STYLES)
         for line in ax.lines:
-            line.set(markevery=marked, linestyle="--" if "rounded" in str(line.get_label()) else "-")
+            line.set(markevery=8, linestyle="--" if "rounded" in str(line.get_label()) else "-")
         ax.axhline(1, color=TEXT, linestyle=":", linewidth=1)
         style(ax, title=words, x="rate (bits per image)", y="")
     limits = np.array([ax.get_ylim() for ax in axes])

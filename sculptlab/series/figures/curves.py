@@ -34,11 +34,7 @@ def lps_over_codes(frames: Mapping[str, pd.DataFrame], *, title: str | None = No
             ax.axhline(INDEPENDENT, color=TEXT, linestyle=":", linewidth=0.8)
             ax.set_ylim(-0.03 * top, top)
             ax.xaxis.set_major_formatter(FuncFormatter(lambda n, _: f"{n / 1000:.2g}k"))
-            style(
-                ax,
-                title=name if alone or ax is column[0] else None,
-                x="codes to train on" if alone or ax is column[-1] else "",
-                y=f"LPS by {words}" if i == 0 else "",
-            )
+            style(ax, title=name if alone or ax is column[0] else None, y="" if i else f"LPS by {words}")
+            style(ax, x="codes to train on" if alone or ax is column[-1] else "")
     legend_below(figure, axes[0, 0], 3)
     return figure

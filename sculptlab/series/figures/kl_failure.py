@@ -1,5 +1,6 @@
 """Figures of the study over beta: reconstruction error, C2ST accuracy, dependence and coverage gap of a VAE's codes."""
 
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -60,17 +61,12 @@ def metrics_over_beta(frame: pd.DataFrame, *, dim: int, title: str | None = None
         ax.axhline(expected, color=TEXT, linestyle=":", linewidth=1)
         _name_axes(ax, sweep, words)
     legend(axes[0, 1])
-    if live is not None:
-        _stars(axes[0, 0], live[live["codes"] == "means"], "reconstruction_mse", RECONSTRUCTION)
-        for ax, column in zip(axes.flat[1:], SCORES, strict=True):
-            for codes, (color, _) in CODES.items():
-                _stars(ax, live[live["codes"] == codes], column, color)
+    for (codes, column), ax in zip(product(CODES, ("reconstruction_mse", *SCORES)), [*axes.flat] * 2, strict=True):
+        if live is not None and (codes, column) != ("samples", "reconstruction_mse"):
+            means = live[live["codes"] == codes].groupby("β")[column].mean()
+            color = RECONSTRUCTION if column == "reconstruction_mse" else CODES[codes][0]
+            ax.plot(means.index, means, "*", markersize=10, color=color, markeredgecolor=TEXT, markeredgewidth=0.6)
     return figure
-
-
-def _stars(ax: Axes, rows: pd.DataFrame, column: str, color: str) -> None:
-    means = rows.groupby("β")[column].mean()
-    ax.plot(means.index, means, "*", markersize=10, color=color, markeredgecolor=TEXT, markeredgewidth=0.6)
 
 
 class CodesPanel:

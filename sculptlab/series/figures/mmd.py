@@ -100,18 +100,14 @@ def p_value_shares(values: Mapping[str, Sequence[float]], *, title: str | None =
     return figure
 
 
-def witness_map(
-    x: Any, y: Any, ax: Axes, kernel: Kernel | None = None, *, reach: float = REACH, size: float = 2.5
-) -> list[Artist]:
-    """The witness function of x (n, 2) against y (m, 2) as colors, blue where there is more of x, under the points.
-
-    The colors are scaled to the largest absolute value. Returns what was drawn.
-    """
-    line = torch.linspace(-reach, reach, 97)
+def witness_map(x: Any, y: Any, ax: Axes, kernel: Kernel, *, size: float = 2.5) -> list[Artist]:
+    """The witness function of x (n, 2) against y (m, 2), in blue where there is more of x, under the points; returns both."""
+    line = torch.linspace(-REACH, REACH, 97)
     values = witness(x, y, torch.cartesian_prod(line, line), kernel).reshape(97, 97).T.cpu().numpy()
     limit = np.abs(values).max() or 1.0
-    look: dict[str, Any] = {"cmap": WITNESS, "vmin": -limit, "vmax": limit, "interpolation": "bilinear"}
-    image = ax.imshow(values, origin="lower", extent=(-reach, reach, -reach, reach), **look)
+    image = ax.imshow(
+        values, WITNESS, vmin=-limit, vmax=limit, interpolation="bilinear", origin="lower", extent=(-REACH, REACH) * 2
+    )
     return [image, *_points(x, y, ax, size=size)]
 
 
@@ -138,11 +134,8 @@ class BandwidthPanel:
         self.plane, self.null = figure.subplots(1, 2, width_ratios=[1, 1.4])
         _plane(self.plane, title="blue: more of x; orange: more of y", first=True)
         self.null.set(xlim=(-5, 30), ylim=(0, 1.3), yticks=[])
-        style(
-            self.null,
-            title="null of 200 permutations (gray), statistic (line)",
-            x="unbiased MMD² / the null's std (cut off at 30)",
-        )
+        words = "null of 200 permutations (gray), statistic (line)"
+        style(self.null, title=words, x="unbiased MMD² / the null's std (cut off at 30)")
         self.null.axvline(0, color=TEXT, linewidth=0.6)
         self.backdrop = Backdrop(figure)
 
@@ -162,10 +155,9 @@ def witness_images(
     images: Any, values: Any, *, count: int = 24, title: str | None = None, names: Sequence[str] = ("x", "y")
 ) -> Picture:
     """The `count` images (n, c, h, w) where the witness function's `values` (n,) are highest and where they are lowest."""
-    values = np.asarray(values, dtype=float)
     if len(values) != len(images):
         raise ValueError(f"values must be one an image, {len(images)}, got {len(values)}")
-    order = np.argsort(values)
+    order = np.argsort(np.asarray(values, dtype=float))
     figure, (axes,) = grid(1, 2, height=2.4, title=title)
     figure.get_layout_engine().set(wspace=0.08)  # type: ignore[union-attr,call-arg]  # the engine of every `Picture`
     for ax, chosen, name in zip(axes, (order[::-1][:count], order[:count]), names, strict=True):

@@ -69,14 +69,12 @@ class Animation:
     """
 
     def __init__(self, flows: Mapping[str, Any], target: Any, *, labels: list[str] | None = None) -> None:
-        if not flows:
-            raise ValueError("flows must name at least one flow, got none")
         self.target = codes("target", target, dim=2, rows=1).detach().cpu().numpy()
         self.flows = {name: _positions(name, positions) for name, positions in flows.items()}
         counts = {name: len(positions) for name, positions in self.flows.items()}
-        frames, *others = set(counts.values())
-        if others:
-            raise ValueError(f"flows must have the same number of frames, got {counts}")
+        if len(set(counts.values())) != 1:
+            raise ValueError(f"flows must name at least one flow, all of the same number of frames, got {counts}")
+        frames = next(iter(counts.values()))
         self.labels = [f"frame {i}" for i in range(frames)] if labels is None else list(labels)
         if len(self.labels) != frames:
             raise ValueError(f"labels must be one a frame, {frames}, got {len(self.labels)}")

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 from scipy.ndimage import gaussian_filter
 
@@ -68,26 +67,22 @@ def drawings(
     Shades are linear in the density, which makes strokes stand out; those of `priors_and_codes` show thin mass between them.
     """
     figure, axes = grid(len(priors), 2, height=2.7, title=title)
-    for (left, right), (name, prior) in zip(axes, priors.items(), strict=True):
+    for row, (name, prior) in zip(axes, priors.items(), strict=True):
         target = prior_sample(prior, 2)
         limits = np.array([span(column) for column in target.T])
-        _strokes(left, target, limits, PRIOR, bins=96)
-        _strokes(right, np.asarray(codes[name], dtype=float), limits, CODES, bins=56)
-        style(left, title=name, x="z0", y="z1")
-        style(right, title="its codes: C2ST accuracy {:.0%}, chance {:.0%}".format(*scores[name]), x="z0")
+        lengths = limits[:, 1] - limits[:, 0]
+        for ax, z, color, bins in zip(row, (target, codes[name]), (PRIOR, CODES), (96, 56), strict=True):
+            cells = (bins * lengths / lengths.max()).round().astype(int).tolist()  # square ones
+            x, y = np.asarray(z, dtype=float).T
+            counts, *_ = np.histogram2d(x, y, bins=cells, range=limits.tolist())
+            density = gaussian_filter(counts, 0.8)
+            full = float(np.quantile(density[density > 0], 0.97))  # the densest 3 % of the cells have the full color
+            look: dict[str, Any] = {"cmap": shades(color), "vmin": 0, "vmax": full, "extent": (*limits[0], *limits[1])}
+            plane(ax, limits).imshow(density.T, origin="lower", **look)
+            ax.set_aspect("equal")
+        style(row[0], title=name, x="z0", y="z1")
+        style(row[1], title="its codes: C2ST accuracy {:.0%}, chance {:.0%}".format(*scores[name]), x="z0")
     return figure
-
-
-def _strokes(ax: Axes, rows: np.ndarray, limits: np.ndarray, color: str, *, bins: int) -> None:
-    """A smoothed density with `bins` square cells along the longer axis; the densest 3 % of the cells have the full color."""
-    lengths = limits[:, 1] - limits[:, 0]
-    cells = (bins * lengths / lengths.max()).round().astype(int).tolist()
-    counts, *_ = np.histogram2d(rows[:, 0], rows[:, 1], bins=cells, range=limits.tolist())
-    density = gaussian_filter(counts, 0.8)
-    full = float(np.quantile(density[density > 0], 0.97))
-    extent = (*limits[0], *limits[1])
-    plane(ax, limits).imshow(density.T, origin="lower", extent=extent, cmap=shades(color), vmin=0, vmax=full)
-    ax.set_aspect("equal")
 
 
 def scoreboard(frame: pd.DataFrame, *, title: str | None = None) -> Picture:

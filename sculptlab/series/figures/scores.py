@@ -34,8 +34,7 @@ def calibration_strip(frame: pd.DataFrame, truths: Mapping[str, float], *, title
     frame: columns codes, linear, boosting, mlp; a row per case and seed. truths: {case: the score of the best regressor}.
     """
     tables = [(_by_regressor(frame, "codes"), "LPS")]
-    options: dict[str, Any] = {"order": list(truths), "styles": REGRESSORS, "height": 0.32, "title": None}
-    figure, (ax,) = dot_rows(tables, "codes", "regressor", **options)
+    figure, (ax,) = dot_rows(tables, "codes", "regressor", order=list(truths), height=0.32, title=None, styles=REGRESSORS)
     rows = np.arange(len(truths))
     ax.vlines(list(truths.values()), rows - 0.4, rows + 0.4, color=TEXT, linewidth=2, label="truth", zorder=1)
     ax.axvline(0, color=TEXT, linewidth=0.8)
@@ -48,8 +47,7 @@ def model_scores(frame: pd.DataFrame, order: list[str], *, title: str | None = N
     """LPS of trained models, of their means on the left and samples on the right; gray: up to the chance level."""
     kinds = {kind: frame[frame["codes"] == kind] for kind in ("means", "samples")}
     tables = [(_by_regressor(rows, "objective"), "LPS") for rows in kinds.values()]
-    options: dict[str, Any] = {"order": order, "styles": REGRESSORS, "height": 0.42, "title": title}
-    figure, axes = dot_rows(tables, "objective", "regressor", **options)
+    figure, axes = dot_rows(tables, "objective", "regressor", order=order, height=0.42, title=title, styles=REGRESSORS)
     for ax, (kind, rows) in zip(axes, kinds.items(), strict=True):
         chance = rows[[f"{name}_chance" for name in REGRESSORS]].max().max()
         ax.axvspan(0, chance, color=PRIOR, alpha=0.5, linewidth=0)
@@ -76,10 +74,9 @@ def agreement(
             if kind == "model" and len(means):
                 labels = [(f"{len(means)} kinds of trained models", means.max())]
             for words, (x, y) in labels:
-                right = x <= 0.7
-                at = (6 if right else -6, 16 if kind == "model" else 3)
-                look: dict[str, Any] = {"textcoords": "offset points", "fontsize": 7, "color": color}
-                ax.annotate(words, (x, y), at, ha="left" if right else "right", **look)
+                side, at = ("left", 6) if x <= 0.7 else ("right", -6)
+                look: dict[str, Any] = {"textcoords": "offset points", "fontsize": 7, "color": color, "ha": side}
+                ax.annotate(words, (x, y), (at, 16 if kind == "model" else 3), **look)
         ax.set(xlim=(-0.05, 1.1), xticks=[0, 0.5, 1], ylim=(-0.05 * top, 1.13 * top))
         style(ax, title=name, x="LPS (mlp); 0: independent")
     return figure
@@ -87,15 +84,13 @@ def agreement(
 
 def _shared_labels(means: pd.DataFrame, height: float) -> list[tuple[str, Any]]:
     """Labels of points (x, y); those within 0.1 in x and `height` in y share one, at the highest of them."""
-    groups: list[pd.DataFrame] = []
-    for i in range(len(ordered := means.sort_values(list(means.columns)))):
-        row = ordered.iloc[[i]]
-        near = [g for g in groups if ((g - row.to_numpy()).abs() < [0.1, height]).all(axis=1).any()]
-        if near:
-            groups = [pd.concat([g, row]) if g is near[0] else g for g in groups]
-        else:
-            groups.append(row)
-    return [(",\n".join(g.index), g.iloc[g.iloc[:, 1].argmax()]) for g in groups]
+    groups: list[list[Any]] = []
+    for name, point in means.sort_values(list(means.columns)).iterrows():
+        near = (group for group in groups if any(((point - other).abs() < [0.1, height]).all() for _, other in group))
+        if (group := next(near, None)) is None:
+            groups.append(group := [])
+        group.append((name, point))
+    return [(",\n".join(name for name, _ in group), max((p for _, p in group), key=lambda p: p.iloc[1])) for group in groups]
 
 
 def sensitivity(frame: pd.DataFrame, codes: str, *, title: str | None = None) -> Picture:
@@ -114,11 +109,10 @@ def sensitivity(frame: pd.DataFrame, codes: str, *, title: str | None = None) ->
 
 def lps_over_training(frame: pd.DataFrame, *, title: str | None = None) -> Picture:
     """LPS of the means over the autoencoder's training steps, a line for each regressor, a panel for each model."""
-    rows = frame[frame["hyperparameter"] == "steps"]
-    models = list(dict.fromkeys(rows["codes"]))
+    models = dict(iter(frame[frame["hyperparameter"] == "steps"].groupby("codes", sort=False)))
     figure, (axes,) = grid(1, len(models), height=2.9, title=title)
-    for ax, model in zip(axes, models, strict=True):
-        _over(ax, rows[rows["codes"] == model], "steps", "score")
+    for ax, (model, rows) in zip(axes, models.items(), strict=True):
+        _over(ax, rows, "steps", "score")
         ax.set_ylim(-0.03, 1.03)
         style(ax, title=model, y="LPS")
     legend(axes[0])
@@ -142,10 +136,9 @@ def codes_with_scores(codes: Mapping[str, Any], scores: pd.DataFrame, *, title: 
         values = scores.loc[name].to_numpy(dtype=float)
         bars = below.barh(list(scores.columns), values, color=[CODES if value > 0.02 else PRIOR for value in values])
         below.bar_label(bars, [f"{value:.2f}" for value in values], padding=3, fontsize=8, color=TEXT)
-        below.set(xlim=(0, max(1.0, 1.2 * scores.to_numpy().max())))
+        below.set_xlim(0, max(1.0, 1.2 * scores.to_numpy().max()))
         below.invert_yaxis()
-        if below is not axes[1, 0]:
-            below.set_yticklabels([])
+        below.tick_params(axis="y", labelleft=below is axes[1, 0])
         style(below, x="score")
     return figure
 

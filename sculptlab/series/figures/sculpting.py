@@ -7,7 +7,6 @@ from typing import Any
 
 import pandas as pd
 import torch
-from matplotlib.axes import Axes
 
 from sculptlab.plots.style import ACCENT, BAD, CODES, GOOD, PRIOR, TEXT, Picture, style
 from sculptlab.series.figures.common import (
@@ -24,12 +23,11 @@ from sculptlab.training.objectives.predictability import gaussian_information
 
 GOOD_RECONSTRUCTION = 1.10  # relative reconstruction error at or below which the series calls a reconstruction good
 RINGS = {"predictability": 13, "MMD + predictability": 9, "marginal MMD + predictability": 5}  # nested: none hides another
-METRICS: dict[str, tuple[str, str, str]] = {  # column of the table: words, color, marker
-    "boosting": ("LPS boosting", GOOD, "s"),
-    "mlp": ("LPS mlp", CODES, "o"),
-    "squares boosting": ("LPS boosting, squares", ACCENT, "D"),
-    "dcor_rest": ("distance correlation to the rest", TEXT, "v"),
-}
+METRICS = {  # column of the table -> words
+    "boosting": "LPS boosting", "mlp": "LPS mlp", "squares boosting": "LPS boosting, squares",
+    "dcor_rest": "distance correlation to the rest",
+}  # fmt: skip
+METRIC_STYLES = dict(zip(METRICS.values(), [(GOOD, "s"), (CODES, "o"), (ACCENT, "D"), (TEXT, "v")], strict=True))
 CONDITIONS = {name: OBJECTIVES[name] for name in ("no regularizer", "MMD", "MMD + predictability")}
 BASES = {"kernel": "IMQ", "bandwidth": "1", "weight": "100", "batch": "256"}  # the base's value of each hyperparameter
 
@@ -42,44 +40,35 @@ def frontiers(frames: Mapping[str, pd.DataFrame], metric: str = "boosting", *, t
     figure, (axes,) = grid(1, len(frames), height=3.3, title=title)
     shown = {name: frame[frame["codes"] != "samples"] for name, frame in frames.items()}
     top = 1.1 * max(frame[metric].max() for frame in shown.values())
-    for ax, (name, frame) in zip(axes, shown.items(), strict=True):
-        _frontier(ax, frame, metric)
+    for ax, (panel, frame) in zip(axes, shown.items(), strict=True):
+        for name, (color, marker) in OBJECTIVES.items():
+            rows = frame[frame["objective"].map(objective_kind) == name]
+            if rows.empty:
+                continue
+            of = rows.groupby("objective", sort=False)[["relative_error", metric]].agg(["mean", "min", "max"])
+            x, y = of["relative_error"], of[metric]
+            ax.hlines(y["mean"], x["min"], x["max"], color=color, linewidth=1)
+            ax.vlines(x["mean"], y["min"], y["max"], color=color, linewidth=1)
+            look: dict[str, Any] = {"markersize": 7, "markeredgecolor": "white", "markeredgewidth": 0.5}
+            if name in RINGS:
+                look = {"markersize": RINGS[name], "markeredgewidth": 1.5, "markerfacecolor": "none"}
+            ax.plot(x["mean"], y["mean"], color=color, marker=marker, linewidth=1, linestyle=":", label=name, **look)
         ax.axvspan(0, GOOD_RECONSTRUCTION, ymax=(INDEPENDENT + 0.03) / (top + 0.03), color=PRIOR, alpha=0.25, linewidth=0)
         errors = frame.groupby("objective")["relative_error"].mean()
         ax.set(xlim=(min(0.95, errors.min() - 0.03), max(1.15, errors.max() + 0.05)), ylim=(-0.03, top))
-        style(ax, title=name, x="relative reconstruction error")
+        style(ax, title=panel, x="relative reconstruction error")
     style(axes[0], y=f"LPS by {metric} (0: independent)")
     legend_below(figure, axes[0], len(OBJECTIVES))
     return figure
-
-
-def _frontier(ax: Axes, frame: pd.DataFrame, metric: str) -> None:
-    for name, (color, marker) in OBJECTIVES.items():
-        rows = frame[frame["objective"].map(objective_kind) == name]
-        if rows.empty:
-            continue
-        of = rows.groupby("objective", sort=False)[["relative_error", metric]].agg(["mean", "min", "max"])
-        x, y = of["relative_error"], of[metric]
-        ax.hlines(y["mean"], x["min"], x["max"], color=color, linewidth=1)
-        ax.vlines(x["mean"], y["min"], y["max"], color=color, linewidth=1)
-        look: dict[str, Any] = {"markersize": 7, "markeredgecolor": "white", "markeredgewidth": 0.5}
-        if name in RINGS:
-            look = {"markersize": RINGS[name], "markeredgewidth": 1.5, "markerfacecolor": "none"}
-        ax.plot(x["mean"], y["mean"], color=color, marker=marker, linewidth=1, linestyle=":", label=name, **look)
 
 
 def metrics_by_objective(frames: Mapping[str, pd.DataFrame], order: Sequence[str], *, title: str | None = None) -> Picture:
     """Every metric of the codes (a VAE's means): a panel for each named frame, a row for each objective of `order`."""
     trained = {objective for frame in frames.values() for objective in frame["objective"]}
     present = [objective for objective in order if objective in trained]
-    words = {column: name for column, (name, _, _) in METRICS.items()}
-    styles = {name: (color, marker) for name, color, marker in METRICS.values()}
-    tables = []
-    for frame in frames.values():
-        rows = frame[frame["codes"] != "samples"].rename(columns=words)
-        tables.append((rows.melt(["objective"], list(styles), var_name="metric", value_name="share"), "share"))
-    options: dict[str, Any] = {"order": present, "styles": styles, "height": 0.33, "title": title}
-    figure, axes = dot_rows(tables, "objective", "metric", **options)
+    shown = [frame[frame["codes"] != "samples"].rename(columns=METRICS) for frame in frames.values()]
+    tables = [(rows.melt(["objective"], list(METRIC_STYLES), "metric", "share"), "share") for rows in shown]
+    figure, axes = dot_rows(tables, "objective", "metric", order=present, height=0.33, title=title, styles=METRIC_STYLES)
     for ax, name in zip(axes, frames, strict=True):
         ax.axvline(INDEPENDENT, color=PRIOR, linestyle=":", linewidth=1)
         ax.set_xlim(-0.03, 1.03)

@@ -9,11 +9,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from scipy.stats import ortho_group
+from scipy import integrate, stats
 from torch import Tensor
 
 from sculptlab.series.reference_codes.mixing import KURTOSIS, MARGINALS, SOURCES, Mixed, draw_marginal, mixed, normal
-from sculptlab.series.reference_codes.truths import modes_square, rotated_square, scales_square
 from sculptlab.validation import choice, number, whole
 
 __all__ = [
@@ -21,6 +20,8 @@ __all__ = [
     "mixed", "parabola", "reference_gallery", "ring", "rotated_gaussian", "rotated_uniform", "scale_mixture", "sign_xor",
 ]  # fmt: skip
 
+Draw = Callable[[Tensor, torch.Generator], Tensor]
+R2 = Sequence[float]
 SQUARED_SCALES = (0.1, 1.9)  # of the rows of the scale mixture, equally likely
 
 
@@ -58,7 +59,7 @@ def independent(shape: str = "gaussian", dim: int = 6) -> ReferenceCode:
 
 def rotated_gaussian(dim: int = 6) -> ReferenceCode:
     """Independent normal dimensions after a fixed random rotation, and therefore still independent."""
-    rotation = torch.from_numpy(ortho_group.rvs(whole("dim", dim, least=2), random_state=0))
+    rotation = torch.from_numpy(stats.ortho_group.rvs(whole("dim", dim, least=2), random_state=0))
     return _code("rotated gaussian", dim, lambda z, rng: z @ rotation.T)
 
 
@@ -77,7 +78,7 @@ def rotated_uniform(angle: float = 45.0, dim: int = 6) -> ReferenceCode:
         z[:, 0 : 2 * pairs : 2], z[:, 1 : 2 * pairs : 2] = cos * first - sin * second, sin * first + cos * second
         return z
 
-    mean, square = rotated_square(cos, sin)
+    mean, square = _rotated_square(cos, sin)
     name = f"uniform turned by {angle:g}°"
     return _code(name, dim, rotate, mean=[mean] * (2 * pairs), square=[square] * (2 * pairs), normal_first=False)
 
@@ -136,15 +137,14 @@ def eight_modes(dim: int = 6) -> ReferenceCode:
 
     Given z_1, E z_0^2 = s^2 + sum_k w_k(z_1) m_k^2 with the modes' posterior weights w; its variance is a quadrature.
     """
-    width = 0.25
-    angles = 2 * np.pi * np.arange(8) / 8
+    width, angles = 0.25, 2 * np.pi * np.arange(8) / 8
     centers = (2 * (1 - width**2)) ** 0.5 * np.stack([np.cos(angles), np.sin(angles)], 1)
 
     def from_modes(z: Tensor, rng: torch.Generator) -> Tensor:
         chosen = torch.from_numpy(centers)[torch.randint(8, (len(z),), generator=rng)]
         return _replaced(z, slice(0, 2), chosen + width * z[:, :2])
 
-    return _code("eight modes on a ring", dim, from_modes, least=2, square=[modes_square(centers, width)] * 2)
+    return _code("eight modes on a ring", dim, from_modes, least=2, square=[_modes_square(centers, width)] * 2)
 
 
 def scale_mixture(dim: int = 6) -> ReferenceCode:
@@ -153,7 +153,7 @@ def scale_mixture(dim: int = 6) -> ReferenceCode:
     E[z_i^2 | z_-i] = E[s^2 | z_-i] depends on |z_-i|^2 alone, which given s is s^2 chi^2 with d - 1 degrees of freedom.
     """
     scales = torch.tensor(SQUARED_SCALES, dtype=torch.float64).sqrt()
-    square = [scales_square(SQUARED_SCALES, whole("dim", dim, least=2))] * dim
+    square = [_scales_square(SQUARED_SCALES, whole("dim", dim, least=2))] * dim
     return _code("scale mixture", dim, lambda z, rng: z * scales[torch.randint(2, (len(z), 1), generator=rng)], square=square)
 
 
@@ -172,14 +172,7 @@ def _replaced(z: Tensor, columns: int | slice, values: Tensor) -> Tensor:
 
 
 def _code(
-    name: str,
-    dim: int,
-    change: Callable[[Tensor, torch.Generator], Tensor],
-    *,
-    least: int = 1,
-    mean: Sequence[float] = (),
-    square: Sequence[float] = (),
-    normal_first: bool = True,
+    name: str, dim: int, change: Draw, *, least: int = 1, mean: R2 = (), square: R2 = (), normal_first: bool = True
 ) -> ReferenceCode:
     """A code that `change` makes of normal rows (of empty ones where it draws all itself); R^2 not given are 0."""
     whole("dim", dim, least=least)
@@ -190,3 +183,54 @@ def _code(
     best = {"mean": mean, "square": square}
     padded = {target: (*map(float, values), *[0.0] * (dim - len(values))) for target, values in best.items()}
     return ReferenceCode(name, dim, padded, draw)
+
+
+def _rotated_square(cos: float, sin: float) -> tuple[float, float]:
+    """R^2 of z_0 and of z_0^2 from z_1, for a rotated square of variance 1: given z_1 = y, z_0 is uniform on [low, high].
+
+    The square |s_i| <= sqrt(3) gives |cos z_0 + sin y| <= sqrt(3) and |cos y - sin z_0| <= sqrt(3), and y has the density
+    (high - low) / 12. A right angle only exchanges the sides, so cos and sin may be taken >= 0.
+    """
+    cos, sin, side = abs(cos), abs(sin), 3**0.5
+    if min(cos, sin) < 1e-12:
+        return 0.0, 0.0
+
+    def squared_moment(moment: Callable[[float, float], float]) -> float:
+        def integrand(y: float) -> float:
+            low, high = max((-side - sin * y) / cos, (cos * y - side) / sin), min((side - sin * y) / cos, (cos * y + side) / sin)
+            return moment(low, high) ** 2 * max(high - low, 0) / 12
+
+        reach, kink = side * (cos + sin), side * abs(cos - sin)
+        return integrate.quad(integrand, -reach, reach, points=[-kink, kink], limit=200)[0]
+
+    mean = squared_moment(lambda low, high: (low + high) / 2)
+    square = squared_moment(lambda low, high: (low**2 + low * high + high**2) / 3) - 1
+    return mean, square / (2 - 1.2 * (cos**4 + sin**4))  # Var z^2 = 2 + excess kurtosis
+
+
+def _modes_square(centers: np.ndarray, width: float) -> float:
+    """R^2 of z_0^2 from z_1 for equally likely normal modes of that width at `centers` (k, 2), with total variance 1."""
+    across, along = centers.T
+
+    def integrand(y: float) -> float:
+        densities = stats.norm.pdf(y, along, width) / len(centers)
+        return float((densities @ (across**2 + width**2)) ** 2 / densities.sum()) if densities.sum() > 0 else 0.0
+
+    reach = along.max() + 10 * width
+    explained = integrate.quad(integrand, -reach, reach, points=np.unique(along.round(9)), limit=400)[0] - 1
+    fourth = np.mean(across**4 + 6 * across**2 * width**2 + 3 * width**4)
+    return float(explained / (fourth - 1))
+
+
+def _scales_square(squared_scales: tuple[float, float], dim: int) -> float:
+    """Var E[s^2 | q] / Var z^2 for q = |z_-i|^2, which is s^2 chi^2 with dim - 1 degrees of freedom; E s^2 = 1."""
+    scales = np.array(squared_scales)
+
+    def integrand(q: float) -> float:
+        densities = stats.chi2.pdf(q / scales, dim - 1) / scales / 2
+        return float((densities @ scales) ** 2 / densities.sum()) if densities.sum() > 0 else 0.0
+
+    # with q = r^2 the integrand has no pole at 0
+    reach = (scales.max() * stats.chi2.isf(1e-16, dim - 1)) ** 0.5
+    explained = integrate.quad(lambda r: 2 * r * integrand(r**2), 0, reach, limit=400)[0] - 1
+    return float(explained / (3 * np.mean(scales**2) - 1))

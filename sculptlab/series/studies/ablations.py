@@ -26,6 +26,8 @@ from sculptlab.training.objectives import MMD, EnergyDistance, Objective, Predic
 from sculptlab.training.run import Run
 from sculptlab.validation import choice
 
+Chosen = Sequence[str] | None
+
 CONDITIONS = ("no regularizer", "MMD", "MMD + predictability")
 CHANNELS = 16  # of the first convolution
 COMPONENTS = Setting("cifar10", 16, components=128, steps=700, width=128, rows=20_000, evaluated=2000)
@@ -65,8 +67,7 @@ def ablations(dim: int) -> list[tuple[str, str, Objective, dict[str, Any]]]:
 
     Kernels of one term get seven times the weight of IMQ, which sums seven terms, so that the kernels agree at distance 0.
     """
-    prior = Gaussian(dim)
-    single = 7 * JOINT_WEIGHT
+    prior, single = Gaussian(dim), 7 * JOINT_WEIGHT
     kernels: dict[str, Objective] = {
         "IMQ, one scale": MMD(prior, single, IMQ(scales=(1.0,))),
         "RBF": MMD(prior, single, RBF()),
@@ -88,37 +89,31 @@ def ablations(dim: int) -> list[tuple[str, str, Objective, dict[str, Any]]]:
 
 
 def ablate(
-    setting: Setting, seeds: Iterable[int], *, hyperparameters: Sequence[str] | None = None,
-    conditions: Sequence[str] | None = None, progress: bool = True, prepared: PreparedImages | None = None,
-) -> pd.DataFrame:  # fmt: skip
+    images: PreparedImages, seeds: Iterable[int], hyperparameters: Chosen = None, conditions: Chosen = None, **options: Any
+) -> pd.DataFrame:
     """Train every row of `ablations` with and without the predictability penalty.
 
     The base and each dim are also trained without regularizer; the base also with the penalty alone and with the squared
     penalty. `hyperparameters` and `conditions` select a part; None: all.
     """
-    images = prepared or PreparedImages.of(setting)
-    grid: dict[tuple[str, str, str], tuple[Objective, dict[str, Any]]] = {}
+    setting, grid = images.setting, dict[tuple[str, str, str], tuple[Objective, dict[str, Any]]]()
+    penalty, squared = Predictability(PENALTY_WEIGHT), Predictability(PENALTY_WEIGHT, "square")
     for hyperparameter, value, term, changes in ablations(setting.dim):
-        penalty, squared = Predictability(PENALTY_WEIGHT), Predictability(PENALTY_WEIGHT, "square")
         objectives: dict[str, Objective] = {"MMD": term, "MMD + predictability": term + penalty}
         if hyperparameter in ("base", "dim"):
             objectives["no regularizer"] = Reconstruction()
         if hyperparameter == "base":
-            objectives |= {
-                "predictability": penalty, "predictability, squared": squared, "MMD + predictability, squared": term + squared
-            }  # fmt: skip
-        if hyperparameters is None or hyperparameter in hyperparameters:
-            for name, objective in objectives.items():
-                if conditions is None or name in conditions:
-                    grid[hyperparameter, value, name] = (objective, changes)
+            objectives |= {"predictability": penalty, "predictability, squared": squared}
+            objectives["MMD + predictability, squared"] = term + squared
+        for name, objective in objectives.items():
+            if (not hyperparameters or hyperparameter in hyperparameters) and (not conditions or name in conditions):
+                grid[hyperparameter, value, name] = (objective, changes)
 
     def evaluate(_: Any, run: Run, seed: int) -> list[dict[str, Any]]:
         return [_measured(run.encode(images.held_out[: setting.evaluated]), images.error(run), seed)]
 
-    return run_study(
-        grid, seeds, lambda goal, seed: images.train(goal[0], seed, **goal[1]), evaluate,
-        columns=("hyperparameter", "value", "condition"), constant={"data": setting.data}, progress=progress,
-    )  # fmt: skip
+    options |= {"columns": ("hyperparameter", "value", "condition"), "constant": {"data": setting.data}}
+    return run_study(grid, seeds, lambda goal, seed: images.train(goal[0], seed, **goal[1]), evaluate, **options)
 
 
 def _measured(z: Tensor, error: float, seed: int) -> dict[str, Any]:
@@ -127,10 +122,9 @@ def _measured(z: Tensor, error: float, seed: int) -> dict[str, Any]:
 
 
 def architectures(
-    setting: Setting, seeds: Iterable[int], *, kinds: Sequence[str] = ARCHITECTURES, conditions: Sequence[str] = CONDITIONS,
-    progress: bool = True,
-) -> pd.DataFrame:  # fmt: skip
-    """Train networks on the images themselves, not on components; columns as in `ablate`.
+    setting: Setting, seeds: Iterable[int], kinds: Sequence[str], conditions: Sequence[str] = CONDITIONS, **options: Any
+) -> pd.DataFrame:
+    """Train networks on the images themselves, not on components; columns and `options` as in `ablate`.
 
     `setting.width` is the width of the mlp; the other networks start with `CHANNELS` channels.
     """
@@ -148,9 +142,8 @@ def architectures(
     def evaluate(_: Any, run: Run, seed: int) -> list[dict[str, Any]]:
         return [_measured(run.encode(held_out.images[: setting.evaluated]), run.reconstruction_error(held_out.images), seed)]
 
-    constant = {"data": setting.data, "hyperparameter": "architecture"}
-    columns = ("value", "condition")
-    return run_study(product(kinds, conditions), seeds, train, evaluate, columns=columns, constant=constant, progress=progress)
+    options |= {"columns": ("value", "condition"), "constant": {"data": setting.data, "hyperparameter": "architecture"}}
+    return run_study(product(kinds, conditions), seeds, train, evaluate, **options)
 
 
 def record_ablations(name: str, seeds: Sequence[int] = range(5)) -> Recorded:
@@ -161,6 +154,6 @@ def record_ablations(name: str, seeds: Sequence[int] = range(5)) -> Recorded:
         frame, settings["channels"] = architectures(setting, seeds, **options), CHANNELS
     else:
         dims = (8, 16) if name == "fashion_mnist_long" else (setting.dim,)
-        frame = pd.concat(ablate(replace(setting, dim=dim), seeds, **options) for dim in dims)
+        frame = pd.concat(ablate(PreparedImages.of(replace(setting, dim=dim)), seeds, **options) for dim in dims)
         settings["dim"] = list(dims) if len(dims) > 1 else setting.dim
-    return record_result(f"ablations_{name}", frame, seeds=list(seeds), settings=settings)
+    return record_result(f"ablations_{name}", frame, seeds=seeds, settings=settings)

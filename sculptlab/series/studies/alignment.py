@@ -31,30 +31,25 @@ RECORDED_CODES = 1000  # held-out codes that are recorded for figures
 LABEL_TERMS = {"prior": labeled_prior, "distance": labeled_distance}
 
 
-def align_positions(
-    sprites: SpriteSet, seeds: Sequence[int], *, progress: bool = True
-) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+def align_positions(sprites: SpriteSet, seeds: Sequence[int], **options: Any) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
     """Case "position": a row for each restart and for each final model, and the first seed's codes by condition.
 
     Conditions: each prior with the whole recipe (warm start, restarts, isometry penalty, choice of the least distortion,
     final training without the penalty); and for the uniform prior one start, no isometry penalty, and random starts, of
     which the least training error is chosen.
     """
-    priors = sprites.case.priors
-    conditions: dict[str, tuple[Prior, dict[str, Any]]] = {
-        **{name: (prior, {}) for name, prior in priors.items()},
-        "uniform, no isometry": (priors["uniform"], {"isometry": 0.0}),
-        "uniform, random start": (priors["uniform"], {"warm": False}),
-    }
+    special = {"uniform, no isometry": {"isometry": False}, "uniform, random start": {"warm": False}}
     codes: dict[str, np.ndarray] = {}
 
+    def prior_of(name: str) -> Prior:
+        return sprites.case.priors["uniform" if name in special else name]
+
     def train(name: str, seed: int) -> tuple[list[Run], pd.DataFrame]:
-        prior, options = conditions[name]
-        return recipe.restarts(sprites, prior, seed, **options)
+        return recipe.restarts(sprites, prior_of(name), seed, **special.get(name, {}))
 
     def evaluate(name: str, trained: tuple[list[Run], pd.DataFrame], seed: int) -> list[dict[Any, Any]]:
-        (runs, table), (prior, options) = trained, conditions[name]
-        chosen = int(table["distortion" if options.get("warm", True) else "training error"].idxmin())
+        (runs, table), prior = trained, prior_of(name)
+        chosen = int(table["training error" if name == "uniform, random start" else "distortion"].idxmin())
         rows = table.assign(kind="restart", chosen=table.index == chosen).to_dict("records")
         finals = {name: chosen, "uniform, one start": 0} if name == "uniform" else {name: chosen}
         measures: dict[int, dict[str, float]] = {}
@@ -69,37 +64,30 @@ def align_positions(
             rows.append({"condition": condition, "kind": "model", **measures[k]})
         return rows
 
-    return run_study(list(conditions), seeds, train, evaluate, progress=progress), codes
+    return run_study([*sprites.case.priors, *special], seeds, train, evaluate, **options), codes
 
 
 def align_more(
-    sprites: SpriteSet,
-    seeds: Sequence[int],
-    label_weights: Mapping[str, float] | None = None,
-    labels: Sequence[int] | None = None,
-    *,
-    progress: bool = True,
+    sprites: SpriteSet, seeds: Sequence[int], label_weights: Mapping[str, float], labels: Sequence[int] = (), **options: Any
 ) -> tuple[pd.DataFrame, dict[str, Run]]:
     """A case of more factors: a row for each condition, number of labels and seed; and the first seed's runs.
 
     Without labels: each prior, trained once from rotated components; in the case "ellipse" the Gaussian and the mirror also
-    from components that are not rotated. With labels, if `label_weights` gives the weights of the label terms: "prior" (MMD +
-    LabeledMMD), "distance" (MMD + Anchors) and "regression" (the encoder alone, fitted to labeled images).
+    from components that are not rotated. With each number of `labels`: "prior" (MMD + LabeledMMD) and "distance" (MMD +
+    Anchors) with their `label_weights`, and "regression" (the encoder alone, fitted to labeled images).
     """
     case, runs = sprites.case, {}
     starts = {name: (prior, True) for name, prior in case.priors.items()}
     if case.middle < 1:
         starts |= {f"{name}, not turned": (case.priors[name], False) for name in ("gaussian", "mirror")}
-    grid = [(name, 0) for name in starts]
-    if label_weights:
-        grid += product((*label_weights, "regression"), labels or LABELS)
+    grid = [*product(starts, [0]), *product((*label_weights, "regression"), labels)]
 
     def train(condition: tuple[str, int], seed: int) -> tuple[Prior, Run | None, Tensor]:
         name, n = condition
         if name == "regression":
             return case.mirror, None, regression_codes(sprites, *sprites.labeled(n, seed), seed)
         prior, rotate = starts.get(name, (case.mirror, True))
-        if label_weights and n:
+        if n:
             run = train_with_labels(sprites, name, n, label_weights[name], seed)
         else:
             model = warm_started(sprites, seed, rotate=rotate)
@@ -113,8 +101,8 @@ def align_more(
         scores = recipe.alignment_scores(sprites, z, seed)
         return [scores if run is None else {**scores, **recipe.fit_measures(sprites, run, z, prior)}]
 
-    columns, constant = ("condition", "labels"), {"kind": "model"}
-    return run_study(grid, seeds, train, evaluate, columns=columns, constant=constant, progress=progress), runs
+    options |= {"columns": ("condition", "labels"), "constant": {"kind": "model"}}
+    return run_study(grid, seeds, train, evaluate, **options), runs
 
 
 def train_with_labels(sprites: SpriteSet, term: str, n: int, weight: float, seed: int) -> Run:
@@ -124,7 +112,7 @@ def train_with_labels(sprites: SpriteSet, term: str, n: int, weight: float, seed
     return continue_training(sprites, warm_started(sprites, seed), objective, SINGLE_STEPS, seed)
 
 
-def search_label_weights(sprites: SpriteSet, seed: int = SEARCH_SEED, *, progress: bool = True) -> pd.DataFrame:
+def search_label_weights(sprites: SpriteSet, seed: int = SEARCH_SEED, **options: Any) -> pd.DataFrame:
     """Alignment and error of each label term and weight with 50 labels, a row for each."""
 
     def train(condition: tuple[str, float], seed: int) -> Run:
@@ -133,10 +121,8 @@ def search_label_weights(sprites: SpriteSet, seed: int = SEARCH_SEED, *, progres
     def evaluate(_: Any, run: Run, seed: int) -> list[dict[str, Any]]:
         return [{"error": sprites.error(run), "aligned": sprites.alignment(run.encode(sprites.held_out))["aligned"]}]
 
-    grid = product(LABEL_TERMS, LABEL_WEIGHTS)
-    constant = {"kind": "search", "labels": SEARCH_LABELS}
-    columns = ("condition", "label_weight")
-    return run_study(grid, [seed], train, evaluate, columns=columns, constant=constant, progress=progress)
+    options |= {"columns": ("condition", "label_weight"), "constant": {"kind": "search", "labels": SEARCH_LABELS}}
+    return run_study(product(LABEL_TERMS, LABEL_WEIGHTS), [seed], train, evaluate, **options)
 
 
 def regression_codes(sprites: SpriteSet, images: Tensor, values: Tensor, seed: int) -> Tensor:
@@ -155,23 +141,23 @@ def regression_codes(sprites: SpriteSet, images: Tensor, values: Tensor, seed: i
         return run.model.encode(sprites.held_out)
 
 
-def record_alignment(seeds: Sequence[int] = range(5), *, progress: bool = True) -> Recorded:
+def record_alignment(seeds: Sequence[int] = range(5), **options: Any) -> Recorded:
     """Run all cases, ablations and labels and record them, with codes and traversals of the first seed.
 
     The weight of each label term is the one with the best alignment in `search_label_weights`, which is recorded, too.
     """
     prepared = {name: SpriteSet.of(case) for name, case in CASES.items()}
-    search = search_label_weights(prepared["ellipse"], progress=progress)
+    search = search_label_weights(prepared["ellipse"], **options)
     best = search.loc[search.groupby("condition")["aligned"].idxmax()]
     weights = best.set_index("condition")["label_weight"].to_dict()
     frames, arrays = [search.assign(case="ellipse")], {}
     for name, sprites in prepared.items():
         if name == "position":
-            table, codes = align_positions(sprites, seeds, progress=progress)
+            table, codes = align_positions(sprites, seeds, **options)
             arrays = {f"codes {condition}": z.astype(np.float16) for condition, z in codes.items()}
             arrays["positions"] = sprites.case.varying(sprites.values[:RECORDED_CODES]).to_numpy(np.float16)
         else:
-            table, runs = align_more(sprites, seeds, weights if name == "ellipse" else None, progress=progress)
+            table, runs = align_more(sprites, seeds, weights, LABELS if name == "ellipse" else (), **options)
             for condition, run in runs.items():
                 arrays[f"{name} {condition}"] = (255 * recipe.traversals(sprites, run)).round().astype(np.uint8)
         references = pd.DataFrame([row for seed in seeds for row in recipe.reference_scores(sprites, seed)])
@@ -184,7 +170,7 @@ def record_alignment(seeds: Sequence[int] = range(5), *, progress: bool = True) 
         "training": cases.TRAINING, "held_out": cases.HELD_OUT,
     }  # fmt: skip
     frame = pd.concat(frames, ignore_index=True)
-    return record_result("alignment", frame, seeds=list(seeds), settings=settings, arrays=arrays)
+    return record_result("alignment", frame, seeds=seeds, settings=settings, arrays=arrays)
 
 
 def final_models(frame: pd.DataFrame, case: str) -> pd.DataFrame:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import mul
 from typing import Any
 
 import numpy as np
@@ -58,10 +59,7 @@ class SpriteCase:
     def mirror(self) -> Prior:
         """The prior with the distribution of the factors: a ring for orientation, three points for shape, else uniform."""
         special: dict[str, Prior] = {"orientation": Ring(noise=RING_NOISE), "shape": Grid(1, levels=3)}
-        first, *others = (special.get(name, Uniform(1)) for name in self.factors)
-        for part in others:
-            first = first * part
-        return first
+        return reduce(mul, (special.get(name, Uniform(1)) for name in self.factors))
 
     @property
     def priors(self) -> dict[str, Prior]:
@@ -98,15 +96,15 @@ class SpriteCase:
 
     def ideal(self, values: Tensor) -> Tensor:
         """Codes (n, dim) that express every factor as the mirror prior would, with variance 1 and without noise."""
-        columns = []
-        for name in self.factors:
+
+        def latents(name: str) -> Tensor:
             if name == "orientation":
-                columns.append(Ring(noise=RING_NOISE).scale * self.on_ring(values))
-                continue
+                return Ring(noise=RING_NOISE).scale * self.on_ring(values)
             low, high = self.bounds(name)
             plain = (values[:, sprites.FACTOR_NAMES.index(name), None] - low) / (high - low)
-            columns.append((2 * plain - 1) * (1.5**0.5 if name == "shape" else 3**0.5))
-        return torch.cat(columns, 1)
+            return (2 * plain - 1) * (1.5**0.5 if name == "shape" else 3**0.5)
+
+        return torch.cat([latents(name) for name in self.factors], 1)
 
 
 POSITION = SpriteCase(("x", "y"), {"shape": 2, "scale": 1.0, "orientation": 0.0}, size=16, components=64)
@@ -178,9 +176,8 @@ def folded(grid: np.ndarray) -> float:
 def labeled_prior(case: SpriteCase, images: Tensor, values: Tensor, weight: float) -> Objective:
     """A `LabeledMMD` for each factor: the codes of labeled images follow the mirror prior given their labels."""
     parts: list[Objective] = []
-    latent = 0
+    latent, options = 0, dict[str, Any](weight=weight, reach=LABEL_REACH)
     for name in case.factors:
-        options: dict[str, Any] = {"weight": weight, "reach": LABEL_REACH}
         if name == "orientation":
             parts.append(LabeledMMD(ring_given, images, case.on_ring(values), latents=[latent, latent + 1], **options))
         else:

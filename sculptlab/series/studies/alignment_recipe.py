@@ -31,8 +31,8 @@ EVALUATED = 2000  # codes that distortion and the choice of a restart are comput
 
 def alignment_network(sprites: SpriteSet, seed: int) -> Any:
     """An untrained mlp on the components, with the case's number of latents."""
-    case = sprites.case
-    return build_autoencoder("mlp", image_shape=(case.components,), dim=case.dim, width=WIDTH, output="linear", seed=seed)
+    shape, dim = (sprites.case.components,), sprites.case.dim
+    return build_autoencoder("mlp", image_shape=shape, dim=dim, width=WIDTH, output="linear", seed=seed)
 
 
 def warm_started(sprites: SpriteSet, seed: int, turn: float | None = None, *, rotate: bool = True) -> Any:
@@ -41,10 +41,8 @@ def warm_started(sprites: SpriteSet, seed: int, turn: float | None = None, *, ro
     Without rotation the components of a moving object may happen to be its factors, whatever the prior.
     """
     model = alignment_network(sprites, seed)
-    if not rotate:
-        matrix = torch.eye(model.dim)
-    elif turn is None:
-        matrix = torch.from_numpy(ortho_group.rvs(model.dim, random_state=seed))
+    if turn is None:
+        matrix = torch.from_numpy(ortho_group.rvs(model.dim, random_state=seed)) if rotate else torch.eye(model.dim)
     else:
         matrix = torch.tensor([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]])
     warm_start(model, sprites.training, turn=matrix, steps=WARM_STEPS, seed=seed)
@@ -63,19 +61,19 @@ def restarts(
     prior: Prior,
     seed: int,
     *,
-    isometry: float = ISOMETRY_WEIGHT,
+    isometry: bool = True,
     warm: bool = True,
     count: int = RESTARTS,
-    steps: int | None = None,
+    steps: int = 0,
 ) -> tuple[list[Run], pd.DataFrame]:
     """Train `count` models with two latents from different starts; return the runs and a row for each.
 
-    Starts are the leading components, at rotations spread over a right angle, or random networks (`warm` False). `steps`
-    None takes `STEPS`. Columns: turn (degrees), what can be measured without labels on training images (distortion,
-    training error, training mmd2), and aligned, which is not used to choose.
+    Starts are the leading components, at rotations spread over a right angle, or random networks (`warm` False). `isometry`
+    False leaves out that penalty; `steps` 0 takes `STEPS`. Columns: turn (degrees), what can be measured without labels on
+    training images (distortion, training error, training mmd2), and aligned, which is not used to choose.
     """
     first = np.random.default_rng(seed).uniform(0, math.pi / 2)
-    objective = MMD(prior, MMD_WEIGHT) + Isometry(isometry) if isometry else MMD(prior, MMD_WEIGHT)
+    objective = MMD(prior, MMD_WEIGHT) + Isometry(ISOMETRY_WEIGHT) if isometry else MMD(prior, MMD_WEIGHT)
     runs, rows = [], []
     for k in range(count):
         turn, start = (first + k * math.pi / 2 / count) % (math.pi / 2), 1000 * seed + k
@@ -97,12 +95,8 @@ def restarts(
 
 def fit_measures(sprites: SpriteSet, run: Run, z: Tensor, prior: Prior) -> dict[str, float]:
     """Reconstruction error, folds, MMD^2 to the prior and distortion of a trained model with codes z of held-out images."""
-    return {
-        "error": sprites.error(run),
-        "folded": sprites.folds(run),
-        "mmd2": _mmd2_to(prior, z, 2),
-        "distortion": _distortion(run, z[:EVALUATED]),
-    }
+    measures = {"error": sprites.error(run), "folded": sprites.folds(run)}
+    return {**measures, "mmd2": _mmd2_to(prior, z, 2), "distortion": _distortion(run, z[:EVALUATED])}
 
 
 def _distortion(run: Run, z: Tensor) -> float:

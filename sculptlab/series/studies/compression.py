@@ -48,13 +48,7 @@ def compression_objectives(dim: int, betas: Iterable[float]) -> dict[str, Object
 
 
 def compression_study(
-    setting: Setting,
-    seeds: Sequence[int],
-    *,
-    bits: Sequence[int] = BITS,
-    trained_bits: Sequence[int] = TRAINED_BITS,
-    progress: bool = True,
-    prepared: PreparedImages | None = None,
+    images: PreparedImages, seeds: Sequence[int], *, bits: Sequence[int], trained_bits: Sequence[int], **options: Any
 ) -> pd.DataFrame:
     """Train every objective and seed; rows of `rate_distortion` for each rule for the levels and number of bits.
 
@@ -62,8 +56,7 @@ def compression_study(
     quantization-aware" are trained with codes rounded in that box (`RoundedCodes`), a model for each of `trained_bits`.
     Errors are per pixel of whole images, what the principal components lose included.
     """
-    images = prepared or PreparedImages.of(setting)
-    box = Uniform(setting.dim)
+    setting, box = images.setting, Uniform(images.setting.dim)
     objectives = compression_objectives(setting.dim, setting.betas)
 
     def curve(run: Run, bits: Sequence[int], levels: str) -> list[dict[Any, Any]]:
@@ -79,20 +72,15 @@ def compression_study(
         name, k = condition
         return images.train(objectives[name], seed, wrap=lambda model: RoundedCodes(model, k, box.low, box.high))
 
-    constant = {"data": setting.data, "dim": setting.dim}
-    plain = run_study(
-        list(objectives), seeds, lambda name, seed: images.train(objectives[name], seed), evaluate, constant=constant,
-        progress=progress,
-    )  # fmt: skip
+    options["constant"] = {"data": setting.data, "dim": setting.dim}
+    plain = run_study(list(objectives), seeds, lambda name, seed: images.train(objectives[name], seed), evaluate, **options)
     grid = {(name + AWARE, k): (name, k) for name in ("uniform", "no regularizer") for k in trained_bits}
-    aware = run_study(
-        grid, seeds, train_aware, lambda condition, run, _: curve(run, [condition[1]], "box"),
-        columns=("condition", "bits"), constant=constant, progress=progress,
-    )  # fmt: skip
+    options["columns"] = ("condition", "bits")
+    aware = run_study(grid, seeds, train_aware, lambda condition, run, _: curve(run, [condition[1]], "box"), **options)
     return order_columns(pd.concat([plain, aware], ignore_index=True))
 
 
-def at_rates(frame: pd.DataFrame, rates: Iterable[float] = RATES, *, rate: str = "coded") -> pd.DataFrame:
+def at_rates(frame: pd.DataFrame, rates: Sequence[float] | np.ndarray = RATES, *, rate: str = "coded") -> pd.DataFrame:
     """The least error of each condition and seed at given rates: a row for each, with the error `mse` and its curve.
 
     A curve is one objective and one rule for the levels. Between two of its rates log mse is interpolated linearly; outside
@@ -100,20 +88,18 @@ def at_rates(frame: pd.DataFrame, rates: Iterable[float] = RATES, *, rate: str =
     fixed length ("nominal") leave out the rule "step", whose many levels are made for an entropy coder.
     """
     choice("rate", rate, ("nominal", "coded", "stream", "entropy"))
-    wanted = list(rates)
     used = frame[frame["levels"] != "step"] if rate == "nominal" else frame
     rows = []
     for (name, levels, seed), curve in used.groupby(["condition", "levels", "seed"], sort=False):
         ordered = curve.sort_values(rate)
         x, y = ordered[rate].to_numpy(), np.log(ordered["mse"].to_numpy())
-        condition = "KL" if name.startswith("beta ") else name
-        common = {"condition": condition, "seed": seed, "curve": f"{name}, {levels}"}
-        rows += [{**common, "rate": r, "mse": float(np.exp(np.interp(r, x, y)))} for r in wanted if x[0] <= r <= x[-1]]
+        kind, words = "KL" if name.startswith("beta ") else name, f"{name}, {levels}"
+        rows += [(kind, seed, words, r, float(np.exp(np.interp(r, x, y)))) for r in rates if x[0] <= r <= x[-1]]
     found = pd.DataFrame(rows, columns=["condition", "seed", "curve", "rate", "mse"])
     return found.loc[found.groupby(["condition", "seed", "rate"], sort=False)["mse"].idxmin()].reset_index(drop=True)
 
 
-def error_ratios(frame: pd.DataFrame, reference: str, rates: Iterable[float] = RATES, *, rate: str = "coded") -> pd.DataFrame:
+def error_ratios(frame: pd.DataFrame, reference: str, rates: Sequence[float] = RATES, *, rate: str = "coded") -> pd.DataFrame:
     """Error over that of the condition `reference` at the same seed and rate: mean, min and max over seeds.
 
     A row for each condition and rate; 1 is as good as the reference.
@@ -128,5 +114,6 @@ def record_compression(name: str = "fashion_mnist", seeds: Sequence[int] = range
     """Run the compression study `name` (of `COMPRESSIONS`) and record it: every objective, all levels, 1 to 8 bits."""
     setting = COMPRESSIONS[choice("name", name, list(COMPRESSIONS))]
     weights = {"marginal_weight": MARGINAL_WEIGHT, "predictability_weight": PENALTY_WEIGHT}
-    settings = {**vars(setting), **weights, "bits": BITS, "trained_bits": TRAINED_BITS}
-    return record_result(f"compression_{name}", compression_study(setting, seeds), seeds=list(seeds), settings=settings)
+    bits: dict[str, Any] = {"bits": BITS, "trained_bits": TRAINED_BITS}
+    frame = compression_study(PreparedImages.of(setting), seeds, **bits)
+    return record_result(f"compression_{name}", frame, seeds=seeds, settings={**vars(setting), **weights, **bits})

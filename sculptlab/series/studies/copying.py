@@ -54,7 +54,7 @@ COPIES: dict[str, CopySetting] = {
 
 
 def copy_study(
-    cases: Mapping[str, CopySetting], seeds: Iterable[int], *, anchors: Sequence[int] = (10, 50), progress: bool = True
+    cases: Mapping[str, CopySetting], seeds: Iterable[int], *, anchors: Sequence[int] = (10, 50), **options: Any
 ) -> pd.DataFrame:
     """Train and evaluate every condition of every case and seed on held-out images, a row for each.
 
@@ -69,9 +69,8 @@ def copy_study(
     relative centered, k anchors    the same after subtracting the anchors' mean
     """
     return run_study(
-        cases, seeds, lambda *_: None, lambda setting, _, seed: _conditions(setting, seed, anchors), columns="case",
-        progress=progress,
-    )  # fmt: skip
+        cases, seeds, lambda *_: None, lambda setting, _, seed: _conditions(setting, seed, anchors), columns="case", **options
+    )
 
 
 def _conditions(setting: CopySetting, seed: int, counts: Sequence[int]) -> Iterator[dict[str, Any]]:
@@ -82,17 +81,14 @@ def _conditions(setting: CopySetting, seed: int, counts: Sequence[int]) -> Itera
     a_images, b_images = a_training.images[: setting.rows], b_training.images[: setting.rows]
     options: dict[str, Any] = {"dim": setting.dim, "steps": setting.steps, "learning_rate": LEARNING_RATE}
     objective = MMD(Gaussian(setting.dim), 100.0) if setting.gaussian_source else Reconstruction()
-    a = train_autoencoder(
-        a_images, objective, seed=seed, kind=setting.source_kind, width=setting.widths[0], **options
-    )  # fmt: skip
+    a = train_autoencoder(a_images, objective, seed=seed, kind=setting.source_kind, width=setting.widths[0], **options)
     bank, own, target = a.encode(a_images), a.encode(a_held_out[:half]), a.encode(a_held_out[half : 2 * half])
     units = Units.of(bank)
     same_images = setting.data == setting.source_data  # then `own` are A's codes of B's held-out images
 
     def train(objective: Objective, wrap: Any = units.wrap) -> Run:
-        return train_autoencoder(
-            b_images, objective, seed=seed + 1000, kind=setting.kind, width=setting.widths[1], wrap=wrap, **options
-        )  # fmt: skip
+        network: dict[str, Any] = {"kind": setting.kind, "width": setting.widths[1], "wrap": wrap}
+        return train_autoencoder(b_images, objective, seed=seed + 1000, **network, **options)
 
     def row(condition: str, z: Tensor, run: Run | None = None, count: int = 0) -> dict[str, Any]:
         found = {**common, "condition": condition, "anchors": count, **compare(z, target, seed=seed)}
@@ -155,6 +151,6 @@ def copy_page_settings(data: str, steps: int) -> dict[str, CopySetting]:
 
 def record_copies(seeds: Sequence[int] = range(5)) -> Recorded:
     """Run page 06's study of `COPIES` and record it as "copies"."""
-    weights = {"weight": WEIGHT, "anchor_weight": ANCHOR_WEIGHT, "learning_rate": LEARNING_RATE}
-    settings = {**{name: vars(setting) for name, setting in COPIES.items()}, **weights}
-    return record_result("copies", copy_study(COPIES, seeds), seeds=list(seeds), settings=settings)
+    settings: dict[str, Any] = {name: vars(setting) for name, setting in COPIES.items()}
+    settings |= {"weight": WEIGHT, "anchor_weight": ANCHOR_WEIGHT, "learning_rate": LEARNING_RATE}
+    return record_result("copies", copy_study(COPIES, seeds), seeds=seeds, settings=settings)

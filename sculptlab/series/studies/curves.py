@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pandas as pd
 
 from sculptlab.independence import lps_curve
 from sculptlab.series.results import Recorded, record_result
-from sculptlab.series.studies.runner import run_study, with_relative_error
+from sculptlab.series.studies.runner import compare_objectives
 from sculptlab.series.studies.sculpting import FRONTIERS, PENALTY_WEIGHT, frontier_objectives, marginal_mmd, recorded_settings
-from sculptlab.series.studies.settings import PreparedImages
+from sculptlab.series.studies.settings import Objectives, PreparedImages
 from sculptlab.training.objectives import Objective, Predictability
 from sculptlab.training.run import Run
 from sculptlab.validation import choice
 
 # 8 predictor steps for each step of the autoencoder; chosen on training images with another seed, among 2, 8 and 16 rounds
 EIGHT_ROUNDS = Predictability(PENALTY_WEIGHT, rounds=8)
-
-
+# with MMD alone and with KL 2,000 codes already show an LPS above 0.6
+THREE = ("no regularizer", "marginal MMD + predictability", "marginal MMD + predictability, 8 rounds")
 # frontier whose models are trained again -> the beta that reconstructs about as well as the other objectives, the numbers of
 # codes that LPS is fitted to, and which of `curve_objectives` are trained (all, where `only` is not given)
 CURVES: dict[str, dict[str, Any]] = {
     "cifar10_16": {"beta": 0.2, "rows": (1000, 4000, 16_000, 50_000)},
-    "cifar10_64": {
-        "beta": 0.01,
-        "rows": (1000, 4000, 16_000, 50_000),
-        # with MMD alone and with KL 2,000 codes already show an LPS above 0.6; these three objectives take an hour
-        "only": ("no regularizer", "marginal MMD + predictability", "marginal MMD + predictability, 8 rounds"),
-    },
+    "cifar10_64": {"beta": 0.01, "rows": (1000, 4000, 16_000, 50_000), "only": THREE},
     "tiny_imagenet_32": {"beta": 0.1, "rows": (1000, 2000, 4000, 6667)},
 }
 
@@ -42,13 +37,7 @@ def curve_objectives(dim: int, beta: float) -> dict[str, Objective]:
 
 
 def lps_curves(
-    prepared: PreparedImages,
-    objectives: Mapping[str, Objective],
-    rows: Sequence[int],
-    seeds: Iterable[int],
-    *,
-    regressors: Sequence[str] = ("mlp", "boosting"),
-    progress: bool = True,
+    images: PreparedImages, objectives: Objectives, rows: Sequence[int], seeds: Iterable[int], **options: Any
 ) -> pd.DataFrame:
     """Train every objective and seed; a row for each regressor and each number n of training codes it is fitted to.
 
@@ -57,18 +46,15 @@ def lps_curves(
     """
 
     def evaluate(_: Objective, run: Run, seed: int) -> list[dict[Any, Any]]:
-        z, held_out = run.encode(prepared.training), run.encode(prepared.held_out)
-        common = {"reconstruction_mse": prepared.error(run), "evaluated": len(held_out)}
+        z, held_out = run.encode(images.training), run.encode(images.held_out)
+        common = {"reconstruction_mse": images.error(run), "evaluated": len(held_out)}
         found: list[dict[Any, Any]] = []
-        for regressor in regressors:
-            latents = min(16, z.shape[1]) if regressor == "boosting" else None
+        for regressor, latents in (("mlp", None), ("boosting", min(16, z.shape[1]))):
             frame = lps_curve(z, held_out, regressor, rows=rows, latents=latents, seed=seed).frame
             found += frame.assign(regressor=regressor, **common).to_dict("records")
         return found
 
-    constant = {"data": prepared.setting.data, "dim": prepared.setting.dim}
-    frame = run_study(objectives, seeds, prepared.train, evaluate, columns="objective", constant=constant, progress=progress)
-    return with_relative_error(frame)
+    return compare_objectives(images, objectives, seeds, evaluate, **options)
 
 
 def record_curves(name: str, seeds: Sequence[int] = range(5)) -> Recorded:
@@ -79,4 +65,4 @@ def record_curves(name: str, seeds: Sequence[int] = range(5)) -> Recorded:
     chosen = {key: objectives[key] for key in plan.get("only", objectives)}
     frame = lps_curves(PreparedImages.of(setting), chosen, plan["rows"], seeds)
     settings = {**recorded_settings(setting), **plan, "eight_rounds": repr(EIGHT_ROUNDS)}
-    return record_result(f"curves_{name}", frame, seeds=list(seeds), settings=settings)
+    return record_result(f"curves_{name}", frame, seeds=seeds, settings=settings)

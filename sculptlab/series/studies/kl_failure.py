@@ -1,6 +1,6 @@
 """The study of page 01: KL objectives over data, latents, betas and seeds, evaluated against the prior N(0, I)."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import product
 from typing import Any
 
@@ -15,7 +15,7 @@ from sculptlab.plots.figures import most_dependent
 from sculptlab.priors import Gaussian
 from sculptlab.series.results import Recorded, record_result
 from sculptlab.series.studies.runner import run_study
-from sculptlab.series.studies.settings import train_and_test, train_autoencoder
+from sculptlab.series.studies.settings import Objectives, train_and_test, train_autoencoder
 from sculptlab.training.objectives import DIP, KL, BetaTC, FactorVAE, InfoVAE, Objective, Reconstruction
 from sculptlab.training.objectives.divergences import kl_to_standard_normal
 from sculptlab.training.run import Run
@@ -43,10 +43,8 @@ def evaluate_vae(run: Run, held_out: Dataset) -> list[dict[str, Any]]:
     """
     codes = run.codes(held_out, seed=run.seed)
     joint = diagnose(codes, Gaussian(run.model.dim), seed=run.seed).joint
-    common: dict[str, Any] = {
-        "reconstruction_mse": run.reconstruction_error(held_out),
-        "baseline_mse": held_out.images.float().var(0, correction=0).mean().item(),
-    }
+    baseline = held_out.images.float().var(0, correction=0).mean().item()
+    common: dict[str, Any] = {"reconstruction_mse": run.reconstruction_error(held_out), "baseline_mse": baseline}
     if run.model.stochastic:
         kl = kl_to_standard_normal(run.posterior(held_out)).mean(0)
         common |= {"kl": kl.sum().item(), "active": int((kl > 0.01).sum())}
@@ -55,15 +53,7 @@ def evaluate_vae(run: Run, held_out: Dataset) -> list[dict[str, Any]]:
 
 
 def kl_study(
-    data: str,
-    dims: Iterable[int],
-    objectives: Mapping[str, Objective],
-    seeds: Iterable[int],
-    *,
-    steps: int,
-    width: int = 128,
-    on_trained: Callable[[tuple[int, str], int, Run], None] | None = None,
-    progress: bool = True,
+    data: str, dims: Iterable[int], objectives: Objectives, seeds: Iterable[int], *, steps: int, width: int = 128, **options: Any
 ) -> pd.DataFrame:
     """Train a stochastic mlp for every number of latents, objective and seed; one row for each model and kind of code."""
     training, held_out = train_and_test(data)
@@ -72,10 +62,8 @@ def kl_study(
         dim, name = condition
         return train_autoencoder(training, objectives[name], dim=dim, steps=steps, width=width, stochastic=True, seed=seed)
 
-    return run_study(
-        product(dims, objectives), seeds, train, lambda _, run, seed: evaluate_vae(run, held_out), columns=("dim", "objective"),
-        constant={"data": data}, on_trained=on_trained, progress=progress,
-    )  # fmt: skip
+    options |= {"columns": ("dim", "objective"), "constant": {"data": data}}
+    return run_study(product(dims, objectives), seeds, train, lambda _, run, seed: evaluate_vae(run, held_out), **options)
 
 
 def record_kl_failure(name: str, seeds: Sequence[int] = range(5), *, steps: int = 1500, width: int = 128) -> Recorded:
@@ -90,17 +78,13 @@ def record_kl_failure(name: str, seeds: Sequence[int] = range(5), *, steps: int 
     def keep_codes(condition: tuple[int, str], seed: int, run: Run) -> None:
         if seed == seeds[0]:
             codes = run.codes(shown, seed=seed)
-            pair = most_dependent_pair(codes["means"])
-            arrays.update(
-                {f"{condition[0]}|{condition[1]}|{kind}": z[:, pair].numpy().astype(np.float16) for kind, z in codes.items()}
-            )
+            pair, (dim, name) = most_dependent_pair(codes["means"]), condition
+            arrays.update({f"{dim}|{name}|{kind}": z[:, pair].numpy().astype(np.float16) for kind, z in codes.items()})
 
     frame = kl_study(name, (2, 10), beta_sweep() | RELATIVES, seeds, steps=steps, width=width, on_trained=keep_codes)
-    settings = {
-        "steps": steps, "width": width, "batch_size": 256, "likelihood": "bernoulli",
-        "relatives": list(map(repr, RELATIVES.values())),
-    }  # fmt: skip
-    return record_result(f"kl_failure_{name}", frame, seeds=list(seeds), settings=settings, arrays=arrays)
+    relatives = list(map(repr, RELATIVES.values()))
+    settings = {"steps": steps, "width": width, "batch_size": 256, "likelihood": "bernoulli", "relatives": relatives}
+    return record_result(f"kl_failure_{name}", frame, seeds=seeds, settings=settings, arrays=arrays)
 
 
 def most_dependent_pair(codes: Tensor) -> list[int]:

@@ -14,6 +14,8 @@ from sculptlab.series.results import Recorded, record_result
 from sculptlab.series.studies.runner import run_study
 from sculptlab.validation import choice, number, whole
 
+Chosen = Sequence[str] | None  # names of `STATISTICS`; None: all
+
 LEVEL = 0.05
 DIMENSIONS, SIZES = (2, 4, 8, 16, 32), (64, 128, 256, 512)
 ROWS, DIM = 256, 8  # the number of rows while dimensions vary, and the reverse
@@ -46,21 +48,18 @@ def sample_pair(difference: str, n: int, dim: int, seed: int) -> tuple[Tensor, T
     return DIFFERENCES[difference](x), y
 
 
-def mmd_statistics(x: Any, y: Any, statistics: Sequence[str] | None = None) -> dict[str, float]:
+def mmd_statistics(x: Any, y: Any, statistics: Chosen = None) -> dict[str, float]:
     """The unbiased MMD^2 of `x` (n, d) and `y` (m, d), d >= 2, by each of `statistics` (None: all of `STATISTICS`)."""
     x, y = torch.as_tensor(x), torch.as_tensor(y)
     found: dict[str, float] = {}
-    computed: dict[str, Tensor] = {}
     for name in STATISTICS if statistics is None else statistics:
         kernel, view, reduction = STATISTICS[choice("statistics", name, STATISTICS)]
-        if view not in computed or view == "joint":  # the mean and the maximum over pairs share their views
-            computed[view] = mmd2(x, y, kernel(x.shape[1]), views=view, reduction="none" if view != "joint" else "mean")
-        found[name] = (computed[view].mean() if reduction == "mean" else computed[view].max()).item()
+        found[name] = mmd2(x, y, kernel(x.shape[1]), views=view, reduction=reduction).item()
     return found
 
 
 def draw_statistics(
-    difference: str, n: int, dim: int, *, count: int, seed: int = 0, statistics: Sequence[str] | None = None
+    difference: str, n: int, dim: int, *, count: int, seed: int = 0, statistics: Chosen = None
 ) -> list[dict[str, Any]]:
     """The `mmd_statistics` of `count` independent pairs of samples, one row each."""
     # every difference and seed has its own range of random seeds: the null must be independent of what is tested
@@ -87,21 +86,12 @@ def rejection_rates(frame: pd.DataFrame, *, level: float = LEVEL) -> pd.DataFram
         for name in [name for name in STATISTICS if name in frame.columns]:
             limit = null[name].nlargest(rank).iloc[-1]
             rates = (others[name] > limit).groupby([others["difference"], others["seed"]]).mean()
-            rows += [
-                {"dim": dim, "difference": difference, "n": n, "seed": seed, "statistic": name, "rate": rate}
-                for (difference, seed), rate in rates.items()
-            ]
-    return pd.DataFrame(rows)
+            rows += [(dim, difference, n, seed, name, rate) for (difference, seed), rate in rates.items()]
+    return pd.DataFrame(rows, columns=["dim", "difference", "n", "seed", "statistic", "rate"])
 
 
 def power_study(
-    grid: Sequence[tuple[int, int]],
-    seeds: Sequence[int],
-    *,
-    null: int = 40,
-    count: int = 12,
-    statistics: Sequence[str] | None = None,
-    progress: bool = True,
+    grid: Sequence[tuple[int, int]], seeds: Sequence[int], *, null: int, count: int, statistics: Chosen = None, **options: Any
 ) -> pd.DataFrame:
     """The `rejection_rates` over a `grid` of (n, dim): for each seed `null` samples without and `count` with each difference."""
 
@@ -112,14 +102,12 @@ def power_study(
 
     conditions = [(n, dim, difference) for n, dim in grid for difference in DIFFERENCES]
     columns = ("n", "dim", "difference")
-    return rejection_rates(run_study(conditions, seeds, draw, lambda _, rows, seed: rows, columns=columns, progress=progress))
+    return rejection_rates(run_study(conditions, seeds, draw, lambda _, rows, seed: rows, columns=columns, **options))
 
 
 def record_power(seeds: Sequence[int] = range(5), *, null: int = 40, count: int = 12) -> Recorded:
     """Run page 03's study of power over dimensions (n = 256) and rows (dim = 8), and record it."""
     grid = [(ROWS, dim) for dim in DIMENSIONS] + [(n, DIM) for n in SIZES]
-    settings = {
-        "level": LEVEL, "null_samples_per_seed": null, "samples_per_seed": count,
-        "n_while_dim_varies": ROWS, "dim_while_n_varies": DIM,
-    }  # fmt: skip
-    return record_result("mmd_power", power_study(grid, seeds, null=null, count=count), seeds=list(seeds), settings=settings)
+    settings = {"level": LEVEL, "null_samples_per_seed": null, "samples_per_seed": count}
+    settings |= {"n_while_dim_varies": ROWS, "dim_while_n_varies": DIM}
+    return record_result("mmd_power", power_study(grid, seeds, null=null, count=count), seeds=seeds, settings=settings)

@@ -15,6 +15,8 @@ GAP = 1.0  # between the squares of `two_squares`, in units of the codes
 
 def gallery_priors() -> dict[str, Prior]:
     """Each two-dimensional prior by its name: families, shapes, drawings, combinations, priors from other packages."""
+    angles = [2 * math.pi * k / 5 + math.pi / 2 for k in range(5)]
+    pentagon = tuple((1.3 * math.cos(angle), 1.3 * math.sin(angle)) for angle in angles)
     return {
         "Gaussian": priors.Gaussian(2),
         "Gaussian, correlated": priors.Gaussian(covariance=[[1.0, 0.8], [0.8, 1.0]]),
@@ -30,7 +32,7 @@ def gallery_priors() -> dict[str, Prior]:
         "SwissRoll, from above": priors.SwissRoll().affine([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]),
         "Simplex": priors.Simplex(2),
         "Dirichlet": priors.Dirichlet((2.0, 5.0)),
-        "GaussianMixture": priors.GaussianMixture(pentagon(), covariances=0.06),
+        "GaussianMixture": priors.GaussianMixture(pentagon, covariances=0.06),
         "Grid": priors.Grid(2),
         "Checkerboard": priors.Checkerboard(),
         "FromImage": priors.FromImage(heart()),
@@ -82,9 +84,3 @@ def banana(n: int) -> Tensor:
     """Draws (n, 2) of a bent normal: a prior that is given as a function, without a generator."""
     a, b = torch.randn(2, n)
     return torch.stack([a, 0.4 * b + 0.7 * (a**2 - 1)], 1)
-
-
-def pentagon() -> tuple[tuple[float, float], ...]:
-    """The corners of a regular pentagon of radius 1.3."""
-    angles = [2 * math.pi * k / 5 + math.pi / 2 for k in range(5)]
-    return tuple((1.3 * math.cos(angle), 1.3 * math.sin(angle)) for angle in angles)

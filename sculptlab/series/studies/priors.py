@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -44,27 +44,23 @@ def train_to_priors(
     *,
     weight: float | None = None,
     plain: bool = True,
-    on_trained: Callable[[str, int, Run], None] | None = None,
-    progress: bool = True,
     prepared: PreparedImages | None = None,
+    **options: Any,
 ) -> pd.DataFrame:
     """Train an autoencoder to each prior and seed, by a joint MMD^2; a row for each, evaluated on held-out images.
 
-    weight       of MMD^2, in nats per unit; None: that of `WEIGHT`
-    plain        add the column relative_error: the error over that of a plain autoencoder with the same seed
-    on_trained   called with (name of the prior, seed, run), for example to keep codes for a figure
+    weight    of MMD^2, in nats per unit; None: that of `WEIGHT`
+    plain     add the column relative_error: the error over that of a plain autoencoder with the same seed
+    options   those of `run_study`, such as on_trained
     """
-    images = prepared or PreparedImages.of(setting)
-    weight = WEIGHT[setting.data] if weight is None else weight
+    images, weight = prepared or PreparedImages.of(setting), WEIGHT[setting.data] if weight is None else weight
 
     def evaluate(prior: Prior, run: Run, seed: int) -> list[dict[str, Any]]:
         measures = prior_measures(run.encode(images.held_out), prior, seed)
         return [{"weight": weight, "reconstruction_mse": images.error(run), **measures}]
 
-    frame = run_study(
-        priors, seeds, lambda prior, seed: images.train(MMD(prior, weight, KERNEL), seed), evaluate, columns="prior",
-        constant={"data": setting.data, "dim": setting.dim}, on_trained=on_trained, progress=progress,
-    )  # fmt: skip
+    options |= {"columns": "prior", "constant": {"data": setting.data, "dim": setting.dim}}
+    frame = run_study(priors, seeds, lambda prior, seed: images.train(MMD(prior, weight, KERNEL), seed), evaluate, **options)
     return over_plain(frame, images) if plain else frame
 
 
@@ -76,36 +72,36 @@ def over_plain(frame: pd.DataFrame, images: PreparedImages) -> pd.DataFrame:
 
 def decoded_grid(run: Run, prepared: PreparedImages, side: int = SIDE, edge: float = EDGE) -> Tensor:
     """Decoded images (side^2, h, w) in [0, 1] of side x side codes from -edge to edge, the top row first."""
-    at = torch.linspace(-edge, edge, side)
+    at, across = torch.linspace(-edge, edge, side), round(prepared.basis.pixels**0.5)
     places = torch.stack([at.repeat(side), at.flip(0).repeat_interleave(side)], 1)
-    pixels = prepared.basis.restore(run.decode(places)).clamp(0, 1)
-    across = round(prepared.basis.pixels**0.5)
-    return pixels.reshape(-1, across, across)
+    return prepared.basis.restore(run.decode(places)).clamp(0, 1).reshape(-1, across, across)
+
+
+def _images(name: str) -> PreparedImages:
+    return PreparedImages.of(SETTINGS[choice("name", name, list(SETTINGS))])
 
 
 def record_priors(name: str = "fashion_mnist", seeds: Sequence[int] = range(5)) -> Recorded:
     """Train to every prior of `gallery_priors` on the data set `name`; record the scores and the first seed's codes."""
-    setting = SETTINGS[choice("name", name, list(SETTINGS))]
-    images = PreparedImages.of(setting)
+    images = _images(name)
     arrays: dict[str, np.ndarray] = {}
 
     def keep_codes(prior: str, seed: int, run: Run) -> None:
         if seed == seeds[0]:
             arrays[prior] = run.encode(images.held_out[:RECORDED_CODES]).numpy().astype(np.float16)
 
-    frame = train_to_priors(gallery_priors(), setting, seeds, on_trained=keep_codes, prepared=images)
-    return record_result(f"priors_{name}", frame, seeds=list(seeds), settings=_settings(setting), arrays=arrays)
+    frame = train_to_priors(gallery_priors(), images.setting, seeds, on_trained=keep_codes, prepared=images)
+    return record_result(f"priors_{name}", frame, seeds=seeds, settings=_settings(images.setting), arrays=arrays)
 
 
 def record_topology(name: str = "fashion_mnist", seeds: Sequence[int] = range(5)) -> Recorded:
     """Train to `TARGETS` (connected, with a hole, disconnected) with weights times `WEIGHT_FACTORS` and record the scores."""
-    setting = SETTINGS[choice("name", name, list(SETTINGS))]
-    images = PreparedImages.of(setting)
+    images = _images(name)
     weights = [factor * WEIGHT[name] for factor in WEIGHT_FACTORS]
-    frames = [train_to_priors(TARGETS, setting, seeds, weight=weight, plain=False, prepared=images) for weight in weights]
+    frames = [train_to_priors(TARGETS, images.setting, seeds, weight=weight, plain=False, prepared=images) for weight in weights]
     frame = over_plain(pd.concat(frames, ignore_index=True), images)
-    settings = {**_settings(setting), "weights": weights}
-    return record_result(f"priors_topology_{name}", frame, seeds=list(seeds), settings=settings)
+    settings = {**_settings(images.setting), "weights": weights}
+    return record_result(f"priors_topology_{name}", frame, seeds=seeds, settings=settings)
 
 
 def record_hands(name: str = "fashion_mnist", seed: int = 0) -> Recorded:
@@ -113,17 +109,16 @@ def record_hands(name: str = "fashion_mnist", seed: int = 0) -> Recorded:
 
     Array names: "<share>|<turn>|codes", "...|grid" (uint8), and "labels" of the held-out images.
     """
-    setting = SETTINGS[choice("name", name, list(SETTINGS))]
-    images = PreparedImages.of(setting)
+    images = _images(name)
     hands = {f"{share:g}|{turn}": ring_with_hand(share, np.deg2rad(turn)) for share in SHARES for turn in TURNS}
-    arrays = {"labels": np.asarray(train_and_test(setting.data)[1].labels, dtype=np.uint8)[:RECORDED_CODES]}
+    arrays = {"labels": np.asarray(train_and_test(images.setting.data)[1].labels, dtype=np.uint8)[:RECORDED_CODES]}
 
     def keep_codes(hand: str, seed: int, run: Run) -> None:
         arrays[f"{hand}|codes"] = run.encode(images.held_out[:RECORDED_CODES]).numpy().astype(np.float16)
         arrays[f"{hand}|grid"] = (255 * decoded_grid(run, images)).round().numpy().astype(np.uint8)
 
-    frame = train_to_priors(hands, setting, [seed], on_trained=keep_codes, prepared=images)
-    return record_result(f"priors_hands_{name}", frame, seeds=[seed], settings=_settings(setting), arrays=arrays)
+    frame = train_to_priors(hands, images.setting, [seed], on_trained=keep_codes, prepared=images)
+    return record_result(f"priors_hands_{name}", frame, seeds=[seed], settings=_settings(images.setting), arrays=arrays)
 
 
 def prior_page_setting(name: str) -> Setting:

@@ -8,6 +8,7 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from sculptlab.series.results import order_columns
+from sculptlab.series.studies.settings import Objectives, PreparedImages
 
 
 def run_study(
@@ -41,7 +42,11 @@ def run_study(
     return order_columns(pd.DataFrame(rows))
 
 
-def with_relative_error(frame: pd.DataFrame) -> pd.DataFrame:
-    """`frame` with the column relative_error: reconstruction_mse over its mean for the objective "no regularizer"."""
+def compare_objectives(
+    images: PreparedImages, objectives: Objectives, seeds: Iterable[int], evaluate: Callable[..., Any], **options: Any
+) -> pd.DataFrame:
+    """`run_study` for objectives on images, with relative_error: reconstruction_mse over its mean for "no regularizer"."""
+    constant = {"data": images.setting.data, "dim": images.setting.dim}
+    frame = run_study(objectives, seeds, images.train, evaluate, columns="objective", constant=constant, **options)
     plain = frame.loc[frame["objective"] == "no regularizer", "reconstruction_mse"].mean()
     return frame.assign(relative_error=frame["reconstruction_mse"] / plain)

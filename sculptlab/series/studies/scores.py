@@ -20,7 +20,7 @@ from sculptlab.series.results import Recorded, record_result
 from sculptlab.series.studies.evaluators import lps_scores
 from sculptlab.series.studies.kl_failure import RELATIVES, beta_sweep
 from sculptlab.series.studies.runner import run_study
-from sculptlab.series.studies.settings import train_and_test, train_autoencoder
+from sculptlab.series.studies.settings import Objectives, train_and_test, train_autoencoder
 from sculptlab.training.objectives import BetaTC, Objective, Reconstruction
 from sculptlab.training.run import Run
 
@@ -47,50 +47,39 @@ def score_codes(z: Tensor, *, permutations: int = 4, seed: int = 0, names: Itera
     """
     found = {"evaluated": len(z), **lps_scores(z, names, permutations=permutations, seed=seed)}
     active = z.std(0) >= INACTIVE_BELOW
-    found |= {"dead": int((~active).sum()), "mlp_active": np.nan}
-    if active.all():
-        found["mlp_active"] = found.get("mlp", np.nan)
-    elif active.sum() >= 2:
-        found["mlp_active"] = lps(z[:, active], permutations=0, seed=seed).score
-    return found
+    score = found.get("mlp", np.nan) if active.all() else np.nan
+    if 2 <= active.sum() < len(active):
+        score = lps(z[:, active], permutations=0, seed=seed).score
+    return {**found, "dead": int((~active).sum()), "mlp_active": score}
 
 
 def score_models(
-    name: str,
-    objectives: Mapping[str, Objective],
-    seeds: Iterable[int],
-    *,
-    dim: int = 10,
-    steps: int = 1500,
-    width: int = 128,
-    rows: int = SCORED_ROWS,
-    progress: bool = True,
-    **options: Any,
+    name: str, objectives: Objectives, seeds: Iterable[int], scoring: Mapping[str, Any], rows: int = SCORED_ROWS, **training: Any
 ) -> pd.DataFrame:
     """Train page 01's models on the data set `name` and score their held-out codes; a row for each model and kind of code.
 
-    `options` are those of `score_codes`.
+    scoring: options of `score_codes`; training: options of `train_autoencoder`, such as dim and steps.
     """
-    training, held_out = train_and_test(name)
+    images, held_out = train_and_test(name)
     held_out = held_out.subset(range(min(rows, len(held_out))))
 
     def train(objective: Objective, seed: int) -> Run:
-        return train_autoencoder(training, objective, dim=dim, steps=steps, width=width, stochastic=True, seed=seed)
+        return train_autoencoder(images, objective, stochastic=True, seed=seed, **training)
 
     def evaluate(_: Objective, run: Run, seed: int) -> list[dict[str, Any]]:
-        error = run.reconstruction_error(held_out)
-        codes = run.codes(held_out, seed=seed)
-        return [{"codes": kind, "reconstruction_mse": error, **score_codes(z, seed=seed, **options)} for kind, z in codes.items()]
+        error, codes = run.reconstruction_error(held_out), run.codes(held_out, seed=seed)
+        return [{"codes": kind, "reconstruction_mse": error, **score_codes(z, seed=seed, **scoring)} for kind, z in codes.items()]
 
-    constant = {"data": name, "dim": dim}
-    return run_study(objectives, seeds, train, evaluate, columns="objective", constant=constant, progress=progress)
+    constant = {"data": name, "dim": training["dim"]}
+    return run_study(objectives, seeds, train, evaluate, columns="objective", constant=constant)
 
 
 def record_model_scores(name: str, seeds: Sequence[int] = range(5), *, steps: int = 1500, permutations: int = 4) -> Recorded:
     """Run page 02's study of models on the data set `name` and record it."""
-    frame = score_models(name, MODELS, seeds, steps=steps, permutations=permutations)
-    settings = {"steps": steps, "width": 128, "dim": 10, "rows": SCORED_ROWS, "permutations": permutations, "lps": LPS_NAMES}
-    return record_result(f"lps_models_{name}", frame, seeds=list(seeds), settings=settings)
+    training = {"steps": steps, "width": 128, "dim": 10}
+    frame = score_models(name, MODELS, seeds, {"permutations": permutations}, **training)
+    settings = {**training, "rows": SCORED_ROWS, "permutations": permutations, "lps": LPS_NAMES}
+    return record_result(f"lps_models_{name}", frame, seeds=seeds, settings=settings)
 
 
 def codes_of_factors(known: Any, dim: int = 10, seed: int = 0) -> dict[str, Tensor]:
@@ -146,24 +135,24 @@ def record_factor_scores(seeds: Sequence[int] = range(5), *, steps: int = 2000, 
     """Run page 02's study on sprites and record it: codes made of the factors, and the means of trained models."""
     training, held_out = load("sprites", n=n, size=32).split(test=0.3, seed=0)
     known = held_out.factors
-    made = run_study(
-        list(codes_of_factors(known)), seeds, lambda name, seed: codes_of_factors(known, seed=seed)[name],
-        lambda _, z, seed: [score_against_factors(z, known, seed=seed)], columns="codes",
-        constant={"data": "sprites", "kind": "made"},
-    )  # fmt: skip
+
+    def make(name: str, seed: int) -> Tensor:
+        return codes_of_factors(known, seed=seed)[name]
+
+    def score(_: str, z: Tensor, seed: int) -> list[dict[str, Any]]:
+        return [score_against_factors(z, known, seed=seed)]
 
     def train(objective: Objective, seed: int) -> Run:
         return train_autoencoder(training, objective, dim=10, steps=steps, stochastic=True, seed=seed)
 
     def evaluate(_: Objective, run: Run, seed: int) -> list[dict[str, Any]]:
-        scores = score_against_factors(run.encode(held_out), known, seed=seed)
-        return [{"reconstruction_mse": run.reconstruction_error(held_out), **scores}]
+        return [{"reconstruction_mse": run.reconstruction_error(held_out), **score("", run.encode(held_out), seed)[0]}]
 
-    constant = {"data": "sprites", "kind": "model"}
-    trained = run_study(SPRITE_MODELS, seeds, train, evaluate, columns="codes", constant=constant)
+    made = run_study(list(codes_of_factors(known)), seeds, make, score, columns="codes", constant={"kind": "made"})
+    trained = run_study(SPRITE_MODELS, seeds, train, evaluate, columns="codes", constant={"kind": "model"})
     settings = {"steps": steps, "width": 128, "dim": 10, "images": n, "size": 32, "held_out": len(held_out)}
-    frame = pd.concat([made, trained], ignore_index=True)
-    return record_result("lps_sprites", frame, seeds=list(seeds), settings=settings)
+    frame = pd.concat([made, trained], ignore_index=True).assign(data="sprites")
+    return record_result("lps_sprites", frame, seeds=seeds, settings=settings)
 
 
 def record_mixing(seeds: Sequence[int] = range(5), *, n: int = 1000) -> Recorded:
@@ -172,7 +161,7 @@ def record_mixing(seeds: Sequence[int] = range(5), *, n: int = 1000) -> Recorded
         product(SOURCES, ANGLES, BENDS), seeds, lambda condition, seed: mixed(*condition, n=n, seed=seed),
         lambda _, pair, seed: [mixing_scores(pair, seed)], columns=("source", "angle", "bend"),
     )  # fmt: skip
-    return record_result("lps_mixing", frame, seeds=list(seeds), settings={"n": n, "dim": 2})
+    return record_result("lps_mixing", frame, seeds=seeds, settings={"n": n, "dim": 2})
 
 
 def mixing_scores(pair: Mixed, seed: int = 0) -> dict[str, float]:
@@ -221,9 +210,7 @@ def record_sensitivity(seeds: Sequence[int] = range(5)) -> Recorded:
 
     models = product(["steps"], TRAINING_STEPS, ["no regularizer", "beta 1"])
     columns = ("hyperparameter", "value", "codes")
-    frames = [
-        run_study(known, seeds, sample, evaluate, columns=columns),
-        run_study(models, seeds, train, evaluate, columns=columns),
-    ]
+    frames = [run_study(known, seeds, sample, evaluate, columns=columns)]
+    frames += [run_study(models, seeds, train, evaluate, columns=columns)]
     settings = {"n_while_dim_varies": 4000, "dim_while_n_varies": 6}
-    return record_result("lps_sensitivity", pd.concat(frames, ignore_index=True), seeds=list(seeds), settings=settings)
+    return record_result("lps_sensitivity", pd.concat(frames, ignore_index=True), seeds=seeds, settings=settings)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -10,8 +10,8 @@ import pandas as pd
 from sculptlab.priors import Gaussian
 from sculptlab.series.results import Recorded, record_result
 from sculptlab.series.studies.evaluators import FRONTIER_LPS, QUICK_LPS, independence_measures
-from sculptlab.series.studies.runner import run_study, with_relative_error
-from sculptlab.series.studies.settings import PreparedImages, Setting
+from sculptlab.series.studies.runner import compare_objectives
+from sculptlab.series.studies.settings import Objectives, PreparedImages, Setting
 from sculptlab.training.objectives import KL, MMD, Objective, Predictability, Reconstruction
 from sculptlab.training.run import Run
 from sculptlab.validation import choice
@@ -30,14 +30,14 @@ FRONTIERS: dict[str, Setting] = {
 
 def frontier_objectives(dim: int, betas: Iterable[float]) -> dict[str, Objective]:
     """The objectives that the frontier compares at `dim` latents, by the names they get in its table."""
-    prior = Gaussian(dim)
+    mmd, penalty = MMD(Gaussian(dim), JOINT_WEIGHT), Predictability(PENALTY_WEIGHT)
     return {
         "no regularizer": Reconstruction(),
         **{f"beta {beta:g}": KL(beta=beta) for beta in betas},
-        "MMD": MMD(prior, JOINT_WEIGHT),
-        "predictability": Predictability(PENALTY_WEIGHT),
-        "MMD + predictability": MMD(prior, JOINT_WEIGHT) + Predictability(PENALTY_WEIGHT),
-        "marginal MMD + predictability": marginal_mmd(dim) + Predictability(PENALTY_WEIGHT),
+        "MMD": mmd,
+        "predictability": penalty,
+        "MMD + predictability": mmd + penalty,
+        "marginal MMD + predictability": marginal_mmd(dim) + penalty,
     }
 
 
@@ -47,33 +47,22 @@ def marginal_mmd(dim: int) -> MMD:
 
 
 def frontier(
-    setting: Setting,
-    objectives: Mapping[str, Objective],
-    seeds: Iterable[int],
-    *,
-    names: Iterable[str] = FRONTIER_LPS,
-    progress: bool = True,
-    prepared: PreparedImages | None = None,
+    images: PreparedImages, objectives: Objectives, seeds: Iterable[int], *, names: Iterable[str] = FRONTIER_LPS, **options: Any
 ) -> pd.DataFrame:
-    """Train every objective and seed on `setting`; a row for each kind of code of the held-out images.
+    """Train every objective and seed; a row for each kind of code of the held-out images.
 
     `names` are the LPS scores of means and of deterministic codes; samples get `QUICK_LPS`.
     """
-    images = prepared or PreparedImages.of(setting)
 
     def evaluate(_: Objective, run: Run, seed: int) -> list[dict[str, Any]]:
-        error = images.error(run)
+        error, evaluated = images.error(run), images.held_out[: images.setting.evaluated]
         return [
             {"codes": kind, "reconstruction_mse": error,
              **independence_measures(z, names=QUICK_LPS if kind == "samples" else names, seed=seed)}
-            for kind, z in run.codes(images.held_out[: setting.evaluated], seed=seed).items()
+            for kind, z in run.codes(evaluated, seed=seed).items()
         ]  # fmt: skip
 
-    frame = run_study(
-        objectives, seeds, images.train, evaluate, columns="objective", constant={"data": setting.data, "dim": setting.dim},
-        progress=progress,
-    )  # fmt: skip
-    return with_relative_error(frame)
+    return compare_objectives(images, objectives, seeds, evaluate, **options)
 
 
 def joined_frontiers(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -95,8 +84,8 @@ def record_frontier(name: str, seeds: Sequence[int] = range(5)) -> Recorded:
     objectives = frontier_objectives(setting.dim, setting.betas)
     if setting.kl_only:
         objectives = {key: goal for key, goal in objectives.items() if key == "no regularizer" or goal.needs_posterior}
-    frame = frontier(setting, objectives, seeds)
-    return record_result(f"frontier_{name}", frame, seeds=list(seeds), settings=recorded_settings(setting))
+    frame = frontier(PreparedImages.of(setting), objectives, seeds)
+    return record_result(f"frontier_{name}", frame, seeds=seeds, settings=recorded_settings(setting))
 
 
 def recorded_settings(setting: Setting) -> dict[str, Any]:

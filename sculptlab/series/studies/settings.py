@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,6 +15,8 @@ from sculptlab.training.models import build_autoencoder
 from sculptlab.training.objectives import Objective
 from sculptlab.training.run import Run
 
+Objectives = Mapping[str, Objective]  # by the name of each in a study's table
+
 
 def train_and_test(name: str) -> tuple[Dataset, Dataset]:
     """The official training and test images of `name`, or two thirds and one third of a set that has no such split."""
@@ -25,27 +27,17 @@ def train_and_test(name: str) -> tuple[Dataset, Dataset]:
 
 
 def train_autoencoder(
-    images: Dataset | Tensor,
-    objective: Any,
-    *,
-    dim: int,
-    steps: int,
-    seed: int,
-    kind: str = "mlp",
-    width: int = 128,
-    stochastic: bool = False,
-    output: str = "sigmoid",
-    wrap: Callable[[Any], Any] | None = None,
-    **options: Any,
+    images: Dataset | Tensor, objective: Any, *, steps: int, seed: int, kind: str = "mlp", wrap: Any = None, **options: Any
 ) -> Run:
     """Build an autoencoder and fit it; weights and batches are drawn from `seed`.
 
-    `wrap` changes the model before training, for example to quantize its codes; `options` are those of `fit`.
+    `wrap` takes and returns the untrained model, for example to quantize its codes. `options` are those of
+    `build_autoencoder`, with a width of 128 where it is not given, and `batch_size` and `learning_rate` of `fit`.
     """
+    training = {name: options.pop(name) for name in ("batch_size", "learning_rate") if name in options}
     shape = images.image_shape if isinstance(images, Dataset) else tuple(images.shape[1:])
-    model: Any = build_autoencoder(kind, image_shape=shape, dim=dim, stochastic=stochastic, width=width, output=output, seed=seed)
-    model = model if wrap is None else wrap(model)
-    return fit(model, images, objective, steps=steps, seed=seed, progress=False, **options)
+    model: Any = build_autoencoder(kind, image_shape=shape, seed=seed, **{"width": 128, **options})
+    return fit(wrap(model) if wrap else model, images, objective, steps=steps, seed=seed, progress=False, **training)
 
 
 @dataclass(frozen=True)

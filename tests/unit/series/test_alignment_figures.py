@@ -44,7 +44,7 @@ def test_lines_over_labels_begin_without_labels(frame):
     assert [tick.get_text() for tick in picture.axes[0].get_xticklabels()] == ["0", "10"]
     lines = {line.get_label(): list(line.get_xdata()) for line in picture.axes[1].lines}
     assert lines == {"tied through the prior": [0, 10], "squared distance": [0, 10], "regression, labels only": [10]}
-    assert [text.get_text() for text in picture.legends[0].get_texts()] == list(alignment_figures.LABELED)
+    assert [text.get_text() for text in picture.legends[0].get_texts()] == list(alignment_figures.LABELED.values())
     assert png(picture)
 
 

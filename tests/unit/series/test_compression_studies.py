@@ -16,7 +16,7 @@ TINY = Setting("digits", 3, components=20, steps=20, width=16, betas=(0.01, 0.1)
 
 @pytest.fixture(scope="module")
 def frame():
-    return compression_study(TINY, [0, 1], bits=(1, 3, 5), trained_bits=(1, 2), progress=False)
+    return compression_study(PreparedImages.of(TINY), [0, 1], bits=(1, 3, 5), trained_bits=(1, 2), progress=False)
 
 
 def curve(condition, levels, rates, errors, seed=0):
@@ -91,7 +91,7 @@ def test_error_ratios_compare_within_a_seed():
 def test_a_recording_names_its_setting(monkeypatch, tmp_path):
     monkeypatch.setattr(compression_studies, "COMPRESSIONS", {"tiny": TINY})
     monkeypatch.setattr("sculptlab.series.results.results_folder", lambda: tmp_path)
-    monkeypatch.setattr(compression_studies, "compression_study", lambda setting, seeds: curve("uniform", "range", [1], [1.0]))
+    monkeypatch.setattr(compression_studies, "compression_study", lambda *_, **bits: curve("uniform", "range", [1], [1.0]))
     recorded = compression_studies.record_compression("tiny", [0])
     assert recorded.provenance["settings"]["dim"] == 3
     assert recorded.provenance["settings"]["trained_bits"] == [1, 2, 3]

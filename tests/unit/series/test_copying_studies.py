@@ -44,7 +44,7 @@ def test_a_recorded_study_states_its_settings(monkeypatch):
     monkeypatch.setattr(copying_studies, "record_result", lambda name, frame, **what: kept.update(name=name, frame=frame, **what))
     monkeypatch.setattr(copying_studies, "copy_study", lambda cases, seeds: pd.DataFrame({"case": list(cases)}))
     copying_studies.record_copies(range(2))
-    assert (kept["name"], kept["seeds"]) == ("copies", [0, 1])
+    assert (kept["name"], list(kept["seeds"])) == ("copies", [0, 1])
     assert list(kept["frame"]["case"]) == list(copying_studies.COPIES)
     assert kept["settings"]["another seed"]["dim"] == 4
     assert copying_studies.copy_page_settings("digits", 5)["another seed"].steps == 5

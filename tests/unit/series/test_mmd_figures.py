@@ -53,9 +53,9 @@ def test_p_values_are_drawn_as_their_shares():
 
 def test_the_map_is_the_witness_function():
     _, axes = panels()
-    image, *points = mmd_figures.witness_map(X, Y, axes[0, 0], RBF(0.8), reach=2.0)
+    image, *points = mmd_figures.witness_map(X, Y, axes[0, 0], RBF(0.8))
     heights = image.get_array()
-    ends = np.array([[-2.0, -2.0], [2.0, -2.0], [-2.0, 2.0]])
+    ends = mmd_figures.REACH * np.array([[-1.0, -1.0], [1.0, -1.0], [-1.0, 1.0]])
     assert [heights[0, 0], heights[0, -1], heights[-1, 0]] == pytest.approx(witness(X, Y, ends, RBF(0.8)), abs=1e-6)
     assert image.norm.vmax == -image.norm.vmin == pytest.approx(np.abs(heights).max())
     assert np.allclose(points[1].get_xydata(), X)

@@ -1,9 +1,11 @@
 """The one loop of all studies: what it calls, and the table it returns."""
 
-import pandas as pd
+from types import SimpleNamespace
+
 import pytest
 
-from sculptlab.series.studies.runner import run_study, with_relative_error
+from sculptlab.series.studies.runner import compare_objectives, run_study
+from sculptlab.series.studies.settings import Setting
 
 
 def test_every_condition_is_trained_with_every_seed_and_common_columns_come_first():
@@ -30,5 +32,9 @@ def test_names_may_be_tuples_and_rows_may_overwrite_their_condition():
 
 
 def test_relative_error_is_over_the_mean_of_the_plain_autoencoder():
-    frame = pd.DataFrame({"objective": ["no regularizer"] * 2 + ["MMD"], "reconstruction_mse": [1.0, 3.0, 4.0]})
-    assert with_relative_error(frame)["relative_error"].tolist() == pytest.approx([0.5, 1.5, 2.0])
+    images = SimpleNamespace(setting=Setting("digits", 4), train=lambda objective, seed: objective + 2 * seed)
+    objectives, errors = {"no regularizer": 1.0, "MMD": 4.0}, lambda _, trained, seed: [{"reconstruction_mse": trained}]
+    frame = compare_objectives(images, objectives, [0, 1], errors, progress=False)
+    assert frame["objective"].tolist() == ["no regularizer", "MMD"] * 2
+    assert frame["relative_error"].tolist() == pytest.approx([0.5, 2.0, 1.5, 3.0])
+    assert set(frame["dim"]) == {4}

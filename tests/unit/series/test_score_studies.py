@@ -39,7 +39,7 @@ def test_the_score_of_active_latents_where_all_are_active_and_where_one_is():
 
 def test_models_are_scored_on_held_out_codes_of_both_kinds():
     models = {name: score_studies.MODELS[name] for name in ("no regularizer", "beta 1")}
-    frame = score_models("digits", models, [0, 1], dim=3, steps=3, width=8, rows=200, progress=False, **FEW)
+    frame = score_models("digits", models, [0, 1], FEW, rows=200, dim=3, steps=3, width=8)
     assert frame.groupby("objective")["codes"].agg(list).tolist() == [["means", "samples"] * 2] * 2
     assert (frame["evaluated"] == 200).all()
     assert frame["linear"].between(0, 1).all()

@@ -38,7 +38,7 @@ def test_metrics_have_a_row_for_each_objective(frontier):
         {"digits": frontier}, ["no regularizer", "beta 0.1", "beta 1", "MMD + predictability"]
     )
     assert [label.get_text() for label in picture.axes[0].get_yticklabels()] == list(dict.fromkeys(frontier["objective"]))
-    assert dots(picture.axes[0], sculpting_figures.METRICS["mlp"][2]).get_xdata() == pytest.approx([0, 0.1, 0.2])
+    assert dots(picture.axes[0], sculpting_figures.METRIC_STYLES["LPS mlp"][1]).get_xdata() == pytest.approx([0, 0.1, 0.2])
 
 
 def test_scores_over_dimension_have_the_numbers_of_latents_in_order():

@@ -50,7 +50,7 @@ def test_the_measures_recognize_a_gaussian_and_a_copy():
 
 def test_frontier_has_a_row_for_each_kind_of_code_and_the_plain_model_has_relative_error_one(prepared):
     goals = {name: frontier_objectives(3, (0.1,))[name] for name in ("no regularizer", "beta 0.1", "MMD + predictability")}
-    frame = sculpting_studies.frontier(TINY, goals, [0, 1], names=("mlp",), progress=False, prepared=prepared)
+    frame = sculpting_studies.frontier(prepared, goals, [0, 1], names=("mlp",), progress=False)
     assert set(frame["codes"]) == {"codes", "means", "samples"}
     assert len(frame) == 2 * (1 + 2 + 1)
     assert frame[frame["objective"] == "no regularizer"]["relative_error"].mean() == pytest.approx(1)
@@ -103,7 +103,7 @@ def test_architectures_are_compared_on_the_images_themselves(monkeypatch):
 def test_ablation_has_every_condition(prepared, monkeypatch):
     small = [row for row in ablations(3) if row[3].get("dim", 3) < 10]  # many latents take half a minute
     monkeypatch.setattr(ablation_studies, "ablations", lambda dim: small)
-    frame = ablation_studies.ablate(TINY, [0], hyperparameters=("base", "dim"), progress=False, prepared=prepared)
+    frame = ablation_studies.ablate(prepared, [0], hyperparameters=("base", "dim"), progress=False)
     assert {
         "MMD",
         "predictability",
