@@ -1,7 +1,6 @@
 """Checkpoints: written whole or not at all. A training with other settings refuses to resume from one.
 
-`torch.load(path, weights_only=True)` reads one: a dictionary of "settings", which must agree for training to go on, "state",
-the state_dicts and numbers that it goes on from, and "rows", the history.
+`torch.load(path, weights_only=True)` reads one: "settings", which must agree; "state", to go on from; "rows", the history.
 """
 
 from __future__ import annotations
@@ -66,16 +65,10 @@ def resume_from(path: Path, training: Training, total: int) -> Rows:
             f"checkpoint {str(path)!r} cannot be read as a checkpoint of fit (damaged, or another file): name another file, "
             f"or delete it to start anew ({error})"
         ) from error
-    different = [
-        f"{name}: {_brief(saved.get(name))} there, {_brief(value)} here"
-        for name, value in _settings(training).items()
-        if saved.get(name) != value
-    ]
-    if different:
-        raise ValueError(
-            f"checkpoint {str(path)!r} belongs to another training ({'; '.join(different)}); "
-            "it was left as it is: name another file"
-        )
+    here = _settings(training)
+    if different := [name for name, value in here.items() if saved.get(name) != value]:
+        listed = "; ".join(f"{name}: {_brief(saved.get(name))} there, {_brief(here[name])} here" for name in different)
+        raise ValueError(f"checkpoint {str(path)!r} belongs to another training ({listed}); it stays as it is: name another file")
     if state["step"] > total:
         raise ValueError(f"checkpoint {str(path)!r} is {state['step']} steps along, steps asks for {total}")
     training.step, training.first_loss = state["step"], state["first_loss"]

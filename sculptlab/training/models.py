@@ -20,7 +20,6 @@ class Posterior:
     Parameters
     ----------
     mean, log_variance : Tensor of shape (n, dim)
-        Of each latent of each image.
     """
 
     mean: Tensor
@@ -41,14 +40,7 @@ class Autoencoder(nn.Module):
         (n, *image_shape) -> (n, dim), or (n, 2 dim) if stochastic: means, then log-variances.
     decoder : nn.Module
         (n, dim) -> (n, *image_shape): logits if `output` is "sigmoid", values if it is "linear".
-    image_shape : sequence of int
-        (channels, height, width), or (features,).
-    dim : int
-        Number of latents.
-    stochastic : bool
-        Whether the encoder gives a posterior.
-    output : {"sigmoid", "linear"}
-        Images in [0, 1], or data of any sign.
+    image_shape, dim, stochastic, output : as in `build_autoencoder`
     """
 
     def __init__(
@@ -155,12 +147,10 @@ def build_autoencoder(
 
 def _mlp(shape: tuple[int, ...], dim: int, outputs: int, width: int) -> tuple[nn.Module, nn.Module]:
     """An encoder that gives `outputs` numbers for an image, and a decoder of `dim` latents: two hidden layers each way; SiLU."""
-
-    def layers(into: int, out: int) -> list[nn.Module]:
-        return [nn.Linear(into, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, out)]
-
-    encoder = nn.Sequential(nn.Flatten(), *layers(math.prod(shape), outputs))
-    return encoder, nn.Sequential(*layers(dim, math.prod(shape)), nn.Unflatten(1, shape))
+    ends = (math.prod(shape), outputs), (dim, math.prod(shape))
+    layers = ([nn.Linear(a, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, b)] for a, b in ends)
+    encoder, decoder = layers
+    return nn.Sequential(nn.Flatten(), *encoder), nn.Sequential(*decoder, nn.Unflatten(1, shape))
 
 
 def _conv(shape: tuple[int, ...], dim: int, outputs: int, width: int) -> tuple[nn.Module, nn.Module]:
@@ -183,10 +173,9 @@ class _ResidualBlock(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        layers: list[nn.Module] = []
-        for _ in range(2):
-            layers += [nn.GroupNorm(math.gcd(8, channels), channels), nn.SiLU(), nn.Conv2d(channels, channels, 3, padding=1)]
-        self.body = nn.Sequential(*layers)
+        groups = math.gcd(8, channels)
+        halves = ((nn.GroupNorm(groups, channels), nn.SiLU(), nn.Conv2d(channels, channels, 3, padding=1)) for _ in range(2))
+        self.body = nn.Sequential(*(layer for half in halves for layer in half))
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.body(x)
@@ -198,9 +187,8 @@ def _residual(shape: tuple[int, ...], dim: int, outputs: int, width: int) -> tup
     widths = [width * min(2**i, 4) for i in range(int(math.log2(size // 4)))]
     flat = widths[-1] * 16
     down = [layer for a, b in pairwise([channels, *widths]) for layer in (nn.Conv2d(a, b, 4, 2, 1), _ResidualBlock(b))]
-    up: list[nn.Module] = []
-    for a, b in pairwise([*widths[::-1], width]):
-        up += [_ResidualBlock(a), nn.Upsample(scale_factor=2), nn.Conv2d(a, b, 3, padding=1)]
+    sizes = pairwise([*widths[::-1], width])
+    up = [layer for a, b in sizes for layer in (_ResidualBlock(a), nn.Upsample(scale_factor=2), nn.Conv2d(a, b, 3, padding=1))]
     encoder = nn.Sequential(*down, nn.SiLU(), nn.Flatten(), nn.Linear(flat, outputs))
     decoder = nn.Sequential(
         *(nn.Linear(dim, flat), nn.Unflatten(1, (widths[-1], 4, 4))), *up, nn.SiLU(), nn.Conv2d(width, channels, 3, padding=1)
