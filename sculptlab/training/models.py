@@ -157,15 +157,12 @@ def _conv(shape: tuple[int, ...], dim: int, outputs: int, width: int) -> tuple[n
     """Convolutions that halve the image two to four times, and a hidden layer of 256 units; ReLU."""
     channels, size = shape[:2]
     widths = {28: [width, 2 * width], 32: [width, width, 2 * width], 64: [width, width, 2 * width, 2 * width]}[size]
-    small = size // 2 ** len(widths)
-    flat = widths[-1] * small * small
+    small = widths[-1], size // 2 ** len(widths), size // 2 ** len(widths)
+    flat = math.prod(small)
     down = [layer for a, b in pairwise([channels, *widths]) for layer in (nn.Conv2d(a, b, 4, 2, 1), nn.ReLU())]
     up = [layer for a, b in pairwise([*widths[::-1], channels]) for layer in (nn.ReLU(), nn.ConvTranspose2d(a, b, 4, 2, 1))]
     encoder = nn.Sequential(*down, nn.Flatten(), nn.Linear(flat, 256), nn.ReLU(), nn.Linear(256, outputs))
-    decoder = nn.Sequential(
-        nn.Linear(dim, 256), nn.ReLU(), nn.Linear(256, flat), nn.Unflatten(1, (widths[-1], small, small)), *up
-    )
-    return encoder, decoder
+    return encoder, nn.Sequential(nn.Linear(dim, 256), nn.ReLU(), nn.Linear(256, flat), nn.Unflatten(1, small), *up)
 
 
 class _ResidualBlock(nn.Module):
@@ -185,12 +182,11 @@ def _residual(shape: tuple[int, ...], dim: int, outputs: int, width: int) -> tup
     """A convolution and a residual block at each size, down to 4 px; SiLU."""
     channels, size = shape[:2]
     widths = [width * min(2**i, 4) for i in range(int(math.log2(size // 4)))]
-    flat = widths[-1] * 16
+    small = widths[-1], 4, 4
+    flat = math.prod(small)
     down = [layer for a, b in pairwise([channels, *widths]) for layer in (nn.Conv2d(a, b, 4, 2, 1), _ResidualBlock(b))]
     sizes = pairwise([*widths[::-1], width])
     up = [layer for a, b in sizes for layer in (_ResidualBlock(a), nn.Upsample(scale_factor=2), nn.Conv2d(a, b, 3, padding=1))]
     encoder = nn.Sequential(*down, nn.SiLU(), nn.Flatten(), nn.Linear(flat, outputs))
-    decoder = nn.Sequential(
-        *(nn.Linear(dim, flat), nn.Unflatten(1, (widths[-1], 4, 4))), *up, nn.SiLU(), nn.Conv2d(width, channels, 3, padding=1)
-    )
-    return encoder, decoder
+    into = nn.Linear(dim, flat), nn.Unflatten(1, small)
+    return encoder, nn.Sequential(*into, *up, nn.SiLU(), nn.Conv2d(width, channels, 3, padding=1))
