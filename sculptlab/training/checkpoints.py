@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from sculptlab.training.state import Training
 
 Rows = list[dict[str, float]]
+ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")  # of a function in memory, another one in each process
+OLDER = {"precision": "float32", "compile": False}  # settings of checkpoints that were written before there was a choice
 
 
 def writable_path(checkpoint: str | os.PathLike[str]) -> Path:
@@ -59,7 +61,8 @@ def resume_from(path: Path, training: Training, total: int) -> Rows:
         return []
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-        saved, state, rows = content["settings"], content["state"], list(content["rows"])
+        saved, state, rows = OLDER | content["settings"], content["state"], list(content["rows"])
+        saved["objective"] = ADDRESS.sub("", saved["objective"])
     except Exception as error:
         raise ValueError(
             f"checkpoint {str(path)!r} cannot be read as a checkpoint of fit (damaged, or another file): name another file, "
@@ -86,7 +89,7 @@ def _settings(training: Training) -> dict[str, Any]:
     return {
         "model": {name: str(tuple(value.shape)) for name, value in model.state_dict().items()},
         "kind of model": f"{type(model).__name__}, output {getattr(model, 'output', None)}",
-        "objective": re.sub(r" at 0x[0-9a-fA-F]+", "", repr(training.objective)),  # memory addresses differ between processes
+        "objective": ADDRESS.sub("", repr(training.objective)),
         "data": f"{tuple(images.shape)}, crc32 {zlib.crc32(images.cpu().contiguous().numpy().data)}",
         "batch_size": training.batches.size, "learning_rate": training.learning_rate, "cosine over": training.decay_over,
         "seed": training.seed, "device": training.device.type, "precision": training.execution.precision,
