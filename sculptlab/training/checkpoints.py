@@ -1,7 +1,6 @@
 """Checkpoints: written whole or not at all. A training with other settings refuses to resume from one.
 
-`torch.load(path, weights_only=True)` reads one: a dictionary of "settings", which must agree for training to go on, "state",
-the state_dicts and numbers that it goes on from, and "rows", the history.
+`torch.load(path, weights_only=True)` reads one: "settings", which must agree; "state", to go on from; "rows", the history.
 """
 
 from __future__ import annotations
@@ -19,6 +18,8 @@ if TYPE_CHECKING:
     from sculptlab.training.state import Training
 
 Rows = list[dict[str, float]]
+ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")  # of a function in memory, another one in each process
+OLDER = {"precision": "float32", "compile": False}  # settings of checkpoints that were written before there was a choice
 
 
 def writable_path(checkpoint: str | os.PathLike[str]) -> Path:
@@ -60,22 +61,17 @@ def resume_from(path: Path, training: Training, total: int) -> Rows:
         return []
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-        saved, state, rows = content["settings"], content["state"], list(content["rows"])
+        saved, state, rows = OLDER | content["settings"], content["state"], list(content["rows"])
+        saved["objective"] = ADDRESS.sub("", saved["objective"])
     except Exception as error:
         raise ValueError(
             f"checkpoint {str(path)!r} cannot be read as a checkpoint of fit (damaged, or another file): name another file, "
             f"or delete it to start anew ({error})"
         ) from error
-    different = [
-        f"{name}: {_brief(saved.get(name))} there, {_brief(value)} here"
-        for name, value in _settings(training).items()
-        if saved.get(name) != value
-    ]
-    if different:
-        raise ValueError(
-            f"checkpoint {str(path)!r} belongs to another training ({'; '.join(different)}); "
-            "it was left as it is: name another file"
-        )
+    here = _settings(training)
+    if different := [name for name, value in here.items() if saved.get(name) != value]:
+        listed = "; ".join(f"{name}: {_brief(saved.get(name))} there, {_brief(here[name])} here" for name in different)
+        raise ValueError(f"checkpoint {str(path)!r} belongs to another training ({listed}); it stays as it is: name another file")
     if state["step"] > total:
         raise ValueError(f"checkpoint {str(path)!r} is {state['step']} steps along, steps asks for {total}")
     training.step, training.first_loss = state["step"], state["first_loss"]
@@ -93,7 +89,7 @@ def _settings(training: Training) -> dict[str, Any]:
     return {
         "model": {name: str(tuple(value.shape)) for name, value in model.state_dict().items()},
         "kind of model": f"{type(model).__name__}, output {getattr(model, 'output', None)}",
-        "objective": re.sub(r" at 0x[0-9a-fA-F]+", "", repr(training.objective)),  # memory addresses differ between processes
+        "objective": ADDRESS.sub("", repr(training.objective)),
         "data": f"{tuple(images.shape)}, crc32 {zlib.crc32(images.cpu().contiguous().numpy().data)}",
         "batch_size": training.batches.size, "learning_rate": training.learning_rate, "cosine over": training.decay_over,
         "seed": training.seed, "device": training.device.type, "precision": training.execution.precision,

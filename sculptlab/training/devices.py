@@ -1,8 +1,4 @@
-"""How a model's layers are computed in training: the device, the number format, the memory layout, compiled or not.
-
-Only the layers are affected. What an objective gets from them has the type of the weights: losses, distances, adversaries and
-the optimizer work in float32 even where the layers are computed in bfloat16.
-"""
+"""How a model's layers are computed in training: the device, the number format, the memory layout, compiled or not."""
 
 import copy
 import dataclasses
@@ -50,9 +46,9 @@ class Execution:
 
     In float32 on a CPU, uncompiled, the view is the model itself. Else it is a shallow copy with the same weights, whose layers
     are computed as asked; the model, its state_dict and its methods stay as they are. Of an `Autoencoder` the encoder and
-    decoder networks are replaced in the view, so that the sigmoid and the draws from the posterior are computed in float32; of
-    any other module its methods. From `begin` to `end`, the weights of convolutions on a GPU or in bfloat16 are in
-    channels-last layout.
+    decoder networks are replaced in the view, of any other module its methods. What they return has the type of the weights, so
+    that draws from the posterior, losses, distances and adversaries are computed in float32 even where the layers are not. From
+    `begin` to `end`, the weights of convolutions on a GPU or in bfloat16 are in channels-last layout.
     """
 
     def __init__(self, model: nn.Module, device: torch.device, precision: str) -> None:

@@ -23,12 +23,11 @@ def steps(model: nn.Module, data: Any, objective: Any, *, decay_over: int | None
 
     Parameters
     ----------
-    model, data, objective
-        As in `fit`. They are checked at the call, before the first record.
+    model, data, objective, **options
+        As in `fit`, with the options batch_size, learning_rate, seed, device, precision and compile. They are checked at the
+        call, before the first record.
     decay_over : int, optional
         Steps over which the learning rate falls to 0 along half a cosine; by default it is constant.
-    **options
-        batch_size, learning_rate, seed, device, precision and compile, as in `fit`.
 
     Yields
     ------

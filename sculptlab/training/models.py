@@ -20,7 +20,6 @@ class Posterior:
     Parameters
     ----------
     mean, log_variance : Tensor of shape (n, dim)
-        Of each latent of each image.
     """
 
     mean: Tensor
@@ -41,14 +40,7 @@ class Autoencoder(nn.Module):
         (n, *image_shape) -> (n, dim), or (n, 2 dim) if stochastic: means, then log-variances.
     decoder : nn.Module
         (n, dim) -> (n, *image_shape): logits if `output` is "sigmoid", values if it is "linear".
-    image_shape : sequence of int
-        (channels, height, width), or (features,).
-    dim : int
-        Number of latents.
-    stochastic : bool
-        Whether the encoder gives a posterior.
-    output : {"sigmoid", "linear"}
-        Images in [0, 1], or data of any sign.
+    image_shape, dim, stochastic, output : as in `build_autoencoder`
     """
 
     def __init__(
@@ -155,27 +147,22 @@ def build_autoencoder(
 
 def _mlp(shape: tuple[int, ...], dim: int, outputs: int, width: int) -> tuple[nn.Module, nn.Module]:
     """An encoder that gives `outputs` numbers for an image, and a decoder of `dim` latents: two hidden layers each way; SiLU."""
-
-    def layers(into: int, out: int) -> list[nn.Module]:
-        return [nn.Linear(into, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, out)]
-
-    encoder = nn.Sequential(nn.Flatten(), *layers(math.prod(shape), outputs))
-    return encoder, nn.Sequential(*layers(dim, math.prod(shape)), nn.Unflatten(1, shape))
+    ends = (math.prod(shape), outputs), (dim, math.prod(shape))
+    layers = ([nn.Linear(a, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, b)] for a, b in ends)
+    encoder, decoder = layers
+    return nn.Sequential(nn.Flatten(), *encoder), nn.Sequential(*decoder, nn.Unflatten(1, shape))
 
 
 def _conv(shape: tuple[int, ...], dim: int, outputs: int, width: int) -> tuple[nn.Module, nn.Module]:
     """Convolutions that halve the image two to four times, and a hidden layer of 256 units; ReLU."""
     channels, size = shape[:2]
     widths = {28: [width, 2 * width], 32: [width, width, 2 * width], 64: [width, width, 2 * width, 2 * width]}[size]
-    small = size // 2 ** len(widths)
-    flat = widths[-1] * small * small
+    small = widths[-1], size // 2 ** len(widths), size // 2 ** len(widths)
+    flat = math.prod(small)
     down = [layer for a, b in pairwise([channels, *widths]) for layer in (nn.Conv2d(a, b, 4, 2, 1), nn.ReLU())]
     up = [layer for a, b in pairwise([*widths[::-1], channels]) for layer in (nn.ReLU(), nn.ConvTranspose2d(a, b, 4, 2, 1))]
     encoder = nn.Sequential(*down, nn.Flatten(), nn.Linear(flat, 256), nn.ReLU(), nn.Linear(256, outputs))
-    decoder = nn.Sequential(
-        nn.Linear(dim, 256), nn.ReLU(), nn.Linear(256, flat), nn.Unflatten(1, (widths[-1], small, small)), *up
-    )
-    return encoder, decoder
+    return encoder, nn.Sequential(nn.Linear(dim, 256), nn.ReLU(), nn.Linear(256, flat), nn.Unflatten(1, small), *up)
 
 
 class _ResidualBlock(nn.Module):
@@ -183,10 +170,9 @@ class _ResidualBlock(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        layers: list[nn.Module] = []
-        for _ in range(2):
-            layers += [nn.GroupNorm(math.gcd(8, channels), channels), nn.SiLU(), nn.Conv2d(channels, channels, 3, padding=1)]
-        self.body = nn.Sequential(*layers)
+        groups = math.gcd(8, channels)
+        halves = ((nn.GroupNorm(groups, channels), nn.SiLU(), nn.Conv2d(channels, channels, 3, padding=1)) for _ in range(2))
+        self.body = nn.Sequential(*(layer for half in halves for layer in half))
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.body(x)
@@ -196,13 +182,11 @@ def _residual(shape: tuple[int, ...], dim: int, outputs: int, width: int) -> tup
     """A convolution and a residual block at each size, down to 4 px; SiLU."""
     channels, size = shape[:2]
     widths = [width * min(2**i, 4) for i in range(int(math.log2(size // 4)))]
-    flat = widths[-1] * 16
+    small = widths[-1], 4, 4
+    flat = math.prod(small)
     down = [layer for a, b in pairwise([channels, *widths]) for layer in (nn.Conv2d(a, b, 4, 2, 1), _ResidualBlock(b))]
-    up: list[nn.Module] = []
-    for a, b in pairwise([*widths[::-1], width]):
-        up += [_ResidualBlock(a), nn.Upsample(scale_factor=2), nn.Conv2d(a, b, 3, padding=1)]
+    sizes = pairwise([*widths[::-1], width])
+    up = [layer for a, b in sizes for layer in (_ResidualBlock(a), nn.Upsample(scale_factor=2), nn.Conv2d(a, b, 3, padding=1))]
     encoder = nn.Sequential(*down, nn.SiLU(), nn.Flatten(), nn.Linear(flat, outputs))
-    decoder = nn.Sequential(
-        *(nn.Linear(dim, flat), nn.Unflatten(1, (widths[-1], 4, 4))), *up, nn.SiLU(), nn.Conv2d(width, channels, 3, padding=1)
-    )
-    return encoder, decoder
+    into = nn.Linear(dim, flat), nn.Unflatten(1, small)
+    return encoder, nn.Sequential(*into, *up, nn.SiLU(), nn.Conv2d(width, channels, 3, padding=1))

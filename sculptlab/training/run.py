@@ -73,7 +73,7 @@ class Run:
 
     def encode(self, data: Any) -> Any:
         """The codes (n, dim) of `data`, images (n, *image_shape): a stochastic encoder's means."""
-        return self._map(data, self.model.encode)
+        return _like(self._in_chunks(as_images(data, self.model), self.model.encode), data)
 
     def codes(self, data: Any, seed: int = 0) -> dict[str, Any]:
         """{"codes"} (n, dim) of `data`, or {"means", "samples"} of a stochastic encoder: the samples are draws by `seed`."""
@@ -99,15 +99,14 @@ class Run:
 
     def reconstruct(self, data: Any) -> Any:
         """The images (n, *image_shape) decoded from the codes of `data` (from the means, if stochastic)."""
-        return self._map(data, lambda images: self.model.decode(self.model.encode(images)))
+        images, model = as_images(data, self.model), self.model
+        return _like(self._in_chunks(images, lambda x: model.decode(model.encode(x))), data)
 
     def reconstruction_error(self, data: Any) -> float:
         """Mean squared error per pixel of the reconstruction of `data`, best held-out images, in squared units of the data."""
-
-        def error(x: Tensor) -> Tensor:
-            return (self.model.decode(self.model.encode(x)) - x).square().flatten(1).mean(1)
-
-        return self._in_chunks(as_images(data, self.model), error).double().mean().item()
+        images, model = as_images(data, self.model), self.model
+        errors = self._in_chunks(images, lambda x: (model.decode(model.encode(x)) - x).square().flatten(1).mean(1))
+        return errors.double().mean().item()
 
     def sample(self, n: int, *, prior: Any = None, seed: int = 0) -> Tensor:
         """`n` new images (n, *image_shape), decoded from draws of `prior`: a name, or anything else that `as_prior` takes.
@@ -120,9 +119,6 @@ class Run:
             raise ValueError(f"prior must be given: {self.objective!r} has none")
         generator = torch.Generator().manual_seed(whole("seed", seed, least=0))
         return self.decode(source.sample(whole("n", n), generator=generator))
-
-    def _map(self, data: Any, function: Callable[[Tensor], Tensor]) -> Any:
-        return _like(self._in_chunks(as_images(data, self.model), function), data)
 
     def _in_chunks(self, rows: Tensor, function: Callable[[Tensor], Tensor], axis: int = 0) -> Tensor:
         dtype = next(self.model.parameters()).dtype

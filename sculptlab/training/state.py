@@ -110,8 +110,7 @@ class Training:
         return Record(self.step, {name: value.detach() for name, value in terms.items()})
 
     def _check(self, loss: Tensor) -> None:
-        due = self.step % CHECK_EVERY == 0
-        if due:
+        if self.step % CHECK_EVERY == 0:
             self.keep_good_weights()
         elif self.device.type != "cpu":
             return

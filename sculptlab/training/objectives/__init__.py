@@ -1,13 +1,5 @@
 """Objectives: reconstruct, and regularize the codes. Every term is in nats per image, averaged over the batch.
 
-Reconstruction                            1/2 sum of squared errors, or the cross-entropy
-KL, BetaTC, DIP, FactorVAE, InfoVAE       the KL term of a VAE and its relatives
-MMD, EnergyDistance, SlicedWasserstein    weight * distance between the codes and a prior; the weight is in nats per unit of it
-Copying, Anchors                          weight * distance to another model's codes; to given codes of a few images
-LabeledMMD                                weight * distance between the codes of labeled images and the prior given their labels
-Isometry                                  weight * relative variance of how much the decoder stretches the codes
-Predictability                            weight * sum over latents of -1/2 ln(1 - r^2)
-
 Nothing is divided by pixels, dimensions or batch size. So a weight of 1 is one nat against one nat at every size, and KL(beta=1)
 is the negative evidence lower bound. A Gaussian decoder of variance s^2 instead of 1 corresponds to beta = s^2.
 """

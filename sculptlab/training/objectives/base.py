@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sculptlab.priors import Prior
-from sculptlab.validation import check_parameters, choice, parameter
+from sculptlab.validation import check_parameters, choice, describe, parameter
 
 
 class Batch(NamedTuple):
@@ -230,6 +230,6 @@ def as_objective(objective: Any) -> Objective:
     """
     if isinstance(objective, Objective):
         return objective
-    if isinstance(objective, type) or not callable(objective):
-        raise TypeError(f"objective must be an Objective or a function (model, images, generator) -> loss, got {objective!r}")
-    return Custom(function=objective)
+    if callable(objective) and not isinstance(objective, type):
+        return Custom(function=objective)
+    raise TypeError(f"objective must be an Objective or a function (model, images, generator) -> loss, got {describe(objective)}")

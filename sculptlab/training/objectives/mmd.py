@@ -72,10 +72,7 @@ class MMD(PriorDistance):
         as_kernel(self.kernel)
 
     def _views_of(self, dim: int) -> tuple[Tensor, Tensor, Kernel]:
-        """The columns (views, columns of a view), the unit (dim,) of each latent, and the kernel with its width; computed once.
-
-        An open width is set by draws of the prior in these units.
-        """
+        """The columns (views, columns of a view), unit (dim,) of each latent, and kernel fitted in these units; computed once."""
         if dim not in self._views_by_dim:
             draws = self.prior_for(dim).sample(FIT_ROWS, generator=torch.Generator().manual_seed(0))
             latents, unit = torch.arange(dim), torch.ones(dim)
@@ -176,6 +173,6 @@ class Copying(Objective):
 
     def regularizers(self, batch: Batch, adversaries: Adversaries) -> Iterable[Term]:
         if len(batch.codes) > len(self.source.bank):
-            rows = f"{len(batch.codes)}, got {len(self.source.bank)}"
-            raise ValueError(f"source must have at least as many rows as a batch has images, {rows}: give a smaller batch_size")
+            counts = f"{len(batch.codes)}, got {len(self.source.bank)}: give more codes, or a smaller batch_size"
+            raise ValueError(f"source must have at least as many rows as a batch has images, {counts}")
         return self._distance.regularizers(batch._replace(codes=self.units.plain(batch.codes)), adversaries)

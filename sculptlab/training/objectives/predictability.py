@@ -19,7 +19,6 @@ class Predictors(Adversary):
     """One network of one hidden layer for each of d latents: the i-th predicts latent i of codes (n, d) from all the others."""
 
     learning_rate, betas = 3e-3, (0.9, 0.99)
-    others: Tensor
 
     def __init__(self, dim: int, width: int, rounds: int) -> None:
         super().__init__()
@@ -27,7 +26,7 @@ class Predictors(Adversary):
         self.into = nn.Linear(dim, dim * width)
         self.out = nn.Parameter(torch.randn(dim, width) / width**0.5)
         self.bias = nn.Parameter(torch.zeros(dim))
-        self.register_buffer("others", (1 - torch.eye(dim)).repeat_interleave(width, dim=0), persistent=False)
+        self.others = nn.Buffer((1 - torch.eye(dim)).repeat_interleave(width, dim=0), persistent=False)
 
     def forward(self, codes: Tensor) -> Tensor:
         """The predictions (n, d), in standard deviations of the batch."""

@@ -60,8 +60,7 @@ class BetaTC(KL):
 
     Parameters
     ----------
-    beta : float, at least 0
-    likelihood : as in `Reconstruction`
+    beta, likelihood : as in `KL`
 
     References
     ----------
