@@ -25,7 +25,7 @@ def standardize(z: Tensor, epsilon: float = 0.0) -> Tensor:
 
 
 def permute_columns(z: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """Permute each column of `z` (n, d) by itself. The marginals stay the same and become independent of each other."""
+    """Permute the rows of each column of `z` (n, d) independently: every column keeps its values but depends on no other."""
     permuted = z.clone()
     device = None if generator is None else generator.device
     for i in range(z.shape[1]):

@@ -1,4 +1,4 @@
-"""The scikit-learn face: an autoencoder whose codes follow a prior, as a transformer of tables and images."""
+"""The scikit-learn interface: an autoencoder whose codes follow a prior, as a transformer of tables and images."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ FLOATS = (np.float64, np.float32)
 class SculptedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """An autoencoder whose codes follow a prior: a scikit-learn transformer of tables and of images.
 
-    The columns of a table (n, p) are standardized inside, and restored. Images are (n, channels, height, width) in uint8 or as
-    floats in [0, 1], or flat rows of them with `image_shape`.
+    The columns of a table (n, p) are standardized for training; outputs are in their original units. Images are (n, channels,
+    height, width) in uint8 or floats in [0, 1], or, with `image_shape`, one image per row of a table (n, c * h * w).
 
     Parameters
     ----------
@@ -39,10 +39,10 @@ class SculptedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     n_components : int
         Number of latents.
     objective : {"mmd", "mmd+predictability", "predictability", "kl", None}, Objective or callable
-        "mmd": reconstruction + weight * MMD^2(codes, prior). "mmd+predictability": the adversarial predictability penalty
-        besides, with weight 1, which makes latents independent. "predictability": weight * this penalty alone. "kl": a VAE with
-        weight * KL to the Gaussian, whose codes are the means. None: the reconstruction alone. An `sl.objectives` object brings
-        its own prior and weights, and so does a function (model, images, generator) -> loss; then `prior` has no effect.
+        "mmd": reconstruction + weight * MMD^2(codes, prior). "mmd+predictability": the same + the adversarial predictability
+        penalty, which makes latents independent. "predictability": reconstruction + weight * penalty. "kl": a VAE with weight *
+        KL, for prior="gaussian" only; its codes are the means. None: reconstruction. An `sl.objectives` object or a function
+        (model, images, generator) -> loss has its own weights: leave `weight` None. `prior` acts with "mmd..." and "kl" alone.
     weight : float, optional
         Factor of the regularizer in a loss in nats per row; by default 100 for MMD^2, 1 for the penalty, 0.1 for KL. Large
         images need more, since the squared error grows with the pixels.
@@ -69,15 +69,15 @@ class SculptedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     run_, history_ : Run, DataFrame
         The training, and a row for each of its logged steps.
     model_ : Autoencoder
-        Its network, float64 after training, so that the code of a row does not depend on the rows beside it.
+        Its network, float64 after training, so that a row's code hardly depends on the other rows that are passed with it.
     n_iter_ : int
         Steps that were taken.
     prior_ : Prior or None
         The distribution that the codes were pulled towards.
     mean_, scale_ : ndarray of shape (p,) or None
-        Mean and standard deviation of each column of a table, in its units.
+        Mean and standard deviation of each column of a table in its original units; None for images.
     n_features_in_, feature_names_in_ : int, ndarray of shape (p,)
-        Number of columns, or of pixels times channels; names of columns, where X had some.
+        Number of columns, or of pixels times channels; names of the columns, if X was a DataFrame.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Where image sets are stored: in $SCULPTLAB_DATA, then in the cache."""
+"""The folders where image sets are looked for: $SCULPTLAB_DATA, then the cache."""
 
 import os
 from pathlib import Path
@@ -26,7 +26,7 @@ def cache() -> Path:
 
 
 def given() -> Path | None:
-    """$SCULPTLAB_DATA, or None if it is not set. The folder may be absent or read-only."""
+    """The folder that $SCULPTLAB_DATA names, which may be missing or read-only; None if the variable is unset or empty."""
     text = os.environ.get("SCULPTLAB_DATA", "").strip()
     folder = Path(text).expanduser().absolute()
     if text and folder.exists() and not folder.is_dir():

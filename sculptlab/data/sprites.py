@@ -128,12 +128,12 @@ def _draw(images: torch.Tensor, table: torch.Tensor, rows: torch.Tensor, shape: 
 
 
 def _inside(shape: int, u: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-    """Whether points (u, v), relative to a sprite of scale 1 that is not turned, lie inside its outline; may overwrite both."""
+    """Whether points (u, v), v downwards, lie inside the outline of a sprite at 0, of scale 1, not turned; may overwrite both."""
     if shape == 1:
         return torch.maximum(u.abs_(), v.abs_()) < SQUARE_SIDE / 2
     if shape == 2:
         return (u / ELLIPSE_AXES[0]).square_() + (v / ELLIPSE_AXES[1]).square_() < 1
-    # With q = sin²t = |u / width|^(2/3), the heart's curve passes u at the heights even(q) ± odd(q).
+    # The heart's curve has q = sin²t = |u / width|^(2/3), and meets the vertical line at u where -v = even(q) ± odd(q).
     q = (u / HEART_WIDTH).square_().pow_(1 / 3).clamp_(max=1)
     even = HEART_RAISE + HEART_HEIGHT * (-6 + 18 * q - 8 * q * q)
     odd = HEART_HEIGHT * (1 - q).sqrt_() * (11 + 8 * q)

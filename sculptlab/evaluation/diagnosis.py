@@ -1,4 +1,4 @@
-"""Do codes follow a prior? Tests per latent, per pair and jointly, beside what a sample of the prior itself scores."""
+"""Do codes follow a prior? Tests per latent, per pair and jointly, beside the same numbers for a sample of the prior itself."""
 
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -187,7 +187,7 @@ def _samples_of(prior: Prior, most: int, max_rows: int, generator: torch.Generat
 
 
 def _named_codes(z: Any) -> dict[str, tuple[Tensor, list[Any]]]:
-    """Codes, float64 on the CPU, and names of their latents, by name; a single set is called "codes"."""
+    """A mapping from the name of each set, "codes" if there is one, to its codes, float64 on the CPU, and its latents' names."""
     if callable(z) or (hasattr(z, "sample") and not hasattr(z, "__array__")):
         raise TypeError(
             f"z must be codes (n, d), or a mapping from names to them, got {describe(z)}; the order is diagnose(codes, prior)"
@@ -200,7 +200,7 @@ def _named_codes(z: Any) -> dict[str, tuple[Tensor, list[Any]]]:
         label = f"z[{name!r}]" if isinstance(z, Mapping) else "z"
         dim = len(next(iter(named.values()))[1]) if named else None
         found, latents = named_codes(label, rows, dim=dim, rows=LEAST_ROWS)
-        if (size := found.abs().max().item()) > 1e15:  # its square is too large for single precision
+        if (size := found.abs().max().item()) > 1e15:  # squared distances must stay finite in float32
             raise ValueError(f"{label} must stay within 1e+15, got a value of size {size:.3g}")
         named[str(name)] = found.detach().cpu().double().contiguous(), latents
     return named

@@ -1,4 +1,4 @@
-"""Scores from the information, in nats, between dimensions and factors: the mutual information gap, modularity and InfoMEC."""
+"""Scores from the mutual information of dimensions and factors: the mutual information gap, modularity and InfoMEC."""
 
 from typing import Any, Unpack
 
@@ -186,10 +186,10 @@ def modularities(information: np.ndarray) -> np.ndarray:
 
 
 def one_entry_share(information: np.ndarray) -> float:
-    """InfoM of an information matrix; of its transpose, InfoC.
+    """How far each row of an information matrix is concentrated in one entry, 0 to 1: InfoM, or InfoC of the transpose.
 
-    (mean of largest / sum - 1/m) / (1 - 1/m) over rows of m entries, where a row of zeros counts as evenly spread; 0 without
-    information. For m = 1, the share of rows that are not 0.
+    (s - 1/m) / (1 - 1/m) for m columns, where s is the mean over rows of largest entry / sum, with 1/m for a row of zeros; 0 if
+    the matrix is empty or all 0. For m = 1, the share of rows that are not 0.
     """
     total, m = information.sum(1), information.shape[1]
     if m == 1 or not information.any():

@@ -21,25 +21,25 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class FactorScore:
-    """A score of codes against known factors; `float(score)` is its headline.
+    """A score of codes against known factors; `float(score)` is its main number, the first of `parts`.
 
     Attributes
     ----------
     name, method : str
-        Which score, and how it was estimated.
+        Name of the score, and how it was estimated.
     parts : dict of float
-        All its numbers, the headline first.
+        All its numbers by name, the main one first.
     table : DataFrame
-        The table behind them, a row per dimension and a column per factor.
+        What `parts` are computed from, a row per dimension and a column per factor.
     n : dict of int
         Numbers of rows (and votes) used.
     dead, pruned : list
-        Dimensions left out, by name or number: all of them, and those that vary but spread too little beside the widest one.
+        Names or numbers of all dimensions left out; of those among them that vary, but too little beside the widest one.
     binned, left_out : list of str
-        Continuous factors, which were cut into bins; factors with a single value, which were not scored.
+        Names of continuous factors, which were cut into bins; of factors with a single value, which were not scored.
     perfect, noise : dict of float, optional
-        The parts for codes that are the factors themselves and for independent Gaussian noise, on the same factors; None if
-        `baselines` was False. The former is what perfect codes score, not an upper bound.
+        `parts` of codes that are the factors themselves, and of independent Gaussian noise, on the same factors; None if
+        `baselines` was False. Codes may score above `perfect`.
     """
 
     name: str
@@ -56,17 +56,17 @@ class FactorScore:
 
     @property
     def score(self) -> float:
-        """The headline."""
+        """The main number."""
         return next(iter(self.parts.values()))
 
     @property
     def ceiling(self) -> float | None:
-        """The headline of perfect codes: one dimension per factor, and filler in the others if there are any."""
+        """The main number of perfect codes, no upper bound: one dimension per factor, and filler in any others."""
         return None if self.perfect is None else next(iter(self.perfect.values()))
 
     @property
     def floor(self) -> float | None:
-        """Chance level: the headline of independent Gaussian noise with as many dimensions as the codes."""
+        """Chance level: the main number of independent Gaussian noise with as many dimensions as the codes."""
         return None if self.noise is None else next(iter(self.noise.values()))
 
     def __float__(self) -> float:

@@ -1,4 +1,4 @@
-"""How LPS predicts each latent from all the others: targets, folds, regressors, and the loss of rows not fitted to."""
+"""How LPS predicts each latent from all the others: targets, folds, regressors, and the losses on held-out rows."""
 
 import math
 from collections.abc import Sequence
@@ -128,7 +128,7 @@ class LatentPredictor:
     def _predict(self, x: Tensor, y: Tensor, new: Tensor, columns: list[int], seed: int) -> Tensor:
         """Predict the `columns` of `y` (n, d) for the rows `new` (t, d), each from all other columns of `x` (n, d).
 
-        Returns values (t, columns), or log-probabilities (t, columns, BINS) of the class numbers in `y`.
+        Returns values (t, c) for c columns, or for the target "distribution" log-probabilities (t, c, BINS) of the bins in `y`.
         """
         classes = BINS if self.target == "distribution" else 0
         if self.regressor == "linear" and not classes:
@@ -142,13 +142,13 @@ class LatentPredictor:
         found = []
         for i in columns:
             estimator = _boosting(targets[:, i]) if self.regressor == "boosting" else clone(self.regressor)
-            # An unset random state, also that of a pipeline's step, would draw from NumPy's global generator.
+            # With random_state=None, in a pipeline's step too, scikit-learn would use NumPy's global generator.
             unset = [k for k, value in estimator.get_params().items() if k.split("__")[-1] == "random_state" and value is None]
             estimator.set_params(**dict.fromkeys(unset, seed)).fit(np.delete(fitted_rows, i, 1), targets[:, i])
             rest = np.delete(new_rows, i, 1)
             if classes:
                 shares = np.full((len(rest), classes), np.exp(LEAST_LOG_FREQUENCY))
-                # A probability below that of half a row among those fitted has no evidence behind it.
+                # n rows cannot support a probability far below 1 / n, so smaller ones are raised to 1 / (2 n).
                 shares[:, np.asarray(estimator.classes_, dtype=int)] = estimator.predict_proba(rest).clip(0.5 / len(x))
                 found.append(np.log(shares / shares.sum(1, keepdims=True)))
             else:

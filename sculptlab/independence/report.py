@@ -41,14 +41,14 @@ class IndependenceReport:
     Attributes
     ----------
     table : DataFrame
-        A row per measure: value, chance (mean of `null`), p_value, unit, rows (how many were used), detects (what the measure
-        can and cannot detect).
+        A row per measure, with the columns value, chance (the mean of `null`), p_value, unit, rows (the number used), detects
+        (what the measure can and cannot detect).
     null : dict of arrays of shape (permutations,)
         For each measure, its values on copies of the codes with permuted columns.
     dead : list
-        Inactive latents, those without variance, by name or number. They are left out.
+        Names or numbers of the inactive latents, those with a single value, which all measures leave out.
     n, dim, permutations : int
-        Rows and latents of the codes, and number of permuted copies.
+        Numbers of rows, of latents (inactive ones too), and of permuted copies.
     """
 
     table: pd.DataFrame
@@ -93,7 +93,7 @@ class IndependenceReport:
             f"{self.dim - len(self.dead)} latents, {self.n:,} rows: {self.verdict()}{left_out}",
             f"chance: mean over {self.permutations} copies with each column permuted; p is at least "
             f"{1 / (1 + self.permutations):.2g}. On independent codes each measure has p <= 0.05 in up to 5 % of samples, at "
-            "least one of the six in up to 30 %; more permutations or new rows decide.",
+            "least one of the six in up to 30 %; to be sure, repeat with more permutations or new rows.",
         ], self.table.round({"value": 4, "chance": 4})
 
 

@@ -1,4 +1,4 @@
-"""`Explorer`: move through the latent space of a trained model, by one latent, by two, or from code to code."""
+"""`Explorer`: move through the latent space of a trained model: along one latent, in a plane of two, between two codes."""
 
 import threading
 from typing import Any, Self
@@ -22,18 +22,18 @@ STOPS = 9  # images along a traversal, and along the line from one code to anoth
 
 
 class Explorer(LiveWidget):
-    """A slider for each latent of a trained model, with its traversal and LPS; plots of pairs; two codes A and B compared.
+    """A widget for a trained model: a slider, traversal and LPS for each latent, plots of pairs, a comparison of two codes.
 
-    The two codes are `a` and `b`, of shape (d,). `codes` (n, d) are those of up to 1,000 images in random order, means of a
-    stochastic encoder; `low` and `high` (d,) are the 1 % and 99 % quantiles of each latent; `lps` (d,) is its LPS with networks,
-    NaN for a single latent.
+    The two codes are `a` and `b`, of shape (d,). `codes` (n, d) are those of up to 1,000 images in random order (the means, if
+    the encoder is stochastic); `low` and `high` (d,) are the 1 % and 99 % quantiles of each latent; `lps` (d,) is the latent
+    predictability score of each latent by `sl.lps` with regressor "mlp", NaN if there is only one latent.
 
     Parameters
     ----------
     run : Run
         What `sl.fit` returned, with a model of images and at most 64 latents.
     data : Dataset or array_like of shape (n, c, h, w)
-        At least 20 images, best held out.
+        At least 20 images, preferably held out from training.
     seed : int, default 0
         Seed of the choice of images and of LPS.
 
@@ -76,11 +76,11 @@ class Explorer(LiveWidget):
         if dim > MOST_LATENTS:
             raise ValueError(f"run must have at most {MOST_LATENTS} latents, got {dim}")
         self.low, self.high = np.quantile(self.codes, [0.01, 0.99], axis=0)
-        self.high = np.maximum(self.high, self.low + 1e-3)  # an inactive latent has a slider too
+        self.high = np.maximum(self.high, self.low + 1e-3)  # so that the slider of an inactive latent has a range
         self.lps = np.full(1, np.nan) if dim == 1 else lps(self.codes, "mlp", permutations=0, seed=seed).per_dimension
         with np.errstate(invalid="ignore", divide="ignore"):  # of an inactive latent
             matrix = np.abs(np.nan_to_num(np.corrcoef(self.codes.T).reshape(dim, dim)))
-        self._lock = threading.Lock()  # events come on any thread
+        self._lock = threading.Lock()  # events may arrive on different threads
         self._notice, self._answered = "", (0, 0)
         self.a, self.b = (self.codes[i].astype(float) for i in (0, 1))
         self._pair = [0, min(1, dim - 1)]
@@ -90,7 +90,7 @@ class Explorer(LiveWidget):
         self.observe(self._on_asked, "asked")
 
     def compare(self, a: Any, b: Any) -> Self:
-        """Show these two codes, each of shape (d,)."""
+        """Show these two codes, each of shape (d,), as A and B; return the widget."""
         a, b = self._checked_code(a), self._checked_code(b)
         with self._lock:
             self.a, self.b = a, b

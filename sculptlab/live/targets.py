@@ -21,7 +21,7 @@ from sculptlab.validation import choice, codes, number
 EXTENT = 3.2  # the canvas, and at first the plane of the codes, go from -EXTENT to EXTENT in both latents
 CANVAS_SIZE = 32  # pixels to a side of a painting
 GRAY_LEVELS = 15  # of a painted pixel, above 0 for blank
-DENSITY_SCALE = 2  # the density map is so many canvases wide and high
+DENSITY_SCALE = 2  # the density map is this many canvases wide and high
 DRAWS = 10_000  # of a prior, for its density map
 
 
@@ -134,10 +134,10 @@ def unpack_pixels(pairs: bytes) -> np.ndarray:
 
 
 class Target:
-    """A prior with what is drawn and measured of it once; whatever the prior's own code raises, this raises.
+    """A prior with its kernel, draws and density map, computed once. Errors of the prior's own code are passed on.
 
-    `draws` (rows, 2) are compared with as many codes under `kernel`. The decoded plane goes from -`box` to `box`. `density` is
-    a map of the prior, uint8 with the top row first, in which 255 is the peak.
+    `draws` (rows, 2) are compared with as many codes under `kernel`. The grid of decoded images goes from -`box` to `box` in both
+    latents. `density` is the square root of the prior's smoothed density, uint8 with the top row first and 255 at the peak.
     """
 
     def __init__(self, prior: Prior, rows: int) -> None:
@@ -153,6 +153,6 @@ class Target:
 
     @cached_property
     def null_band(self) -> float:
-        """The 95 % quantile of MMD² between two samples of the prior, of as many rows as there are codes."""
+        """The 95 % quantile, by permutation, of MMD² between two samples of the prior, each of as many rows as `draws`."""
         null = mmd_test(self.draws, self._more_draws, self.kernel, permutations=100).null
         return float(np.quantile(null, 0.95))

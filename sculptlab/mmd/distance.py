@@ -1,6 +1,6 @@
 """The squared maximum mean discrepancy (MMD) between two samples, with its exact gradient.
 
-`whole_matrices` is the method in short, used for batches of the size of training; `tiles` does the same for larger ones.
+`whole_matrices` holds whole kernel matrices, for samples as small as training batches; `tiles` computes larger ones in parts.
 """
 
 from typing import Any
@@ -54,7 +54,7 @@ def whole_matrices(
 
 
 class _Discrepancy(torch.autograd.Function):
-    """MMD^2 as one node of the graph: its gradient is computed together with its value."""
+    """MMD^2 as one node of autograd's graph. `forward` also returns the gradients in x and y that it saves for `backward`."""
 
     @staticmethod
     def forward(x: Tensor, y: Tensor, kernel: Kernel, unbiased: bool, wants: tuple[bool, bool]) -> tuple[Tensor | None, ...]:
@@ -78,7 +78,7 @@ class _Discrepancy(torch.autograd.Function):
         x, y, *gradients = ctx.saved_tensors
         if upstream[0] is None:
             return (None,) * 5
-        if torch.is_grad_enabled():  # a second derivative is wanted
+        if torch.is_grad_enabled():  # create_graph=True: for a second derivative
             value = _differentiable(x, y, ctx.kernel, ctx.unbiased)
             inputs = [rows for rows, want in zip((x, y), ctx.wants, strict=True) if want]
             found = iter(torch.autograd.grad(value, inputs, upstream[0], create_graph=True))

@@ -1,4 +1,4 @@
-"""The two samples that are compared, as tensors: validated, of one type, on one device, drawn where a prior is given."""
+"""The two samples that are compared, as checked tensors of one type on one device; draws of the prior if one is given."""
 
 from typing import Any
 
@@ -15,12 +15,12 @@ def pair_of_codes(
 ) -> tuple[Tensor, Tensor]:
     """`x` (n, d) and `y` (m, d) as finite floating tensors of one type on one device, each of at least `rows` rows.
 
-    `y` may also be a prior, of which n rows are drawn with `generator` (default: seed 0). Arrays and lists follow the tensor they
-    are paired with. Errors call the two by their `names`. Tensors, arrays and data frames of integers are refused, because they
-    are labels or indices more often than codes; a list of whole numbers has no type and is taken as numbers.
+    `y` may also be a prior, of which n rows are drawn with `generator` (default: seed 0). An array or list is moved to the device
+    of the tensor that it is paired with. Error messages use `names`. Tensors, arrays and data frames of integers raise TypeError,
+    because they are labels or indices more often than codes; a list of whole numbers is accepted.
     """
     if isinstance(x, str | type) or (hasattr(x, "sample") and not hasattr(x, "__array__")):
-        raise TypeError(f"{names[0]} must be rows (n, d), got {x!r}; of a prior pass draws: prior.sample(n)")
+        raise TypeError(f"{names[0]} must be rows (n, d), got {x!r}; for a prior, pass its draws: prior.sample(n)")
     _refuse_integers(names[0], x)
     x_rows = codes(names[0], x, rows=rows)
     if isinstance(y, type) or not (isinstance(y, list | tuple) or hasattr(y, "__array__")):

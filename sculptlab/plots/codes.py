@@ -25,10 +25,10 @@ NAME_SIZE = (0.4, 0.09)  # of the axes' width and height: the room that the name
 
 
 def marginal_density(values: Any, ax: Axes, prior: Any = None, *, limits: tuple[float, float] | None = None, **look: Any) -> Axes:
-    """Draw the density of one latent (n,) as a stepped line over that of a sample of the prior (m,), a gray area; return `ax`.
+    """Draw histograms of one latent (n,), as a line, and of draws of the prior (m,), if given, as a gray area; return `ax`.
 
-    Values outside `limits` (low, high), by default where nearly all of the prior lies, are counted in the outermost bins. `look`:
-    the line's color and label.
+    Values of the latent outside `limits` (low, high) are counted in the outermost bins; by default the limits hold nearly all of
+    the prior, or without one of the latent. `look` may set the line's `color` and `label`.
     """
     rows = np.asarray(values, dtype=float).ravel()
     target = None if prior is None else np.asarray(prior, dtype=float).ravel()
@@ -36,7 +36,7 @@ def marginal_density(values: Any, ax: Axes, prior: Any = None, *, limits: tuple[
     options: dict[str, Any] = {"bins": np.linspace(low, high, 41), "stat": "density", "element": "step", "ax": ax}
     if target is not None:
         seaborn.histplot(x=target, color=PRIOR, alpha=0.45, linewidth=0, label="prior", **options)
-        ax.set_ylim(0, 2.2 * ax.dataLim.ymax)  # the narrow peak of an inactive latent would flatten the prior
+        ax.set_ylim(0, 2.2 * ax.dataLim.ymax)  # the high peak of an inactive latent is cut, else the prior would look flat
     look = {"color": CODES, "label": "codes", **look}
     seaborn.histplot(x=np.clip(rows, low, high), fill=False, linewidth=1.8, **look, **options)
     ax.set(xlim=(low, high), xlabel="", ylabel="", yticks=[])

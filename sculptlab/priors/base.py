@@ -1,4 +1,4 @@
-"""What every prior has: a dimension, draws, moments and quantiles where a formula is known, and an algebra."""
+"""What every prior has: a dimension, draws, moments and quantiles where a formula is known, and ways to transform it."""
 
 import math
 from abc import ABC, abstractmethod
@@ -65,7 +65,7 @@ class Prior(ABC):
         return self._in_units(drawn).to(device=device, dtype=torch.float32)
 
     def icdf(self, u: Any) -> Tensor | None:
-        """Quantiles, float64, at probabilities `u` of any shape, 0 < u < 1; None without a formula or if `dim` is not 1."""
+        """Quantiles at probabilities 0 < `u` < 1 of any shape, float64 ("mps": float32); None if `dim` > 1 or no formula."""
         given = as_tensor("u", u)
         p = given.to(widest_dtype(given.device))
         if not bool(((p > 0) & (p < 1)).all()):

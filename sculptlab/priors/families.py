@@ -1,4 +1,4 @@
-"""Families with a name in every textbook of statistics: a Gaussian, and independent coordinates of one law."""
+"""The Gaussian, and priors whose coordinates are independent and follow the same one-dimensional distribution."""
 
 import math
 from dataclasses import dataclass
@@ -65,13 +65,13 @@ class Gaussian(Prior):
 
 @dataclass(frozen=True)
 class Uniform(Prior):
-    """The uniform distribution on the box [low, high]^dim, by default with unit variance, as `Gaussian` has.
+    """The uniform distribution on the box [low, high]^dim, by default with mean 0 and variance 1, as `Gaussian`.
 
     Parameters
     ----------
     dim : as in `Prior`
     low, high : float, default -sqrt(3) and sqrt(3)
-        The bounds of every coordinate.
+        The bounds of every coordinate; low < high.
     """
 
     low: float = parameter(number, -(3**0.5))

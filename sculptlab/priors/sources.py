@@ -89,14 +89,14 @@ def _table(path: str) -> np.ndarray:
 class Drawn(Prior):
     """A prior drawn from a function or from an object of another library; `as_prior` makes it.
 
-    Of a torch distribution it has the mean, covariance and quantiles that torch knows.
+    If the source is a torch distribution, its mean, covariance and quantiles are used where torch has them.
 
     Parameters
     ----------
     dim : int
         Number of dimensions.
     source : torch.distributions.Distribution, object with ``sample``, or callable
-        Drawn from as ``source.sample(n)`` or ``source(n)``, with ``generator=`` where that is a parameter.
+        Called as ``source.sample(n)`` or ``source(n)``, with ``generator=...`` if it has a parameter of that name.
     """
 
     source: Any
@@ -107,7 +107,7 @@ class Drawn(Prior):
         return f"as_prior({name if named else f'<{name}>'}, dim={self.dim})"
 
     def _known(self, name: str, *arguments: Any) -> Tensor | None:
-        """What a torch distribution answers, in float64, if it does and all of it is finite."""
+        """Attribute `name` of a torch distribution, or its result for `arguments`, in float64; None if missing or not finite."""
         source = self.source if isinstance(self.source, Distribution) else None
         try:
             answer = getattr(source, name)
@@ -119,7 +119,7 @@ class Drawn(Prior):
     def _moments(self) -> Moments:
         source: Any = self.source
         mean, covariance, variance = (self._known(name) for name in ("mean", "covariance_matrix", "variance"))
-        if mean is None or isinstance(source, VonMises):  # whose moments are those of a direction
+        if mean is None or isinstance(source, VonMises):  # torch's mean and variance of it are circular ones
             return None, None
         independent = source.event_shape == () or (isinstance(source, Independent) and source.base_dist.event_shape == ())
         if covariance is None and independent and variance is not None:
@@ -137,7 +137,7 @@ class Drawn(Prior):
         if isinstance(source, Distribution):
             size = torch.Size((n,) if source.batch_shape or source.event_shape else (n, 1))
         else:
-            with suppress(TypeError, ValueError):  # a builtin does not tell its parameters
+            with suppress(TypeError, ValueError):  # some builtins have no signature
                 if "generator" in inspect.signature(function).parameters:
                     function, generator = partial(function, generator=generator), None
         with nullcontext() if generator is None else _seeded_global_generators(generator):

@@ -1,4 +1,4 @@
-"""What training asks of models and images, and the batches of images, whose order depends on the seed alone."""
+"""Checks of the models and images that training gets, and the batches of images, whose order depends on the seed alone."""
 
 from typing import Any
 
@@ -9,9 +9,9 @@ from sculptlab.validation import as_tensor, describe, finite
 
 
 def as_images(data: Any, model: Any = None, *, unit_range: bool = False, name: str = "data") -> Tensor:
-    """The images of a Dataset, tensor or array, as uint8 or float32, checked against what `model` takes and puts out.
+    """The images of a Dataset, tensor or array, as uint8 or float32, checked against the image shape and output range of `model`.
 
-    With `unit_range`, floats must lie in [0, 1] even if the output of `model` may be larger. Messages call the images `name`.
+    With `unit_range`, floats must lie in [0, 1] even if `model` has no such limit. Error messages call the images `name`.
     """
     images = as_tensor(name, data.images if hasattr(data, "images") else data)
     if images.is_floating_point():

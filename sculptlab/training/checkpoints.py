@@ -1,6 +1,6 @@
-"""Checkpoints: written whole or not at all. A training with other settings refuses to resume from one.
+"""Checkpoints of a training, written atomically. Resuming from one that has other settings raises ValueError.
 
-`torch.load(path, weights_only=True)` reads one: "settings", which must agree; "state", to go on from; "rows", the history.
+`torch.load(path, weights_only=True)` returns "settings" (of `_settings`), "state" (to resume from) and "rows" (the history).
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ class Execution:
             self.view = self._make_view(compiled=False)
 
     def compile(self, trial: Callable[[], object]) -> None:
-        """Compile the view, and undo that with a warning if `trial`, which uses the view, raises an error.
+        """Compile the view and call `trial`, which uses it; if that raises an error, warn and keep the uncompiled view.
 
         The trial leaves no trace in the weights, in their gradients or in torch's global generator.
         """
@@ -75,12 +75,12 @@ class Execution:
         try:
             self.view = self._make_view(compiled=True)
             with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []), warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # the compiler's own
+                warnings.simplefilter("ignore")  # hides warnings of the compiler
                 trial()
-        except Exception as error:  # a compiler may raise anything
+        except Exception as error:  # compilers raise many types
             self.view = uncompiled
             reason = " ".join((str(error).strip() or type(error).__name__).splitlines()[:2])
-            warnings.warn(f"compile=True: PyTorch cannot compile this model here, so it trains without ({reason})", stacklevel=4)
+            warnings.warn(f"compile=True: PyTorch cannot compile this model here; it trains uncompiled ({reason})", stacklevel=4)
         finally:
             self.model.load_state_dict(weights)
             self.model.zero_grad()

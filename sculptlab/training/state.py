@@ -1,4 +1,4 @@
-"""A training in progress: `advance` takes one step; where the loss explodes, the last good weights are put back."""
+"""A training in progress: `advance` takes one step; if the loss explodes, the last good weights are put back."""
 
 import math
 import warnings
@@ -133,7 +133,7 @@ class Training:
         raise DivergenceError(
             f"{reason}. The model was put back to its weights of step {step}. Try a smaller learning_rate (now "
             f"{self.learning_rate:g}), a smaller weight in {self.objective!r}, a larger batch_size (now {self.batches.size}), "
-            "or data scaled to [0, 1]."
+            "or images scaled to [0, 1], tables to variance 1."
         )
 
     def change(self, *, objective: Any = None, batch_size: int | None = None, learning_rate: float | None = None) -> None:

@@ -1,4 +1,4 @@
-"""The scikit-learn face: the checks of scikit-learn, and what they do not cover."""
+"""The scikit-learn interface: the checks of scikit-learn, and what they do not cover."""
 
 import copy
 import pickle

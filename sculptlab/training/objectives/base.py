@@ -54,7 +54,7 @@ Adversaries = Mapping[str, Adversary]
 
 @dataclass(frozen=True)
 class Objective:
-    """The base of all objectives: the reconstruction plus the terms of `regularizers`. Objectives add up with `+`.
+    """The base of all objectives: the reconstruction plus the terms of `regularizers`. Objectives can be added with `+`.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ class Objective:
         return Batch(images, posterior, codes, model, rows, generator, step)
 
     def terms(self, batch: Batch, adversaries: Adversaries | None = None) -> dict[str, Tensor]:
-        """The 0-d terms of a step: "loss" (the weighted sum), "reconstruction", then the regularizers, without their weights."""
+        """The 0-d terms of a step: "loss" (the weighted sum), "reconstruction", and each regularizer without its weight."""
         loss = reconstruction = _reconstruction(self.likelihood, batch)
         values: dict[str, Tensor] = {}
         for term in self.regularizers(batch, adversaries or {}):
@@ -106,20 +106,20 @@ class Objective:
         return {"loss": loss, "reconstruction": reconstruction, **values}
 
     def __add__(self, other: Objective) -> Objective:
-        """One reconstruction and the regularizers of both; each relative of the VAE has a KL term of its own."""
+        """The reconstruction once, and the regularizers of both: two objectives with a KL term give two KL terms."""
         if not isinstance(other, Objective) or isinstance(self, Custom) or isinstance(other, Custom):
-            raise TypeError(f"objectives add up with objectives; a function holds its own sum. Got {self!r} + {other!r}")
+            raise TypeError(f"only objectives can be added: let a function return the whole sum. Got {self!r} + {other!r}")
         if self.likelihood != other.likelihood:
             raise ValueError(f"likelihood must be the same in a sum, got {self.likelihood!r} and {other.likelihood!r}")
         parts = (one.parts if isinstance(one, SumObjective) else (one,) for one in (self, other))
         return SumObjective(tuple(part for some in parts for part in some), likelihood=self.likelihood)
 
     def __radd__(self, other: Any) -> Objective:
-        """`self` for the 0 that `sum` starts with."""
+        """Return `self` for 0 + self, with which the builtin `sum` starts."""
         return self if other == 0 and isinstance(other, int) else self + other
 
     def _not_multiplied(self, other: Any) -> Any:
-        raise TypeError(f"{self!r} is not multiplied: each term has its own weight, such as MMD(prior, weight=200.0)")
+        raise TypeError(f"{self!r} cannot be multiplied or divided: set the weights of its terms, as in MMD(prior, weight=200.0)")
 
     __mul__ = __rmul__ = __truediv__ = _not_multiplied
 

@@ -1,4 +1,4 @@
-"""The VAE and its relatives: the reconstruction plus a KL term, and what was added to it in search of independent latents."""
+"""The VAE and objectives derived from it: the reconstruction, a KL term and, in most of them, one more regularizer."""
 
 import itertools
 from collections.abc import Iterable
@@ -87,7 +87,7 @@ class DIP(_Variational):
     weight : float
         lambda_od of the paper, in nats per unit of squared covariance.
     kind : {"I", "II"}
-        C is the covariance of the means ("I") or of the samples ("II"), which is that of the means plus the mean variances.
+        C is the covariance of the means ("I") or of the samples ("II"): that of the means, plus the posteriors' mean variances.
     diagonal : float, optional
         lambda_d / lambda_od; by default the paper's, 10 for "I" and 1 for "II".
     likelihood : as in `Reconstruction`

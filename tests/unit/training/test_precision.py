@@ -404,7 +404,7 @@ def refuse(*arguments, **options):
 def test_without_a_compiler_it_says_so_and_trains_as_it_would_without(monkeypatch, broken):
     torch.compiler.reset()
     monkeypatch.setattr(torch, "compile", broken)
-    with pytest.warns(UserWarning, match=r"cannot compile this model here, so it trains without \(.*no compiler here") as seen:
+    with pytest.warns(UserWarning, match=r"cannot compile this model here; it trains uncompiled \(.*no compiler here") as seen:
         found = sl.fit(conv(stochastic=True), IMAGES, KL(), **QUICK, compile=True)
     assert seen[0].filename == __file__
     plain = sl.fit(conv(stochastic=True), IMAGES, KL(), **QUICK)
