@@ -125,9 +125,7 @@ def lps_curve(
     else:
         scored = codes("held_out", held_out, dim=given.shape[1]).detach().to(fitted)
     sizes = _sizes(rows, len(fitted), predictor.least_rows(given.shape[1]))
-    columns, active = active_columns(torch.cat([fitted, scored]))
-    if len(active) < 2:
-        raise ValueError(f"z must have at least 2 columns that vary, got {len(active)}")
+    columns, active, dead = active_columns(torch.cat([fitted, scored]), names, least=2)
     chosen = list(range(len(active)))
     if latents is not None:
         if whole("latents", latents) > len(active):
@@ -142,8 +140,7 @@ def lps_curve(
     mean = np.mean(scores, 2)
     chance = mean[1:].mean(0) if permutations else np.nan
     frame = pd.DataFrame({"n": sizes, "score": mean[0], "worst": np.max(scores[0], 1), "chance": chance})
-    predicted, dead = tuple(names[active[i]] for i in chosen), [name for i, name in enumerate(names) if i not in active]
-    return LPSCurve(frame, len(scored), predicted, dead, predictor.name, target)
+    return LPSCurve(frame, len(scored), tuple(names[active[i]] for i in chosen), dead, predictor.name, target)
 
 
 def _sizes(rows: Sequence[int] | None, most: int, least: int) -> list[int]:
