@@ -21,6 +21,7 @@ from sculptlab.training.objectives import KL, MMD, Objective, Predictability, Re
 from sculptlab.validation import choice, whole
 
 FLOATS = (np.float64, np.float32)
+IMAGE_TYPES = (*FLOATS, np.uint8)
 
 
 @dataclass(eq=False, repr=False)  # scikit-learn compares and shows estimators in its own way
@@ -105,7 +106,8 @@ class SculptedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         dim, steps = whole("n_components", self.n_components), whole("max_iter", self.max_iter)
         objective = self._objective(dim)
         least = max(2, objective.least_batch)
-        rows, shape, flat = self._checked_rows(X, checked_image_shape(self.image_shape), least=least, reset=True)
+        rows, shape, flat = as_rows(X, checked_image_shape(self.image_shape))
+        rows = validate_data(self, rows, dtype=IMAGE_TYPES if shape else FLOATS, ensure_min_samples=least)
         self._format = TableFormat(rows) if shape is None else ImageFormat(shape, flat)
         seed = _seed(self.random_state)
         width = None if self.hidden_size is None else whole("hidden_size", self.hidden_size)
@@ -175,20 +177,14 @@ class SculptedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             return KL(weight)
         return MMD(prior, weight) + Predictability() if name == "mmd+predictability" else MMD(prior, weight)
 
-    def _checked_rows(
-        self, X: Any, known: tuple[int, ...] | None, least: int = 1, reset: bool = False
-    ) -> tuple[np.ndarray, tuple[int, ...] | None, bool]:
-        """X as checked rows (n, features), the shape of its images or None, and whether they came as rows."""
-        rows, shape, flat = as_rows(X, known)
-        if not reset and shape != known:
-            raise ValueError(f"X must be a table (n, {self.n_features_in_}), as in fit, got images of {shape}")
-        dtypes = FLOATS if shape is None else (*FLOATS, np.uint8)
-        return validate_data(self, rows, dtype=dtypes, ensure_min_samples=least, reset=reset), shape, flat
-
     def _network_rows(self, X: Any) -> tuple[np.ndarray, type]:
-        """What the network takes for X, and the type of the codes."""
+        """What the network takes for X, checked as in `fit`, and the type of the codes."""
         check_is_fitted(self)
-        rows = self._checked_rows(X, getattr(self._format, "shape", None))[0]
+        known = getattr(self._format, "shape", None)
+        rows, shape, _ = as_rows(X, known)
+        if shape != known:
+            raise ValueError(f"X must be a table (n, {self.n_features_in_}), as in fit, got images of {shape}")
+        rows = validate_data(self, rows, dtype=IMAGE_TYPES if shape else FLOATS, reset=False)
         return self._format.to_network(rows), np.float64 if rows.dtype == np.float64 else np.float32
 
     def __sklearn_tags__(self) -> Any:
