@@ -71,9 +71,8 @@ def parameter(check: Callable[..., Any], default: Any, **limits: Any) -> Any:
 def check_parameters(instance: Any) -> None:
     """Check every field of a dataclass that `parameter` made, for its `__post_init__`."""
     for one in fields(instance):
-        value = getattr(instance, one.name)
-        if "check" in one.metadata and not (value is one.default is None):
-            vars(instance)[one.name] = one.metadata["check"](one.name, value)
+        if "check" in one.metadata and not (getattr(instance, one.name) is one.default is None):
+            vars(instance)[one.name] = one.metadata["check"](one.name, getattr(instance, one.name))
 
 
 def finite(name: str, value: Tensor) -> Tensor:
