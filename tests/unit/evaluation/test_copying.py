@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sculptlab as sl
-from sculptlab import plots
 from sculptlab.evaluation import copying
 from sculptlab.evaluation.copy_measures import alignment_error, compare, neighbor_overlap, relative
+from sculptlab.plots import results as plots
 from sculptlab.priors import Samples
 from sculptlab.training.latent_units import Units
 from sculptlab.training.objectives import MMD, Anchors, Copying, Reconstruction
