@@ -10,8 +10,8 @@ from typing import NoReturn
 
 from sculptlab import __version__, doctor
 from sculptlab.data import downloads, folders, sources
-from sculptlab.profiles import PROFILES
 from sculptlab.series import pages
+from sculptlab.series.profiles import PROFILES
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130  # exit codes
 APP = Path(__file__).parent / "live" / "front" / "app.ipynb"

@@ -19,8 +19,6 @@ import sculptlab
 from sculptlab.data import downloads, folders, sources
 from sculptlab.series import pages
 
-OLDEST_PYTHON = (3, 11)
-
 
 class Note(Exception):
     """Something optional is missing; the second argument is the remedy, if there is one."""
@@ -42,10 +40,7 @@ class Finding:
 
 
 def _python() -> str:
-    found = f"{platform.python_version()} at {sys.executable}"
-    if sys.version_info[:2] < OLDEST_PYTHON:
-        raise RuntimeError(found)
-    return found
+    return f"{platform.python_version()} at {sys.executable}"
 
 
 def _package() -> str:
@@ -131,7 +126,7 @@ def _working_folder() -> str:
 
 _REINSTALL = f"{sys.executable} -m pip install --force-reinstall"
 CHECKS: tuple[tuple[str, Callable[[], str], str], ...] = (  # name, check, remedy for a problem
-    ("Python", _python, "install Python {}.{} or newer and make the environment again with it".format(*OLDEST_PYTHON)),
+    ("Python", _python, ""),
     ("sculptlab", _package, "reinstall sculptlab"),
     ("torch", _torch, f"torch and torchvision must fit each other, so install both at once: {_REINSTALL} torch torchvision"),
     ("GPU", _gpu, ""),

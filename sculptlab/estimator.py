@@ -18,10 +18,10 @@ from sculptlab.priors import Gaussian, as_prior
 from sculptlab.training.loop import fit
 from sculptlab.training.models import Autoencoder, build_autoencoder
 from sculptlab.training.objectives import KL, MMD, Objective, Predictability, Reconstruction, as_objective
-from sculptlab.training.state import BATCH_SIZE
 from sculptlab.validation import choice, whole
 
 FLOATS = (np.float64, np.float32)
+IMAGE_TYPES = (*FLOATS, np.uint8)
 
 
 @dataclass(eq=False, repr=False)  # scikit-learn compares and shows estimators in its own way
@@ -50,12 +50,10 @@ class SculptedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         `architecture` and `width` of `sl.build_autoencoder`: "mlp" for tables and images, "conv" and "residual" for images.
     image_shape : tuple of int, optional
         (c, h, w) of images given as flat rows; by default X of two dimensions is a table.
-    max_iter : int
-        Number of optimizer steps; there is no early stopping.
+    max_iter, learning_rate : int, float
+        Steps of Adam, and its learning rate at the first of them; there is no early stopping.
     batch_size : int, optional
         Rows per step; by default 256, and never more than there are.
-    learning_rate : float
-        Learning rate of Adam.
     device : str or torch.device
         "auto" is the GPU if there is one.
     random_state : int, numpy.random.RandomState or None
@@ -66,12 +64,10 @@ class SculptedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
     Attributes
     ----------
-    run_, history_ : Run, DataFrame
-        The training, and a row for each of its logged steps.
+    run_, history_, n_iter_ : Run, DataFrame, int
+        The training, a row for each of its logged steps, and how many steps were taken.
     model_ : Autoencoder
         Its network, float64 after training, so that a row's code hardly depends on the other rows that are passed with it.
-    n_iter_ : int
-        Steps that were taken.
     prior_ : Prior or None
         The distribution that the codes were pulled towards.
     mean_, scale_ : ndarray of shape (p,) or None
@@ -110,17 +106,18 @@ class SculptedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         dim, steps = whole("n_components", self.n_components), whole("max_iter", self.max_iter)
         objective = self._objective(dim)
         least = max(2, objective.least_batch)
-        rows, shape, flat = self._checked_rows(X, checked_image_shape(self.image_shape), least=least, reset=True)
+        rows, shape, flat = as_rows(X, checked_image_shape(self.image_shape))
+        rows = validate_data(self, rows, dtype=IMAGE_TYPES if shape else FLOATS, ensure_min_samples=least)
         self._format = TableFormat(rows) if shape is None else ImageFormat(shape, flat)
         seed = _seed(self.random_state)
         width = None if self.hidden_size is None else whole("hidden_size", self.hidden_size)
-        batch = BATCH_SIZE if self.batch_size is None else whole("batch_size", self.batch_size, least=least)
+        batch = None if self.batch_size is None else min(whole("batch_size", self.batch_size, least=least), len(rows))
         model = build_autoencoder(
             self.architecture, image_shape=shape or rows.shape[1:], dim=dim, stochastic=objective.needs_posterior,
             width=width, output="sigmoid" if shape else "linear", seed=seed,
         )  # fmt: skip
         run = fit(
-            model, self._format.to_network(rows), objective, steps=steps, batch_size=min(batch, len(rows)),
+            model, self._format.to_network(rows), objective, steps=steps, batch_size=batch,
             learning_rate=self.learning_rate, seed=seed, device=self.device, progress=bool(self.verbose),
         )  # fmt: skip
         if run.device.type != "mps":  # which has no float64
@@ -180,20 +177,14 @@ class SculptedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             return KL(weight)
         return MMD(prior, weight) + Predictability() if name == "mmd+predictability" else MMD(prior, weight)
 
-    def _checked_rows(
-        self, X: Any, known: tuple[int, ...] | None, least: int = 1, reset: bool = False
-    ) -> tuple[np.ndarray, tuple[int, ...] | None, bool]:
-        """X as checked rows (n, features), the shape of its images or None, and whether they came as rows."""
-        rows, shape, flat = as_rows(X, known)
-        if not reset and shape != known:
-            raise ValueError(f"X must be a table (n, {self.n_features_in_}), as in fit, got images of {shape}")
-        dtypes = FLOATS if shape is None else (*FLOATS, np.uint8)
-        return validate_data(self, rows, dtype=dtypes, ensure_min_samples=least, reset=reset), shape, flat
-
     def _network_rows(self, X: Any) -> tuple[np.ndarray, type]:
-        """What the network takes for X, and the type of the codes."""
+        """What the network takes for X, checked as in `fit`, and the type of the codes."""
         check_is_fitted(self)
-        rows = self._checked_rows(X, getattr(self._format, "shape", None))[0]
+        known = getattr(self._format, "shape", None)
+        rows, shape, _ = as_rows(X, known)
+        if shape != known:
+            raise ValueError(f"X must be a table (n, {self.n_features_in_}), as in fit, got images of {shape}")
+        rows = validate_data(self, rows, dtype=IMAGE_TYPES if shape else FLOATS, reset=False)
         return self._format.to_network(rows), np.float64 if rows.dtype == np.float64 else np.float32
 
     def __sklearn_tags__(self) -> Any:

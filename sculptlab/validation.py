@@ -65,18 +65,13 @@ def parameter(check: Callable[..., Any], default: Any, **limits: Any) -> Any:
 
     Where the default is None, None is allowed.
     """
-    optional = default is None
-
-    def checked(name: str, value: Any) -> Any:
-        return None if optional and value is None else check(name, value, **limits)
-
-    return field(default=default, metadata={"check": checked})
+    return field(default=default, metadata={"check": functools.partial(check, **limits)})
 
 
 def check_parameters(instance: Any) -> None:
     """Check every field of a dataclass that `parameter` made, for its `__post_init__`."""
     for one in fields(instance):
-        if "check" in one.metadata:
+        if "check" in one.metadata and not (getattr(instance, one.name) is one.default is None):
             vars(instance)[one.name] = one.metadata["check"](one.name, getattr(instance, one.name))
 
 

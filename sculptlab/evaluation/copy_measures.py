@@ -31,9 +31,9 @@ def compare(z: Any, target: Any, *, permutations: int = 200, seed: int = 0) -> d
     with one_thread():
         tests = two_sample_tests(x, y, IMQ().fit(y), permutations, seed)
         found = {name: tests[name] for name in ("mmd2", "mmd_p", "c2st", "c2st_p")} | {"neighbors": neighbor_overlap(x, y)}
-        for measure in (correlation, distance_correlation):
+        for name, measure in (("correlation_gap", correlation), ("distance_correlation_gap", distance_correlation)):
             gap = (measure(x).nan_to_num(0) - measure(y).nan_to_num(0)).fill_diagonal_(0).abs().max()
-            found[f"{measure.__name__}_gap"] = float(gap) if x.shape[1] > 1 else float("nan")
+            found[name] = float(gap) if x.shape[1] > 1 else float("nan")
     return found | {"rows": n}
 
 

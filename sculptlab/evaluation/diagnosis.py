@@ -129,7 +129,7 @@ def diagnose(z: Any, prior: Any, *, max_rows: int = 2000, permutations: int = 20
     Raises
     ------
     ValueError
-        For wrong shapes, values that are not finite, too few rows, or a prior of another dimension.
+        For wrong shapes, values that are not finite or beyond 1e15, too few rows, or a prior of another dimension.
     """
     whole("max_rows", max_rows, least=LEAST_ROWS)
     whole("seed", seed, least=0)

@@ -57,6 +57,7 @@ def c2st(x: Any, y: Any, seed: int = 0) -> C2STResult:
     """
     from scipy.stats import binom
     from sklearn.ensemble import HistGradientBoostingClassifier
+    from sklearn.model_selection import PredefinedSplit, cross_val_predict
 
     x = codes("x", x, rows=LEAST_ROWS)
     y = codes("y", y, dim=x.shape[1], rows=LEAST_ROWS)
@@ -64,10 +65,7 @@ def c2st(x: Any, y: Any, seed: int = 0) -> C2STResult:
     first, half = np.arange(len(rows)) < len(x), np.concatenate([np.arange(len(sample)) % 2 for sample in (x, y)])
     trees = HistGradientBoostingClassifier(max_iter=50, early_stopping=False, random_state=whole("seed", seed, least=0))
     with one_thread():
-        correct = sum(
-            int((trees.fit(rows[half != fold], first[half != fold]).predict(rows[half == fold]) == first[half == fold]).sum())
-            for fold in (0, 1)
-        )
+        correct = int((cross_val_predict(trees, rows, first, cv=PredefinedSplit(half)) == first).sum())
     return C2STResult(correct / len(rows), float(binom.sf(correct - 1, len(rows), 0.5)))
 
 

@@ -54,27 +54,24 @@ class WeightCurve:
         return None if ranked.empty else float(ranked.index[0])
 
     def __repr__(self) -> str:
+        """The means, the best weight, and reasons to distrust it."""
+        best, weights = self.best, self.means.index[1:]
         reach = f"within {1 + self.tolerance:.2f}x of the plain autoencoder's"
-        if self.best is not None:
-            words = f"best weight: {self.best:g} (of those whose reconstruction error is {reach}, the least LPS)"
-            words += self._caveats(self.best)
-        elif self.means["lps"].drop(index=0.0).isna().all():
-            words = "no best weight: one latent, or none that varies, has no LPS"
+        if self.means["lps"].drop(index=0.0).isna().all():
+            found = ["no best weight: one latent, or none that varies, has no LPS"]
+        elif best is None:
+            found = [f"no weight keeps the reconstruction error {reach}: try smaller ones"]
         else:
-            words = f"no weight keeps the reconstruction error {reach}: try smaller ones"
-        return f"{self.means.round(4)}\n{words}"
-
-    def _caveats(self, best: float) -> str:
-        """Reasons to distrust the best weight."""
-        weights, row = self.means.index[1:], self.means.loc[best]
-        edge = {weights.min(): "smaller", weights.max(): "larger"}.get(best) if len(weights) > 1 else None
-        found = [f"it is at the edge of the sweep: try {edge} ones too"] if edge else []
-        if row["lps"] > 0.1:
-            remedy = "more steps, fewer latents or a stronger Predictability()"
-            found.append(f"its latents are still entangled (LPS {row['lps']:.2f}): {remedy}")
-        if row["relative_error"] < 0.95:  # a plain autoencoder that has finished training is hardly ever worse
-            found.append(f"the plain autoencoder is worse ({row['relative_error']:.2f}x): more steps will change these ratios")
-        return "".join(f"\n- {words}" for words in found)
+            lps, error = self.means.loc[best, ["lps", "relative_error"]]
+            found = [f"best weight: {best:g} (of those whose reconstruction error is {reach}, the least LPS)"]
+            if len(weights) > 1 and best in (weights.min(), weights.max()):
+                found += [f"it is at the edge of the sweep: try {'smaller' if best == weights.min() else 'larger'} ones too"]
+            if lps > 0.1:
+                remedy = "more steps, fewer latents or a stronger Predictability()"
+                found += [f"its latents are still entangled (LPS {lps:.2f}): {remedy}"]
+            if error < 0.95:  # a plain autoencoder that has finished training is hardly ever worse
+                found += [f"the plain autoencoder is worse ({error:.2f}x): more steps will change these ratios"]
+        return f"{self.means.round(4)}\n" + "\n- ".join(found)
 
     def plot(self) -> Any:
         """Draw relative reconstruction error and LPS over the weight: means and ranges."""

@@ -124,10 +124,16 @@ def lps_curve(
         fitted, scored = fitted[aside:], fitted[:aside]
     else:
         scored = codes("held_out", held_out, dim=given.shape[1]).detach().to(fitted)
-    sizes = _sizes(rows, len(fitted), predictor.least_rows(given.shape[1]))
-    columns, active = active_columns(torch.cat([fitted, scored]))
-    if len(active) < 2:
-        raise ValueError(f"z must have at least 2 columns that vary, got {len(active)}")
+    most, least = len(fitted), predictor.least_rows(given.shape[1])
+    if most < least:
+        raise ValueError(f"z must have at least {least} rows to fit to, got {most}")
+    if rows is None:
+        sizes = [*(n for n in (max(500, least) * 4**k for k in range(20)) if n < most), most]
+    else:
+        sizes = sorted({whole("rows", n, least=least) for n in rows})
+    if not sizes or sizes[-1] > most:
+        raise ValueError(f"rows must be numbers between {least} and the {most} that are there to fit to, got {rows!r}")
+    columns, active, dead = active_columns(torch.cat([fitted, scored]), names, least=2)
     chosen = list(range(len(active)))
     if latents is not None:
         if whole("latents", latents) > len(active):
@@ -142,17 +148,4 @@ def lps_curve(
     mean = np.mean(scores, 2)
     chance = mean[1:].mean(0) if permutations else np.nan
     frame = pd.DataFrame({"n": sizes, "score": mean[0], "worst": np.max(scores[0], 1), "chance": chance})
-    predicted, dead = tuple(names[active[i]] for i in chosen), [name for i, name in enumerate(names) if i not in active]
-    return LPSCurve(frame, len(scored), predicted, dead, predictor.name, target)
-
-
-def _sizes(rows: Sequence[int] | None, most: int, least: int) -> list[int]:
-    """The numbers of codes to fit to, ascending; a ValueError for one below `least` or above `most`."""
-    if most < least:
-        raise ValueError(f"z must have at least {least} rows to fit to, got {most}")
-    if rows is None:
-        return [*(n for n in (max(500, least) * 4**k for k in range(20)) if n < most), most]
-    asked = sorted({whole("rows", n, least=least) for n in rows})
-    if not asked or asked[-1] > most:
-        raise ValueError(f"rows must be numbers between {least} and the {most} that are there to fit to, got {list(rows)}")
-    return asked
+    return LPSCurve(frame, len(scored), tuple(names[active[i]] for i in chosen), dead, predictor.name, target)

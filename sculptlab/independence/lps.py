@@ -40,7 +40,7 @@ class LPSResult:
     dead, names : list
         Inactive latents, those without variance, which are left out; and all latents: a DataFrame's column labels, else numbers.
     regressor, target, n, folds, seed : str, str, int, int, int
-        As given to `lps`; n rows; the number of folds is n for leave-one-out.
+        As given to `lps`; `n` is the number of rows, `folds` equals it for leave-one-out.
     """
 
     score: float
@@ -182,7 +182,7 @@ def lps(
         raise ValueError("z must have at least 2 columns: one latent has no others to be predicted from")
     if n < predictor.least_rows(dim):
         raise ValueError(f"z must have at least {predictor.least_rows(dim)} rows for {predictor.name} on {dim} columns, got {n}")
-    columns, active = active_columns(rows.detach() if device is None else rows.detach().to(device))
+    columns, active, dead = active_columns(rows.detach() if device is None else rows.detach().to(device), names)
     _warn_of_repeats(columns)
     losses = predictor.cross_fitted(columns, seed)
     rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
@@ -190,34 +190,29 @@ def lps(
     copies = (predictor.cross_fitted(permute_columns(columns, generator), seed + 1 + j) for j in range(permutations))
     gains = np.stack([predictor.gain(losses), *bootstrap, *map(predictor.gain, copies)])
     means = gains.clip(0).sum(1) / (len(active) or np.nan)
-    score, null = means[0], means[201:]
+    score, null = float(means[0]), means[201:]
     scores = np.full((3 + permutations, dim), np.nan)
     scores[:, active] = [gains[0], *np.quantile(bootstrap, [0.025, 0.975], axis=0), *gains[201:]]
-    low, high = np.quantile(means[1:201], [0.025, 0.975])
-    return LPSResult(
-        score=float(score),
-        per_dimension=scores[0].clip(0),
-        raw=scores[0],
-        interval=(float(low), float(high)),
-        floor=float(null.mean()) if permutations else np.nan,
-        null=null,
-        p_value=float((1 + (null >= score).sum()) / (1 + permutations)) if permutations and active else np.nan,
-        dead=[names[i] for i in range(dim) if i not in active],
-        names=names,
-        regressor=predictor.name,
-        target=target,
-        n=n,
-        folds=n if predictor.leaves_one_out else predictor.folds or 2,
-        seed=seed,
-        _scores=scores,
-    )
+    raw, (low, high) = scores[0], np.quantile(means[1:201], [0.025, 0.975]).tolist()
+    floor = float(null.mean()) if permutations else np.nan
+    p_value = float((1 + (null >= score).sum()) / (1 + permutations)) if permutations and active else np.nan
+    folds = n if predictor.leaves_one_out else predictor.folds or 2
+    given: dict[str, Any] = {"regressor": predictor.name, "target": target, "n": n, "folds": folds, "seed": seed}
+    return LPSResult(score, raw.clip(0), raw, (low, high), floor, null, p_value, dead, names, **given, _scores=scores)
 
 
-def active_columns(z: Tensor) -> tuple[Tensor, list[int]]:
-    """The standardized columns of `z` that vary by more than rounding error in its floating type, in float64; their numbers."""
+def active_columns(z: Tensor, names: list[Any], least: int = 0) -> tuple[Tensor, list[int], list[Any]]:
+    """The standardized columns of `z` that vary by more than rounding error in its type; their numbers; the others' names.
+
+    A ValueError if fewer than `least` vary.
+    """
     rows = z.double()
-    active = rows.amax(0) - rows.amin(0) > 16 * torch.finfo(z.dtype).eps * rows.abs().amax(0)
-    return standardize(rows[:, active]), active.nonzero()[:, 0].tolist()
+    varies = rows.amax(0) - rows.amin(0) > 16 * torch.finfo(z.dtype).eps * rows.abs().amax(0)
+    active = varies.nonzero()[:, 0].tolist()
+    dead = [name for i, name in enumerate(names) if i not in active]
+    if len(active) < least:
+        raise ValueError(f"z must have at least {least} columns that vary, got {len(active)} of {len(names)}")
+    return standardize(rows[:, varies]), active, dead
 
 
 def _warn_of_repeats(columns: Tensor) -> None:

@@ -1,7 +1,7 @@
 """The regressor "mlp": one small network for each column, all trained together as one batched network.
 
-Back-propagation is written out: on one thread, a step for up to 10 latents then takes 1.3 to 2 times less time than with
-autograd and torch's Adam, and about the same for 32 and more (tests/benchmarks/bench_lps.py).
+Back-propagation is written out: for up to 10 latents a step takes 1.3 to 2 times less time than with autograd and torch's
+Adam, for 32 and more about the same (tests/benchmarks/bench_lps.py).
 """
 
 import copy

@@ -134,8 +134,9 @@ class LatentPredictor:
         if self.regressor == "linear" and not classes:
             return predict_by_least_squares(x, y, new)[:, columns]
         if self.regressor in ("mlp", "linear"):
-            y, hidden = y if classes else y.float(), HIDDEN if self.regressor == "mlp" else ()
-            return predict_by_networks(x.float(), y, new.float(), hidden=hidden, classes=classes, seed=seed)[:, columns]
+            hidden = HIDDEN if self.regressor == "mlp" else ()
+            targets = y if classes else y.float()
+            return predict_by_networks(x.float(), targets, new.float(), hidden=hidden, classes=classes, seed=seed)[:, columns]
         from sklearn.base import clone
 
         fitted_rows, targets, new_rows = (part.cpu().numpy() for part in (x, y, new))

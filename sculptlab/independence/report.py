@@ -135,9 +135,7 @@ def independence_report(
     whole("seed", seed, least=0)
     rows, names = named_codes("z", z, rows=20)
     rows = rows.detach()
-    everyone, active = active_columns(rows)
-    if len(active) < 2:
-        raise ValueError(f"z must have at least 2 columns that vary, got {len(active)} of {rows.shape[1]}")
+    everyone, active, dead = active_columns(rows, names, least=2)
     few = standardize(draw_rows(rows, max_rows, seed)[:, active].double())
     lines, null = [], {}
     for name, (measure, unit, detects) in MEASURES.items():
@@ -155,5 +153,4 @@ def independence_report(
             p_value = float((1 + reached.sum()) / (1 + permutations))
         lines.append((name, value, float(null[name].mean()), p_value, unit, used, detects))
     table = pd.DataFrame(lines, columns=["measure", "value", "chance", "p_value", "unit", "rows", "detects"]).set_index("measure")
-    dead = [name for i, name in enumerate(names) if i not in active]
     return IndependenceReport(table, null, dead, len(rows), rows.shape[1], permutations)

@@ -106,11 +106,6 @@ class Engine:
         """How many steps every model has taken; where one of two diverged, the other may be a step further."""
         return min(training.step for training in self.trainings.values())
 
-    @property
-    def broken(self) -> bool:
-        """Whether training cannot go on before a reset."""
-        return self.error is not None
-
     def change(self, **changes: Any) -> None:
         """Take other settings from the next step on; another data set, objective or seed begins a new run."""
         before, settings = self.settings, self.settings.changed(**changes)
@@ -124,7 +119,7 @@ class Engine:
             self._continue(settings)
         if "prior" in changes:
             self.refused, self.blank = None, False
-        if not self.broken:
+        if self.error is None:
             self.notice = BLANK_NOTICE if self.blank else ""
 
     def _continue(self, settings: Settings) -> None:
@@ -149,7 +144,7 @@ class Engine:
 
     def advance(self) -> bool:
         """Take one step of every model; False, with a notice, if that is not possible."""
-        if self.broken or self.blank:
+        if self.error or self.blank:
             return False
         try:
             for training in self.trainings.values():
@@ -159,7 +154,7 @@ class Engine:
         except Exception as error:  # of the caller's own prior, so of any kind
             self.error = error
             self.notice = f"Training stopped: {type(error).__name__}: {error}. Choose another prior and press Reset."
-        return not self.broken
+        return self.error is None
 
     def run(self, steps: int) -> pd.DataFrame:
         """Take `steps` steps with about 50 snapshots on the way, and return the history; an error is kept in `error`."""
@@ -183,10 +178,8 @@ class Engine:
             self._next_lps = self.step + LPS_EVERY
             self._lps = {name: snapshot.lps for name, snapshot in found.items()}
         self._extent = code_extent(found["mmd"].codes) if "mmd" in found else 0.0
-        row: dict[str, float] = {"step": self.step}
-        for name, snapshot in found.items():
-            row |= {f"{name} {score}": getattr(snapshot, score) for score in SCORES}
-        self._rows[self.step] = row
+        scores = {f"{name} {score}": getattr(snapshot, score) for name, snapshot in found.items() for score in SCORES}
+        self._rows[self.step] = {"step": self.step, **scores}
         if len(self._rows) > MOST_ROWS:
             rows = list(self._rows.items())
             self._rows = dict(rows[:-1:2] + rows[-1:])

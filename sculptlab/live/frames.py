@@ -76,8 +76,8 @@ def frame_message(engine: Engine, pointer: Mapping[str, Any] | None, span: float
     ]  # fmt: skip
     history = engine.history.to_numpy(np.float32)
     content = {
-        "kind": "frame", "step": engine.step, "settings": engine.settings.as_dict(), "text": str(engine.settings),
-        "notice": engine.notice or engine.advice, "broken": engine.broken, "blank": engine.blank,
+        "kind": "frame", "step": engine.step, "settings": dict(vars(engine.settings)), "text": str(engine.settings),
+        "notice": engine.notice or engine.advice, "broken": engine.error is not None, "blank": engine.blank,
         "band": target.null_band if settled or "null_band" in vars(target) else None, "box": target.box,
         "span": _plane_span((snapshot.codes for snapshot in snapshots.values()), span),
         "count": len(images.held_out), "sheet": next(iter(snapshots.values())).tiles.shape, "density": put(target.density),

@@ -49,7 +49,7 @@ def training_script(engine: Engine, objective: str | None = None) -> str:
         ]
     else:
         lines += [
-            "# step by step, for the changes of settings on the way",
+            "# step by step, so that settings can change on the way",
             f"training = sl.training.state.Training(model, images, {_objective(name, first)},",
             f"                                      {_pace(first, training)}, {options}",
             "training.start()",

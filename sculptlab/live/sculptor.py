@@ -89,19 +89,14 @@ class Sculptor(LiveWidget):
         new = {name: asked[name] - done[name] for name in COUNTERS if asked[name] > done[name]}
         if "seen" in new:
             self._worker.confirm(asked["seen"])
-        request: dict[str, Any] = {}
-        if "revision" in new:
-            request |= {"changes": asked["changes"], "revision": asked["revision"]}
-        if "resets" in new or "reseeds" in new:
-            request["reset"] = "reseeds" in new
-        if "plays" in new:
-            request["playing"] = bool(asked["on"])
-        if "steps" in new:
-            request["steps"] = int(new["steps"])
-        if asked["slow"] != done["slow"]:
-            request["slow"] = bool(asked["slow"])
-        if "codes" in new:
-            request["after"] = self._send_script
+        requests: dict[str, dict[str, Any]] = {
+            "revision": {"changes": asked["changes"], "revision": asked["revision"]},
+            "resets": {"reset": False}, "reseeds": {"reset": True}, "plays": {"playing": bool(asked["on"])},
+            "steps": {"steps": int(new.get("steps", 0))}, "codes": {"after": self._send_script},
+        }  # fmt: skip
+        request = {} if asked["slow"] == done["slow"] else {"slow": bool(asked["slow"])}
+        for name in new:
+            request |= requests.get(name, {})
         if request or "views" in new or asked["pointer"] != done["pointer"]:
             self._worker.request(**request)
 

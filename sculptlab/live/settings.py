@@ -53,8 +53,7 @@ class Settings:
     def __post_init__(self) -> None:
         if not isinstance(self.data, str) or not self.data:
             raise TypeError(f"data must be a name, got {self.data!r}")
-        values = {slider.name: slider.checked(self.sliders.get(slider.name, slider.start)) for slider in sliders_of(self.prior)}
-        vars(self)["sliders"] = values
+        vars(self)["sliders"] = {one.name: one.checked(self.sliders.get(one.name, one.start)) for one in sliders_of(self.prior)}
         if self.prior != PAINTED and self.painted:
             raise ValueError(f"painted is for prior='painted', got it with prior={self.prior!r}")
         if self.prior == PAINTED and not targets.decode_painting(self.painted).any():
@@ -128,7 +127,3 @@ class Settings:
             except ValueError as error:
                 raise ValueError(f"{name} must be a number, got {word!r}") from error
         return cls().changed(**changes)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Names and numbers for the page: all but the painting."""
-        return {name: value for name, value in vars(self).items() if name != "painted"}

@@ -60,7 +60,7 @@ def _clusters(count: int, radius: float, spread: float) -> Prior:
 SIZE = Slider("size", 0.3, 1.6, 0.05, 1.0, "scale; at 1 the variance is 1 on average")
 TURN = Slider("turn", -90, 90, 1, 0, "rotation in degrees")
 STRETCH = Slider("stretch", 0.4, 2.5, 0.05, 1.0, "width over height")
-PRESETS: dict[str, tuple[Any, ...]] = {  # a function of the sliders' values by name, except those of the three above; the sliders
+PRESETS: dict[str, tuple[Any, ...]] = {  # a function of the preset's own sliders, then its sliders, perhaps with the three above
     "gaussian": (_gaussian, SIZE, Slider("correlation", -0.95, 0.95, 0.05, 0, "correlation of the two latents")),
     "square": (lambda: priors.Uniform(2), SIZE, STRETCH, TURN),
     "ring": (priors.Ring, Slider("noise", 0.02, 0.5, 0.01, 0.1, "width of the band, in radii"), SIZE, STRETCH),

@@ -58,7 +58,7 @@ class Worker:
     @property
     def playing(self) -> bool:
         """Whether steps are being taken."""
-        return self._play and not (self._engine.blank or self._engine.broken)
+        return self._play and not (self._engine.blank or self._engine.error)
 
     def request(self, **request: Any) -> None:
         """Ask for a frame, and before it for any of these, which are done in this order.
@@ -162,7 +162,7 @@ class Worker:
             self.slow, self._next_step = request["slow"], 0.0
         if "playing" in request:
             self._play = request["playing"]
-        if (self.playing or "steps" in request) and not (engine.broken or engine.blank or engine.refused):
+        if (self.playing or "steps" in request) and not (engine.error or engine.blank or engine.refused):
             engine.notice = ""  # the next step follows, so what was refused, or why it was paused, is over
         for _ in range(request.get("steps", 0)):
             if engine.advance():
@@ -176,7 +176,7 @@ class Worker:
             engine.clear()
         except Exception as error:  # shown on the page; of the caller's own prior it may be of any kind
             engine.notice = f"{error}"
-        if engine.broken:
+        if engine.error:
             self._play = False
         self.revision = request.get("revision", self.revision)
         if "after" in request:

@@ -120,10 +120,8 @@ def image_grid(images: Any, ax: Axes, *, columns: int | None = None, title: str 
         Images in [0, 1], with c = 1 or 3 channels.
     ax : matplotlib.axes.Axes
         Where to draw; they are returned.
-    columns : int, optional
-        By default about as many as rows.
-    title : str, optional
-        Of the axes.
+    columns, title : int, str, optional
+        Number of columns, by default about as many as rows; title of the axes.
 
     Returns
     -------
@@ -166,14 +164,14 @@ def points_by_class(rows: np.ndarray, labels: np.ndarray, ax: Axes, named: Names
         if len(of):
             places.append((np.median(of, axis=0).astype(float), name, color))
     unit = np.array([ax.viewLim.width, ax.viewLim.height]) * NAME_SIZE
-    options = {"ha": "center", "va": "center", "fontsize": 9, "fontweight": "bold", "zorder": 5}
+    outline = [withStroke(linewidth=3, foreground="white")]
+    options = {"ha": "center", "va": "center", "fontsize": 9, "fontweight": "bold", "zorder": 5, "path_effects": outline}
     places.sort(key=lambda place: place[0][1])
     for k, (at, name, color) in enumerate(places):
         for other, *_ in places[:k]:  # a name stands just above one that would hide it
             if (np.abs(at - other) < unit).all():
                 at[1] = other[1] + unit[1]
-        outline = [withStroke(linewidth=3, foreground="white")]
-        made.append(ax.annotate(name, (at[0], at[1]), color=color, path_effects=outline, **options))
+        made.append(ax.annotate(name, (at[0], at[1]), color=color, **options))
     return made
 
 

@@ -126,8 +126,7 @@ def _marginals_height(dim: int) -> float:
 
 def _pair(ax: Axes, one: tuple[str, np.ndarray, str], target: np.ndarray, pair: tuple[int, int]) -> None:
     (name, rows, color), (i, j) = one, pair
-    density(rows[:, [i, j]], ax, target[:, [i, j]], color=color, title=f"{name}: z{i}, z{j}")
-    style(ax, x=f"z{i}", y=f"z{j}")
+    style(density(rows[:, pair], ax, target[:, pair], color=color), title=f"{name}: z{i}, z{j}", x=f"z{i}", y=f"z{j}")
 
 
 def _legend(part: Part, place: Any, dim: int, shown: list[int]) -> None:

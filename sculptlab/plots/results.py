@@ -88,9 +88,8 @@ def line_with_spread(
     """
     lines = [(frame, {"color": CODES, "marker": "o", **look})]
     if hue is not None:
-        present = {name: frame[frame[hue] == name] for name in styles}
         looks = {name: {"color": color, "marker": marker, "label": name} for name, (color, marker) in styles.items()}
-        lines = [(rows, looks[name]) for name, rows in present.items() if len(rows)]
+        lines = [(frame[frame[hue] == name], options) for name, options in looks.items() if (frame[hue] == name).any()]
     for rows, options in lines:
         seaborn.lineplot(
             rows, x=x, y=y, ax=ax, legend=False, errorbar=("pi", 100), err_kws={"linewidth": 0}, markersize=4,

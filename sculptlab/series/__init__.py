@@ -1,4 +1,4 @@
-"""Everything that only the pages need: studies, figures, exercise checks, claims, recorded results, the page runner.
+"""Everything that only the pages need: studies, figures, exercise checks, claims, recorded results, profiles, the page runner.
 
 Nothing outside this folder imports it, except the command line and `sl.series`.
 """
@@ -6,7 +6,7 @@ Nothing outside this folder imports it, except the command line and `sl.series`.
 from importlib import import_module
 from typing import Any
 
-_MODULES = ("browser", "checks", "claims", "execution", "figures", "pages", "reference_codes", "results", "studies")
+_MODULES = ("browser", "checks", "claims", "execution", "figures", "pages", "profiles", "reference_codes", "results", "studies")
 _NAMES = {"Browser": "browser", "claim": "claims"}
 __all__ = [*_MODULES, *_NAMES]
 

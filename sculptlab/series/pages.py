@@ -10,8 +10,8 @@ from typing import Any
 from tqdm import tqdm
 
 from sculptlab.data import folders
-from sculptlab.profiles import PROFILES
 from sculptlab.series.claims import Claim, claims_of
+from sculptlab.series.profiles import PROFILES
 
 START = "00_start_here.ipynb"
 WITH_ALT_TEXTS = """{% extends 'lab/index.html.j2' %}

@@ -44,12 +44,6 @@ def test_what_is_needed_works_here(name):
     assert finding(name).ok, finding(name)
 
 
-def test_an_old_python_is_a_problem(monkeypatch):
-    monkeypatch.setattr(doctor, "OLDEST_PYTHON", (99, 0))
-    assert not finding("Python").ok
-    assert "install Python 3.11" in finding("Python").remedy
-
-
 @pytest.mark.parametrize(
     ("name", "error", "remedy"),
     [

@@ -15,8 +15,9 @@ import torch
 from constriction import stream
 from torch import Tensor
 
-from sculptlab.evaluation.compression.quantizers import Quantizer
+from sculptlab.evaluation.compression.quantizers import LEVELS, Quantizer
 from sculptlab.training.batches import as_images, as_unit_floats
+from sculptlab.validation import choice
 
 TOTAL = 1 << 16  # the frequencies of a latent add up to this, so that each fits into two bytes
 HEAD = struct.Struct("<IHH?I")  # rows, latents, levels, whether they are equally spaced, bytes of the description
@@ -111,6 +112,7 @@ def rate_distortion(
         of each latent's own held-out symbols, summed. "clamped": share of held-out codes outside the levels' range. "mse": mean
         squared error per pixel of images decoded from quantized codes; "unquantized": from the codes themselves.
     """
+    choice("levels", levels, LEVELS)
     if (levels == "box") != (support is not None):
         raise ValueError(f"support must be given for levels='box' and for no others, got {support} and {levels!r}")
     fitted, seen = (torch.as_tensor(run.encode(images)) for images in (training, held_out))

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import pad
 
 from sculptlab.validation import choice, number, whole
@@ -48,6 +48,12 @@ class Quantizer:
         The borders between the intervals that the levels stand for.
     low, high : Tensor of shape (d,)
         The range. Codes outside count as clamped.
+
+    Examples
+    --------
+    >>> Quantizer.box(dim=2, bits=1, low=-1.0, high=1.0).quantize([[-1.0, 0.1], [5.0, 0.9]]).values
+    tensor([[-0.5000,  0.5000],
+            [ 0.5000,  0.5000]])
     """
 
     origin: Tensor
@@ -59,7 +65,10 @@ class Quantizer:
 
     @classmethod
     def box(cls, dim: int, bits: int, low: float, high: float) -> Quantizer:
-        """2^bits equal steps from `low` to `high`, such as the support of a prior, for each of `dim` latents."""
+        """2^bits equal steps from `low` to `high`, such as a prior's support, for each of `dim` latents; 1 to 12 bits.
+
+        The mean squared error of codes spread evenly over the range is step^2 / 12.
+        """
         size = _size(bits)
         step = (number("high", high, above=number("low", low)) - low) / size
         return cls._grid(torch.full((whole("dim", dim),), low + step / 2), torch.full((dim,), step), size)
@@ -114,76 +123,6 @@ class Quantizer:
         symbols = torch.searchsorted(self.edges, z.T.contiguous(), right=True)
         outside = (z < self.low) | (z > self.high)
         return Quantized(symbols.T, self.levels.gather(1, symbols).T.contiguous(), outside.double().mean().item())
-
-
-def quantize(codes: Any, bits: int, low: float, high: float) -> Quantized:
-    """Quantize codes to 2^bits equal steps over [low, high], such as a uniform prior's support.
-
-    The mean squared error of codes spread evenly over the range is step^2 / 12.
-
-    Parameters
-    ----------
-    codes : array_like of shape (n, d)
-        Those outside the range get the nearest level.
-    bits : int
-        1 to 12.
-    low, high : float
-        The range, low < high.
-
-    Returns
-    -------
-    Quantized
-
-    Examples
-    --------
-    >>> quantize([[-1.0, 0.1], [5.0, 0.9]], 1, -1.0, 1.0).values
-    tensor([[-0.5000,  0.5000],
-            [ 0.5000,  0.5000]])
-    """
-    z = valid_codes("codes", codes, rows=1)
-    return Quantizer.box(z.shape[1], bits, low, high).quantize(z)
-
-
-class RoundedCodes(nn.Module):
-    """A model whose decoder first rounds codes to 2^bits equal steps over [low, high], for quantization-aware training.
-
-    Rounding has slope 0 nearly everywhere, so gradients pass straight through it: inside the range as if codes were not rounded,
-    outside they are 0 (the straight-through estimator, Bengio et al. 2013, arXiv 1308.3432). Objectives see the codes before
-    rounding. Measure the result by `rate_distortion` with levels="box" and the same bits.
-
-    Parameters
-    ----------
-    model : torch.nn.Module
-        An autoencoder with a deterministic encoder: the noise of a stochastic one already has the effect of rounding.
-    bits : int
-        At least 1.
-    low, high : float
-        The range, low < high.
-    """
-
-    stochastic = False
-
-    def __init__(self, model: Any, bits: int, low: float, high: float) -> None:
-        super().__init__()
-        if getattr(model, "stochastic", False):
-            raise ValueError("model must have a deterministic encoder: build_autoencoder(..., stochastic=False)")
-        self.model, self.dim = model, model.dim
-        for name in ("image_shape", "output"):  # what the model says of its images
-            if hasattr(model, name):
-                setattr(self, name, getattr(model, name))
-        self.size = 2 ** whole("bits", bits)
-        self.low, self.high = number("low", low), number("high", high, above=number("low", low))
-
-    def encode(self, images: Tensor) -> Tensor:
-        """The codes (n, d) of images (n, *image_shape), not rounded."""
-        return self.model.encode(images)
-
-    def decode(self, codes: Tensor) -> Tensor:
-        """The images (n, *image_shape) of codes (n, d) rounded to the nearest levels, with the gradient of clamped codes."""
-        step = (self.high - self.low) / self.size
-        symbols = ((codes.detach() - self.low) / step).floor().clamp(0, self.size - 1)
-        within = codes.clamp(self.low, self.high)
-        return self.model.decode(within + (self.low + step * (symbols + 0.5) - within).detach())
 
 
 def _size(bits: int) -> int:

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from torch import Tensor, nn
 
-from sculptlab.evaluation.compression import LEVELS, RoundedCodes, rate_distortion
+from sculptlab.evaluation.compression import LEVELS, rate_distortion
 from sculptlab.priors import Gaussian, Prior, Uniform
 from sculptlab.series.results import Recorded, order_columns, record_result
 from sculptlab.series.studies.evaluators import mean_kurtosis
@@ -16,7 +17,7 @@ from sculptlab.series.studies.runner import run_study
 from sculptlab.series.studies.settings import PreparedImages, Setting
 from sculptlab.training.objectives import KL, MMD, Objective, Predictability, Reconstruction
 from sculptlab.training.run import Run
-from sculptlab.validation import choice
+from sculptlab.validation import choice, number, whole
 
 # weights in nats: of the marginal MMD^2 of each latent, large enough for the kurtosis of a uniform distribution; of the
 # predictability penalty, small enough to leave the marginals as they are
@@ -29,6 +30,48 @@ COMPRESSIONS: dict[str, Setting] = {
 }
 RATES = (12, 20, 30, 40, 50, 60)  # bits per image
 AWARE = ", quantization-aware"  # ends the names of models that are trained with quantized codes
+
+
+class RoundedCodes(nn.Module):
+    """A model whose decoder first rounds codes to 2^bits equal steps over [low, high], for quantization-aware training.
+
+    Rounding has slope 0 nearly everywhere, so gradients pass straight through it: inside the range as if codes were not rounded,
+    outside they are 0 (the straight-through estimator, Bengio et al. 2013, arXiv 1308.3432). Objectives see the codes before
+    rounding. Measure the result by `rate_distortion` with levels="box" and the same bits.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        An autoencoder with a deterministic encoder: the noise of a stochastic one already has the effect of rounding.
+    bits : int
+        At least 1.
+    low, high : float
+        The range, low < high.
+    """
+
+    stochastic = False
+
+    def __init__(self, model: Any, bits: int, low: float, high: float) -> None:
+        super().__init__()
+        if getattr(model, "stochastic", False):
+            raise ValueError("model must have a deterministic encoder: build_autoencoder(..., stochastic=False)")
+        self.model, self.dim = model, model.dim
+        for name in ("image_shape", "output"):  # what the model says of its images
+            if hasattr(model, name):
+                setattr(self, name, getattr(model, name))
+        self.size = 2 ** whole("bits", bits)
+        self.low, self.high = number("low", low), number("high", high, above=number("low", low))
+
+    def encode(self, images: Tensor) -> Tensor:
+        """The codes (n, d) of images (n, *image_shape), not rounded."""
+        return self.model.encode(images)
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """The images (n, *image_shape) of codes (n, d) rounded to the nearest levels, with the gradient of clamped codes."""
+        step = (self.high - self.low) / self.size
+        symbols = ((codes.detach() - self.low) / step).floor().clamp(0, self.size - 1)
+        within = codes.clamp(self.low, self.high)
+        return self.model.decode(within + (self.low + step * (symbols + 0.5) - within).detach())
 
 
 def shaped_objective(prior: Prior) -> Objective:

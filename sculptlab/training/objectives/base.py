@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar, NamedTuple
@@ -99,10 +100,11 @@ class Objective:
         """The 0-d terms of a step: "loss" (the weighted sum), "reconstruction", and each regularizer without its weight."""
         loss = reconstruction = _reconstruction(self.likelihood, batch)
         values: dict[str, Tensor] = {}
+        times: Counter[str] = Counter()
         for term in self.regularizers(batch, adversaries or {}):
             loss = loss + term.weight * term.value
-            name = term.name if term.name not in values else f"{term.name}_{1 + sum(n.startswith(term.name) for n in values)}"
-            values[name] = term.value
+            times[term.name] += 1
+            values[term.name if times[term.name] == 1 else f"{term.name}_{times[term.name]}"] = term.value
         return {"loss": loss, "reconstruction": reconstruction, **values}
 
     def __add__(self, other: Objective) -> Objective:

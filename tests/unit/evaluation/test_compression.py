@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sculptlab as sl
-from sculptlab.evaluation.compression import Codec, Quantizer, RoundedCodes, decompress, quantize, rate_distortion
+from sculptlab.evaluation.compression import Codec, Quantizer, decompress, rate_distortion
 from sculptlab.evaluation.compression.codec import decode_symbols, encode_symbols, entropy, symbol_frequencies
+from sculptlab.series.studies.compression import RoundedCodes
 
 LLOYD = {1: 0.3634, 2: 0.1175, 3: 0.03454, 4: 0.009497}  # least squared errors of N(0, 1) with 2^k levels (Max 1960)
 
@@ -35,7 +36,7 @@ def error(quantizer, z):
 @pytest.mark.parametrize("bits", [1, 2, 4, 8])
 def test_a_box_of_uniform_codes_has_step_squared_over_twelve_and_k_bits(bits):
     z = uniform(50_000, 2, half=3.0)
-    found = quantize(z, bits, -3.0, 3.0)
+    found = Quantizer.box(2, bits, -3.0, 3.0).quantize(z)
     step = 6.0 / 2**bits
     assert (found.values - z).square().mean().item() == pytest.approx(step**2 / 12, rel=0.01)
     assert (found.values - z).abs().max() <= step / 2 + 1e-6
@@ -45,11 +46,11 @@ def test_a_box_of_uniform_codes_has_step_squared_over_twelve_and_k_bits(bits):
 
 def test_what_lies_outside_gets_the_nearest_level_and_is_counted():
     z = uniform(40_000, 3)
-    found = quantize(z, 3, -0.5, 0.5)
+    found = Quantizer.box(3, 3, -0.5, 0.5).quantize(z)
     assert found.clamped == pytest.approx(0.5, abs=0.01)
     assert found.values.abs().max().item() == pytest.approx(0.5 - 1 / 16)
     assert torch.equal(found.values[z > 0.5], torch.full_like(z[z > 0.5], 0.5 - 1 / 16))
-    assert quantize([[0.5]], 3, -0.5, 0.5).clamped == 0  # the border belongs to the box
+    assert Quantizer.box(1, 3, -0.5, 0.5).quantize([[0.5]]).clamped == 0  # the border belongs to the box
 
 
 @pytest.mark.parametrize("bits", LLOYD)
@@ -178,12 +179,12 @@ BOX = Quantizer.box(2, 2, -1.0, 1.0)
 @pytest.mark.parametrize(
     ("call", "error", "words"),
     [
-        (lambda: quantize(uniform(9, 2), 0, -1, 1), ValueError, "bits must be at least 1, got 0"),
-        (lambda: quantize(uniform(9, 2), 13, -1, 1), ValueError, "bits must be between 1 and 12, got 13"),
-        (lambda: quantize(uniform(9, 2), 2.0, -1, 1), TypeError, "bits must be a whole number"),
-        (lambda: quantize([[math.nan]], 2, -1, 1), ValueError, "codes has 1 value"),
-        (lambda: quantize(uniform(9, 2), 2, 1.0, 1.0), ValueError, "high must be > 1"),
-        (lambda: quantize(uniform(9, 2), 2, -math.inf, 1.0), ValueError, "low must be finite"),
+        (lambda: Quantizer.box(2, 0, -1, 1), ValueError, "bits must be at least 1, got 0"),
+        (lambda: Quantizer.box(2, 13, -1, 1), ValueError, "bits must be between 1 and 12, got 13"),
+        (lambda: Quantizer.box(2, 2.0, -1, 1), TypeError, "bits must be a whole number"),
+        (lambda: Quantizer.box(1, 2, -1, 1).quantize([[math.nan]]), ValueError, "codes has 1 value"),
+        (lambda: Quantizer.box(2, 2, 1.0, 1.0), ValueError, "high must be > 1"),
+        (lambda: Quantizer.box(2, 2, -math.inf, 1.0), ValueError, "low must be finite"),
         (lambda: Quantizer.fit(uniform(9, 2), 2, "box"), ValueError, "levels must be one of"),
         (lambda: BOX.quantize(uniform(9, 3)), ValueError, r"codes must have 2 column\(s\), got 3"),
         (lambda: decompress(b"abc"), ValueError, "file must be whole"),
@@ -214,7 +215,7 @@ def test_a_rounding_decoder_passes_the_gradient_straight_through():
     z = torch.tensor([[0.1, -3.0], [0.6, 0.9]], requires_grad=True)
     values = rounded.decode(z)
     assert torch.allclose(values, torch.tensor([[0.25, -0.75], [0.75, 0.75]]))
-    assert torch.allclose(values, quantize(z, 2, -1.0, 1.0).values)
+    assert torch.allclose(values, Quantizer.box(2, 2, -1.0, 1.0).quantize(z).values)
     values.sum().backward()
     assert torch.equal(z.grad, torch.tensor([[1.0, 0.0], [1.0, 1.0]]))  # -3 lies outside
 

@@ -90,12 +90,12 @@ def test_a_thousand_random_events_leave_it_consistent(events):
         if kind == "step":
             taken = sum(engine.advance() for _ in range(what))
             assert engine.step == step + taken
-            assert taken == what or engine.broken or engine.blank
+            assert taken == what or engine.error or engine.blank
         elif kind == "look":
             engine.take_snapshots(with_lps=what)
         elif kind == "reset":
             engine.reset(what)
-            assert (engine.step, engine.broken, engine.blank, engine.notice) == (0, False, False, "")
+            assert (engine.step, engine.error, engine.blank, engine.notice) == (0, None, False, "")
         elif kind == "clear":
             engine.clear()
             assert (engine.settings, engine.step, engine.advance()) == (before, step, False)
@@ -243,7 +243,7 @@ def test_a_divergence_gives_a_notice_and_a_reset_repairs_it():
     for _ in range(300):
         if not engine.advance():
             break
-    if not engine.broken:  # Adam's steps are bounded: make it certain
+    if engine.error is None:  # Adam's steps are bounded: make it certain
         with torch.no_grad():
             engine.model().decoder[0].weight.fill_(math.nan)
         engine.advance()

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from sculptlab import plots
 from sculptlab.plots import codes, figures
 from sculptlab.plots.results import line_with_spread
+from sculptlab.plots.style import BAD
 from sculptlab.priors import Gaussian, Samples, Uniform
 
 
@@ -159,7 +160,7 @@ def runs():
     return pd.DataFrame(rows, columns=["condition", "kind", "lps"])
 
 
-STYLES = {"one": (plots.CODES, "o"), "two": (plots.MEANS, "D"), "absent": (plots.BAD, "s")}
+STYLES = {"one": (plots.CODES, "o"), "two": (plots.MEANS, "D"), "absent": (BAD, "s")}
 
 
 def test_a_line_for_each_value_of_a_column(ax):

@@ -4,13 +4,14 @@ import numpy as np
 import pandas as pd
 
 from sculptlab import plots
+from sculptlab.plots.style import BAD
 from sculptlab.series.figures.common import dots_with_range
 
 
 def test_dots_are_means_and_lines_the_range():
     rows = [(name, kind, 10 * i + seed) for i, name in enumerate("ab") for kind in ("one", "two") for seed in (0, 1, 5)]
     frame = pd.DataFrame(rows, columns=["condition", "kind", "lps"])
-    styles = {"one": (plots.CODES, "o"), "two": (plots.MEANS, "D"), "absent": (plots.BAD, "s")}
+    styles = {"one": (plots.CODES, "o"), "two": (plots.MEANS, "D"), "absent": (BAD, "s")}
     ax = plots.panels(width=4)[1][0, 0]
     assert dots_with_range(ax, frame, "lps", "condition", "kind", order=["b", "a", "none"], styles=styles) is ax
     handles, names = ax.get_legend_handles_labels()

@@ -1,4 +1,4 @@
-"""How much a run may cost: the one place that reads SCULPTLAB_PROFILE and SCULPTLAB_SEED."""
+"""How much a page may cost: the one place that reads SCULPTLAB_PROFILE and SCULPTLAB_SEED."""
 
 import os
 from typing import TypeVar

@@ -1,6 +1,6 @@
 import pytest
 
-from sculptlab import profiles
+from sculptlab.series import profiles
 
 
 def test_fast_is_the_default(monkeypatch):
