@@ -135,8 +135,8 @@ class LatentPredictor:
             return predict_by_least_squares(x, y, new)[:, columns]
         if self.regressor in ("mlp", "linear"):
             hidden = HIDDEN if self.regressor == "mlp" else ()
-            targets = y if classes else y.float()
-            return predict_by_networks(x.float(), targets, new.float(), hidden=hidden, classes=classes, seed=seed)[:, columns]
+            predicted = y if classes else y.float()
+            return predict_by_networks(x.float(), predicted, new.float(), hidden=hidden, classes=classes, seed=seed)[:, columns]
         from sklearn.base import clone
 
         fitted_rows, targets, new_rows = (part.cpu().numpy() for part in (x, y, new))
