@@ -1,6 +1,6 @@
 """MMD^2 of large samples: kernel matrices are read tile by tile, with the exact gradient in the same pass.
 
-No tile is kept, so memory is that of the rows and of a few tiles. Everything is batched over views: samples are (v, n, p).
+No tile is kept, so memory is that of the rows and of one tile. Everything is batched over views: samples are (v, n, p).
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,6 @@ from torch import Tensor
 
 from sculptlab.mmd.kernel_base import Kernel
 from sculptlab.mmd.precision import accumulator, recompute_small
-from sculptlab.threads import map_in_threads
 
 SIDE = 512  # rows and columns of a tile on a CPU, so that it fits into the processor's cache
 SIDE_ON_DEVICE = 2048  # a GPU needs more work in each call
@@ -24,31 +23,21 @@ def tiled(
     samples, exact, (n, m) = (x, y), accumulator(x), (x.shape[1], y.shape[1])
     value = x.new_zeros(len(x), dtype=exact)
     gradients = [torch.zeros_like(rows, dtype=exact) if want else None for rows, want in zip(samples, wants, strict=True)]
-    matrices = ((0, 0, 1 / (n * (n - unbiased))), (1, 1, 1 / (m * (m - unbiased))), (0, 1, -2 / (n * m)))
-    tiles = [(a, b, share, Tiles(samples[a], samples[b], kernel)) for a, b, share in matrices]
-    jobs = [(*matrix, place) for matrix in tiles for place in matrix[-1]]
-
-    @torch.no_grad()
-    def read(job: tuple[int, int, float, Tiles, tuple[slice, slice, slice]]) -> tuple[Tensor, list[tuple[int, slice, Tensor]]]:
-        """The tile's part of the value, and of the gradient in the rows of a sample."""
-        a, b, share, tiles, (views, rows, columns) = job
-        sums, slopes = kernel.row_sums_and_slopes(tiles.squared(views, rows, columns), wants[a] or wants[b])
-        # In a symmetric matrix, a tile above the diagonal stands for the one below it too.
-        mirrored = a == b and rows != columns
-        part = sums.sum(1, dtype=exact) * (2 * share if mirrored else share)
-        if slopes is None:
-            return part, []
-        left, right = samples[a][views, rows], samples[b][views, columns]
-        pulls = [(b, columns, pull(slopes, right, left))] if wants[b] else []
-        return part, pulls + ([(a, rows, pull(slopes.mT, left, right))] if wants[a] and (mirrored or a != b) else [])
-
-    for (a, b, share, _, (views, _, _)), (part, pulls) in zip(
-        jobs, map_in_threads(read, jobs) if x.device.type == "cpu" else map(read, jobs), strict=True
-    ):
-        value[views] += part
-        for which, rows, found in pulls:
-            if (gradient := gradients[which]) is not None:
-                gradient[views, rows].add_(found, alpha=(4 if a == b else 2) * share)
+    for a, b, share in ((0, 0, 1 / (n * (n - unbiased))), (1, 1, 1 / (m * (m - unbiased))), (0, 1, -2 / (n * m))):
+        tiles = Tiles(samples[a], samples[b], kernel)
+        for views, rows, columns in tiles:
+            sums, slopes = kernel.row_sums_and_slopes(tiles.squared(views, rows, columns), wants[a] or wants[b])
+            # In a symmetric matrix, a tile above the diagonal stands for the one below it too.
+            mirrored = a == b and rows != columns
+            value[views] += sums.sum(1, dtype=exact) * (2 * share if mirrored else share)
+            if slopes is None:
+                continue
+            weight = (4 if a == b else 2) * share
+            left, right = samples[a][views, rows], samples[b][views, columns]
+            if (gradient := gradients[b]) is not None:
+                gradient[views, columns].add_(pull(slopes, right, left), alpha=weight)
+            if (gradient := gradients[a]) is not None and (mirrored or a != b):
+                gradient[views, rows].add_(pull(slopes.mT, left, right), alpha=weight)
     if unbiased:  # leave out the pairs of a point with itself
         value -= (1 / (n - 1) + 1 / (m - 1)) * kernel.peak
     return value, gradients[0], gradients[1]
