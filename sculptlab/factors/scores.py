@@ -1,11 +1,12 @@
 """A score of codes against known factors, beside the scores of perfect codes and of noise under the same protocol."""
 
+import functools
 import inspect
 import warnings
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from html import escape
-from typing import Any, TypedDict, TypeVar
+from typing import Any, TypedDict, TypeVar, cast
 
 import numpy as np
 import pandas as pd
@@ -150,9 +151,19 @@ class Split(Protocol, total=False):
 
 
 def explicit(score: Function) -> Function:
-    """Write the arguments that `score` takes as `**protocol` into its signature, with their defaults, for help and notebooks."""
+    """Give `score` a signature that lists the arguments it takes as `**protocol`, with their defaults; others raise TypeError."""
     *own, protocol = inspect.signature(score).parameters.values()
     known = {**inspect.signature(draw_factor_rows).parameters, **inspect.signature(score_with_baselines).parameters}
     shared = [known[name] for name in protocol.annotation.__args__[0].__annotations__]
-    vars(score)["__signature__"] = inspect.Signature([*own, *shared], return_annotation=FactorScore)
-    return score
+    signature = inspect.Signature([*own, *shared], return_annotation=FactorScore)
+
+    @functools.wraps(score)
+    def checked(*arguments: Any, **options: Any) -> FactorScore:
+        try:
+            signature.bind(*arguments, **options)
+        except TypeError as error:
+            raise TypeError(f"{score.__name__}{signature.replace(return_annotation=inspect.Signature.empty)}: {error}") from None
+        return score(*arguments, **options)
+
+    vars(checked)["__signature__"] = signature
+    return cast(Function, checked)

@@ -123,7 +123,7 @@ class Conditional(Mixture):
 
     Examples
     --------
-    >>> Conditional({0: Ring(), 1: Gaussian(2)}).given([1, 1, 0]).shape
+    >>> Conditional({0: GaussianMixture([[0.0, 5.0]]), 1: [[0.0, -5.0]]}).given([1, 1, 0]).shape
     torch.Size([3, 2])
     """
 

@@ -182,7 +182,10 @@ def as_prior(obj: Any, dim: int | None = None) -> Prior:
             raise ValueError(f"prior {obj!r} needs a number of dimensions here: give {family.__name__}(dim)")
         return family(dim)
     if isinstance(obj, int | float):
-        raise TypeError(f"prior must be something that can be sampled, got the number {obj}; prior.scaled({obj}) scales one")
+        raise TypeError(
+            "prior must be a name, a Prior, an object with .sample, a torch Distribution, a callable n -> (n, d) or an (m, d) "
+            f"array, got the number {obj}; `*` joins the dimensions of two priors, prior.scaled({obj}) scales one"
+        )
     array = not isinstance(obj, type) and (isinstance(obj, list | tuple) or hasattr(obj, "__array__"))
     prior = obj if isinstance(obj, Prior) else Samples(obj) if array else _tried(obj)
     if dim is not None and prior.dim != dim:

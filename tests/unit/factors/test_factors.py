@@ -636,3 +636,14 @@ def test_bad_input_is_named(call, words):
 def test_bad_types_are_named(call, words):
     with pytest.raises(TypeError, match=words):
         call()
+
+
+@pytest.mark.parametrize("options", [{"foo": 1}, {"by_value": True}, {"filler": "constant"}, {"least_factors": 2}])
+def test_arguments_that_a_score_does_not_list_are_refused(options):
+    rng = np.random.default_rng(0)
+    codes, factors = rng.normal(size=(60, 3)), rng.integers(0, 3, size=(60, 2))
+    for score in (scores.mig, scores.sap, scores.info_mec, scores.factor_vae):
+        with pytest.raises(TypeError, match=rf"{score.__name__}\(codes: Any, factors: Any, .*unexpected keyword"):
+            score(codes, factors, **options)
+    with pytest.raises(TypeError, match=r"mig\(.*unexpected keyword argument 'train'"):
+        scores.mig(codes, factors, train=50)

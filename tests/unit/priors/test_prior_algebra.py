@@ -89,7 +89,7 @@ def test_products_are_associative_and_take_whatever_can_be_sampled():
     assert (bank * b).dim == (b * bank).dim == 4
     assert torch.equal((b * bank).sample(5, seeded()), (b * bank).sample(5, seeded()))
     assert ((lambda n: torch.zeros(n, 3)) * b).dim == 5
-    with pytest.raises(TypeError, match=r"got the number 2; prior.scaled\(2\)"):
+    with pytest.raises(TypeError, match=r"got the number 2; .*prior.scaled\(2\)"):
         2 * b
     with pytest.raises(ValueError, match=r"prior must be one of \['gaussian', 'uniform'\], got 'ring'"):
         b * "ring"
