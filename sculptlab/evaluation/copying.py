@@ -167,7 +167,7 @@ def copy_latents(
     if rows < LEAST_ROWS:
         raise ValueError(
             f"held_out must leave at least {2 * LEAST_ROWS} codes of the source and {LEAST_ROWS} images, got {held_out:g}, "
-            f"which leaves {2 * half} and {len(evaluation)}"
+            f"which leaves {2 * half} and {len(evaluation)}: take another share, or give more codes and images"
         )
     if warning := few_valued(given[kept].numpy()):
         warnings.warn(warning, stacklevel=2)

@@ -139,7 +139,7 @@ def find_weight(
     if min(len(training), len(unseen)) < LEAST_ROWS:
         raise ValueError(
             f"held_out must leave at least {LEAST_ROWS} rows of data on either side, got {held_out:g}, which leaves "
-            f"{len(training)} to train on and {len(unseen)} to evaluate"
+            f"{len(training)} to train on and {len(unseen)} to evaluate: take another share, or more rows"
         )
     first = as_objective(objective(all_weights[0]))
     probe = build(all_seeds[0])
