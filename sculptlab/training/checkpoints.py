@@ -41,8 +41,7 @@ def save_checkpoint(path: Path, training: Training, rows: Rows) -> None:
     state = {
         "step": training.step, "first_loss": training.first_loss, "generator": training.generator.get_state(),
         "model": training.model.state_dict(), "optimizer": training.optimizer.state_dict(),
-        "adversaries": {name: adversary.state_dict() for name, adversary in training.adversaries.items()},
-        "adversary_optimizers": {name: o.state_dict() for name, o in training.adversary_optimizers.items()},
+        "regularizer": training.regularizer.state_dict(),
     }  # fmt: skip
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
@@ -78,9 +77,7 @@ def resume_from(path: Path, training: Training, total: int) -> Rows:
     training.generator.set_state(state["generator"])
     training.model.load_state_dict(state["model"])
     training.optimizer.load_state_dict(state["optimizer"])
-    for name, adversary in training.adversaries.items():
-        adversary.load_state_dict(state["adversaries"][name])
-        training.adversary_optimizers[name].load_state_dict(state["adversary_optimizers"][name])
+    training.regularizer.load_state_dict(state["regularizer"])
     return rows
 
 

@@ -47,7 +47,7 @@ class Execution:
     In float32 on a CPU, uncompiled, the view is the model itself. Else it is a shallow copy with the same weights, whose layers
     are computed as asked; the model, its state_dict and its methods stay as they are. Of an `Autoencoder` the encoder and
     decoder networks are replaced in the view, of any other module its methods. What they return has the type of the weights, so
-    that draws from the posterior, losses, distances and adversaries are computed in float32 even where the layers are not. From
+    that draws from the posterior, losses, distances and companions are computed in float32 even where the layers are not. From
     `begin` to `end`, the weights of convolutions on a GPU or in bfloat16 are in channels-last layout.
     """
 

@@ -87,13 +87,13 @@ def fit(
     schedule : {"cosine", "constant"}
         Whether the learning rate falls to 0 along half a cosine.
     seed : int
-        Seed of batch order, noise and adversaries. The same seed and model give the same bits on the same CPU, unless a layer
+        Seed of batch order, noise and companions. The same seed and model give the same bits on the same CPU, unless a layer
         of the model draws from torch's global generator, as dropout does.
     device : str or torch.device
         "auto" is the GPU if there is one, else the CPU.
     precision : {"auto", "float32", "bfloat16"}
         Number format of the model's layers. "auto" is bfloat16 on a GPU that supports it, else float32. Weights, losses,
-        distances, adversaries and the run itself are float32 either way.
+        distances, companions and the run itself are float32 either way.
     compile : bool
         Whether torch.compile compiles the networks: this takes seconds to minutes once, and makes steps faster. A warning says
         where it fails; training then goes on without it.

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from sculptlab.training.batches import Batches, as_images, as_model, count_latents
 from sculptlab.training.devices import Execution, pick_device, pick_precision
 from sculptlab.training.objectives.base import Objective, SumObjective, as_objective
+from sculptlab.training.objectives.regularizer import Regularizer
 from sculptlab.validation import choice, number, whole
 
 BATCH_SIZE = 256
@@ -58,15 +59,10 @@ class Training:
         self.generator = torch.Generator(self.device).manual_seed(self.seed)
         self.execution = Execution(model, self.device, pick_precision(precision, model, self.device))
         self.dtype = next(model.parameters()).dtype
-        self.optimizer = torch.optim.Adam(model.parameters(), lr=self.learning_rate, fused=True)
-        with torch.random.fork_rng(devices=[]):
-            torch.random.default_generator.manual_seed(self.seed)
-            made = self.objective.adversaries(count_latents(model, self.images))
-        self.adversaries = {name: adversary.to(self.device, self.dtype) for name, adversary in made.items()}
-        self.adversary_optimizers = {
-            name: torch.optim.Adam(a.parameters(), lr=a.learning_rate, betas=a.betas, fused=True)
-            for name, a in self.adversaries.items()
-        }
+        self.regularizer = Regularizer(self.objective, count_latents(model, self.images), rows=n, seed=self.seed)
+        self.regularizer.to(self.device, self.dtype).generator = self.generator
+        joined = [weight for weight in self.regularizer.parameters() if weight.requires_grad]
+        self.optimizer = torch.optim.Adam([*model.parameters(), *joined], lr=self.learning_rate, fused=True)
         self.keep_good_weights()
 
     def _batch_size(self, size: Any, objective: Objective) -> int:
@@ -88,10 +84,10 @@ class Training:
         """The codes of the step's batch, and its terms by name."""
         images = self.batches.at(self.step, self.dtype)
         batch = self.objective.batch(self.execution.view, images, len(self.images), self.generator, self.step)
-        return batch.codes, self.objective.terms(batch, self.adversaries)
+        return batch.codes, self.objective.terms(batch, self.regularizer.companions)
 
     def advance(self) -> Record:
-        """Take one step of the model's optimizer, then the steps of each adversary's on the same codes."""
+        """Take one step of the model's optimizer, then those of the objective's companions on the same codes."""
         if self.decay_over is not None:
             share = min(self.step / self.decay_over, 1.0)
             self.optimizer.param_groups[0]["lr"] = self.learning_rate * 0.5 * (1 + math.cos(math.pi * share))
@@ -101,11 +97,7 @@ class Training:
             self.optimizer.zero_grad()
             terms["loss"].backward()
             self.optimizer.step()
-            for name, adversary in self.adversaries.items():
-                for _ in range(adversary.rounds):
-                    self.adversary_optimizers[name].zero_grad()  # also drops gradients of the model's loss
-                    adversary.loss(codes.detach(), self.generator).backward()
-                    self.adversary_optimizers[name].step()
+            self.regularizer.update(codes, self.execution.view)
         self.step += 1
         return Record(self.step, {name: value.detach() for name, value in terms.items()})
 
@@ -139,15 +131,16 @@ class Training:
     def change(self, *, objective: Any = None, batch_size: int | None = None, learning_rate: float | None = None) -> None:
         """Go on with another objective, batch size or learning rate from the next step; None keeps what there is.
 
-        Weights, Adam's averages and the generator stay. An objective that brings adversaries needs a training of its own. Raises
+        Weights, Adam's averages and the generator stay. An objective that brings companions needs a training of its own. Raises
         as `fit` does, and then changes nothing.
         """
         goal = self.objective if objective is None else as_objective(objective)
         goal.check(self.model)
         parts = goal.parts if isinstance(goal, SumObjective) else (goal,)
-        if self.adversaries or any(type(part).adversaries is not Objective.adversaries for part in parts):
-            raise ValueError(f"objective must be without adversaries to be changed during training, got {goal!r}")
+        if len(self.regularizer.companions) or any(type(part).companions is not Objective.companions for part in parts):
+            raise ValueError(f"objective must be without companions to be changed during training, got {goal!r}")
         size = self._batch_size(self.batches.size if batch_size is None else batch_size, goal)
         rate = self.learning_rate if learning_rate is None else number("learning_rate", learning_rate, above=0)
-        self.objective, self.batches, self.learning_rate = goal, Batches(self.images, size, self.seed), rate
+        self.objective = self.regularizer.objective = goal
+        self.batches, self.learning_rate = Batches(self.images, size, self.seed), rate
         self.optimizer.param_groups[0]["lr"] = rate

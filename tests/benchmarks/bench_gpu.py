@@ -83,14 +83,14 @@ def timed_objective(clock: Clock, dim: int) -> Any:
     """MMD, joint and in pairs, and the predictability penalty, timed by `clock`."""
 
     class TimedMMD(MMD):
-        def regularizers(self, batch: Any, adversaries: Any) -> Any:
+        def regularizers(self, batch: Any, companions: Any) -> Any:
             with clock.part("mmd"):
-                return list(super().regularizers(batch, adversaries))
+                return list(super().regularizers(batch, companions))
 
     class TimedPenalty(Predictability):
-        def regularizers(self, batch: Any, adversaries: Any) -> Any:
+        def regularizers(self, batch: Any, companions: Any) -> Any:
             with clock.part("predictability"):
-                return list(super().regularizers(batch, adversaries))
+                return list(super().regularizers(batch, companions))
 
     prior = sl.priors.Gaussian(dim)
     return TimedMMD(prior, weight=100.0) + TimedMMD(prior, weight=10.0, views="pairs") + TimedPenalty()

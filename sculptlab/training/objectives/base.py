@@ -5,52 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, ClassVar, NamedTuple
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from sculptlab.priors import Prior
-from sculptlab.validation import check_parameters, choice, describe, parameter
-
-
-class Batch(NamedTuple):
-    """One step as an objective sees it: images (b, *image_shape), posterior (None if deterministic) and codes (b, dim).
-
-    `rows` is the size of the whole data set; `generator` is the source of all noise. Steps are counted from 0.
-    """
-
-    images: Tensor
-    posterior: Any
-    codes: Tensor
-    model: Any
-    rows: int
-    generator: torch.Generator | None
-    step: int = 0
-
-
-class Term(NamedTuple):
-    """One regularizer of a step: its name in the history, its weight in the loss, its value."""
-
-    name: str
-    weight: float
-    value: Tensor
-
-
-class Adversary(nn.Module):
-    """A network that is trained beside the model, on its codes, by its own Adam with this learning rate and these betas."""
-
-    learning_rate: float = 1e-3
-    betas: tuple[float, float] = (0.9, 0.999)
-    rounds: int = 1  # steps of its own for each step of the model
-
-    def loss(self, codes: Tensor, generator: torch.Generator | None) -> Tensor:
-        """What the adversary minimizes, a 0-d tensor; codes (n, dim) come without a gradient."""
-        raise NotImplementedError
-
-
-Adversaries = Mapping[str, Adversary]
+from sculptlab.training.objectives.regularizer import Batch, Companion, Companions, Regularizer, Term
+from sculptlab.validation import check_parameters, choice, describe, parameter, whole
 
 
 @dataclass(frozen=True)
@@ -66,6 +30,7 @@ class Objective:
     likelihood: str = parameter(choice, "gaussian", legal=("gaussian", "bernoulli"))
 
     needs_posterior: ClassVar[bool] = False  # whether the encoder must be stochastic
+    needs_model: ClassVar[bool] = False  # whether its terms encode or decode more than the batch
     least_batch: ClassVar[int] = 1  # the fewest rows that its terms are defined for
 
     def __post_init__(self) -> None:
@@ -82,12 +47,25 @@ class Objective:
         """The distribution that codes of `dim` latents are pulled towards, if there is one."""
         return None
 
-    def adversaries(self, dim: int) -> dict[str, Adversary]:
-        """The networks that are trained beside a model of `dim` latents, by name."""
+    def companions(self, dim: int) -> dict[str, Companion]:
+        """The parts with state that exist beside a model of `dim` latents, by name."""
         return {}
 
-    def regularizers(self, batch: Batch, adversaries: Adversaries) -> Iterable[Term]:
-        """The terms beside the reconstruction, with the networks that `adversaries` made."""
+    def decoder_input(self, batch: Batch, companions: Companions) -> Tensor:
+        """The codes (b, dim) that are decoded for the reconstruction, such as quantized ones."""
+        return batch.codes
+
+    def regularizer(self, dim: int, *, rows: int | None = None, seed: int = 0) -> Regularizer:
+        """The regularizers alone, as a module for a training loop of your own; `rows` is the size of the data set.
+
+        `term = objective.regularizer(dim)`; then in each step `loss = reconstruction + term(codes)`, and `term.update(codes)`
+        after the optimizer's step. An objective that cannot be used with codes of `dim` latents raises a ValueError.
+        """
+        self.check(SimpleNamespace(dim=whole("dim", dim), stochastic=self.needs_posterior))
+        return Regularizer(self, dim, rows=rows, seed=whole("seed", seed, least=0))
+
+    def regularizers(self, batch: Batch, companions: Companions) -> Iterable[Term]:
+        """The terms beside the reconstruction, with what `companions` made."""
         return ()
 
     def batch(self, model: Any, images: Tensor, rows: int, generator: torch.Generator | None = None, step: int = 0) -> Batch:
@@ -96,12 +74,13 @@ class Objective:
         codes = model.encode(images) if posterior is None else posterior.sample(generator)
         return Batch(images, posterior, codes, model, rows, generator, step)
 
-    def terms(self, batch: Batch, adversaries: Adversaries | None = None) -> dict[str, Tensor]:
+    def terms(self, batch: Batch, companions: Companions | None = None) -> dict[str, Tensor]:
         """The 0-d terms of a step: "loss" (the weighted sum), "reconstruction", and each regularizer without its weight."""
-        loss = reconstruction = _reconstruction(self.likelihood, batch)
+        companions = {} if companions is None else companions
+        loss = reconstruction = _reconstruction(self.likelihood, batch, self.decoder_input(batch, companions))
         values: dict[str, Tensor] = {}
         times: Counter[str] = Counter()
-        for term in self.regularizers(batch, adversaries or {}):
+        for term in self.regularizers(batch, companions):
             loss = loss + term.weight * term.value
             times[term.name] += 1
             values[term.name if times[term.name] == 1 else f"{term.name}_{times[term.name]}"] = term.value
@@ -126,13 +105,13 @@ class Objective:
     __mul__ = __rmul__ = __truediv__ = _not_multiplied
 
 
-def _reconstruction(likelihood: str, batch: Batch) -> Tensor:
+def _reconstruction(likelihood: str, batch: Batch, codes: Tensor) -> Tensor:
     images, model = batch.images, batch.model
     if likelihood == "gaussian":
-        return 0.5 * (model.decode(batch.codes) - images).square().sum() / len(images)
+        return 0.5 * (model.decode(codes) - images).square().sum() / len(images)
     if hasattr(model, "logits"):
-        return functional.binary_cross_entropy_with_logits(model.logits(batch.codes), images, reduction="sum") / len(images)
-    return functional.binary_cross_entropy(model.decode(batch.codes), images, reduction="sum") / len(images)
+        return functional.binary_cross_entropy_with_logits(model.logits(codes), images, reduction="sum") / len(images)
+    return functional.binary_cross_entropy(model.decode(codes), images, reduction="sum") / len(images)
 
 
 @dataclass(frozen=True)
@@ -164,7 +143,10 @@ class Custom(Objective):
     def batch(self, model: Any, images: Tensor, rows: int, generator: torch.Generator | None = None, step: int = 0) -> Batch:
         return Batch(images, None, images.new_empty(0, 0), model, rows, generator, step)
 
-    def terms(self, batch: Batch, adversaries: Adversaries | None = None) -> dict[str, Tensor]:
+    def regularizer(self, dim: int, *, rows: int | None = None, seed: int = 0) -> Regularizer:
+        raise TypeError(f"{self!r} is a function of model and images: it has no terms on codes alone")
+
+    def terms(self, batch: Batch, companions: Companions | None = None) -> dict[str, Tensor]:
         result = self.function(batch.model, batch.images, batch.generator)
         values = dict(result) if isinstance(result, Mapping) else {"loss": result}
         loss = values.get("loss")
@@ -191,8 +173,8 @@ class SumObjective(Objective):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        least, stochastic = max(part.least_batch for part in self.parts), any(part.needs_posterior for part in self.parts)
-        vars(self).update(least_batch=least, needs_posterior=stochastic)
+        needs = {name: any(getattr(part, name) for part in self.parts) for name in ("needs_posterior", "needs_model")}
+        vars(self).update(needs, least_batch=max(part.least_batch for part in self.parts))
 
     def check(self, model: Any) -> None:
         for part in self.parts:
@@ -204,12 +186,20 @@ class SumObjective(Objective):
     def prior_for(self, dim: int) -> Prior | None:
         return next((prior for part in self.parts if (prior := part.prior_for(dim)) is not None), None)
 
-    def adversaries(self, dim: int) -> dict[str, Adversary]:
-        return {f"{i}:{name}": a for i, part in enumerate(self.parts) for name, a in part.adversaries(dim).items()}
+    def companions(self, dim: int) -> dict[str, Companion]:
+        return {f"{i}:{name}": a for i, part in enumerate(self.parts) for name, a in part.companions(dim).items()}
 
-    def regularizers(self, batch: Batch, adversaries: Adversaries) -> Iterable[Term]:
+    def _with_companions(self, companions: Companions) -> Iterable[tuple[Objective, Companions]]:
         for i, part in enumerate(self.parts):
-            own = {name.partition(":")[2]: a for name, a in adversaries.items() if name.startswith(f"{i}:")}
+            yield part, {name.partition(":")[2]: a for name, a in companions.items() if name.startswith(f"{i}:")}
+
+    def decoder_input(self, batch: Batch, companions: Companions) -> Tensor:
+        for part, own in self._with_companions(companions):
+            batch = batch._replace(codes=part.decoder_input(batch, own))
+        return batch.codes
+
+    def regularizers(self, batch: Batch, companions: Companions) -> Iterable[Term]:
+        for part, own in self._with_companions(companions):
             yield from part.regularizers(batch, own)
 
 

@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from sculptlab.priors.base import drawing_device
-from sculptlab.training.objectives.base import Adversaries, Batch, Objective, Term
+from sculptlab.training.objectives.base import Objective
+from sculptlab.training.objectives.regularizer import Batch, Companions, Term
 from sculptlab.validation import number, parameter
 
 
@@ -48,7 +49,8 @@ class Isometry(Objective):
 
     weight: float = parameter(number, 1.0, least=0)
     reach: float = parameter(number, 0.1, above=0)
+    needs_model = True
     least_batch = 2
 
-    def regularizers(self, batch: Batch, adversaries: Adversaries) -> Iterable[Term]:
+    def regularizers(self, batch: Batch, companions: Companions) -> Iterable[Term]:
         yield Term("isometry", self.weight, distortion(batch.model, batch.codes.detach(), self.reach, batch.generator))

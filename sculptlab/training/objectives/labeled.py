@@ -14,7 +14,8 @@ from sculptlab.mmd.kernels import as_kernel
 from sculptlab.priors import Prior
 from sculptlab.priors.base import drawing_device
 from sculptlab.training.batches import check_dim, check_image_shape, held_images
-from sculptlab.training.objectives.base import Adversaries, Batch, Objective, Term
+from sculptlab.training.objectives.base import Objective
+from sculptlab.training.objectives.regularizer import Batch, Companions, Term
 from sculptlab.validation import as_tensor, codes, finite, number, parameter, whole
 
 IMAGES_PER_STEP = 256
@@ -43,6 +44,7 @@ class Anchors(Objective):
     codes: Any
     weight: float = parameter(number, 10.0, least=0)
     unit: Any = None
+    needs_model = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -63,7 +65,7 @@ class Anchors(Objective):
         check_dim("anchors' codes", self.codes.shape[1], model)
         check_image_shape("anchors' images", self.images, model)
 
-    def regularizers(self, batch: Batch, adversaries: Adversaries) -> Iterable[Term]:
+    def regularizers(self, batch: Batch, companions: Companions) -> Iterable[Term]:
         found: Tensor = batch.model.encode(self.images.to(batch.codes))
         deviation = (found - self.codes.to(found)) / self.unit.to(found)
         yield Term("anchors", self.weight, 0.5 * deviation.square().sum(1).mean())
@@ -110,6 +112,7 @@ class LabeledMMD(Objective):
     reach: float = parameter(number, 0.3, above=0)
     similarity: Tensor = field(init=False)
     fitted_kernel: Kernel = field(init=False)
+    needs_model = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -143,7 +146,7 @@ class LabeledMMD(Objective):
     def prior_for(self, dim: int) -> Prior | None:
         return self.prior if self.latents is None and isinstance(self.prior, Prior) else None
 
-    def regularizers(self, batch: Batch, adversaries: Adversaries) -> Iterable[Term]:
+    def regularizers(self, batch: Batch, companions: Companions) -> Iterable[Term]:
         rows = torch.arange(len(self.images))
         if len(rows) > IMAGES_PER_STEP:
             order = torch.randperm(len(rows), generator=batch.generator, device=drawing_device(batch.generator, None))

@@ -15,8 +15,9 @@ from sculptlab.priors import Prior, Samples
 from sculptlab.priors.base import drawing_device
 from sculptlab.training.batches import check_dim
 from sculptlab.training.latent_units import Units
-from sculptlab.training.objectives.base import Adversaries, Batch, Objective, Term
+from sculptlab.training.objectives.base import Objective
 from sculptlab.training.objectives.prior_distances import PriorDistance
+from sculptlab.training.objectives.regularizer import Batch, Companions, Term
 from sculptlab.validation import choice, codes, number, parameter, whole
 
 FINE = IMQ(scales=(0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0))
@@ -98,9 +99,9 @@ class MMD(PriorDistance):
         x, y = ((rows / unit.to(codes))[:, columns].transpose(0, 1) for rows in (codes, target))
         return f"{self.name}_{self.views}", discrepancies(x, y, kernel, unbiased=True).mean()
 
-    def regularizers(self, batch: Batch, adversaries: Adversaries) -> Iterable[Term]:
+    def regularizers(self, batch: Batch, companions: Companions) -> Iterable[Term]:
         latents = 1 if self.views == "joint" else batch.codes.shape[1]
-        for term in super().regularizers(batch, adversaries):
+        for term in super().regularizers(batch, companions):
             yield term._replace(weight=latents * term.weight)
 
 
@@ -171,8 +172,8 @@ class Copying(Objective):
     def prior_for(self, dim: int) -> Prior:
         return self.source
 
-    def regularizers(self, batch: Batch, adversaries: Adversaries) -> Iterable[Term]:
+    def regularizers(self, batch: Batch, companions: Companions) -> Iterable[Term]:
         if len(batch.codes) > len(self.source.bank):
             counts = f"{len(batch.codes)}, got {len(self.source.bank)}: give more codes, or a smaller batch_size"
             raise ValueError(f"source must have at least as many rows as a batch has images, {counts}")
-        return self._distance.regularizers(batch._replace(codes=self.units.plain(batch.codes)), adversaries)
+        return self._distance.regularizers(batch._replace(codes=self.units.plain(batch.codes)), companions)

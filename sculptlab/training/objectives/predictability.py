@@ -8,14 +8,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sculptlab.columns import standardize
-from sculptlab.training.objectives.base import Adversaries, Adversary, Batch, Objective, Term
+from sculptlab.training.objectives.base import Objective
+from sculptlab.training.objectives.regularizer import Batch, Companion, Companions, Term
 from sculptlab.validation import choice, number, parameter, whole
 
 EPSILON = 1e-8  # added to variances, so that the gradient stays finite where a latent is nearly constant
 LARGEST_R2 = 1 - 1e-4  # r^2 is multiplied by it: the penalty of a latent is then at most 4.6 nats, with a finite slope at r^2 = 1
 
 
-class Predictors(Adversary):
+class Predictors(Companion):
     """One network of one hidden layer for each of d latents: the i-th predicts latent i of codes (n, d) from all the others."""
 
     learning_rate, betas = 3e-3, (0.9, 0.99)
@@ -88,11 +89,11 @@ class Predictability(Objective):
         if getattr(model, "dim", 2) < 2:
             raise ValueError("Predictability needs a model of at least 2 latents: a single one has no others to predict it from")
 
-    def adversaries(self, dim: int) -> dict[str, Adversary]:
+    def companions(self, dim: int) -> dict[str, Companion]:
         return {"predictors": Predictors(dim, self.width, self.rounds)}
 
-    def regularizers(self, batch: Batch, adversaries: Adversaries) -> Iterable[Term]:
-        if "predictors" not in adversaries:
-            raise ValueError("Predictability needs its predictors: pass adversaries=objective.adversaries(dim)")
-        r2 = squared_prediction_correlations(batch.codes, adversaries["predictors"](batch.codes))
+    def regularizers(self, batch: Batch, companions: Companions) -> Iterable[Term]:
+        if "predictors" not in companions:
+            raise ValueError("Predictability needs its predictors: pass companions=objective.companions(dim)")
+        r2 = squared_prediction_correlations(batch.codes, companions["predictors"](batch.codes))
         yield Term("predictability", self.weight, (gaussian_information(r2) if self.penalty == "nats" else r2).sum())

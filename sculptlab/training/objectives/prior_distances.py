@@ -11,7 +11,8 @@ from torch.nn import functional
 from sculptlab.priors import Prior, as_prior
 from sculptlab.priors.base import drawing_device
 from sculptlab.priors.sources import NAMES
-from sculptlab.training.objectives.base import Adversaries, Batch, Objective, Term
+from sculptlab.training.objectives.base import Objective
+from sculptlab.training.objectives.regularizer import Batch, Companions, Term
 from sculptlab.validation import choice, finite, number, parameter, whole
 
 
@@ -84,7 +85,7 @@ class PriorDistance(Objective):
     def prior_for(self, dim: int) -> Prior:
         return as_prior(self.prior, dim)
 
-    def regularizers(self, batch: Batch, adversaries: Adversaries) -> Iterable[Term]:
+    def regularizers(self, batch: Batch, companions: Companions) -> Iterable[Term]:
         codes, generator = batch.codes, batch.generator
         target = self.prior_for(codes.shape[1]).sample(len(codes), generator, codes.device).to(codes.dtype)
         share: Any = 1.0 if self.schedule is None else self.schedule(batch.step)

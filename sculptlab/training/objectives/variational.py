@@ -12,8 +12,9 @@ from sculptlab.columns import permute_columns
 from sculptlab.mmd import mmd2
 from sculptlab.mmd.kernels import IMQ
 from sculptlab.priors import Gaussian, Prior
-from sculptlab.training.objectives.base import Adversaries, Adversary, Batch, Objective, Term
+from sculptlab.training.objectives.base import Objective
 from sculptlab.training.objectives.divergences import kl_to_standard_normal, split_kl
+from sculptlab.training.objectives.regularizer import Batch, Companion, Companions, Term
 from sculptlab.validation import choice, number, parameter, whole
 
 
@@ -28,7 +29,7 @@ class _Variational(Objective):
 
     def kl(self, batch: Batch, weight: float = 1.0) -> Term:
         """KL(q(z|x) || N(0, I)) in nats, the mean over the batch."""
-        return Term("kl", weight, kl_to_standard_normal(batch.posterior).sum() / len(batch.images))
+        return Term("kl", weight, kl_to_standard_normal(batch.posterior).sum() / len(batch.posterior.mean))
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class KL(_Variational):
 
     beta: float = parameter(number, 1.0, least=0)
 
-    def regularizers(self, batch: Batch, adversaries: Adversaries) -> Iterable[Term]:
+    def regularizers(self, batch: Batch, companions: Companions) -> Iterable[Term]:
         yield self.kl(batch, self.beta)
 
 
@@ -70,7 +71,9 @@ class BetaTC(KL):
     beta: float = parameter(number, 6.0, least=0)
     least_batch = 2
 
-    def regularizers(self, batch: Batch, adversaries: Adversaries) -> Iterable[Term]:
+    def regularizers(self, batch: Batch, companions: Companions) -> Iterable[Term]:
+        if batch.rows is None:
+            raise ValueError("BetaTC needs the number of images in the data set: give rows=, or data of known size")
         parts = split_kl(batch.codes, batch.posterior, batch.rows)
         yield self.kl(batch)
         yield Term("total_correlation", self.beta - 1, parts.total_correlation)
@@ -102,7 +105,7 @@ class DIP(_Variational):
     diagonal: float | None = parameter(number, None, least=0)
     least_batch = 2
 
-    def regularizers(self, batch: Batch, adversaries: Adversaries) -> Iterable[Term]:
+    def regularizers(self, batch: Batch, companions: Companions) -> Iterable[Term]:
         centered = batch.posterior.mean - batch.posterior.mean.mean(0)
         covariance = centered.T @ centered / len(centered)
         if self.kind == "II":
@@ -114,7 +117,7 @@ class DIP(_Variational):
         yield Term("dip", self.weight, off_diagonal + diagonal * (variances - 1).square().sum())
 
 
-class _Discriminator(Adversary):
+class _Discriminator(Companion):
     """Classifies codes against codes with permuted columns; its logit estimates log q(z) / prod_j q(z_j)."""
 
     learning_rate, betas = 1e-4, (0.5, 0.9)
@@ -159,14 +162,14 @@ class FactorVAE(_Variational):
     depth: int = parameter(whole, 6)
     least_batch = 2
 
-    def adversaries(self, dim: int) -> dict[str, Adversary]:
+    def companions(self, dim: int) -> dict[str, Companion]:
         return {"discriminator": _Discriminator(dim, self.width, self.depth)}
 
-    def regularizers(self, batch: Batch, adversaries: Adversaries) -> Iterable[Term]:
-        if "discriminator" not in adversaries:
-            raise ValueError("FactorVAE needs its discriminator: pass adversaries=objective.adversaries(dim)")
+    def regularizers(self, batch: Batch, companions: Companions) -> Iterable[Term]:
+        if "discriminator" not in companions:
+            raise ValueError("FactorVAE needs its discriminator: pass companions=objective.companions(dim)")
         yield self.kl(batch)
-        yield Term("total_correlation", self.gamma, adversaries["discriminator"](batch.codes).mean())
+        yield Term("total_correlation", self.gamma, companions["discriminator"](batch.codes).mean())
 
 
 @dataclass(frozen=True)
@@ -198,7 +201,7 @@ class InfoVAE(_Variational):
             got = f"got alpha={self.alpha}, lambda_={self.lambda_}"
             raise ValueError(f"alpha <= 1 and alpha + lambda_ >= 1 must hold, for both coefficients >= 0; {got}")
 
-    def regularizers(self, batch: Batch, adversaries: Adversaries) -> Iterable[Term]:
+    def regularizers(self, batch: Batch, companions: Companions) -> Iterable[Term]:
         codes = batch.codes
         target = Gaussian(codes.shape[1]).sample(len(codes), generator=batch.generator, device=codes.device)
         yield self.kl(batch, 1 - self.alpha)

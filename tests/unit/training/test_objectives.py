@@ -13,7 +13,7 @@ X = torch.rand(16, 1, 8, 8, generator=torch.Generator().manual_seed(0))
 
 def terms(objective, model, images=X, rows=1000, seed=0):
     batch = objective.batch(model, images, rows, torch.Generator().manual_seed(seed))
-    return objective.terms(batch, objective.adversaries(model.dim)), batch
+    return objective.terms(batch, objective.companions(model.dim)), batch
 
 
 ALL = [o.KL(beta=4), o.BetaTC(beta=3), o.DIP(weight=2), o.DIP(weight=2, kind="II"), o.FactorVAE(gamma=3, width=8, depth=2),
@@ -67,8 +67,8 @@ def test_kl_at_beta_one_is_the_negative_elbo(vae):
 @pytest.mark.parametrize("objective", [*ALL, *ANY_ENCODER], ids=repr)
 def test_loss_is_the_weighted_sum_and_has_gradients(objective, vae):
     values, batch = terms(objective, vae)
-    weighted = sum(t.weight * t.value for t in objective.regularizers(batch, objective.adversaries(vae.dim)))
-    if not objective.adversaries(vae.dim) and not isinstance(objective, DRAW_ANEW):
+    weighted = sum(t.weight * t.value for t in objective.regularizers(batch, objective.companions(vae.dim)))
+    if not objective.companions(vae.dim) and not isinstance(objective, DRAW_ANEW):
         assert values["loss"].item() == pytest.approx((values["reconstruction"] + weighted).item(), rel=1e-5)
     values["loss"].backward()
     assert all(torch.isfinite(p.grad).all() for p in vae.parameters())
@@ -105,7 +105,7 @@ def test_objectives_add_up(vae):
     assert values["loss"].item() == pytest.approx(first + second - reconstruction, rel=1e-5)
     assert list(values) == ["loss", "reconstruction", "kl", "kl_2", "dip"]
     assert both.prior_for(2).dim == 2
-    assert set((both + o.FactorVAE()).adversaries(2)) == {"2:discriminator"}
+    assert set((both + o.FactorVAE()).companions(2)) == {"2:discriminator"}
 
 
 def test_a_sum_needs_one_likelihood():

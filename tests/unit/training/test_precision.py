@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import sculptlab as sl
 from sculptlab.training import devices
 from sculptlab.training.objectives import KL, MMD, Predictability, Reconstruction
-from sculptlab.training.objectives.base import Adversary, Batch, Objective, Term
+from sculptlab.training.objectives.base import Batch, Companion, Objective, Term
 from sculptlab.training.state import DivergenceError, Training
 
 QUICK = {"steps": 12, "batch_size": 16, "device": "cpu", "progress": False}
@@ -61,10 +61,10 @@ def by_hand(model, steps):
     objective, generator = sculpted(), torch.Generator().manual_seed(0)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        predictors = objective.adversaries(2)
+        predictors = objective.companions(2)
     (networks,) = predictors.values()
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
-    adversary = torch.optim.Adam(networks.parameters(), lr=networks.learning_rate, betas=networks.betas, fused=True)
+    companion = torch.optim.Adam(networks.parameters(), lr=networks.learning_rate, betas=networks.betas, fused=True)
     for step in range(steps):
         if step % 4 == 0:
             order = torch.randperm(64, generator=torch.Generator().manual_seed(step // 4))
@@ -78,9 +78,9 @@ def by_hand(model, steps):
         loss.backward()
         optimizer.step()
         for _ in range(networks.rounds):
-            adversary.zero_grad()
+            companion.zero_grad()
             networks.loss(batch.codes.detach(), generator).backward()
-            adversary.step()
+            companion.step()
     return model
 
 
@@ -94,7 +94,7 @@ def test_on_a_cpu_a_run_has_the_bits_of_a_loop_by_hand(precision):
     assert not torch.equal(weights(model), weights(conv()))
 
 
-class _Spied(Adversary):
+class _Spied(Companion):
     def __init__(self):
         super().__init__()
         self.scale, self.saw = torch.nn.Parameter(torch.ones(())), []
@@ -105,16 +105,16 @@ class _Spied(Adversary):
 
 
 class _Spy(Objective):
-    """Notes the types in which regularizers and an adversary get their codes."""
+    """Notes the types in which regularizers and an companion get their codes."""
 
     def __init__(self):
         super().__init__()
         object.__setattr__(self, "saw", [])
 
-    def adversaries(self, dim):
+    def companions(self, dim):
         return {"spied": _Spied()}
 
-    def regularizers(self, batch, adversaries):
+    def regularizers(self, batch, companions):
         self.saw.append((batch.codes.dtype, torch.is_autocast_enabled("cpu")))
         self.saw.append(((batch.codes @ batch.codes.T).dtype, batch.model.decode(batch.codes).dtype))
         yield Term("nothing", 1.0, batch.codes.sum() * 0)
@@ -131,7 +131,7 @@ def test_layers_are_computed_in_bfloat16_and_all_else_in_float32():
     assert set(inside) == {torch.bfloat16}
     full = (torch.float32, False)
     assert training.objective.saw == [full, (torch.float32, torch.float32)]
-    assert training.adversaries["spied"].saw == [full]
+    assert training.regularizer.companions["spied"].saw == [full]
     assert {value.dtype for value in terms.values()} == {torch.float32}
     moments = [v for state in training.optimizer.state.values() for v in state.values()]
     assert {v.dtype for v in [*moments, *model.parameters()]} == {torch.float32}

@@ -41,10 +41,10 @@ def pairs(correlation, n=4000, seed=0):
     return torch.stack([z[:, 0], correlation * z[:, 0] + (1 - correlation**2) ** 0.5 * z[:, 1]], 1)
 
 
-def penalty_of(objective, codes, adversaries):
+def penalty_of(objective, codes, companions):
     """The term's value for codes that are given."""
     batch = Reconstruction().batch(_Identity(codes.shape[1]), codes, len(codes))
-    (term,) = objective.regularizers(batch, adversaries)
+    (term,) = objective.regularizers(batch, companions)
     return term.value
 
 

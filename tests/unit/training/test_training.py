@@ -369,7 +369,7 @@ def test_a_change_takes_effect_at_the_next_step(digits, plain):
         ({"batch_size": 101}, "at most the 100 rows"),
         ({"learning_rate": 0.0}, "learning_rate"),
         ({"objective": sl.objectives.KL()}, "stochastic"),
-        ({"objective": sl.objectives.Predictability()}, "without adversaries"),
+        ({"objective": sl.objectives.Predictability()}, "without companions"),
     ],
 )
 def test_a_change_that_cannot_be_is_refused_and_changes_nothing(digits, plain, change, words):
