@@ -11,7 +11,7 @@ from sculptlab.training.batches import Batches, as_images, as_model, count_laten
 from sculptlab.training.devices import Execution, pick_device, pick_precision
 from sculptlab.training.objectives.base import Objective, SumObjective, as_objective
 from sculptlab.training.objectives.regularizer import Regularizer
-from sculptlab.validation import choice, number, whole
+from sculptlab.validation import as_seed, choice, number, whole
 
 BATCH_SIZE = 256
 LOSS_LIMIT = 1e3  # times the first loss: then training has diverged
@@ -37,6 +37,7 @@ class Training:
         decay_over: int | None = None, seed: int = 0, device: str | torch.device = "auto", precision: str = "auto",
         compile: bool = False,
     ) -> None:  # fmt: skip
+        self.seed = as_seed("seed", seed)
         self.model, self.objective = as_model(model), as_objective(objective)
         self.objective.check(model)
         self.device = pick_device(device)
@@ -53,7 +54,7 @@ class Training:
         size = self._batch_size(min(BATCH_SIZE, n) if batch_size is None else batch_size, self.objective)
         self.learning_rate = number("learning_rate", learning_rate, above=0)
         self.decay_over = None if decay_over is None else whole("decay_over", decay_over)
-        self.seed, self.compile = whole("seed", seed, least=0), choice("compile", compile, (True, False))
+        self.compile = choice("compile", compile, (True, False))
         self.batches = Batches(self.images, size, self.seed)
         self.step, self.first_loss = 0, math.nan
         self.generator = torch.Generator(self.device).manual_seed(self.seed)
