@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from sculptlab import __version__, doctor
 from sculptlab.data import downloads, folders, sources
+from sculptlab.names import as_path
 from sculptlab.series import pages
 from sculptlab.series.profiles import PROFILES
 
@@ -19,6 +20,8 @@ APP = Path(__file__).parent / "live" / "front" / "app.ipynb"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Its exit code is 0 for success, 1 for failure, 2 for wrong usage, 130 after Ctrl-C."""
+    if reconfigure := getattr(sys.stdout, "reconfigure", None):  # as stderr does: what the encoding lacks is escaped
+        reconfigure(errors="backslashreplace")
     arguments = _parser().parse_args(argv)
     try:
         code = arguments.run(arguments)
@@ -50,10 +53,10 @@ def _parser() -> argparse.ArgumentParser:
         return one
 
     lab = add("lab", _lab, "open the notebooks in JupyterLab")
-    lab.add_argument("extra", nargs="*", metavar="-- WORD", help="words for `jupyter lab`")
+    lab.add_argument("extra", nargs="*", metavar="WORD", help="words for `jupyter lab`; after --, also its options")
     app = add("app", _app, "show the Sculptor alone, without code, in a browser")
     address = "--Voila.ip=0.0.0.0 for every computer of a network that you trust"
-    app.add_argument("extra", nargs="*", metavar="-- WORD", help=f"words for `voila`: --port=8870, or {address}")
+    app.add_argument("extra", nargs="*", metavar="WORD", help=f"words for `voila`, after --: --port=8870, or {address}")
     run = add("run", _run, "run pages without a browser: an executed copy, an HTML file, the claims with their values")
     run.add_argument("pages", nargs="*", metavar="PAGE", help='a number ("01"), a name or a path; default: every page')
     profile = "fast: laptops (the default); full: longer training, more seeds, results recorded anew"
@@ -106,7 +109,7 @@ def _become(command: list[str]) -> NoReturn:
 def _run(arguments: argparse.Namespace) -> int:
     """Run the pages one after the other; it fails if a page fails or a claim does not hold."""
     paths = [pages.find(page) for page in arguments.pages] or pages.every()
-    return OK if pages.execute_all(paths, arguments.out, arguments.profile, arguments.seed) else FAILED
+    return OK if pages.execute_all(paths, as_path("--out", arguments.out), arguments.profile, arguments.seed) else FAILED
 
 
 def _doctor(_: argparse.Namespace) -> int:

@@ -24,6 +24,34 @@ def standardize(z: Tensor, epsilon: float = 0.0) -> Tensor:
     return torch.where(constant, 0, centered / torch.where(constant, 1, centered.square().mean(0).sqrt()))
 
 
+def interquantile_range(z: Tensor, tail: float) -> Tensor:
+    """Range (d,) of each column of `z` (n, d) without the share `tail` of its rows at either end; it always exists."""
+    cut = int(tail * (len(z) - 1))
+    ordered = z.sort(0).values
+    return ordered[len(z) - 1 - cut] - ordered[cut]
+
+
+def varies_less(z: Tensor, reference: Tensor, share: float) -> Tensor:
+    """Mark (d,) the columns of `z` that vary less than `share` of those of `reference`.
+
+    They do by standard deviation and by the range of the middle 80 %: a heavy-tailed distribution may have no variance, and the
+    standard deviations of two of its samples then differ by any factor.
+    """
+    narrow = interquantile_range(z, 0.1) <= share * interquantile_range(reference, 0.1)
+    return narrow & (z.std(0, correction=0) < share * reference.std(0, correction=0))
+
+
+def without_heavy_tails(z: Tensor) -> Tensor:
+    """`z` (n, d), with values beyond three interquartile ranges from the median moved there in heavy-tailed columns.
+
+    A column is heavy-tailed if its standard deviation exceeds half the range of its middle 98 %. A few rows then decide it, and
+    the distribution may have none: what is left has one, from which scales are set. All other columns stay as they are.
+    """
+    reach, median = 3 * interquantile_range(z, 0.25), z.median(0).values
+    heavy = (z.std(0, correction=0) > interquantile_range(z, 0.01) / 2) & (reach > 0)
+    return torch.where(heavy, z.clamp(median - reach, median + reach), z) if heavy.any() else z
+
+
 def permute_columns(z: Tensor, generator: torch.Generator | None = None) -> Tensor:
     """Permute the rows of each column of `z` (n, d) independently: every column keeps its values but depends on no other."""
     permuted = z.clone()

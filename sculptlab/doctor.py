@@ -78,6 +78,8 @@ def _data(name: str) -> str:
 
 def _cache() -> str:
     place = folders.cache()
+    if place is None:
+        raise OSError("no home folder, so there is no place for a cache")
     place.mkdir(parents=True, exist_ok=True)
     tempfile.TemporaryFile(dir=place).close()
     free = shutil.disk_usage(place).free / 1e9

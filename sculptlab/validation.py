@@ -1,6 +1,5 @@
 """Checks of public arguments. Each error names the argument, what is allowed, and what it got instead."""
 
-import difflib
 import functools
 import inspect
 import math
@@ -12,6 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+
+from sculptlab.names import suggestion
 
 SEEDS = 2**32  # legal seeds are 0 ... SEEDS - 1, as in NumPy and scikit-learn; a seed made from another is taken modulo it
 
@@ -29,10 +30,7 @@ def choice(name: str, value: Any, legal: Collection[Any]) -> Any:
     """Return `value` if it is one of `legal`; else raise a ValueError that lists them and suggests the closest one."""
     if value in legal:
         return value
-    words = [word for word in legal if isinstance(word, str)]
-    near = difflib.get_close_matches(value, words, 1) if isinstance(value, str) else []
-    meant = f"; did you mean {near[0]!r}?" if near else ""
-    raise ValueError(f"{name} must be one of {list(legal)}, got {value!r}{meant}")
+    raise ValueError(f"{name} must be one of {list(legal)}, got {value!r}{suggestion(value, legal)}")
 
 
 def whole(name: str, value: Any, *, least: int = 1) -> int:
@@ -87,6 +85,45 @@ def check_parameters(instance: Any) -> None:
             vars(instance)[one.name] = one.metadata["check"](one.name, getattr(instance, one.name))
 
 
+def known_options(
+    caller: Callable[..., Any], options: Collection[str], function: Callable[..., Any], taken: Collection[str] = ()
+) -> None:
+    """Raise TypeError if `caller` got `options` that it cannot pass on to `function`: unknown ones, or those in `taken`."""
+    own, found = (inspect.signature(one).parameters.values() for one in (caller, function))
+    passed = [p.name for p in found if p.kind is p.KEYWORD_ONLY and p.name not in taken]
+    legal = [*passed, *(p.name for p in own if p.kind is p.KEYWORD_ONLY and p.name not in passed)]
+    for name in options:
+        if name not in passed:
+            meant = suggestion(name, legal) or f"; it takes {', '.join(legal)}"
+            raise TypeError(f"{caller.__name__}() got an unexpected keyword argument {name!r}{meant}")
+
+
+def as_device(device: Any, default: Any = "auto") -> torch.device:
+    """The device named; None is `default`. "auto" is a CUDA GPU, else the CPU; "gpu" is a CUDA GPU, else an Apple GPU."""
+    place = device = default if device is None else device
+    try:
+        if isinstance(device, str) and device in ("auto", "gpu"):
+            other = "cpu" if device == "auto" else "mps" if torch.backends.mps.is_available() else "cuda"
+            place = "cuda" if torch.cuda.is_available() else other
+        place = torch.device(place)
+        torch.empty(0, device=place)
+    except (RuntimeError, AssertionError, TypeError) as error:
+        reason, legal = str(error).partition("\n")[0], "None, 'auto', 'gpu' or a torch device of this machine"
+        raise ValueError(f"device must be {legal}, got {device!r} ({reason})") from error
+    return place
+
+
+def widest_dtype(device: torch.device | str) -> torch.dtype:
+    """The most precise floating type of a device: float64, but float32 on Apple's GPUs."""
+    return torch.float32 if torch.device(device).type == "mps" else torch.float64
+
+
+def as_float64(rows: Tensor, device: Any = None) -> Tensor:
+    """`rows` as float64 on `device`, by default where they are; on the CPU in place of an Apple GPU, which has no float64."""
+    place = as_device(device, rows.device)
+    return rows.to(place if widest_dtype(place) == torch.float64 else "cpu").double()
+
+
 def finite(name: str, value: Tensor) -> Tensor:
     """Return `value` if no entry is NaN or infinite; else raise a ValueError with the number of those that are."""
     bad = (~torch.isfinite(value)).sum().item() if value.is_floating_point() else 0
@@ -117,7 +154,10 @@ def as_tensor(name: str, value: Any) -> Tensor:
     if array.dtype.kind == "O" and not array.ndim:  # not an array at all
         raise TypeError(f"{name} must be an array of real numbers, got {describe(value)}")
     if array.dtype.kind not in "biuf":
-        raise TypeError(f"{name} must be real numbers, got an array of {array.dtype}")
+        remedy = (
+            ": encode categories as numbers, pandas.factorize(column)[0] of each column" if array.dtype.kind in "OUST" else ""
+        )
+        raise TypeError(f"{name} must be real numbers, got an array of {array.dtype}{remedy}")
     if array.dtype == np.longdouble or not array.dtype.isnative:
         array = array.astype(np.float64 if array.dtype.itemsize > 8 else array.dtype.newbyteorder("="))
     return torch.from_numpy(array if array.flags.writeable and min(array.strides, default=0) >= 0 else array.copy())
@@ -145,7 +185,9 @@ def codes(name: str, value: Any, *, dim: int | None = None, rows: int = 2) -> Te
         raise TypeError(f"{name} must be real numbers, got {tensor.dtype}")
     if tensor.dtype not in (torch.float32, torch.float64):
         largest = 0 if tensor.is_floating_point() or not tensor.numel() else max(int(tensor.max()), -int(tensor.min()))
-        tensor = tensor.double() if largest > 2**24 else tensor.float()  # float32 holds integers up to 2^24 exactly
+        tensor = (
+            tensor.to(widest_dtype(tensor.device)) if largest > 2**24 else tensor.float()
+        )  # float32 holds integers up to 2^24 exactly
     shape, empty = tuple(tensor.shape), "" if tensor.numel() else ": it is empty"
     if tensor.ndim != 2 and not empty:
         one = f" (a single column is {name}[:, None])" if tensor.ndim == 1 else ""

@@ -45,15 +45,16 @@ def stamp_of(path: Path) -> str:
 
 
 def _read_record() -> dict[str, dict[str, str]]:
-    with suppress(OSError, ValueError, TypeError):
-        return json.loads((folders.cache() / "checked.json").read_text(encoding="utf-8")) | _checked_here
+    if folder := folders.cache():
+        with suppress(OSError, ValueError, TypeError):
+            return json.loads((folder / "checked.json").read_text(encoding="utf-8")) | _checked_here
     return dict(_checked_here)
 
 
 def record(path: Path, stamp: str, checksum: str) -> None:
     """Note that a file or folder has this checksum as long as it has this stamp."""
     folder, facts = folders.cache(), {str(path.resolve()): {"stamp": stamp, "sum": checksum}}
-    if not folders.writable(folder):
+    if folder is None or not folders.writable(folder):
         _checked_here.update(facts)
         return
     folder.mkdir(parents=True, exist_ok=True)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from sculptlab.validation import as_seed, number
+from sculptlab.validation import as_device, as_seed, number, widest_dtype
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -69,6 +69,11 @@ class Dataset:
         return len(self.images)
 
     @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape (n, c, h, w) of the images."""
+        return tuple(self.images.shape)
+
+    @property
     def image_shape(self) -> tuple[int, ...]:
         """The shape (c, h, w) of one image."""
         return tuple(self.images.shape[1:])
@@ -113,13 +118,18 @@ class Dataset:
         mask[order[((np.arange(held_out) + 0.5) * len(self) / held_out).astype(int)]] = True
         return self.subset(~mask), self.subset(mask)
 
-    def to(self, device: str | torch.device) -> "Dataset":
-        """The same data on another device, such as "cuda"; tensors that are there already are not copied."""
-        try:
-            return self._map(lambda tensor: tensor.to(device))
-        except (RuntimeError, AssertionError, TypeError) as error:
-            reason = str(error).partition("\n")[0]
-            raise ValueError(f"device must be one that works on this machine, got {device!r}: {reason}") from None
+    def __getitem__(self, rows: Any) -> "Dataset":
+        """The same as `subset(rows)`. scikit-learn divides a Dataset so, which it asks for [rows, ...]."""
+        return self.subset(rows[0] if isinstance(rows, tuple) and rows[1:] == (...,) else rows)
+
+    def to(self, device: str | torch.device | None) -> "Dataset":
+        """The same data on another device, named as in `fit`; tensors that are there already are not copied."""
+        place = as_device(device)
+
+        def move(tensor: torch.Tensor) -> torch.Tensor:
+            return tensor.to(place, widest_dtype(place) if tensor.dtype == torch.float64 else tensor.dtype)
+
+        return self._map(move)
 
     def _map(self, change: Callable[[torch.Tensor], torch.Tensor]) -> "Dataset":
         labels, factors = (None if tensor is None else change(tensor) for tensor in (self.labels, self.factors))

@@ -14,6 +14,7 @@ from tqdm.auto import tqdm
 from sculptlab.data import checksums, folders
 from sculptlab.data.checksums import DataDamaged
 from sculptlab.data.sources import NAMES, PUBLISHED, Download, Source
+from sculptlab.names import suggestion
 
 TIMEOUT = 10.0  # seconds to wait for an answer, and for each further block
 
@@ -27,7 +28,7 @@ def resolve(name: str, split: str | None = None) -> tuple[Source | None, str]:
     if not isinstance(name, str | None):
         raise TypeError(f"name must be the name of an image set, got {type(name).__name__}; your own array goes to fit as it is")
     if name not in NAMES:
-        raise ValueError(f"name must be one of {', '.join(NAMES)}; got {name!r}")
+        raise ValueError(f"name must be one of {', '.join(NAMES)}; got {name!r}{suggestion(name, NAMES)}")
     published = PUBLISHED.get(name)
     splits = tuple(published.splits) if published else ("all",)
     if split is not None and splits == ("all",):
@@ -101,8 +102,9 @@ def ensure(published: Source, split: str) -> Path:
     if root:
         return root
     target, failures = _destination(published), list[str]()
-    if not folders.writable(target):
-        raise _not_found(published, split, [f"{target} cannot be written"])
+    if target is None or not folders.writable(target):
+        reason = f"{target} cannot be written" if target else "there is no home folder for a cache, so set SCULPTLAB_DATA"
+        raise _not_found(published, split, [reason])
     target.mkdir(parents=True, exist_ok=True)
     with _lock(target / f".{published.name}.lock", published.name):
         root, damage = _verified_root(published, split)  # another process may have downloaded it in the meantime
@@ -128,7 +130,7 @@ def _complete_root(published: Source, split: str) -> Path | None:
 def _archive(download: Download) -> Path | None:
     """An archive that lies, still packed, where image sets are searched for."""
     paths = (root / download.path for root in folders.roots())
-    return next((path for path in paths if download.unpacks and path.is_file()), None)
+    return next((path for path in paths if download.unpacks and os.path.isfile(path)), None)
 
 
 def _verified_root(published: Source, split: str) -> tuple[Path | None, str]:
@@ -151,10 +153,10 @@ def _damage(path: Path, checksum: str, published: Source) -> str:
     return ""
 
 
-def _destination(published: Source) -> Path:
-    """$SCULPTLAB_DATA if it is writable and has no folder of this name that an archive would replace, else the cache."""
+def _destination(published: Source) -> Path | None:
+    """$SCULPTLAB_DATA if it is writable and has no folder of this name that an archive would replace, else the cache, if any."""
     mine = folders.given()
-    taken = mine and (mine / published.folder).exists() and any(download.unpacks for download in published.downloads)
+    taken = mine and os.path.exists(mine / published.folder) and any(download.unpacks for download in published.downloads)
     return mine if mine and folders.writable(mine) and not taken else folders.cache()
 
 
@@ -232,7 +234,10 @@ def _not_found(published: Source, split: str, failures: list[str]) -> DataNotFou
     again = f"sculptlab fetch {name}" + ("" if unsplit else f" --split {split}")
     lines.append(f"With a connection: {again}" + (f" ({size / 1e6:,.0f} MB)" if size else ""))
     for download in published.downloads:
-        path, unpacked = _destination(published) / download.path, "it is unpacked on first use; " if download.unpacks else ""
+        path, unpacked = (
+            (_destination(published) or Path("$SCULPTLAB_DATA")) / download.path,
+            "it is unpacked on first use; " if download.unpacks else "",
+        )
         lines.append(f"By hand: {download.urls[0]} to {path} ({unpacked}{download.checksum})")
     lines.append("SCULPTLAB_DATA may name another folder that holds the same paths.")
     lines.append(f'Meanwhile sl.load("{published.stand_in}") needs no network.')

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import platformdirs
 
+from sculptlab.names import as_path
+
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -15,21 +17,22 @@ def clone() -> Path | None:
 
 def writable(folder: Path) -> bool:
     """Whether files can be created in `folder`, or in its nearest existing parent if it does not exist yet."""
-    nearest = next(place for place in (folder, *folder.parents) if place.exists())
+    nearest = next(place for place in (folder, *folder.parents) if os.path.exists(place))
     return nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
 
 
-def cache() -> Path:
-    """The repository's data/ folder if it is writable, else the user's cache folder for sculptlab."""
+def cache() -> Path | None:
+    """The repository's data/ folder if it is writable, else the user's cache folder for sculptlab; None without a home folder."""
     root = clone()
-    return root / "data" if root and writable(root / "data") else platformdirs.user_cache_path("sculptlab")
+    found = root / "data" if root and writable(root / "data") else platformdirs.user_cache_path("sculptlab")
+    return None if found.parts[0].startswith("~") else found
 
 
 def given() -> Path | None:
     """The folder that $SCULPTLAB_DATA names, which may be missing or read-only; None if the variable is unset or empty."""
     text = os.environ.get("SCULPTLAB_DATA", "").strip()
-    folder = Path(text).expanduser().absolute()
-    if text and folder.exists() and not folder.is_dir():
+    folder = as_path("SCULPTLAB_DATA", text).absolute()
+    if text and os.path.exists(folder) and not folder.is_dir():
         raise ValueError(f"SCULPTLAB_DATA must name a folder, got the file {folder}")
     return folder if text else None
 

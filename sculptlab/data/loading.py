@@ -1,8 +1,10 @@
 """`load` an image set by its name, or `load_folder`: your own pictures."""
 
 import os
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import torch
@@ -12,7 +14,8 @@ from sculptlab.data.downloads import ensure, resolve
 from sculptlab.data.readers import READERS, RawImages
 from sculptlab.data.sources import PUBLISHED
 from sculptlab.data.sprites import FACTOR_NAMES
-from sculptlab.validation import as_seed, choice, whole
+from sculptlab.names import as_path
+from sculptlab.validation import as_device, as_seed, choice, whole
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
@@ -24,7 +27,7 @@ def load(
     n: int | None = None,
     seed: int = 0,
     dtype: str = "float32",
-    device: str | torch.device = "cpu",
+    device: str | torch.device | None = "cpu",
     stride: int | None = None,
     size: int | None = None,
 ) -> Dataset:
@@ -43,8 +46,8 @@ def load(
         factors drawn by `seed`.
     dtype : {"float32", "uint8"}
         float32 for images in [0, 1], uint8 for 0..255.
-    device : str or torch.device
-        Where the tensors are stored.
+    device : str, torch.device or None
+        Where the tensors are stored; as in `fit`.
     stride, size : int, optional
         "patches" alone has a stride between neighbors, by default 32 pixels, so that they do not overlap. "sprites" alone has
         a size, by default 64 pixels per side.
@@ -89,7 +92,7 @@ def load(
     seed = as_seed("seed", seed)
     published, split = resolve(name, split)
     choice("dtype", dtype, ("float32", "uint8"))
-    n = None if n is None else whole("n", n)
+    device, n = as_device(device), None if n is None else whole("n", n)
     settings = {"patches": {"stride": 32}, "sprites": {"size": 64}}.get(name, {})
     for option, value in {"stride": stride, "size": size}.items():
         if value is not None and option not in settings:
@@ -125,7 +128,8 @@ def load_folder(folder: str | os.PathLike[str], size: int, *, color: bool = True
     Parameters
     ----------
     folder : str or path
-        If every picture lies in a subfolder, the names of the subfolders are the labels. Hidden files are skipped.
+        If every picture lies in a subfolder, the names of the subfolders are the labels. Hidden files are skipped; links are
+        followed.
     size : int
         Pixels per side; 64 suits the models "conv" and "residual".
     color : bool
@@ -139,14 +143,13 @@ def load_folder(folder: str | os.PathLike[str], size: int, *, color: bool = True
     Raises
     ------
     ValueError
-        If the folder does not exist or holds no picture, or if a file cannot be read, which the message names.
+        If the folder does not exist or holds no picture, or if a file or subfolder cannot be read, which the message names.
     """
-    root, side = Path(folder).expanduser(), whole("size", size)
+    root, side = as_path("folder", folder), whole("size", size)
     mode = "RGB" if choice("color", color, (True, False)) else "L"
     if not root.is_dir():
         raise ValueError(f"folder must be a folder of pictures, got {str(root)!r}")
-    found = (path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-    files = sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(root).parts))
+    files = sorted(_pictures(root))
     if not files:
         raise ValueError(f"folder must hold pictures ({', '.join(SUFFIXES)}), found none in or below {str(root)!r}")
     pixels = np.empty((len(files), side, side, len(mode)), dtype=np.float32)
@@ -159,6 +162,19 @@ def load_folder(folder: str | os.PathLike[str], size: int, *, color: bool = True
     return Dataset(name, images, torch.from_numpy(labels.astype(np.int64)), label_names=tuple(map(str, names)))
 
 
+def _pictures(root: Path) -> Iterator[Path]:
+    """The picture files in a folder and below it, also behind links, except those that lead to a folder that holds them."""
+
+    def refuse(error: OSError) -> NoReturn:
+        raise ValueError(f"folder must be readable with all its subfolders, got {error}") from error
+
+    for place, subfolders, names in os.walk(root, onerror=refuse, followlinks=True):
+        folder = Path(place)
+        above = {os.path.realpath(parent) for parent in (folder, *folder.parents)}
+        subfolders[:] = [n for n in subfolders if n[0] != "." and os.path.realpath(folder / n) not in above]
+        yield from (folder / name for name in names if name[0] != "." and Path(name).suffix.lower() in SUFFIXES)
+
+
 def _middle_square(path: Path, side: int, mode: str) -> np.ndarray:
     """The middle square of a picture file: uint8 (side, side) for mode "L", (side, side, 3) for "RGB"."""
     from PIL import Image, ImageOps
@@ -166,11 +182,13 @@ def _middle_square(path: Path, side: int, mode: str) -> np.ndarray:
     try:
         with Image.open(path) as file:
             picture = ImageOps.exif_transpose(file)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        deep = picture.mode[0] in "IF"  # Pillow would clip such values at 255
+        if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
+            picture = picture.convert("RGBA")
+            picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
+        square = ImageOps.fit(picture.convert(mode), (side, side), Image.Resampling.LANCZOS)
+    except Exception as error:  # Pillow raises many types for damaged files, such as struct.error for their EXIF block
         raise ValueError(f"{str(path)!r} cannot be read as a picture ({error}): repair it or move it elsewhere") from error
-    if picture.mode[0] in "IF":  # Pillow would clip such values at 255
+    if deep:
         raise ValueError(f"{str(path)!r} must have 8 bits per channel, got Pillow's mode {picture.mode!r}: convert it first")
-    if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
-        picture = picture.convert("RGBA")
-        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
-    return np.asarray(ImageOps.fit(picture.convert(mode), (side, side), Image.Resampling.LANCZOS))
+    return np.asarray(square)

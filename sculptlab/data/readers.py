@@ -98,10 +98,10 @@ def read_cifar10(paths: list[Path]) -> RawImages:
 def read_tiny_imagenet(paths: list[Path]) -> RawImages:
     """Tiny ImageNet's 64x64 JPEGs, grayscale ones as RGB, decoded once into the cache; labels index wnids.txt."""
     wnids_file, words_file, *annotations, images = paths
-    wnids = wnids_file.read_text().split()
-    words = dict(line.split("\t") for line in words_file.read_text().splitlines())
+    wnids = wnids_file.read_text(encoding="utf-8").split()
+    words = dict(line.split("\t") for line in words_file.read_text(encoding="utf-8").splitlines())
     if annotations:
-        lines = [line.split("\t") for line in annotations[0].read_text().splitlines()]
+        lines = [line.split("\t") for line in annotations[0].read_text(encoding="utf-8").splitlines()]
         files = [(images / name, wnid) for name, wnid, *_ in lines]
     else:
         files = [(images / wnid / "images" / f"{wnid}_{i}.JPEG", wnid) for wnid in wnids for i in range(500)]
@@ -118,7 +118,7 @@ def _decode_jpegs(paths: list[Path]) -> np.ndarray:
         try:
             with Image.open(path) as image:
                 return np.asarray(image.convert("RGB")).transpose(2, 0, 1)
-        except (OSError, ValueError) as error:
+        except Exception as error:  # Pillow raises many types
             raise DataDamaged(f"{path} is not the published one: {error}") from None
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -150,8 +150,7 @@ def _pack_bits(path: Path) -> np.ndarray:
 
 def _cached(name: str, key: str, decode: Callable[[], np.ndarray]) -> np.ndarray:
     """What `decode` returns, memory-mapped from the cache, under the checksum `key` of its input, if the disk has room."""
-    folder = folders.cache() / "decoded"
-    if not folders.writable(folder):
+    if (cache := folders.cache()) is None or not folders.writable(folder := cache / "decoded"):
         return decode()
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npy"

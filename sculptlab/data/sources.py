@@ -4,6 +4,7 @@ All sets share one folder, with the paths that torchvision uses in it. Checksums
 """
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ class File:
         """Its path below `root`, where a .gz file may also lie unpacked, and the checksum to expect; None if it is absent."""
         packed = root / self.path
         places = {packed: self.checksum} | ({packed.with_suffix(""): self.unpacked} if self.unpacked else {})
-        return next((place for place in places.items() if place[0].exists()), None)
+        return next((place for place in places.items() if os.path.exists(place[0])), None)
 
 
 @dataclass(frozen=True)

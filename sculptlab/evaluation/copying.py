@@ -17,7 +17,7 @@ from sculptlab.training.latent_units import Units
 from sculptlab.training.loop import fit
 from sculptlab.training.objectives import Anchors, Copying, Objective, Ramp
 from sculptlab.training.run import Run
-from sculptlab.validation import as_seed, choice, whole
+from sculptlab.validation import as_seed, choice, known_options, whole
 from sculptlab.validation import codes as valid_codes
 
 WEIGHT, ANCHOR_WEIGHT, LEARNING_RATE = 300.0, 100.0, 3e-3
@@ -141,6 +141,7 @@ def copy_latents(
     torch.Size([1797, 2])
     """
     seed = as_seed("seed", seed)
+    known_options(copy_latents, options, fit)
     if isinstance(source, Run) and source.model is model:
         raise ValueError("model must be another one than the source's, which it would train anew")
     images = as_images(data, as_model(model)).cpu()

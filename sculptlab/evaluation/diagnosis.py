@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from sculptlab.columns import constant_columns, standardize
+from sculptlab.columns import constant_columns, standardize, varies_less
 from sculptlab.drawing import draw
 from sculptlab.evaluation.two_samples import LEAST_ROWS, coverage_gap, two_sample_tests
 from sculptlab.independence.dependence import correlation, distance_correlation
@@ -19,7 +19,7 @@ from sculptlab.priors import Prior, as_prior
 from sculptlab.threads import one_thread
 from sculptlab.validation import as_seed, choice, describe, finite, named_codes, whole
 
-INACTIVE_BELOW = 0.05  # of the prior's standard deviation: a latent that varies less is inactive, as in FactorVAE's score
+INACTIVE_BELOW = 0.05  # of the prior's spread (`varies_less`): a latent that varies less is inactive, as in FactorVAE's score
 LEVEL = 0.05 / 3  # of significance in the verdict, which combines three families of tests
 PRIOR_ROW = "prior"
 LEGEND = (
@@ -38,7 +38,8 @@ class Diagnosis:
     ----------
     per_dimension : pandas.DataFrame
         A row for each set of codes and latent: mean, std, skew, kurtosis (excess: 0 for a Gaussian), ks (Kolmogorov-Smirnov
-        distance to the prior), ks_p (its p-value), dead (whether the latent is inactive: std below 5 % of the prior's).
+        distance to the prior), ks_p (its p-value), dead (whether the latent is inactive, `columns.varies_less` than 5 % of the
+        prior's).
     per_pair : pandas.DataFrame
         A row for each set and pair of latents: correlation, distance_correlation (squared, bias-corrected).
     joint : pandas.DataFrame
@@ -216,7 +217,7 @@ def _per_dimension(z: Tensor, latents: Sequence[Any], reference: Tensor) -> pd.D
     columns = {
         "mean": z.mean(0), "std": spread, "skew": shape.pow(3).mean(0), "kurtosis": shape.pow(4).mean(0) - 3,
         "ks": [test.statistic for test in tests], "ks_p": [test.pvalue for test in tests],
-        "dead": spread < INACTIVE_BELOW * reference.std(0, correction=0),
+        "dead": varies_less(z, reference, INACTIVE_BELOW),
     }  # fmt: skip
     return pd.DataFrame({name: np.asarray(values) for name, values in columns.items()}, index=pd.Index(latents))
 

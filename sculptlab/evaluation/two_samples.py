@@ -96,7 +96,7 @@ def coverage_gap(z: Any, target: Any, second: Any) -> float:
     """
     x = codes("target", target)
     far = torch.cdist(x, codes("second", second, dim=x.shape[1]).to(x)).amin(1).quantile(0.95)
-    return float((torch.cdist(x, codes("z", z, dim=x.shape[1]).to(x)).amin(1) > far).double().mean())
+    return int((torch.cdist(x, codes("z", z, dim=x.shape[1]).to(x)).amin(1) > far).sum()) / len(x)
 
 
 def off_support(z: Any, prior: Any, seed: int = 0) -> Tensor:

@@ -18,7 +18,7 @@ from sculptlab.training.batches import as_images
 from sculptlab.training.loop import fit
 from sculptlab.training.objectives import Objective, Reconstruction, as_objective
 from sculptlab.training.run import Run
-from sculptlab.validation import as_seed, number, whole
+from sculptlab.validation import as_seed, known_options, number, whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +112,7 @@ def find_weight(
     progress : bool
         Whether a progress bar is shown.
     steps, **options : Any
-        Of `fit`, such as batch_size, learning_rate or device.
+        Of `fit`, such as batch_size, learning_rate or device; a checkpoint is not among them.
 
     Returns
     -------
@@ -125,6 +125,7 @@ def find_weight(
         For a share that leaves fewer than 20 rows on either side, or a `build` that returns the same model again.
     """
     all_seeds = [as_seed("seeds", seed) for seed in np.atleast_1d(seeds)]
+    known_options(find_weight, options, fit, taken=("seed", "checkpoint"))  # each of the models has its own
     if not callable(objective) or not callable(build) or isinstance(build, nn.Module):
         raise TypeError(
             "objective must be a function of the weight and build one of the seed that makes a new model, such as "

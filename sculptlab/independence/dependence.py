@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from sculptlab.columns import constant_columns, draw_rows, standardize
-from sculptlab.validation import as_seed, codes, only_array, whole
+from sculptlab.validation import as_float64, as_seed, codes, only_array, whole, widest_dtype
 
 BLOCK_NUMBERS = 200_000  # of one distance array held at once, so that a few such arrays fit into the processor's cache
 
@@ -19,8 +19,8 @@ def correlation(z: Any) -> Any:
     It sees linear dependence only: between z and z^2 of a symmetric z it is 0. Like all functions of this module it returns
     a tensor for a tensor, a DataFrame or Series with the column names for a DataFrame, else an array.
     """
-    rows = codes("z", z)
-    data = standardize(rows.double())
+    rows = as_float64(codes("z", z))
+    data = standardize(rows)
     return _matrix((data.T @ data) / len(data), constant_columns(rows), z)
 
 
@@ -32,8 +32,8 @@ def distance_correlation(z: Any, max_rows: int = 1000, seed: int = 0) -> Any:
     with the square of their number. At least 4 rows. Szekely, Rizzo and Bakirov 2007; unbiased: Szekely and Rizzo 2014.
     """
     seed, most = as_seed("seed", seed), whole("max_rows", max_rows, least=4)
-    rows = draw_rows(codes("z", z, rows=4).detach(), most, seed)
-    data = standardize(rows.double())
+    rows = as_float64(draw_rows(codes("z", z, rows=4).detach(), most, seed))
+    data = standardize(rows)
     n, d = data.shape
     products, row_sums = data.new_zeros(d, d), []
     for block in data.split(max(1, 500_000 // (n * d))):
@@ -74,8 +74,8 @@ def gaussian_total_correlation(z: Any) -> float:
     It sees linear dependence only, and is infinite where a column is a linear function of others, as with fewer rows than
     columns. Constant columns are left out. Watanabe 1960.
     """
-    rows = codes("z", z).detach()
-    return float(total_correlation(standardize(rows.double())[:, ~constant_columns(rows)]))
+    rows = as_float64(codes("z", z).detach())
+    return float(total_correlation(standardize(rows)[:, ~constant_columns(rows)]))
 
 
 def distance_correlations(data: Tensor) -> Tensor:
@@ -107,11 +107,11 @@ def total_correlation(data: Tensor) -> Tensor:
 
 def _of_each(z: Any, max_rows: int, seed: int, measure: Callable[[Tensor], Tensor]) -> Any:
     seed, most = as_seed("seed", seed), whole("max_rows", max_rows, least=4)
-    rows = draw_rows(codes("z", z, rows=4).detach(), most, seed)
+    rows = as_float64(draw_rows(codes("z", z, rows=4).detach(), most, seed))
     varies = ~constant_columns(rows)
     if varies.sum() < 2:
         raise ValueError(f"z must have at least 2 columns that vary, got {int(varies.sum())} of {len(varies)}")
-    data = standardize(rows.double())
+    data = standardize(rows)
     values = data.new_full(varies.shape, torch.nan)
     values[varies] = measure(data[:, varies])
     return _as_given(values, z)
@@ -126,7 +126,7 @@ def _as_given(values: Tensor, z: Any) -> Any:
     """`values` (d,) or (d, d) of the type of `z`: a tensor, a Series or DataFrame with its column names, or an array."""
     z = only_array("z", z)
     if isinstance(z, Tensor):
-        return values.to(z.dtype) if z.is_floating_point() else values
+        return values.to(z.device, z.dtype if z.is_floating_point() else widest_dtype(z.device))
     array = values.cpu().numpy()
     if not hasattr(z, "columns"):
         return array

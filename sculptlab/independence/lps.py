@@ -13,7 +13,7 @@ from torch import Tensor
 from sculptlab.columns import permute_columns, standardize
 from sculptlab.drawing import draw
 from sculptlab.independence.regressors import UNITS, LatentPredictor
-from sculptlab.validation import as_seed, named_codes, whole
+from sculptlab.validation import as_device, as_float64, as_seed, named_codes, whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -149,8 +149,9 @@ def lps(
         Default 2, and leave-one-out for "linear". More folds leave more rows to train on and cost more.
     permutations : int
         Number of copies with every column permuted, for the chance level and the p-value. Each takes as long as the score itself.
-    device : torch device, optional
-        Where "mlp" and "linear" compute; by default where `z` is.
+    device : str, torch.device or None
+        Where "mlp" and "linear" compute, named as in `fit`, but None is where `z` is. In place of an Apple GPU, which has no
+        float64, it is the CPU.
     seed : int
         Decides folds, networks, permutations and bootstrap samples.
 
@@ -176,13 +177,14 @@ def lps(
     """
     seed, permutations = as_seed("seed", seed), whole("permutations", permutations, least=0)
     predictor = LatentPredictor(regressor, target, folds)
+    device = None if device is None else as_device(device)
     rows, names = named_codes("z", z)
     n, dim = rows.shape
     if dim < 2:
         raise ValueError("z must have at least 2 columns: one latent has no others to be predicted from")
     if n < predictor.least_rows(dim):
         raise ValueError(f"z must have at least {predictor.least_rows(dim)} rows for {predictor.name} on {dim} columns, got {n}")
-    columns, active, dead = active_columns(rows.detach() if device is None else rows.detach().to(device), names)
+    columns, active, dead = active_columns(rows.detach(), names, device=device)
     _warn_of_repeats(columns)
     losses = predictor.cross_fitted(columns, seed)
     rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
@@ -201,12 +203,12 @@ def lps(
     return LPSResult(score, raw.clip(0), raw, (low, high), floor, null, p_value, dead, names, **given, _scores=scores)
 
 
-def active_columns(z: Tensor, names: list[Any], least: int = 0) -> tuple[Tensor, list[int], list[Any]]:
+def active_columns(z: Tensor, names: list[Any], least: int = 0, device: Any = None) -> tuple[Tensor, list[int], list[Any]]:
     """The standardized columns of `z` that vary by more than rounding error in its type; their numbers; the others' names.
 
     A ValueError if fewer than `least` vary.
     """
-    rows = z.double()
+    rows = as_float64(z, device)
     varies = rows.amax(0) - rows.amin(0) > 16 * torch.finfo(z.dtype).eps * rows.abs().amax(0)
     active = varies.nonzero()[:, 0].tolist()
     dead = [name for i, name in enumerate(names) if i not in active]

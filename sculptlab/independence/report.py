@@ -15,7 +15,7 @@ from sculptlab.independence.dependence import distance_correlations, hsics, tota
 from sculptlab.independence.lps import active_columns, lps
 from sculptlab.independence.regressors import REGRESSORS
 from sculptlab.threads import one_thread
-from sculptlab.validation import as_seed, choice, named_codes, whole
+from sculptlab.validation import as_float64, as_seed, choice, named_codes, whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -135,7 +135,7 @@ def independence_report(
     rows, names = named_codes("z", z, rows=20)
     rows = rows.detach()
     everyone, active, dead = active_columns(rows, names, least=2)
-    few = standardize(draw_rows(rows, max_rows, seed)[:, active].double())
+    few = standardize(as_float64(draw_rows(rows, max_rows, seed)[:, active]))
     lines, null = [], {}
     for name, (measure, unit, detects) in MEASURES.items():
         if isinstance(measure, str):

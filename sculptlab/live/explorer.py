@@ -14,7 +14,7 @@ from sculptlab.plots.codes import image_grid
 from sculptlab.plots.style import Picture, panels, style
 from sculptlab.training.batches import as_images, as_unit_floats
 from sculptlab.training.run import Run
-from sculptlab.validation import as_seed
+from sculptlab.validation import as_seed, as_tensor
 
 MOST_IMAGES = 1000
 MOST_LATENTS = 64
@@ -68,7 +68,10 @@ class Explorer(LiveWidget):
             raise ValueError(f"data must have at least 20 images, got {len(images)}")
         order = torch.randperm(len(images), generator=generator)[:MOST_IMAGES]
         labels = getattr(data, "labels", None)
-        self._run, self._labels = run, None if labels is None else labels[order].numpy().astype(np.uint8)
+        self._run, self._labels = (
+            run,
+            None if labels is None else as_tensor("labels", labels).cpu()[order].numpy().astype(np.float64),
+        )
         self.codes = run.encode(as_unit_floats(images[order])).float().numpy()
         if not np.isfinite(self.codes).all():
             raise ValueError("run must give finite codes: the codes of this model are NaN or infinite")
@@ -159,5 +162,5 @@ class Explorer(LiveWidget):
             "labels": self._labels is not None,
         }  # fmt: skip
         points = np.ascontiguousarray(self.codes[:, self._pair], np.float32)
-        labels = np.zeros(len(points), np.uint8) if self._labels is None else self._labels
+        labels = np.zeros(len(points)) if self._labels is None else self._labels
         self.send(content, [points.tobytes(), labels.tobytes(), images.tobytes()])

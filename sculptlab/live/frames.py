@@ -82,7 +82,7 @@ def frame_message(engine: Engine, pointer: Mapping[str, Any] | None, span: float
         "span": _plane_span((snapshot.codes for snapshot in snapshots.values()), span),
         "count": len(images.held_out), "sheet": next(iter(snapshots.values())).tiles.shape, "density": put(target.density),
         "painting": put(targets.decode_painting(engine.settings.painted)),
-        "labels": None if images.labels is None else put(images.labels.numpy().astype(np.uint8)),
+        "labels": None if images.labels is None else put(images.labels.numpy().astype(np.float64)),
         "label_names": list(images.label_names), "rows": put(history), "columns": history.shape[1],
         "lanes": models, "pointer": None,
     }  # fmt: skip

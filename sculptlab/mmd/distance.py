@@ -11,10 +11,10 @@ from torch import Tensor
 from sculptlab.mmd.inputs import pair_of_codes
 from sculptlab.mmd.kernel_base import Kernel, squared_distances
 from sculptlab.mmd.kernels import as_kernel
-from sculptlab.mmd.precision import accumulator, centered, recompute_small, without_autocast
+from sculptlab.mmd.precision import centered, recompute_small, without_autocast
 from sculptlab.mmd.tiles import pull, tiled
 from sculptlab.mmd.views import VIEWS, views_of
-from sculptlab.validation import choice
+from sculptlab.validation import choice, widest_dtype
 
 WHOLE = 2**17  # pairs of rows of x and y, over all views, up to which whole matrices are faster than tiles
 MOST_PAIRS = 2**25  # for a second derivative, which holds whole matrices: a few GB
@@ -48,7 +48,7 @@ def whole_matrices(
     in_x, in_y = 1 / (n * (n - unbiased)), 1 / (m * (m - unbiased))
     sums_x, gradient_x = side(x, y, True, wants[0])
     sums_y, gradient_y = side(y, x, wants[1], wants[1])
-    xx, yx, yy = (sums.sum(1, dtype=accumulator(x)) for sums in (sums_x[:, :n], sums_x[:, n:], sums_y[:, :m]))
+    xx, yx, yy = (sums.sum(1, dtype=widest_dtype(x.device)) for sums in (sums_x[:, :n], sums_x[:, n:], sums_y[:, :m]))
     value = in_x * xx + in_y * yy - 2 / (n * m) * yx
     return value - unbiased * kernel.peak * (n * in_x + m * in_y), gradient_x, gradient_y
 

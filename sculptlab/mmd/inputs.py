@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from sculptlab.priors import as_prior
-from sculptlab.validation import codes
+from sculptlab.validation import codes, widest_dtype
 
 
 def pair_of_codes(
@@ -31,8 +31,9 @@ def pair_of_codes(
     if len({tensor.device for tensor in tensors}) > 1:
         raise ValueError(f"{names[0]} and {names[1]} must be on one device, got {x.device} and {y.device}")
     y_rows = codes(names[1], y, dim=x_rows.shape[1], rows=rows)
-    dtype = torch.promote_types(x_rows.dtype, y_rows.dtype)
     device = tensors[0].device if tensors else x_rows.device
+    widest = widest_dtype(device) == torch.float64
+    dtype = torch.promote_types(x_rows.dtype, y_rows.dtype) if widest else torch.float32
     return x_rows.to(device, dtype), y_rows.to(device, dtype)
 
 

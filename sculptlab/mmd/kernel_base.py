@@ -14,8 +14,9 @@ from torch import Tensor
 
 from sculptlab.mmd.inputs import pair_of_codes
 from sculptlab.priors import as_prior
-from sculptlab.validation import codes
+from sculptlab.validation import codes, widest_dtype
 
+TINY = 1e-6  # distance: slopes of kernels, up to its inverse fourth power, must stay far within single precision
 FIT_ROWS = 10_000  # draws of a prior that set a width: its variance is then known to about 1 %
 
 
@@ -148,10 +149,12 @@ class SumKernel(_Sum):
 
 
 def samples_of(target: Any) -> Tensor:
-    """The target's points, without a graph: a width is a constant, not a parameter to learn."""
+    """The target's points without a graph, as a width is a constant, not a parameter to learn; in double precision if tiny."""
     if isinstance(target, Tensor) or hasattr(target, "__array__"):
-        return codes("target", target).detach()
-    return as_prior(target).sample(FIT_ROWS, generator=torch.Generator().manual_seed(0))
+        points = codes("target", target).detach()
+    else:
+        points = as_prior(target).sample(FIT_ROWS, generator=torch.Generator().manual_seed(0))
+    return points.to(widest_dtype(points.device)) if points.abs().max() < TINY else points
 
 
 def _summands(kernel: Kernel) -> tuple[Kernel, ...]:

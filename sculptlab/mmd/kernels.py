@@ -17,6 +17,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+from sculptlab.columns import without_heavy_tails
 from sculptlab.mmd.kernel_base import Kernel, SumKernel, _Sum, samples_of, squared_distances
 from sculptlab.validation import check_parameters, describe, number, parameter
 
@@ -147,7 +148,7 @@ class IMQ(Kernel):
         The scales s, each above 0.
     base : float, optional
         In squared units of the codes. None takes twice the target's variance, summed over dimensions: the mean squared distance
-        between two of its points.
+        between two of its points; of a heavy-tailed dimension, that of its middle part (`columns.without_heavy_tails`).
 
     References
     ----------
@@ -169,7 +170,7 @@ class IMQ(Kernel):
     def fit(self, target: Any) -> Self:
         if self.base is not None:
             return self
-        return replace(self, base=_width_of_target("base", 2 * samples_of(target).var(dim=0).sum().item()))
+        return replace(self, base=_width_of_target("base", 2 * without_heavy_tails(samples_of(target)).var(dim=0).sum().item()))
 
     def widened(self, factor: float) -> Self:
         return replace(self, base=_known_width(self, "base") * factor**2)
@@ -254,8 +255,8 @@ def _known_width(kernel: Kernel, name: str) -> float:
 
 
 def _width_of_target(name: str, value: float) -> float:
-    """`value`, the spread of a target, or a ValueError if all its points are equal."""
-    if not value > 0:
+    """`value`, the spread of a target, or a ValueError if all its points are equal, up to what double precision resolves."""
+    if not value > 1e-150:
         raise ValueError(f"{name} cannot be taken from a target whose points coincide; give a {name} > 0")
     return value
 

@@ -11,21 +11,28 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sculptlab.mmd.kernel_base import Kernel
+from sculptlab.mmd.kernel_base import TINY, Kernel
+from sculptlab.validation import widest_dtype
 
 
 def centered(kernel: Kernel, *samples: Tensor) -> tuple[Tensor, ...]:
     """`samples` (..., n, p) minus the last one's mean, in double precision if single-precision rounding would change k."""
     center = samples[-1].mean(dim=-2, keepdim=True)
     single = tuple(rows - center for rows in samples)
-    if samples[0].dtype == torch.float64 or accumulator(samples[0]) == torch.float32:
+    if samples[0].dtype == torch.float64 or widest_dtype(samples[0].device) == torch.float32:
         return single
     largest = max(torch.linalg.vector_norm(rows, dim=-1).max().item() for rows in single) ** 2
     resolved = min(_near_squared_distance(rows) for rows in single) if kernel.resolution is None else kernel.resolution
     error = torch.finfo(torch.float32).eps * largest
     # In one or two dimensions some pairs are so close that a slope like 1 / |x - y| is large, and its rounding error with it.
     steep = not kernel.smooth and samples[0].shape[-1] <= 2
-    if isfinite(error) and error <= 1e-4 * resolved and not steep and not _products_are_rounded(samples[0].device):
+    if (
+        isfinite(error)
+        and error <= 1e-4 * resolved
+        and resolved > TINY**2
+        and not steep
+        and not _products_are_rounded(samples[0].device)
+    ):
         return single
     center = samples[-1].double().mean(dim=-2, keepdim=True)
     return tuple(rows.double() - center for rows in samples)
@@ -34,11 +41,6 @@ def centered(kernel: Kernel, *samples: Tensor) -> tuple[Tensor, ...]:
 def without_autocast(device: torch.device) -> AbstractContextManager[Any]:
     """A context that turns off an autocast that the caller may have turned on."""
     return torch.autocast(device.type, enabled=False) if torch.is_autocast_enabled(device.type) else nullcontext()
-
-
-def accumulator(like: Tensor) -> torch.dtype:
-    """The type that sums over many pairs are accumulated in: double precision where the device has it."""
-    return torch.float32 if like.device.type == "mps" else torch.float64
 
 
 def recompute_small(squared: Tensor, x: Tensor, y: Tensor) -> Tensor:

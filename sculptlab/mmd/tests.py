@@ -13,10 +13,10 @@ from torch import Tensor
 from sculptlab.mmd.inputs import pair_of_codes
 from sculptlab.mmd.kernel_base import Kernel
 from sculptlab.mmd.kernels import as_kernel
-from sculptlab.mmd.precision import accumulator, centered, without_autocast
+from sculptlab.mmd.precision import centered, without_autocast
 from sculptlab.mmd.tiles import Tiles
 from sculptlab.mmd.views import VIEWS, views_of
-from sculptlab.validation import as_seed, choice, whole
+from sculptlab.validation import as_seed, choice, whole, widest_dtype
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def _unbiased(points: Tensor, kernel: Kernel, marks: Tensor, mean: bool) -> Tens
     Each pair of rows is read once for all columns. Sums over pairs are linear in the kernel matrix, so the mean over views is
     taken before the product with the marks, which costs more than the kernel.
     """
-    weights, exact = marks.to(points.dtype), accumulator(points)
+    weights, exact = marks.to(points.dtype), widest_dtype(points.device)
     views = 1 if mean else len(points)
     both = points.new_zeros((views, marks.shape[1]), dtype=exact)  # sums over pairs of two marked rows
     row_sums = points.new_zeros((views, points.shape[1]), dtype=exact)

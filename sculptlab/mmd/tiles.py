@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from sculptlab.mmd.kernel_base import Kernel
-from sculptlab.mmd.precision import accumulator, recompute_small
+from sculptlab.mmd.precision import recompute_small
+from sculptlab.validation import widest_dtype
 
 SIDE = 512  # rows and columns of a tile on a CPU, so that it fits into the processor's cache
 SIDE_ON_DEVICE = 2048  # a GPU needs more work in each call
@@ -20,7 +21,7 @@ def tiled(
     x: Tensor, y: Tensor, kernel: Kernel, unbiased: bool, wants: tuple[bool, bool]
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
     """What `distance.whole_matrices` computes, for any number of rows and views: every pair of rows is read once."""
-    samples, exact, (n, m) = (x, y), accumulator(x), (x.shape[1], y.shape[1])
+    samples, exact, (n, m) = (x, y), widest_dtype(x.device), (x.shape[1], y.shape[1])
     value = x.new_zeros(len(x), dtype=exact)
     gradients = [torch.zeros_like(rows, dtype=exact) if want else None for rows, want in zip(samples, wants, strict=True)]
     for a, b, share in ((0, 0, 1 / (n * (n - unbiased))), (1, 1, 1 / (m * (m - unbiased))), (0, 1, -2 / (n * m))):

@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from sculptlab.mmd.kernel_base import Kernel
+from sculptlab.columns import without_heavy_tails
+from sculptlab.mmd.kernel_base import Kernel, samples_of
 
 VIEWS = ("joint", "marginal", "pairs")
 
@@ -14,7 +15,7 @@ def views_of(x: Tensor, y: Tensor, kernel: Kernel, views: str) -> tuple[Tensor, 
         return x, y, fitted(kernel, y, len(y))
     if views == "pairs" and x.shape[1] < 2:
         raise ValueError("views='pairs' needs x and y of at least 2 columns, got 1")
-    spread = y.detach().std(dim=0) if len(y) > 1 else torch.ones_like(y[0])
+    spread = without_heavy_tails(samples_of(y)).std(dim=0).to(y) if len(y) > 1 else torch.ones_like(y[0])
     spread = torch.where(spread > 0, spread, 1)
     centered = (y.detach() - y.detach().mean(dim=0)) / spread
     # rows first: a width may be set by the first rows alone, and they must come from all views

@@ -9,7 +9,7 @@ from sculptlab.mmd.kernel_base import Kernel, squared_distances
 from sculptlab.mmd.kernels import as_kernel
 from sculptlab.mmd.precision import centered, without_autocast
 from sculptlab.mmd.views import fitted
-from sculptlab.validation import as_tensor, codes
+from sculptlab.validation import codes
 
 
 def witness(x: Any, y: Any, points: Any, kernel: Kernel | None = None) -> Any:
@@ -48,10 +48,9 @@ def witness(x: Any, y: Any, points: Any, kernel: Kernel | None = None) -> Any:
     [5.1, -5.1]
     """
     x, y = pair_of_codes(x, y)
-    given = points if isinstance(points, torch.Tensor) else as_tensor("points", points).to(x.device)
-    if given.device != x.device:
-        raise ValueError(f"points must be on the device of x and y, {x.device}, got {given.device}")
-    places = codes("points", given, dim=x.shape[1], rows=1).to(x.dtype)
+    if isinstance(points, torch.Tensor) and points.device != x.device:
+        raise ValueError(f"points must be on the device of x and y, {x.device}, got {points.device}")
+    places = codes("points", points, dim=x.shape[1], rows=1).to(x.device, x.dtype)
     kernel = fitted(as_kernel(kernel), y, len(y))
     with without_autocast(x.device):
         places, x, y = centered(kernel, places, x, y)

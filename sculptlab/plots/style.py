@@ -1,5 +1,6 @@
 """The palette by role, and `Picture`, a figure that needs neither pyplot nor rcParams."""
 
+import os
 from base64 import b64encode
 from io import BytesIO
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from sculptlab.names import as_path
 
 # Okabe and Ito's colors, which color-blind readers can distinguish; roles that meet in one panel differ in lightness too
 CODES = SAMPLES = "#0072B2"  # samples of a stochastic encoder: the codes the decoder sees
@@ -32,6 +35,10 @@ class Picture(Figure):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"layout": "constrained", "dpi": 100, "facecolor": "white", **options})
+
+    def savefig(self, fname: Any, **options: Any) -> None:
+        """Write the figure to the path or open file `fname`, with matplotlib's options."""
+        super().savefig(as_path("fname", fname) if isinstance(fname, str | os.PathLike) else fname, **options)
 
     def _repr_png_(self) -> bytes:
         buffer = BytesIO()

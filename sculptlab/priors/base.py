@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 
 from sculptlab.drawing import draw
 from sculptlab.priors.parameters import Moments, vector
-from sculptlab.validation import as_tensor, check_parameters, flag, number, whole
+from sculptlab.validation import as_device, as_tensor, check_parameters, flag, number, whole, widest_dtype
 
 Device = torch.device | str
 
@@ -54,15 +54,16 @@ class Prior(ABC):
         """Draw `n` independent codes (n, dim), float32.
 
         They are drawn on the device of `generator` and then moved to `device`, so that a seed gives the same codes on every
-        device. Without a generator, torch's default one of `device` (by default the CPU) is used.
+        device. Without a generator, torch's default one of `device` is used. `device` is named as in `fit`, but None is where
+        they are drawn: on the device of `generator`, else on the CPU.
         """
-        n = whole("n", n)
-        drawn = self._draw(n, generator, drawing_device(generator, device))
+        n, source = whole("n", n), drawing_device(generator, device)
+        drawn = self._draw(n, generator, source)
         if not isinstance(drawn, Tensor):
             raise TypeError(f"prior's draws must be a tensor (n, d), got {type(drawn).__name__}; as_prior(function) takes arrays")
         if drawn.shape != (n, self.dim):
             raise ValueError(f"prior's draws must have shape (n, d) = ({n}, {self.dim}), got {tuple(drawn.shape)}")
-        return self._in_units(drawn).to(device=device, dtype=torch.float32)
+        return self._in_units(drawn).to(as_device(device, source), torch.float32)
 
     def icdf(self, u: Any) -> Tensor | None:
         """Quantiles at probabilities 0 < `u` < 1 of any shape, float64 ("mps": float32); None if `dim` > 1 or no formula."""
@@ -174,18 +175,13 @@ class Shape(Prior):
         return cast(Tensor, self._quantile(uniforms(n, self.dim, generator, device)))
 
 
-def drawing_device(generator: Any, device: Device | None) -> Device:
+def drawing_device(generator: Any, device: Device | None) -> torch.device:
     """Where to draw: on the generator's device if there is a generator, else on `device`, else on the CPU."""
     if generator is None:
-        return device or "cpu"
+        return as_device(device, "cpu")
     if not isinstance(generator, Generator):
         raise TypeError(f"generator must be a torch.Generator, as torch.Generator().manual_seed(0), or None; got {generator!r}")
     return generator.device
-
-
-def widest_dtype(device: Device) -> torch.dtype:
-    """The most precise floating type of a device: float64, but float32 on Apple's GPUs."""
-    return torch.float32 if torch.device(device).type == "mps" else torch.float64
 
 
 def open_unit(u: Tensor) -> Tensor:

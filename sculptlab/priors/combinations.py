@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from sculptlab.priors.base import Device, Prior, drawing_device, open_unit, widest_dtype
+from sculptlab.priors.base import Device, Prior, drawing_device, open_unit
 from sculptlab.priors.families import Gaussian, Uniform
 from sculptlab.priors.parameters import Moments, nested, numbers, positive_definite, vector
 from sculptlab.priors.sources import Samples, as_prior, as_priors
-from sculptlab.validation import as_tensor, check_parameters, finite, number, parameter
+from sculptlab.validation import as_device, as_tensor, check_parameters, finite, number, parameter, widest_dtype
 
 
 @dataclass(frozen=True)
@@ -228,7 +228,7 @@ class Tied(Product):
         noise = torch.randn(len(values), generator=generator, device=place).to(widest_dtype(place))
         g = torch.special.ndtri(open_unit((values.to(noise) - self.low) / (self.high - self.low)))
         mixed = self.correlation * g + math.sqrt(1 - self.correlation**2) * noise
-        return self.marginal.icdf(open_unit(torch.special.ndtr(mixed)))[:, None].to(device=device, dtype=torch.float32)
+        return self.marginal.icdf(open_unit(torch.special.ndtr(mixed)))[:, None].to(as_device(device, place), torch.float32)
 
 
 Prior._affine, Prior._product = Affine, Product

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Generator, Tensor
 
+from sculptlab.names import as_path
 from sculptlab.priors.base import Device, Shape, choose, uniforms
 from sculptlab.priors.parameters import Moments, checksum, isotropic, weighted_moments
 from sculptlab.validation import as_tensor, finite, flag, parameter, whole
@@ -143,7 +144,7 @@ class FromImage(Drawing):
     def __post_init__(self) -> None:
         super().__post_init__()
         file = isinstance(self.image, str | os.PathLike)
-        image: Any = os.fspath(self.image) if file else _lightness(self.image)
+        image: Any = str(as_path("image", self.image)) if file else _lightness(self.image)
         content = Path(image).read_bytes() if file else image.tobytes()
         vars(self).update(image=image, crc32=checksum("image", content, self.crc32))
         if not self.darkness.any():
@@ -166,8 +167,8 @@ def _read(path: str) -> np.ndarray:
     try:
         with Image.open(path) as file:
             image = file.convert("RGBA")
-    except UnidentifiedImageError as error:
-        raise ValueError(f"image must be a file that pillow can read, got {path!r}") from error
+    except Exception as error:  # Pillow raises many types for damaged files
+        raise ValueError(f"image must be a file that pillow can read, got {path!r} ({error})") from error
     background = Image.new("RGBA", image.size, "white")
     return np.asarray(Image.alpha_composite(background, image).convert("L"), dtype=np.float64) / 255
 

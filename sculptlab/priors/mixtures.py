@@ -10,6 +10,7 @@ from torch import Generator, Tensor
 from sculptlab.priors.base import Device, Prior, choose, drawing_device
 from sculptlab.priors.parameters import Moments, nested, numbers, positive_definite, probabilities, weighted_moments
 from sculptlab.priors.sources import as_priors
+from sculptlab.validation import as_device
 
 
 @dataclass(frozen=True)
@@ -160,7 +161,8 @@ class Conditional(Mixture):
         which = [position.get(label) for label in listed]
         if None in which:
             raise ValueError(f"every label must be one of {list(position)}, got {listed[which.index(None)]!r}")
-        return self._draw_parts(torch.tensor(which), generator, drawing_device(generator, device)).to(device)
+        place = drawing_device(generator, device)
+        return self._draw_parts(torch.tensor(which), generator, place).to(as_device(device, place))
 
 
 def _plain(label: Any) -> Any:

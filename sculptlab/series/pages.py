@@ -10,6 +10,7 @@ from typing import Any
 from tqdm import tqdm
 
 from sculptlab.data import folders
+from sculptlab.names import as_path
 from sculptlab.series.claims import Claim, claims_of
 from sculptlab.series.profiles import PROFILES, page_seed
 
@@ -72,8 +73,9 @@ def find(page: str) -> Path:
     for path in every():
         if page in (path.name, path.stem) or (page.isdecimal() and int(page) == int(path.name[:2])):
             return path
-    if page.endswith(".ipynb") and Path(page).is_file():
-        return Path(page).resolve()
+    if page.endswith(".ipynb") and (path := as_path("page", page)).is_file():
+        read_page(path)  # before any page runs
+        return path.resolve()
     listing = ", ".join(path.stem for path in every()) or f"none in {notebooks_folder()}"
     raise ValueError(f"page must be a number, a name or a path of an .ipynb file, got {page!r}; the pages: {listing}")
 
@@ -92,13 +94,27 @@ def copy_pages(target: Path) -> list[Path]:
     return kept
 
 
+def read_page(path: Path) -> Any:
+    """The notebook at `path`; a ValueError that names it if it is none."""
+    import nbformat
+
+    try:
+        notebook = nbformat.read(path, as_version=4)
+        nbformat.validate(notebook)
+    except OSError:
+        raise
+    except Exception as error:  # nbformat raises many types
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        raise ValueError(f"page must be a Jupyter notebook, got {str(path)!r} ({reason})") from error
+    return notebook
+
+
 def execute(path: Path, out: Path, profile: str | None = None, seed: int | None = None, progress: bool = True) -> Report:
     """Run the page at `path` in a fresh kernel and write `out`/NAME.ipynb and `out`/NAME.html, also where a cell fails.
 
     `profile` ("fast" or "full") and `seed` reach the kernel alone; None leaves what the environment says.
     Raises ValueError for a bad argument. After a Ctrl-C, ends the kernel, writes the copy and raises KeyboardInterrupt.
     """
-    import nbformat
     from nbclient.exceptions import CellExecutionError, DeadKernelError
 
     from sculptlab.series.execution import StrictClient, kernel_environment, swallowed
@@ -109,7 +125,7 @@ def execute(path: Path, out: Path, profile: str | None = None, seed: int | None 
         raise ValueError(f"out must not be the folder of the page itself, got {out}: the copy would replace the page")
     values = {"SCULPTLAB_PROFILE": profile, "SCULPTLAB_SEED": None if seed is None else page_seed("seed", seed)}
     environment = kernel_environment(**{name: str(value) for name, value in values.items() if value is not None})
-    notebook = nbformat.read(path, as_version=4)
+    notebook = read_page(path)
     out.mkdir(parents=True, exist_ok=True)
     folder = path.parent if os.access(path.parent, os.W_OK) else out
     clock, error, begun = _Clock(notebook, path.stem, progress), None, time.perf_counter()

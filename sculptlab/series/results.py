@@ -60,7 +60,9 @@ def read_result(name: str) -> Recorded:
     if (packed := base.with_suffix(".npz")).exists():
         with np.load(packed) as stored:
             arrays = dict(stored)
-    return Recorded(name, pd.read_csv(base.with_suffix(".csv")), arrays, json.loads(base.with_suffix(".json").read_text()))
+    return Recorded(
+        name, pd.read_csv(base.with_suffix(".csv")), arrays, json.loads(base.with_suffix(".json").read_text(encoding="utf-8"))
+    )
 
 
 def record_result(
@@ -76,7 +78,7 @@ def record_result(
     if arrays:
         np.savez_compressed(base.with_suffix(".npz"), **dict(arrays))
     provenance = {**_provenance(), "seeds": list(seeds), "settings": dict(settings)}
-    base.with_suffix(".json").write_text(json.dumps(provenance, indent=1) + "\n")
+    base.with_suffix(".json").write_text(json.dumps(provenance, indent=1) + "\n", encoding="utf-8")
     return read_result(name)
 
 

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from sculptlab.names import as_path
+
 if TYPE_CHECKING:
     from sculptlab.training.state import Training
 
@@ -24,7 +26,7 @@ OLDER = {"precision": "float32", "compile": False}  # settings of checkpoints th
 
 def writable_path(checkpoint: str | os.PathLike[str]) -> Path:
     """`checkpoint` as a path, its folder made; a ValueError before hours of training if no file can be written there."""
-    path = Path(checkpoint)
+    path = as_path("checkpoint", checkpoint)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path.parent):

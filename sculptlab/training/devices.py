@@ -14,18 +14,6 @@ from sculptlab.training.models import Autoencoder
 from sculptlab.validation import choice
 
 
-def pick_device(device: str | torch.device) -> torch.device:
-    """The device named; for "auto" the first GPU if there is one, else the CPU."""
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        picked = torch.device(device)
-        torch.empty(0, device=picked)
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"device must be 'auto' or a torch device of this machine, got {device!r} ({error})") from error
-    return picked
-
-
 def pick_precision(precision: str, model: nn.Module, device: torch.device) -> str:
     """Either "bfloat16" or "float32"; "auto" is bfloat16 on a CUDA GPU that supports it, if the weights are float32."""
     choice("precision", precision, ("auto", "float32", "bfloat16"))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from sculptlab.columns import constant_columns
+from sculptlab.columns import constant_columns, without_heavy_tails
 from sculptlab.training.models import Autoencoder
 
 
@@ -22,7 +22,8 @@ class Units:
     def of(cls, codes: Tensor) -> Units:
         """The units of codes (n, d); a constant latent has std 1."""
         rows = codes.detach().cpu().double()
-        return cls(rows.mean(0).float(), torch.where(constant_columns(rows), 1.0, rows.std(0)).float())
+        usual = without_heavy_tails(rows)
+        return cls(usual.mean(0).float(), torch.where(constant_columns(rows), 1.0, usual.std(0)).float())
 
     def plain(self, codes: Tensor) -> Tensor:
         """Codes (n, d) as standard deviations from the mean, of their own type and on their device."""

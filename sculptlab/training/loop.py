@@ -3,7 +3,7 @@
 import os
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 import torch
@@ -12,14 +12,13 @@ from torch import nn
 from sculptlab.training.checkpoints import Rows, resume_from, save_checkpoint, writable_path
 from sculptlab.training.run import Run
 from sculptlab.training.state import Record, Training
-from sculptlab.validation import choice, whole
+from sculptlab.validation import choice, known_options, whole
 
 
-def steps(model: nn.Module, data: Any, objective: Any, *, decay_over: int | None = None, **options: Any) -> Iterator[Record]:
+def steps(model: nn.Module, data: Any, objective: Any, *, decay_over: int | None = None, **options: Any) -> Generator[Record]:
     """Train `model` in place without end, by one step for each record that is taken.
 
-    Stopping early leaves a usable model, in train mode, with gradients; its convolutions on a GPU or in bfloat16 are then in
-    channels-last layout.
+    Once the generator is closed or no longer referenced, as after `break`, the model is in eval mode and without gradients.
 
     Parameters
     ----------
@@ -43,9 +42,17 @@ def steps(model: nn.Module, data: Any, objective: Any, *, decay_over: int | None
     >>> [record.step for record in islice(records, 3)]
     [1, 2, 3]
     """
-    training = Training(model, data, objective, decay_over=decay_over, **options)
-    training.start()
-    return iter(training.advance, None)  # `advance` never returns None
+    known_options(steps, options, Training.__init__)
+    return _records(Training(model, data, objective, decay_over=decay_over, **options))
+
+
+def _records(training: Training) -> Generator[Record]:
+    try:
+        training.start()
+        while True:
+            yield training.advance()
+    finally:
+        training.execution.end()
 
 
 def fit(
@@ -58,7 +65,7 @@ def fit(
     learning_rate: float = 1e-3,
     schedule: str = "cosine",
     seed: int = 0,
-    device: str | torch.device = "auto",
+    device: str | torch.device | None = "auto",
     precision: str = "auto",
     compile: bool = False,
     log_every: int | None = None,
@@ -89,8 +96,8 @@ def fit(
     seed : int
         Seed of batch order, noise and companions. The same seed and model give the same bits on the same CPU, unless a layer
         of the model draws from torch's global generator, as dropout does.
-    device : str or torch.device
-        "auto" is the GPU if there is one, else the CPU.
+    device : str, torch.device or None
+        "auto" or None is a CUDA GPU if there is one, else the CPU. "gpu" is a CUDA or an Apple GPU; or any device of torch's.
     precision : {"auto", "float32", "bfloat16"}
         Number format of the model's layers. "auto" is bfloat16 on a GPU that supports it, else float32. Weights, losses,
         distances, companions and the run itself are float32 either way.

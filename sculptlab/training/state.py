@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from sculptlab.training.batches import Batches, as_images, as_model, count_latents
-from sculptlab.training.devices import Execution, pick_device, pick_precision
+from sculptlab.training.devices import Execution, pick_precision
 from sculptlab.training.objectives.base import Objective, SumObjective, as_objective
 from sculptlab.training.objectives.regularizer import Regularizer
-from sculptlab.validation import as_seed, choice, number, whole
+from sculptlab.validation import as_device, as_seed, choice, number, whole
 
 BATCH_SIZE = 256
 LOSS_LIMIT = 1e3  # times the first loss: then training has diverged
@@ -34,13 +34,13 @@ class Training:
 
     def __init__(
         self, model: nn.Module, data: Any, objective: Any, *, batch_size: int | None = None, learning_rate: float = 1e-3,
-        decay_over: int | None = None, seed: int = 0, device: str | torch.device = "auto", precision: str = "auto",
+        decay_over: int | None = None, seed: int = 0, device: str | torch.device | None = "auto", precision: str = "auto",
         compile: bool = False,
     ) -> None:  # fmt: skip
         self.seed = as_seed("seed", seed)
         self.model, self.objective = as_model(model), as_objective(objective)
         self.objective.check(model)
-        self.device = pick_device(device)
+        self.device = as_device(device)
         self.images = as_images(data, model, unit_range=self.objective.likelihood == "bernoulli").to(self.device)
         n, least = len(self.images), self.objective.least_batch
         if self.images.is_floating_point() and n > 1 and (widest := float(self.images.std(0).max())) > 20:  # 200 nats and more

@@ -98,7 +98,7 @@ const colorsOf = (root) => {
 
 // The color of a class by its number.
 const classColor = (name, dark) => {
-  const base = CLASSES[name % CLASSES.length];
+  const count = CLASSES.length, base = CLASSES[((name % count) + count) % count]; // also for a label below 0
   return (dark && ON_DARK[base]) || base;
 };
 

@@ -110,7 +110,7 @@ class Explorer {
     const bytes = (i) => new Uint8Array(buffers[i].buffer, buffers[i].byteOffset, buffers[i].byteLength);
     const newest = message.revision >= this.sent;
     const codes = newest || !this.answer ? {} : { a: this.answer.a, b: this.answer.b }; // the reader has moved a slider since
-    this.answer = { ...message, ...codes, points: new Float32Array(bytes(0).slice().buffer), classes: bytes(1), images: bytes(2) };
+    this.answer = { ...message, ...codes, points: new Float32Array(bytes(0).slice().buffer), classes: new Float64Array(bytes(1).slice().buffer), images: bytes(2) };
     this.root.dataset.revision = message.revision;
     this.notice.textContent = message.notice;
     for (const name of ["a", "b"]) this.buttons[name].setAttribute("aria-pressed", name === this.active);

@@ -202,7 +202,8 @@ class View {
     if (message.kind !== "frame") return;
     const bytes = (i) => (i === null ? null : new Uint8Array(buffers[i].buffer, buffers[i].byteOffset, buffers[i].byteLength));
     const floats = (i) => new Float32Array(bytes(i).slice().buffer);
-    this.frame = { ...message, rows: floats(message.rows), density: bytes(message.density), labels: bytes(message.labels),
+    this.frame = { ...message, rows: floats(message.rows), density: bytes(message.density), 
+      labels: message.labels === null ? null : new Float64Array(bytes(message.labels).slice().buffer),
       lanes: message.lanes.map((lane) => ({ ...lane, codes: floats(lane.codes), sheet: bytes(lane.sheet) })),
       pointer: message.pointer && { ...message.pointer, images: bytes(message.pointer.images) } };
     this.ask.arrived(message.revision);

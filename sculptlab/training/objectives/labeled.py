@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sculptlab.columns import without_heavy_tails
 from sculptlab.mmd.kernel_base import FIT_ROWS, Kernel, squared_distances
 from sculptlab.mmd.kernels import as_kernel
 from sculptlab.priors import Prior
@@ -179,7 +180,7 @@ def _labels_and_similarity(given: Any, reach: float) -> tuple[np.ndarray, Tensor
         raise ValueError(f"labels must be whole numbers or strings (n,), or floats (n,) or (n, c), got {given!r}")
     if labels.dtype.kind == "f":
         values = finite("labels", torch.from_numpy(labels.astype(np.float32))).reshape(len(labels), -1)
-        spread = values.std(0)
+        spread = without_heavy_tails(values).std(0)
         scaled = values / torch.where(spread > 0, spread, 1)
         similarity = (-squared_distances(scaled, scaled) / (2 * reach**2)).exp()
     else:

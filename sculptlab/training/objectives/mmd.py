@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from sculptlab.columns import without_heavy_tails
 from sculptlab.mmd.distance import discrepancies
 from sculptlab.mmd.kernel_base import FIT_ROWS, Kernel
 from sculptlab.mmd.kernels import IMQ, Energy, as_kernel
@@ -83,7 +84,7 @@ class MMD(PriorDistance):
             if self.subset is not None and self.subset > len(columns):
                 raise ValueError(f"subset must be at most the {len(columns)} view(s) of {self.views!r}, got {self.subset}")
             if self.views != "joint":
-                spread = draws.std(0)
+                spread = without_heavy_tails(draws).std(0)
                 unit = torch.where(spread > 0, spread, 1)
                 draws = ((draws - draws.mean(0)) / unit)[: 1 + FIT_ROWS // len(columns), columns].flatten(0, 1)
             self._views_by_dim[dim] = columns, unit, as_kernel(self.kernel).fit(draws)

@@ -1,0 +1,25 @@
+"""Names and paths as people type them. This module needs no torch, so that the command line starts fast."""
+
+import difflib
+import os
+import re
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+
+def suggestion(value: Any, legal: Collection[Any]) -> str:
+    """The end of an error message: the one of `legal` that is closest to `value`, whatever its case and hyphens; else ""."""
+    plain = {re.sub(r"[\W_]", "", word.lower()): word for word in legal if isinstance(word, str)}
+    near = difflib.get_close_matches(re.sub(r"[\W_]", "", value.lower()), plain, 1) if isinstance(value, str) else []
+    return f"; did you mean {plain[near[0]]!r}?" if near else ""
+
+
+def as_path(name: str, value: str | os.PathLike[str]) -> Path:
+    """`value` as a path, with the home folder in place of a leading ~; a ValueError where there is no such folder."""
+    try:
+        return Path(value).expanduser()
+    except TypeError:
+        raise TypeError(f"{name} must be a path, got {value!r}") from None
+    except RuntimeError as error:  # no HOME, or no user of this name
+        raise ValueError(f"{name} must begin with a folder of this machine, got {str(value)!r}: {error}") from None
