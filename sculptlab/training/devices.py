@@ -20,7 +20,7 @@ def pick_device(device: str | torch.device) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         picked = torch.device(device)
-        torch.empty(0, device=picked)
+        torch.empty(0, device=picked, dtype=torch.float32)
     except (RuntimeError, AssertionError) as error:
         raise ValueError(f"device must be 'auto' or a torch device of this machine, got {device!r} ({error})") from error
     return picked
