@@ -66,4 +66,4 @@ def draw_rows(z: Tensor, most: int, seed: int) -> Tensor:
     if len(z) <= most:
         return z
     generator = torch.Generator().manual_seed(seed)
-    return z[torch.randperm(len(z), generator=generator)[:most].to(z.device)]
+    return z[torch.randperm(len(z), generator=generator, device="cpu")[:most].to(z.device)]

@@ -1,13 +1,14 @@
 """The number of threads that numerical work may use."""
 
+import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from functools import partial
 
 import torch
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 _changing = threading.Lock()
 
@@ -31,7 +32,23 @@ class Shared:
                 self._end.close()
 
 
-_one_blas_thread = Shared(partial(threadpool_limits, limits=1, user_api="blas"))
+@contextmanager
+def _limit_blas() -> Iterator[None]:
+    libraries = ThreadpoolController().select(user_api="blas").lib_controllers
+    # In threadpoolctl 3.7 and later, `set_num_threads` does nothing in all threads but one, which need not be this one.
+    change = [getattr(library, "_real_set_num_threads", library.set_num_threads) for library in libraries]
+    before = [library.num_threads for library in libraries]
+    for limit in change:
+        limit(1)
+    try:
+        yield
+    finally:
+        for limit, number in zip(change, before, strict=True):
+            limit(number)
+
+
+_one_blas_thread = Shared(_limit_blas)
+_warning_filters = Shared(warnings.catch_warnings)
 
 
 @contextmanager
@@ -39,11 +56,13 @@ def one_thread() -> Iterator[None]:
     """Limit torch, BLAS and OpenMP to one thread: on small arrays and shared cores, several can be ten times slower.
 
     The limits of torch and OpenMP hold in the calling thread. BLAS has one limit for the whole process, which ends with the last
-    of the threads that are in this context.
+    of the threads that are in this context. So does any change of the warning filters, as scikit-learn makes them.
     """
+    own_filters = getattr(sys.flags, "context_aware_warnings", False)  # since Python 3.14 each thread may have its own
     before = set_torch_threads_here(1)
     try:
-        with threadpool_limits(limits=1, user_api="openmp"), _one_blas_thread:
+        openmp = ThreadpoolController().select(user_api="openmp").limit(limits=1)
+        with openmp, _one_blas_thread, warnings.catch_warnings() if own_filters else _warning_filters:
             yield
     finally:
         set_torch_threads_here(before)

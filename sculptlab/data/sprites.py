@@ -47,12 +47,13 @@ def sample(n: int, seed: int = 0, *, fixed: Mapping[str, float] | None = None, c
     """
     generator = torch.Generator().manual_seed(as_seed("seed", seed))
     n = whole("n", n)
-    values = torch.empty(n, len(FACTOR_NAMES))
+    values = torch.empty(n, len(FACTOR_NAMES), device="cpu", dtype=torch.float32)
     for column, (name, grid) in enumerate(GRID.items()):
         if continuous and name != "shape":
-            values[:, column] = grid[0] + (grid[-1] - grid[0]) * torch.rand(n, generator=generator)
+            share = torch.rand(n, generator=generator, device="cpu", dtype=torch.float32)
+            values[:, column] = grid[0] + (grid[-1] - grid[0]) * share
         else:
-            values[:, column] = grid[torch.randint(len(grid), (n,), generator=generator)]
+            values[:, column] = grid[torch.randint(len(grid), (n,), generator=generator, device="cpu")]
     for name, value in (fixed or {}).items():
         column = FACTOR_NAMES.index(choice("fixed", name, FACTOR_NAMES))
         values[:, column] = number(f"fixed[{name!r}]", value)
@@ -94,7 +95,7 @@ def render(values: Any, size: int = 64, antialias: bool = False) -> torch.Tensor
     """
     table, size = _checked(values).float(), whole("size", size)
     subpixels = 4 if choice("antialias", antialias, (False, True)) else 1
-    images = torch.zeros(len(table), size, size, device=table.device)
+    images = torch.zeros(len(table), size, size, device=table.device, dtype=torch.float32)
     for shape in SHAPES:
         rows = (table[:, 0] == shape).nonzero()[:, 0]
         rows = rows[table[rows, 1].argsort(descending=True)]  # sprites of like size share a window of pixels

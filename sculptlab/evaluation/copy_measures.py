@@ -27,7 +27,7 @@ def compare(z: Any, target: Any, *, permutations: int = 200, seed: int = 0) -> d
     target = codes("target", target, rows=LEAST_ROWS).detach().cpu()
     z = codes("z", z, dim=target.shape[1], rows=LEAST_ROWS).detach().cpu()
     units, n = Units.of(target), min(len(z), len(target), 2000)
-    x, y = (units.plain(rows[torch.randperm(len(rows), generator=generator)[:n]].double()) for rows in (z, target))
+    x, y = (units.plain(rows[torch.randperm(len(rows), generator=generator, device="cpu")[:n]].double()) for rows in (z, target))
     with one_thread():
         tests = two_sample_tests(x, y, IMQ().fit(y), permutations, seed)
         found = {name: tests[name] for name in ("mmd2", "mmd_p", "c2st", "c2st_p")} | {"neighbors": neighbor_overlap(x, y)}

@@ -161,7 +161,7 @@ def copy_latents(
         anchor_images = as_unit_floats(as_images(anchors[0], model, name="anchors' images")).cpu()
         known = {image.numpy().tobytes() for image in anchor_images}
         new = [image.numpy().tobytes() not in known for image in as_unit_floats(images[evaluation])]
-        evaluation = evaluation[torch.tensor(new, dtype=torch.bool)]
+        evaluation = evaluation[torch.tensor(new, dtype=torch.bool, device="cpu")]
     if isinstance(source, Run):
         aside = evaluation
     half = len(aside) // 2

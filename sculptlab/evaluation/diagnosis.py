@@ -146,7 +146,7 @@ def diagnose(z: Any, prior: Any, *, max_rows: int = 2000, permutations: int = 20
     with one_thread():
         for name, (rows, latents) in {**given, PRIOR_ROW: (control, range(dim))}.items():
             per_dimension[name], per_pair[name] = _per_dimension(rows, latents, reference), _per_pair(rows, latents, seed)
-            shown = rows[torch.randperm(len(rows), generator=generator)[:limit]]
+            shown = rows[torch.randperm(len(rows), generator=generator, device="cpu")[:limit]]
             target, other = fresh(len(shown))
             active = ~per_dimension[name]["dead"].to_numpy()
             pairs = per_pair[name][active[first] & active[second]]
@@ -182,7 +182,7 @@ def _samples_of(prior: Prior, most: int, max_rows: int, generator: torch.Generat
     third = len(bank) // 3
     if third < LEAST_ROWS:
         raise ValueError(f"prior must hold at least {3 * LEAST_ROWS} points where it is an array of them, got {len(bank)}")
-    points = bank[torch.randperm(len(bank), generator=generator)].double()
+    points = bank[torch.randperm(len(bank), generator=generator, device="cpu")].double()
     control, target, second = points[: 3 * third].split(third)
     return points, control[:most], lambda n: (target[:n], second[:n]), min(max_rows, third)
 

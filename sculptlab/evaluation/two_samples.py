@@ -131,5 +131,5 @@ def hold_out(n: int, share: float, seed: int = 0) -> tuple[Tensor, Tensor]:
     """Indices of n rows in an order drawn by `seed`: those to train on, and a share that is held out."""
     if number("held_out", share, above=0) >= 1:
         raise ValueError(f"held_out must be a share below 1, got {share:g}")
-    order = torch.randperm(n, generator=torch.Generator().manual_seed(as_seed("seed", seed)))
+    order = torch.randperm(n, generator=torch.Generator().manual_seed(as_seed("seed", seed)), device="cpu")
     return order[round(share * n) :], order[: round(share * n)]

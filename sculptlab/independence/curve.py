@@ -118,7 +118,7 @@ def lps_curve(
     predictor = LatentPredictor(regressor, target, folds=2)
     given, names = named_codes("z", z)
     generator = torch.Generator().manual_seed(seed)
-    fitted = given.detach()[torch.randperm(len(given), generator=generator).to(given.device)]
+    fitted = given.detach()[torch.randperm(len(given), generator=generator, device="cpu").to(given.device)]
     if held_out is None:
         aside = min(10_000, max(1, round(0.2 * len(given))))
         fitted, scored = fitted[aside:], fitted[:aside]
@@ -138,7 +138,7 @@ def lps_curve(
     if latents is not None:
         if whole("latents", latents) > len(active):
             raise ValueError(f"latents must be at most the {len(active)} that vary, got {latents}")
-        chosen = sorted(torch.randperm(len(active), generator=generator)[:latents].tolist())
+        chosen = sorted(torch.randperm(len(active), generator=generator, device="cpu")[:latents].tolist())
     parts = columns.split([len(fitted), len(scored)])
     scores = []  # of the codes and of each permuted copy, for each number of codes and each latent
     for copy in range(1 + permutations):

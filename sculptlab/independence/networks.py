@@ -29,7 +29,7 @@ def predict_by_networks(x: Tensor, y: Tensor, new: Tensor, *, hidden: Sequence[i
     the weights with the lowest one, which may be the initial constant prediction.
     """
     generator = torch.Generator().manual_seed(seed)
-    order = torch.randperm(len(x), generator=generator).to(x.device)
+    order = torch.randperm(len(x), generator=generator, device="cpu").to(x.device)
     held = max(1, min(5000, round(0.2 * len(x))))
     rows, targets = x[order].T.contiguous(), y[order].T.contiguous()
     constant = log_frequencies(targets.T, classes) if classes else targets.mean(1, keepdim=True)
@@ -54,7 +54,8 @@ class Networks:
         dim, outputs = bias.shape
         self.weights, self.biases = [], []
         for fan_in, fan_out in pairwise([dim, *hidden, outputs]):
-            draw = torch.randn(dim, fan_out, fan_in, generator=generator) * math.sqrt(2 / (fan_in + fan_out))
+            draw = torch.randn(dim, fan_out, fan_in, generator=generator, device="cpu", dtype=torch.float32)
+            draw = draw * math.sqrt(2 / (fan_in + fan_out))
             self.weights.append(draw.to(bias))
             self.biases.append(bias.new_zeros(dim, fan_out, 1))
         self.weights[-1].zero_()
@@ -135,7 +136,7 @@ def _trained(networks: Networks, rows: Tensor, targets: Tensor, held: int, gener
     interval = min(max(20, full), 60)  # steps between two validations: an epoch, but 20 to 60
     batches: list[Tensor] = []
     for step in range(1, MAX_STEPS + 1):
-        batches = batches or list(torch.randperm(x.shape[1], generator=generator)[: full * size].split(size))
+        batches = batches or list(torch.randperm(x.shape[1], generator=generator, device="cpu")[: full * size].split(size))
         batch = batches.pop().to(x.device)
         values = networks.layers(x[:, batch])
         slope = output_gradients(values[-1], y[:, batch][networks.columns])

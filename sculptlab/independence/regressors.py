@@ -83,7 +83,7 @@ class LatentPredictor:
             errors, deviations = y - predict_by_least_squares(z, y), y - y.mean(0)
             return errors.square().cpu().numpy(), deviations.square().cpu().numpy()
         folds = self.folds or 2
-        order = torch.randperm(n, generator=torch.Generator().manual_seed(seed)).to(z.device)
+        order = torch.randperm(n, generator=torch.Generator().manual_seed(seed), device="cpu").to(z.device)
         parts = [order[fold::folds].sort().values for fold in range(folds)]
         splits = [(torch.cat(parts[:i] + parts[i + 1 :]), part) for i, part in enumerate(parts)]
         return self._losses(z, splits, folds * seed, range(dim))

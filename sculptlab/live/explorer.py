@@ -66,7 +66,7 @@ class Explorer(LiveWidget):
             raise ValueError(f"data must be images (n, 1 or 3, h, w) to be shown, got shape {tuple(images.shape)}")
         if len(images) < 20:
             raise ValueError(f"data must have at least 20 images, got {len(images)}")
-        order = torch.randperm(len(images), generator=generator)[:MOST_IMAGES]
+        order = torch.randperm(len(images), generator=generator, device="cpu")[:MOST_IMAGES]
         labels = getattr(data, "labels", None)
         self._run, self._labels = (
             run,
@@ -102,7 +102,7 @@ class Explorer(LiveWidget):
 
     def decode(self, codes: np.ndarray) -> np.ndarray:
         """Images (n, h, w, c), uint8, of codes (n, d)."""
-        return as_bytes(self._run.decode(torch.as_tensor(np.asarray(codes, np.float32))))
+        return as_bytes(self._run.decode(torch.as_tensor(np.asarray(codes, np.float32), device="cpu")))
 
     def traversals(self, code: Any) -> np.ndarray:
         """Codes (d, 9, d): from `code` (d,), each latent alone goes from its low to its high."""

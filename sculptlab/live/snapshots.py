@@ -46,7 +46,7 @@ def split_images(data: Any) -> ImageSplit:
     if len(images) < 42:
         raise ValueError(f"data must have at least 42 images, got {len(images)}")
     labels = getattr(given, "labels", None)
-    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0), device="cpu")
     count = min(MOST_HELD_OUT, len(images) // 4)
     held_out, training = order[:count], order[count : count + MOST_TRAINING]
     labels = None if labels is None else as_tensor("labels", labels).long()[held_out]
@@ -78,7 +78,7 @@ def take_snapshot(model: Any, images: ImageSplit, target: Target, lps: float | N
     if lps is None:
         tree = DecisionTreeRegressor(min_samples_leaf=20, random_state=0)
         lps = float(predictability(codes, tree, permutations=0).score) if finite and len(codes) >= 20 else np.nan
-    centers = (torch.arange(TILES) + 0.5) / TILES * 2 * target.box - target.box
+    centers = (torch.arange(TILES, device="cpu") + 0.5) / TILES * 2 * target.box - target.box
     grid = torch.stack([centers.repeat(TILES), centers.flip(0).repeat_interleave(TILES)], 1)
     tiles = as_bytes(model.decode(grid))
     tiles = np.concatenate(np.concatenate(tiles.reshape(TILES, TILES, *tiles.shape[1:]), axis=1), axis=1)
@@ -99,7 +99,7 @@ def images_near(model: Any, images: ImageSplit, codes: np.ndarray, point: tuple[
     """
     distances = np.square(codes - np.asarray(point, codes.dtype)).sum(1)
     rows = np.argsort(distances, kind="stable")[: 1 + NEIGHBORS].tolist()
-    decoded = model.decode(torch.tensor([point, codes[rows[0]].tolist()]))
+    decoded = model.decode(torch.tensor([point, codes[rows[0]].tolist()], device="cpu", dtype=torch.float32))
     return as_bytes(torch.cat([decoded[:1], images.held_out[rows[:1]], decoded[1:], images.held_out[rows[1:]]])), rows
 
 

@@ -78,7 +78,7 @@ class Kernel(ABC):
     @cached_property
     def peak(self) -> float:
         """k at D2 = 0, the kernel of a point with itself."""
-        return self.values(torch.zeros((), dtype=torch.float64)).item()
+        return self.values(torch.zeros((), dtype=torch.float64, device="cpu")).item()
 
     @property
     def resolution(self) -> float | None:

@@ -100,7 +100,7 @@ def mmd_test(
     x, y, kernel = views_of(x, y, as_kernel(kernel), views)
     pooled = torch.cat([x, y], dim=-2).reshape(-1, n + m, x.shape[-1])
     # Column 0 marks the rows of x; each later column marks n rows chosen at random.
-    ranks = torch.rand(permutations, n + m, generator=generator).argsort(dim=1).T.to(x.device)
+    ranks = torch.rand(permutations, n + m, generator=generator, device="cpu", dtype=torch.float32).argsort(dim=1).T.to(x.device)
     marks = torch.cat([torch.arange(n + m, device=x.device)[:, None] < n, ranks < n], dim=1)
     with without_autocast(x.device):
         values = _unbiased(centered(kernel, pooled)[0], kernel, marks, mean=reduction == "mean").amax(dim=0).cpu().numpy()

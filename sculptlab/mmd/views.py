@@ -27,7 +27,7 @@ def views_of(x: Tensor, y: Tensor, kernel: Kernel, views: str) -> tuple[Tensor, 
 
 def fitted(kernel: Kernel, target: Tensor, rows: int) -> Kernel:
     """The kernel with an open width set by `target`; a ValueError if it is open and y has fewer than two `rows`."""
-    if rows < 2 and kernel.fit(torch.eye(2, dtype=target.dtype)) is not kernel:
+    if rows < 2 and kernel.fit(torch.eye(2, dtype=target.dtype, device="cpu")) is not kernel:
         raise ValueError(f"y must have at least 2 rows to set the width of {kernel!r}, got 1: give a width, or fit a prior")
     return kernel.fit(target)
 

@@ -100,7 +100,7 @@ class Prior(ABC):
     def center(self) -> Tensor:
         """What is subtracted from the draws before scaling (dim,), float64: zeros, or the mean if a `Shape` is standardized."""
         mean = self._formulas[0] if self.standardize else None
-        return torch.zeros(self.dim, dtype=torch.float64) if mean is None else mean
+        return torch.zeros(self.dim, dtype=torch.float64, device="cpu") if mean is None else mean
 
     def _in_units(self, z: Tensor) -> Tensor:
         return self.scale * (z - self.center.to(z)) if self.standardize else z
@@ -118,7 +118,7 @@ class Prior(ABC):
 
     def shifted(self, offset: Any) -> "Prior":
         """The codes plus an offset: one number for all dimensions, or one for each (dim,)."""
-        return self.affine(torch.eye(self.dim), offset)
+        return self.affine(torch.eye(self.dim, device="cpu", dtype=torch.float32), offset)
 
     def rotated(self, angle: float, plane: tuple[int, int] = (0, 1)) -> "Prior":
         """The codes rotated by an angle in radians from the first axis of `plane` to the second."""
@@ -128,7 +128,7 @@ class Prior(ABC):
         i, j = (whole("plane", axis, least=0) for axis in plane)
         if i == j or max(i, j) >= self.dim:
             raise ValueError(f"plane must be two different axes of the prior's {self.dim} dimension(s), got {plane}")
-        matrix, cosine, sine = torch.eye(self.dim, dtype=torch.float64), math.cos(angle), math.sin(angle)
+        matrix, cosine, sine = torch.eye(self.dim, dtype=torch.float64, device="cpu"), math.cos(angle), math.sin(angle)
         matrix[[i, i, j, j], [i, j, i, j]] = matrix.new_tensor([cosine, -sine, sine, cosine])
         return self.affine(matrix)
 
@@ -140,7 +140,7 @@ class Prior(ABC):
         spread = math.sqrt(covariance.double().trace().item() / self.dim)
         if spread == 0:
             raise ValueError(f"standardized needs a prior that varies, got {self!r}")
-        return self.affine(torch.eye(self.dim, dtype=torch.float64) / spread, -mean.double() / spread)
+        return self.affine(torch.eye(self.dim, dtype=torch.float64, device="cpu") / spread, -mean.double() / spread)
 
     def plot(self, ax: Any = None) -> Any:
         """Show 50,000 draws: a density in one dimension, a map in two, a corner plot in more (on given axes the first two)."""
@@ -197,6 +197,6 @@ def uniforms(n: int, columns: int, generator: Generator | None, device: Device) 
 
 def choose(weights: Sequence[float] | Tensor, n: int, generator: Generator | None, device: Device) -> Tensor:
     """Indices (n,) into `weights` (k,), each with a probability proportional to its weight."""
-    cumulative = torch.as_tensor(weights, dtype=torch.float64).cumsum(0)
+    cumulative = torch.as_tensor(weights, dtype=torch.float64, device="cpu").cumsum(0)
     u = uniforms(n, 1, generator, device)[:, 0]
     return torch.searchsorted((cumulative / cumulative[-1]).to(u), u, right=True)

@@ -134,7 +134,7 @@ class Copula(Prior):
             matrix = matrix.repeat(dim, dim)
         else:
             matrix = positive_definite("correlation", numbers("correlation", matrix, dim, dim))
-            if not torch.allclose(matrix.diag(), torch.ones(dim, dtype=torch.float64), atol=1e-5):
+            if not torch.allclose(matrix.diag(), torch.ones(dim, dtype=torch.float64, device="cpu"), atol=1e-5):
                 raise ValueError(f"correlation must have ones on its diagonal, got {nested(matrix.diag())}")
         matrix.fill_diagonal_(1)
         vars(self).update(dim=dim, marginals=marginals, correlation=nested(matrix), _correlation=matrix)
@@ -168,7 +168,7 @@ class Copula(Prior):
         return mean, covariance
 
     def _draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
-        g = torch.randn(n, self.dim, generator=generator, device=device).to(widest_dtype(device))
+        g = torch.randn(n, self.dim, generator=generator, device=device, dtype=torch.float32).to(widest_dtype(device))
         u = open_unit(torch.special.ndtr(g @ torch.linalg.cholesky(self._correlation).T.to(g)))
         return torch.stack([one.icdf(p) for one, p in zip(self._with_quantiles, u.T, strict=True)], 1)
 
@@ -225,7 +225,7 @@ class Tied(Product):
         if least < self.low or greatest > self.high:
             raise ValueError(f"labels must lie in [{self.low:g}, {self.high:g}], got [{least:g}, {greatest:g}]")
         place = drawing_device(generator, device)
-        noise = torch.randn(len(values), generator=generator, device=place).to(widest_dtype(place))
+        noise = torch.randn(len(values), generator=generator, device=place, dtype=torch.float32).to(widest_dtype(place))
         g = torch.special.ndtri(open_unit((values.to(noise) - self.low) / (self.high - self.low)))
         mixed = self.correlation * g + math.sqrt(1 - self.correlation**2) * noise
         return self.marginal.icdf(open_unit(torch.special.ndtr(mixed)))[:, None].to(as_device(device, place), torch.float32)

@@ -49,11 +49,12 @@ class Gaussian(Prior):
         return f"Gaussian({', '.join(f'{name}={value!r}' for name, value in parts.items() if value is not None)})"
 
     def _moments(self) -> tuple[Tensor, Tensor]:
-        mean, covariance = self._mean or (0.0,) * self.dim, self._covariance or torch.eye(self.dim).tolist()
-        return torch.tensor(mean, dtype=torch.float64), torch.tensor(covariance, dtype=torch.float64)
+        identity = torch.eye(self.dim, dtype=torch.float64, device="cpu")
+        mean, covariance = self._mean or (0.0,) * self.dim, self._covariance or identity.tolist()
+        return torch.tensor(mean, dtype=torch.float64, device="cpu"), torch.tensor(covariance, dtype=torch.float64, device="cpu")
 
     def _draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
-        drawn = torch.randn(n, self.dim, generator=generator, device=device)
+        drawn = torch.randn(n, self.dim, generator=generator, device=device, dtype=torch.float32)
         if self._covariance is not None:
             drawn = drawn @ torch.linalg.cholesky(self._moments()[1]).T.to(drawn)
         return drawn if self._mean is None else drawn + drawn.new_tensor(self._mean)
@@ -85,7 +86,7 @@ class Uniform(Prior):
         return isotropic(self.dim, (self.high - self.low) ** 2 / 12, (self.low + self.high) / 2)
 
     def _draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
-        return self._quantile(torch.rand(n, self.dim, generator=generator, device=device))
+        return self._quantile(torch.rand(n, self.dim, generator=generator, device=device, dtype=torch.float32))
 
     def _quantile(self, u: Tensor) -> Tensor:
         return self.low + (self.high - self.low) * u
@@ -153,7 +154,7 @@ class StudentT(Shape):
     def _quantile(self, u: Tensor) -> Tensor:
         from scipy.special import stdtrit  # SciPy takes a second to import
 
-        return torch.as_tensor(stdtrit(self.df, u.detach().cpu().double().numpy())).to(u)
+        return torch.as_tensor(stdtrit(self.df, u.detach().cpu().double().numpy()), device="cpu").to(u)
 
 
 @dataclass(frozen=True)
@@ -177,7 +178,9 @@ class Grid(Shape):
 
     def _draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
         points = (self.levels * uniforms(n, self.dim, generator, device)).floor()
-        return points + self.noise * torch.randn(n, self.dim, generator=generator, device=device) if self.noise else points
+        if not self.noise:
+            return points
+        return points + self.noise * torch.randn(n, self.dim, generator=generator, device=device, dtype=torch.float32)
 
     def _quantile(self, u: Tensor) -> Tensor | None:
         return (self.levels * u).ceil() - 1 if self.noise == 0 else None

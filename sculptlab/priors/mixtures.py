@@ -37,7 +37,7 @@ class Mixture(Prior):
         used, parts = zip(*(pair for pair in zip(self.weights, self.parts, strict=True) if pair[0] > 0), strict=True)
         if any(part.mean is None for part in parts):
             return None, None
-        weights = torch.tensor(used, dtype=torch.float64)
+        weights = torch.tensor(used, dtype=torch.float64, device="cpu")
         mean, between = weighted_moments(torch.stack([part.mean for part in parts]).double(), weights)
         if any(part.covariance is None for part in parts):
             return mean, None
@@ -49,7 +49,7 @@ class Mixture(Prior):
 
     def _draw_parts(self, which: Tensor, generator: Generator | None, device: Device) -> Tensor:
         """Draws (n, dim) whose row i comes from parts[which[i]]; `which` (n,) may be on any device."""
-        drawn = torch.empty(len(which), self.dim, device=device)
+        drawn = torch.empty(len(which), self.dim, device=device, dtype=torch.float32)
         for k, part in enumerate(self.parts):
             rows = (which == k).nonzero()[:, 0]
             if len(rows):
@@ -94,8 +94,9 @@ class GaussianMixture(Prior):
         elif (given <= 0).any():
             raise ValueError(f"covariances must be > 0, got {given.min():g}")
         weights = probabilities("weights", self.weights, k)
-        matrices = (given if given.ndim > 1 else given[..., None, None] * torch.eye(d, dtype=torch.float64)).expand(k, d, d)
-        parts = torch.tensor(weights, dtype=torch.float64), means, matrices
+        identity = torch.eye(d, dtype=torch.float64, device="cpu")
+        matrices = (given if given.ndim > 1 else given[..., None, None] * identity).expand(k, d, d)
+        parts = torch.tensor(weights, dtype=torch.float64, device="cpu"), means, matrices
         vars(self).update(dim=d, means=nested(means), covariances=nested(given), weights=weights, _parts=parts)
 
     def _moments(self) -> Moments:
@@ -106,7 +107,7 @@ class GaussianMixture(Prior):
     def _draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
         weights, means, covariances = self._parts
         which = choose(weights, n, generator, device)
-        noise = torch.randn(n, self.dim, generator=generator, device=device)
+        noise = torch.randn(n, self.dim, generator=generator, device=device, dtype=torch.float32)
         roots = torch.linalg.cholesky(covariances).to(noise)
         return means.to(noise)[which] + (roots[which] @ noise[:, :, None])[:, :, 0]
 
@@ -162,7 +163,8 @@ class Conditional(Mixture):
         if None in which:
             raise ValueError(f"every label must be one of {list(position)}, got {listed[which.index(None)]!r}")
         place = drawing_device(generator, device)
-        return self._draw_parts(torch.tensor(which), generator, place).to(as_device(device, place))
+        rows = torch.tensor(which, dtype=torch.int64, device="cpu")
+        return self._draw_parts(rows, generator, place).to(as_device(device, place))
 
 
 def _plain(label: Any) -> Any:

@@ -75,4 +75,5 @@ def weighted_moments(points: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
 
 def isotropic(dim: int, variance: float, mean: float = 0.0) -> tuple[Tensor, Tensor]:
     """Mean (dim,) and covariance (dim, dim) of uncorrelated coordinates with one mean and one variance."""
-    return torch.full((dim,), mean, dtype=torch.float64), variance * torch.eye(dim, dtype=torch.float64)
+    identity = torch.eye(dim, dtype=torch.float64, device="cpu")
+    return mean * identity.new_ones(dim), variance * identity

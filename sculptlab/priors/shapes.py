@@ -28,7 +28,7 @@ class Ball(Shape):
         return isotropic(self.dim, 1 / (self.dim + 2))
 
     def _draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
-        direction = normalize(torch.randn(n, self.dim, generator=generator, device=device))
+        direction = normalize(torch.randn(n, self.dim, generator=generator, device=device, dtype=torch.float32))
         return direction * uniforms(n, 1, generator, device) ** (1 / self.dim)
 
 
@@ -45,7 +45,7 @@ class Sphere(Shape):
         return isotropic(self.dim, 1 / self.dim)
 
     def _draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
-        return normalize(torch.randn(n, self.dim, generator=generator, device=device))
+        return normalize(torch.randn(n, self.dim, generator=generator, device=device, dtype=torch.float32))
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Dirichlet(Shape):
         super().__post_init__()
 
     def _moments(self) -> Moments:
-        alpha = torch.tensor(self.concentration, dtype=torch.float64)
+        alpha = torch.tensor(self.concentration, dtype=torch.float64, device="cpu")
         mean = alpha / alpha.sum()
         return mean, (mean.diag() - mean.outer(mean)) / (alpha.sum() + 1)
 
@@ -137,12 +137,14 @@ class Curve(Shape):
     def _draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
         u = uniforms(n, self.parameters, generator, device)
         branch = (self.branches * uniforms(n, 1, generator, device)[:, 0]).long()
-        return self._at(u, branch) + self.noise * torch.randn(n, self.dim, generator=generator, device=device)
+        noise = torch.randn(n, self.dim, generator=generator, device=device, dtype=torch.float32)
+        return self._at(u, branch) + self.noise * noise
 
     def _moments(self) -> Moments:
         nodes, weights = (torch.from_numpy(x) for x in np.polynomial.legendre.leggauss(self.nodes))
         u, w = (torch.cartesian_prod(*[x] * self.parameters).view(-1, self.parameters) for x in ((nodes + 1) / 2, weights / 2))
-        points = torch.cat([self._at(u, torch.full((len(u),), branch)) for branch in range(self.branches)])
+        first = torch.zeros(len(u), device="cpu", dtype=torch.int64)
+        points = torch.cat([self._at(u, first + branch) for branch in range(self.branches)])
         mean, covariance = weighted_moments(points, w.prod(1).repeat(self.branches) / self.branches)
         return mean, covariance + isotropic(self.dim, self.noise**2)[1]
 

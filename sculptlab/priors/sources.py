@@ -57,7 +57,8 @@ class Samples(Prior):
         return f"Samples(<{len(self.bank)} x {self.dim} points, crc32 {self.crc32}>)"
 
     def _moments(self) -> Moments:
-        return weighted_moments(self.bank.double(), torch.full((len(self.bank),), 1 / len(self.bank), dtype=torch.float64))
+        rows = self.bank.double()
+        return weighted_moments(rows, rows.new_full((len(rows),), 1 / len(rows)))
 
     def _draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
         rows = torch.randint(len(self.bank), (n,), generator=generator, device=device)

@@ -80,14 +80,14 @@ class Batches:
 
     def __init__(self, images: Tensor, size: int, seed: int) -> None:
         self.images, self.size, self.seed = images, size, seed
-        self._epoch, self._order = -1, torch.empty(0)
+        self._epoch, self._order = -1, torch.empty(0, device="cpu", dtype=torch.float32)
 
     def at(self, step: int, dtype: torch.dtype) -> Tensor:
         """The batch of a step, counted from 0, as floats of type `dtype`."""
         epoch, position = divmod(step, len(self.images) // self.size)
         if epoch != self._epoch:
             generator = torch.Generator().manual_seed((self.seed * 1_000_003 + epoch) % 2**63)
-            self._order = torch.randperm(len(self.images), generator=generator).to(self.images.device)
+            self._order = torch.randperm(len(self.images), generator=generator, device="cpu").to(self.images.device)
             self._epoch = epoch
         rows = self._order[position * self.size : (position + 1) * self.size]
         return as_unit_floats(self.images[rows], dtype)

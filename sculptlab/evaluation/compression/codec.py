@@ -81,7 +81,7 @@ def decompress(file: bytes) -> Tensor:
     description = zlib.decompress(body[HEAD.size : HEAD.size + length])
     origin, unit = torch.from_numpy(np.frombuffer(description, "<f4", 2 * dim).astype(np.float32).reshape(2, dim, 1))
     tables = np.frombuffer(description, "<u2", offset=8 * dim).astype(np.int64).reshape(-1, dim, size)
-    numbers = torch.arange(size).expand(dim, size) if equally_spaced else torch.from_numpy(tables[0])
+    numbers = torch.arange(size, device="cpu").expand(dim, size) if equally_spaced else torch.from_numpy(tables[0])
     symbols = torch.from_numpy(decode_symbols(body[HEAD.size + length :], 1 + tables[-1], n))
     return (origin + unit * numbers).gather(1, symbols.T).T.contiguous()
 
@@ -115,7 +115,7 @@ def rate_distortion(
     choice("levels", levels, LEVELS)
     if (levels == "box") != (support is not None):
         raise ValueError(f"support must be given for levels='box' and for no others, got {support} and {levels!r}")
-    fitted, seen = (torch.as_tensor(run.encode(images)) for images in (training, held_out))
+    fitted, seen = (torch.as_tensor(run.encode(images), device="cpu") for images in (training, held_out))
     images = as_unit_floats(as_images(held_out)).detach().cpu()
 
     def error(codes: Tensor) -> float:

@@ -71,7 +71,8 @@ class Quantizer:
         """
         size = _size(bits)
         step = (number("high", high, above=number("low", low)) - low) / size
-        return cls._grid(torch.full((whole("dim", dim),), low + step / 2), torch.full((dim,), step), size)
+        unit = torch.full((whole("dim", dim),), step, device="cpu", dtype=torch.float32)
+        return cls._grid(torch.full_like(unit, low + step / 2), unit, size)
 
     @classmethod
     def fit(cls, codes: Any, bits: int, levels: str = "range") -> Quantizer:
@@ -108,7 +109,7 @@ class Quantizer:
     @classmethod
     def _grid(cls, origin: Tensor, unit: Tensor, size: int) -> Quantizer:
         """Equally spaced levels origin + unit * (0, 1, ..., size - 1)."""
-        numbers = torch.arange(size).expand(len(origin), size)
+        numbers = torch.arange(size, device="cpu").expand(len(origin), size)
         edges = origin[:, None] + unit[:, None] * (numbers[:, 1:] - 0.5)
         return cls(origin, unit, numbers, edges, origin - unit / 2, origin + unit * (size - 0.5))
 
@@ -140,9 +141,9 @@ def _fitted_levels(ordered: Tensor, size: int, *, optimal: bool) -> tuple[Tensor
     quantiles of distance w the density is as 1 / w, so each such gap gets a share of the levels as w^(2/3).
     """
     n = ordered.shape[1]
-    edges = ordered[:, torch.arange(1, size) * n // size].contiguous()
+    edges = ordered[:, torch.arange(1, size, device="cpu") * n // size].contiguous()
     if optimal:
-        quantiles = ordered[:, torch.linspace(0, n - 1, 1 + min(1000, n - 1)).long()]
+        quantiles = ordered[:, torch.linspace(0, n - 1, 1 + min(1000, n - 1), device="cpu", dtype=torch.float32).long()]
         share = pad((quantiles.diff() + 1e-12).pow(2 / 3).cumsum(1), (1, 0)).numpy()
         wanted = np.arange(1, size) / size
         starts = [np.interp(wanted, s / s[-1], at) for s, at in zip(share, quantiles.numpy(), strict=True)]

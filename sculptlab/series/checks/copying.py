@@ -13,7 +13,7 @@ from sculptlab.validation import as_seed
 
 def crescent(n: int = 600, seed: int = 6) -> Tensor:
     """Codes (n, 3) that depend on each other: the second column follows the square of the first, the third the first."""
-    z = torch.randn(n, 3, generator=torch.Generator().manual_seed(as_seed("seed", seed)))
+    z = torch.randn(n, 3, generator=torch.Generator().manual_seed(as_seed("seed", seed)), device="cpu", dtype=torch.float32)
     return torch.stack([z[:, 0], z[:, 0] ** 2 + 0.3 * z[:, 1], z[:, 0] + 0.5 * z[:, 2]], 1)
 
 
@@ -35,7 +35,7 @@ def check_same_marginals(answer: Answer) -> str:
 @exercise
 def check_moved(answer: Answer) -> str:
     """Page 06, move every code, keep the distribution: answer(z) -> (n, 2), for z drawn from N(0, I)."""
-    z, fresh = torch.randn(2, 1000, 2, generator=torch.Generator().manual_seed(7))
+    z, fresh = torch.randn(2, 1000, 2, generator=torch.Generator().manual_seed(7), device="cpu", dtype=torch.float32)
     moved = torch.from_numpy(call_for_codes(answer, z.clone(), shape=(1000, 2))).float()
     error = alignment_error(moved, z)
     require(error >= 0.5, f"the alignment error is {error:.2f}, and chance is 1: most codes have hardly moved")
@@ -49,7 +49,7 @@ def check_moved(answer: Answer) -> str:
 def check_relative(answer: Answer) -> str:
     """Page 06, relative representations: answer(z, anchors) -> (n, k), the cosine of every code with every anchor."""
     generator = torch.Generator().manual_seed(8)
-    z, anchors = (2 * torch.randn(n, 3, generator=generator, dtype=torch.float64) + 0.5 for n in (6, 4))
+    z, anchors = (2 * torch.randn(n, 3, generator=generator, dtype=torch.float64, device="cpu") + 0.5 for n in (6, 4))
     products, lengths, anchor_lengths = z @ anchors.T, z.norm(dim=1, keepdim=True), anchors.norm(dim=1)
     cosines, over_codes = products / (lengths * anchor_lengths), (z / z.norm(dim=0)) @ (anchors / anchors.norm(dim=0)).T
     slips = {

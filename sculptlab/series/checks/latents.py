@@ -26,7 +26,8 @@ def check_target(answer: Answer) -> str:
 def check_kl(answer: Answer) -> str:
     """Page 01, the KL term by hand: answer(mean, std) -> (n,), KL(N(mean, std^2) || N(0, I)) of each row, in nats."""
     generator = torch.Generator().manual_seed(1)
-    mean, std = torch.randn(6, 3, generator=generator), 0.2 + torch.rand(6, 3, generator=generator)
+    mean = torch.randn(6, 3, generator=generator, device="cpu", dtype=torch.float32)
+    std = 0.2 + torch.rand(6, 3, generator=generator, device="cpu", dtype=torch.float32)
     right = _kl(mean, std)
     slips = {
         "the half is missing: the whole bracket is divided by 2": 2 * right,
@@ -42,7 +43,8 @@ def check_kl(answer: Answer) -> str:
 def check_aggregate_variance(answer: Answer) -> str:
     """Page 01, the variance of the aggregate posterior: answer(mean, std) -> (d,), the variance of q(z) in each dimension."""
     generator = torch.Generator().manual_seed(2)
-    mean, std = 2 * torch.randn(50, 3, generator=generator), 0.2 + torch.rand(50, 3, generator=generator)
+    mean = 2 * torch.randn(50, 3, generator=generator, device="cpu", dtype=torch.float32)
+    std = 0.2 + torch.rand(50, 3, generator=generator, device="cpu", dtype=torch.float32)
     between, within = mean.var(0, correction=0), std.square().mean(0)
     slips = {
         "that is the variance of the means alone: each image also adds its own variance": between,
@@ -63,7 +65,7 @@ def check_same_sum(answer: Answer) -> str:
     """
 
     def read(pair: Any) -> tuple[torch.Tensor, torch.Tensor]:
-        mean, std = (torch.as_tensor(part, dtype=torch.float64) for part in pair)
+        mean, std = (torch.as_tensor(part, dtype=torch.float64, device="cpu") for part in pair)
         return mean, std
 
     mean, std = call(answer, read=read, wanted="two tensors, (mean, std)")

@@ -15,7 +15,8 @@ def check_mmd_objective(answer: Answer) -> str:
     """Page 04, write the objective: answer(model, images, y) -> half the squared error in nats per image + 100 MMD^2."""
     generator = torch.Generator().manual_seed(3)
     model = build_autoencoder("mlp", image_shape=(1, 4, 4), dim=2, width=8, seed=0)
-    images, y = torch.rand(12, 1, 4, 4, generator=generator), torch.randn(12, 2, generator=generator)
+    images = torch.rand(12, 1, 4, 4, generator=generator, device="cpu", dtype=torch.float32)
+    y = torch.randn(12, 2, generator=generator, device="cpu", dtype=torch.float32)
     z = model.encode(images)
     squares = (model.decode(z) - images).square()
     error, term = 0.5 * squares.sum() / len(images), 100 * mmd2(z, y)
@@ -41,8 +42,8 @@ def check_mmd_objective(answer: Answer) -> str:
 def check_predictability_penalty(answer: Answer) -> str:
     """Page 04, write the penalty: answer(z, g) -> sum_i -1/2 ln(1 - corr(z_i, g_i)^2) of codes and predictions (n, d)."""
     generator = torch.Generator().manual_seed(4)
-    z = (2 + 3 * torch.randn(40, 3, generator=generator, dtype=torch.float64)).requires_grad_()
-    g = 0.5 * z.detach() + torch.randn(40, 3, generator=generator, dtype=torch.float64)
+    z = (2 + 3 * torch.randn(40, 3, generator=generator, dtype=torch.float64, device="cpu")).requires_grad_()
+    g = 0.5 * z.detach() + torch.randn(40, 3, generator=generator, dtype=torch.float64, device="cpu")
     uncentered = (z * g).sum(0) / (z.square().sum(0) * g.square().sum(0)).sqrt()
     r = torch.stack([torch.corrcoef(torch.stack(pair))[0, 1] for pair in zip(z.T, g.T, strict=True)])
     nats = -0.5 * (1 - r**2).log()

@@ -102,7 +102,7 @@ def p_value_shares(values: Mapping[str, Sequence[float]], *, title: str | None =
 
 def witness_map(x: Any, y: Any, ax: Axes, kernel: Kernel, *, size: float = 2.5) -> list[Artist]:
     """The witness function of x (n, 2) against y (m, 2), in blue where there is more of x, under the points; returns both."""
-    line = torch.linspace(-REACH, REACH, 97)
+    line = torch.linspace(-REACH, REACH, 97, device="cpu", dtype=torch.float32)
     values = witness(x, y, torch.cartesian_prod(line, line), kernel).reshape(97, 97).T.cpu().numpy()
     limit = np.abs(values).max() or 1.0
     image = ax.imshow(

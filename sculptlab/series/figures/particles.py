@@ -50,7 +50,7 @@ def _steps(x: Tensor, y: Tensor, kernel: Kernel, step: float, noise: float, gene
                 at = x.clone().requires_grad_()
                 value = len(x) / 2 * mmd2(at, y, kernel, "biased")
             else:
-                u = torch.randn(x.shape, generator=generator, dtype=x.dtype).to(x.device)
+                u = torch.randn(x.shape, generator=generator, dtype=x.dtype, device="cpu").to(x.device)
                 at = (x + noise * u).requires_grad_()
                 value = witness(x, y, at, kernel).sum()
             x = x - step * torch.autograd.grad(value, at)[0]
@@ -122,8 +122,8 @@ class Animation:
 
 def _positions(name: str, positions: Any) -> np.ndarray:
     if isinstance(positions, list | tuple):
-        positions = torch.stack([torch.as_tensor(frame) for frame in positions])
-    found = torch.as_tensor(positions).detach().cpu().double().numpy()
+        positions = torch.stack([torch.as_tensor(frame, device="cpu") for frame in positions])
+    found = torch.as_tensor(positions, device="cpu").detach().cpu().double().numpy()
     if found.ndim != 3 or found.shape[2] != 2 or not found.size or not np.isfinite(found).all():
         raise ValueError(f"flows[{name!r}] must be finite positions of shape (frames, n, 2), got {found.shape}")
     return found

@@ -152,7 +152,7 @@ def penalty_and_gradient() -> Picture:
 
     With r = cos(angle), the slope along the angle is what a gradient step on the codes can use.
     """
-    r = torch.linspace(0, 0.995, 400)
+    r = torch.linspace(0, 0.995, 400, device="cpu", dtype=torch.float32)
     sin = (1 - r**2).sqrt()
     penalties = {"nats, -½ ln(1 - r²)": (gaussian_information(r**2), r / sin), "squared, r²": (r**2, 2 * r * sin)}
     figure, (axes,) = grid(1, 2, height=2.6, title=None)

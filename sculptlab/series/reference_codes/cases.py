@@ -92,7 +92,7 @@ def equicorrelated(rho: float = 0.5, dim: int = 6) -> ReferenceCode:
     if not -1 / (dim - 1) < number("rho", rho) < 1:
         raise ValueError(f"rho must lie between -1/(dim-1) = {-1 / (dim - 1):.3g} and 1 for {dim} dimensions, got {rho}")
     r2 = rho**2 * (dim - 1) / (1 + (dim - 2) * rho)
-    root = torch.linalg.cholesky(torch.full((dim, dim), float(rho), dtype=torch.float64).fill_diagonal_(1))
+    root = torch.linalg.cholesky(torch.full((dim, dim), float(rho), dtype=torch.float64, device="cpu").fill_diagonal_(1))
     return _code(f"equicorrelated {rho:g}", dim, lambda z, rng: z @ root.T, mean=[r2] * dim, square=[r2**2] * dim)
 
 
@@ -126,7 +126,7 @@ def ring(dim: int = 6) -> ReferenceCode:
     """(z_0, z_1) on a circle of radius sqrt(2): z_0 = +-sqrt(2 - z_1^2), so R^2 = 0 for means and 1 for squares."""
 
     def on_circle(z: Tensor, rng: torch.Generator) -> Tensor:
-        angle = 2 * torch.pi * torch.rand(len(z), generator=rng, dtype=torch.float64)
+        angle = 2 * torch.pi * torch.rand(len(z), generator=rng, dtype=torch.float64, device="cpu")
         return _replaced(z, slice(0, 2), 2**0.5 * torch.stack([angle.cos(), angle.sin()], 1))
 
     return _code("ring", dim, on_circle, least=2, square=[1, 1])
@@ -141,7 +141,7 @@ def eight_modes(dim: int = 6) -> ReferenceCode:
     centers = (2 * (1 - width**2)) ** 0.5 * np.stack([np.cos(angles), np.sin(angles)], 1)
 
     def from_modes(z: Tensor, rng: torch.Generator) -> Tensor:
-        chosen = torch.from_numpy(centers)[torch.randint(8, (len(z),), generator=rng)]
+        chosen = torch.from_numpy(centers)[torch.randint(8, (len(z),), generator=rng, device="cpu")]
         return _replaced(z, slice(0, 2), chosen + width * z[:, :2])
 
     return _code("eight modes on a ring", dim, from_modes, least=2, square=[_modes_square(centers, width)] * 2)
@@ -152,9 +152,11 @@ def scale_mixture(dim: int = 6) -> ReferenceCode:
 
     E[z_i^2 | z_-i] = E[s^2 | z_-i] depends on |z_-i|^2 alone, which given s is s^2 chi^2 with d - 1 degrees of freedom.
     """
-    scales = torch.tensor(SQUARED_SCALES, dtype=torch.float64).sqrt()
+    scales = torch.tensor(SQUARED_SCALES, dtype=torch.float64, device="cpu").sqrt()
     square = [_scales_square(SQUARED_SCALES, whole("dim", dim, least=2))] * dim
-    return _code("scale mixture", dim, lambda z, rng: z * scales[torch.randint(2, (len(z), 1), generator=rng)], square=square)
+    return _code(
+        "scale mixture", dim, lambda z, rng: z * scales[torch.randint(2, (len(z), 1), generator=rng, device="cpu")], square=square
+    )
 
 
 def reference_gallery(dim: int = 6) -> list[ReferenceCode]:
@@ -178,7 +180,7 @@ def _code(
     whole("dim", dim, least=least)
 
     def draw(n: int, rng: torch.Generator) -> Tensor:
-        return change(normal(n, dim, rng) if normal_first else torch.empty(n, dim), rng)
+        return change(normal(n, dim, rng) if normal_first else torch.empty(n, dim, device="cpu", dtype=torch.float32), rng)
 
     best = {"mean": mean, "square": square}
     padded = {target: (*map(float, values), *[0.0] * (dim - len(values))) for target, values in best.items()}

@@ -45,12 +45,12 @@ def mixed(
     s = torch.cat([draw_marginal(name, whole("n", n), 1, rng) for name in names], 1)
     radians = np.deg2rad(number("angle", angle))
     cos, sin = float(np.cos(radians)), float(np.sin(radians))
-    rotation = torch.eye(dim, dtype=torch.float64)
+    rotation = torch.eye(dim, dtype=torch.float64, device="cpu")
     for i in range(dim - 1):
         first, second = rotation[i].clone(), rotation[i + 1].clone()
         rotation[i], rotation[i + 1] = cos * first - sin * second, sin * first + cos * second
     y = s @ rotation.T
-    kurtosis = rotation**4 @ torch.tensor([KURTOSIS[name] for name in names], dtype=torch.float64)
+    kurtosis = rotation**4 @ torch.tensor([KURTOSIS[name] for name in names], dtype=torch.float64, device="cpu")
     parabolas = (y.square() - 1) / (2 + kurtosis).sqrt()  # Var y^2 = 2 + excess kurtosis
     z = y.clone()
     z[:, 1:] = (1 - bend**2) ** 0.5 * y[:, 1:] + bend * parabolas[:, :-1]
@@ -59,20 +59,20 @@ def mixed(
 
 def normal(n: int, dim: int, rng: torch.Generator) -> Tensor:
     """(n, dim) standard normal, float64."""
-    return torch.randn(n, dim, generator=rng, dtype=torch.float64)
+    return torch.randn(n, dim, generator=rng, dtype=torch.float64, device="cpu")
 
 
 def draw_marginal(name: str, n: int, dim: int, rng: torch.Generator) -> Tensor:
     """(n, dim) independent draws of one of `MARGINALS` or `SOURCES`, with mean 0 and variance 1, float64."""
     if name == "uniform":
-        return 3**0.5 * (2 * torch.rand(n, dim, generator=rng, dtype=torch.float64) - 1)
+        return 3**0.5 * (2 * torch.rand(n, dim, generator=rng, dtype=torch.float64, device="cpu") - 1)
     if name == "laplace":  # the difference of two exponential variables of variance 1/2
-        return torch.rand(2, n, dim, generator=rng, dtype=torch.float64).neg().log1p().diff(dim=0)[0] / 2**0.5
+        return torch.rand(2, n, dim, generator=rng, dtype=torch.float64, device="cpu").neg().log1p().diff(dim=0)[0] / 2**0.5
     z = normal(n, dim, rng)
     if name == "student":  # sqrt(nu / chi^2) z has variance nu / (nu - 2)
-        chi2 = torch.randn(n, dim, STUDENT, generator=rng, dtype=torch.float64).square().sum(-1)
+        chi2 = torch.randn(n, dim, STUDENT, generator=rng, dtype=torch.float64, device="cpu").square().sum(-1)
         return z * ((STUDENT - 2) / chi2).sqrt()
     if name == "two modes":
-        signs = 2 * torch.randint(2, (n, dim), generator=rng) - 1
+        signs = 2 * torch.randint(2, (n, dim), generator=rng, device="cpu") - 1
         return MODE * signs + (1 - MODE**2) ** 0.5 * z
     return z

@@ -51,7 +51,7 @@ def intrinsic_dimension(rows: Any, most: int = 5000, seed: int = 0) -> float:
     Source: Facco et al. 2017, Scientific Reports 7.
     """
     rng = np.random.default_rng(as_seed("seed", seed))
-    x = torch.as_tensor(rows).flatten(1).numpy()
+    x = torch.as_tensor(rows, device="cpu").flatten(1).numpy()
     x = x[rng.permutation(len(x))[:most]]
     first, second = NearestNeighbors(n_neighbors=3).fit(x).kneighbors(x)[0][:, 1:].T
     apart = first > 0

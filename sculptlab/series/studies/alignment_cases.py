@@ -155,7 +155,7 @@ class SpriteSet:
         if self.case.factors != ("x", "y"):
             return math.nan
         values = self.case.values(cells**2, 0)
-        side = torch.linspace(*self.case.bounds("x"), cells)
+        side = torch.linspace(*self.case.bounds("x"), cells, device="cpu", dtype=torch.float32)
         values[:, 3:] = torch.cartesian_prod(side, side)
         z = run.encode(self.basis.project(self.case.images(values)))
         return folded(z.reshape(cells, cells, 2).numpy())
@@ -191,8 +191,8 @@ def labeled_prior(case: SpriteCase, images: Tensor, values: Tensor, weight: floa
 
 def ring_given(labels: Any, generator: torch.Generator | None) -> Tensor:
     """Draws of the mirror prior's ring given directions (n, 2) of length 1."""
-    directions = torch.as_tensor(np.asarray(labels), dtype=torch.float32)
-    noise = torch.randn(directions.shape, generator=generator)
+    directions = torch.as_tensor(np.asarray(labels), dtype=torch.float32, device="cpu")
+    noise = torch.randn(directions.shape, generator=generator, device="cpu", dtype=torch.float32)
     return Ring(noise=RING_NOISE).scale * (directions + RING_NOISE * noise)
 
 

@@ -43,9 +43,9 @@ def warm_started(sprites: SpriteSet, seed: int, turn: float | None = None, *, ro
     """
     model = alignment_network(sprites, seed)
     if turn is None:
-        matrix = torch.from_numpy(ortho_group.rvs(model.dim, random_state=seed)) if rotate else torch.eye(model.dim)
+        matrix = ortho_group.rvs(model.dim, random_state=seed) if rotate else np.eye(model.dim, dtype=np.float32)
     else:
-        matrix = torch.tensor([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]])
+        matrix = np.array([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]], np.float32)
     warm_start(model, sprites.training, turn=matrix, steps=WARM_STEPS, seed=seed)
     return model
 
@@ -123,7 +123,9 @@ def alignment_scores(sprites: SpriteSet, z: Tensor, seed: int = 0) -> dict[str, 
 
 def reference_scores(sprites: SpriteSet, seed: int) -> list[dict[str, Any]]:
     """The best and the chance values of the scores: of the factors as the mirror prior has them ("ideal"), and of noise."""
-    noise = torch.randn(len(sprites.values), sprites.case.dim, generator=torch.Generator().manual_seed(seed))
+    noise = torch.randn(
+        len(sprites.values), sprites.case.dim, generator=torch.Generator().manual_seed(seed), device="cpu", dtype=torch.float32
+    )
     codes = {"ideal": sprites.case.ideal(sprites.values), "noise": noise}
     return [{"condition": name, "seed": seed, **alignment_scores(sprites, z, seed)} for name, z in codes.items()]
 
@@ -131,7 +133,8 @@ def reference_scores(sprites: SpriteSet, seed: int) -> list[dict[str, Any]]:
 def traversals(sprites: SpriteSet, run: Run, steps: int = 7, reach: float = 1.5) -> np.ndarray:
     """Images (dim, steps, size, size) in [0, 1]: each latent from -reach to reach, the other latents 0."""
     dim = sprites.case.dim
-    z = torch.zeros(dim, steps, dim)
-    z[torch.arange(dim), :, torch.arange(dim)] = torch.linspace(-reach, reach, steps)
+    z = torch.zeros(dim, steps, dim, device="cpu", dtype=torch.float32)
+    own = torch.arange(dim, device="cpu")
+    z[own, :, own] = torch.linspace(-reach, reach, steps, device="cpu", dtype=torch.float32)
     flat = sprites.basis.restore(run.decode(z.reshape(-1, dim))).clamp(0, 1)
     return flat.reshape(dim, steps, sprites.case.size, sprites.case.size).numpy()

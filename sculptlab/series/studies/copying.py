@@ -119,7 +119,7 @@ def _conditions(setting: CopySetting, seed: int, counts: Sequence[int]) -> Itera
 
 
 def _order(n: int, seed: int) -> Tensor:
-    return torch.randperm(n, generator=torch.Generator().manual_seed(seed))
+    return torch.randperm(n, generator=torch.Generator().manual_seed(seed), device="cpu")
 
 
 def retrieval(z: Tensor, target: Tensor) -> dict[str, float]:
@@ -140,7 +140,7 @@ def retrieval(z: Tensor, target: Tensor) -> dict[str, float]:
 
 def affine_map(x: Tensor, y: Tensor, z: Tensor) -> Tensor:
     """Codes z (n, d) under the affine map from x (k, d) to y (k, e), fitted by least squares of least norm."""
-    ones = torch.ones(len(x), 1, dtype=torch.float64)
+    ones = torch.ones(len(x), 1, dtype=torch.float64, device="cpu")
     found = torch.linalg.pinv(torch.cat([x.double(), ones], 1)) @ y.double()
     return (z.double() @ found[:-1] + found[-1]).to(z.dtype)
 

@@ -43,7 +43,7 @@ def independence_measures(z: Tensor, *, names: Iterable[str] = FRONTIER_LPS, see
     """
     found: dict[str, float] = {"evaluated": len(z), **lps_scores(z, names, seed=seed)}
     permuted = permute_columns(z, torch.Generator().manual_seed(seed))
-    pairs = ~torch.eye(z.shape[1], dtype=torch.bool)
+    pairs = ~torch.eye(z.shape[1], dtype=torch.bool, device="cpu")
     for suffix, columns in (("", z), ("_chance", permuted)):
         found[f"dcor{suffix}"] = distance_correlation(columns, seed=seed)[pairs].mean().item()
         found[f"dcor_rest{suffix}"] = distance_correlation_to_rest(columns, seed=seed).mean().item()

@@ -44,13 +44,14 @@ def sample_pair(difference: str, n: int, dim: int, seed: int) -> tuple[Tensor, T
     """x (n, dim) with the `difference`, and y (n, dim) from N(0, I), independent of each other."""
     choice("difference", difference, DIFFERENCES)
     generator = torch.Generator().manual_seed(as_seed("seed", seed))
-    x, y = torch.randn(2, whole("n", n, least=2), whole("dim", dim, least=2), generator=generator)
+    shape = 2, whole("n", n, least=2), whole("dim", dim, least=2)
+    x, y = torch.randn(shape, generator=generator, device="cpu", dtype=torch.float32)
     return DIFFERENCES[difference](x), y
 
 
 def mmd_statistics(x: Any, y: Any, statistics: Chosen = None) -> dict[str, float]:
     """The unbiased MMD^2 of `x` (n, d) and `y` (m, d), d >= 2, by each of `statistics` (None: all of `STATISTICS`)."""
-    x, y = torch.as_tensor(x), torch.as_tensor(y)
+    x, y = torch.as_tensor(x, device="cpu"), torch.as_tensor(y, device="cpu")
     found: dict[str, float] = {}
     for name in STATISTICS if statistics is None else statistics:
         kernel, view, reduction = STATISTICS[choice("statistics", name, STATISTICS)]

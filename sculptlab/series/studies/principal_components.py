@@ -77,8 +77,9 @@ def warm_start(
     `turn` is an orthogonal matrix (d, d) that is applied to the components, so that a restart begins at another angle.
     """
     components = PrincipalComponents.fit(images, model.dim, seed=seed)
-    turn = torch.eye(model.dim) if turn is None else codes("turn", turn, dim=model.dim).float()
-    if turn.shape != (model.dim, model.dim) or not torch.allclose(turn @ turn.T, torch.eye(model.dim), atol=1e-4):
+    identity = torch.eye(model.dim, device="cpu", dtype=torch.float32)
+    turn = identity if turn is None else codes("turn", turn, dim=model.dim).float()
+    if turn.shape != identity.shape or not torch.allclose(turn @ turn.T, identity, atol=1e-4):
         raise ValueError(f"turn must be an orthogonal matrix ({model.dim}, {model.dim}), got {turn.tolist()}")
     spread = components.project(images).std(0)
     basis = (components.basis.T / torch.where(spread > 0, spread, 1)) @ turn

@@ -42,7 +42,7 @@ def gallery_priors() -> dict[str, Prior]:
         "mixture": Mixture([priors.Gaussian(2).scaled(0.3), Ring()], weights=[0.3, 0.7]),
         "rotated": Uniform(2).rotated(math.pi / 4),
         "Copula": priors.Copula((Uniform(1), priors.Laplace(1)), correlation=((1.0, 0.7), (0.7, 1.0))),
-        "torch": as_prior(torch.distributions.Gumbel(torch.zeros(2), 0.8)),
+        "torch": as_prior(torch.distributions.Gumbel(torch.zeros(2, device="cpu", dtype=torch.float32), 0.8)),
         "function": as_prior(banana),
         "two squares": two_squares(),
     }
@@ -82,5 +82,5 @@ def figure_of_eight(n: int = 20_000, seed: int = 0) -> np.ndarray:
 
 def banana(n: int) -> Tensor:
     """Draws (n, 2) of a bent normal: a prior that is given as a function, without a generator."""
-    a, b = torch.randn(2, n)
+    a, b = torch.randn(2, n, device="cpu", dtype=torch.float32)
     return torch.stack([a, 0.4 * b + 0.7 * (a**2 - 1)], 1)

@@ -72,7 +72,7 @@ def over_plain(frame: pd.DataFrame, images: PreparedImages) -> pd.DataFrame:
 
 def decoded_grid(run: Run, prepared: PreparedImages, side: int = SIDE, edge: float = EDGE) -> Tensor:
     """Decoded images (side^2, h, w) in [0, 1] of side x side codes from -edge to edge, the top row first."""
-    at, across = torch.linspace(-edge, edge, side), round(prepared.basis.pixels**0.5)
+    at, across = torch.linspace(-edge, edge, side, device="cpu", dtype=torch.float32), round(prepared.basis.pixels**0.5)
     places = torch.stack([at.repeat(side), at.flip(0).repeat_interleave(side)], 1)
     return prepared.basis.restore(run.decode(places)).clamp(0, 1).reshape(-1, across, across)
 

@@ -94,15 +94,16 @@ def codes_of_factors(known: Any, dim: int = 10, seed: int = 0) -> dict[str, Tens
     noise             independent of the factors
     """
     generator = torch.Generator().manual_seed(as_seed("seed", seed))
-    values = torch.as_tensor(known, dtype=torch.float64)
+    values = torch.as_tensor(known, dtype=torch.float64, device="cpu")
     n, k = values.shape
-    noise = torch.rand(n, dim - k, generator=generator, dtype=torch.float64)
+    noise = torch.rand(n, dim - k, generator=generator, dtype=torch.float64, device="cpu")
     # ties are broken at random, so that every latent is exactly uniform
-    ranks = torch.stack([torch.argsort(torch.argsort(v + 1e-6 * torch.rand(n, generator=generator))) for v in values.T], 1)
+    small = 1e-6 * torch.rand(k, n, generator=generator, device="cpu", dtype=torch.float32)
+    ranks = (values + small.T).argsort(0).argsort(0)
     quantiles = torch.cat([(ranks + 0.5) / n, noise], 1)
     uniform, normal = 12**0.5 * (quantiles - 0.5), torch.special.ndtri(quantiles.clamp(1e-6, 1 - 1e-6))
-    rotation = torch.linalg.qr(torch.randn(dim, dim, generator=generator, dtype=torch.float64))[0]
-    layer = torch.randn(dim, dim, generator=generator, dtype=torch.float64)
+    rotation = torch.linalg.qr(torch.randn(dim, dim, generator=generator, dtype=torch.float64, device="cpu"))[0]
+    layer = torch.randn(dim, dim, generator=generator, dtype=torch.float64, device="cpu")
     made = {
         "aligned": normal,
         "uniform": uniform,
@@ -110,7 +111,7 @@ def codes_of_factors(known: Any, dim: int = 10, seed: int = 0) -> dict[str, Tens
         "rotated uniform": uniform @ rotation,
         "network": torch.tanh(uniform @ layer),
         "duplicated": torch.cat([normal[:, :k], normal[:, :k]], 1),
-        "noise": torch.randn(n, dim, generator=generator, dtype=torch.float64),
+        "noise": torch.randn(n, dim, generator=generator, dtype=torch.float64, device="cpu"),
     }
     return {name: z.float() for name, z in made.items()}
 

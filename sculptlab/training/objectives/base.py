@@ -152,7 +152,7 @@ class Custom(Objective):
         loss = values.get("loss")
         if not isinstance(loss, Tensor) or loss.ndim != 0:
             raise TypeError(f"objective must return a 0-d tensor, or a mapping with one called 'loss'; got {result!r}")
-        return {name: torch.as_tensor(value) for name, value in values.items()}
+        return {name: value if isinstance(value, Tensor) else loss.new_tensor(value) for name, value in values.items()}
 
     def __repr__(self) -> str:
         name = getattr(self.function, "__qualname__", type(self.function).__qualname__)

@@ -22,7 +22,7 @@ def distortion(model: Any, codes: Tensor, reach: float = 0.1, generator: torch.G
     (a^2 - b^2)^2 / 2 (a^2 + b^2)^2. Of several maps that fill the same prior equally well, the straight ones have a smaller
     distortion than the twisted ones.
     """
-    drawn = torch.randn(codes.shape, generator=generator, device=drawing_device(generator, codes.device))
+    drawn = torch.randn(codes.shape, generator=generator, device=drawing_device(generator, codes.device), dtype=torch.float32)
     step = reach * codes.std(dim=0).mean() * functional.normalize(drawn.to(codes), dim=1)
     stretch = (model.decode(codes + step) - model.decode(codes - step)).flatten(1).square().sum(1)  # in a unit that cancels
     return stretch.var() / stretch.mean().square().clamp_min(torch.finfo(stretch.dtype).tiny)

@@ -52,7 +52,11 @@ class Anchors(Objective):
         images, target = held_images("anchors' images", self.images), codes("anchors' codes", self.codes, rows=1).detach().float()
         if len(images) != len(target):
             raise ValueError(f"anchors must pair every image with a code, got {len(images)} images and {len(target)} codes")
-        unit = torch.ones(target.shape[1]) if self.unit is None else as_tensor("unit", self.unit).float().cpu()
+        unit = (
+            torch.ones(target.shape[1], device="cpu", dtype=torch.float32)
+            if self.unit is None
+            else as_tensor("unit", self.unit).float().cpu()
+        )
         if unit.shape != target.shape[1:] or not (unit > 0).all() or not torch.isfinite(unit).all():
             raise ValueError(f"unit must be {target.shape[1]} number(s) > 0, got {self.unit!r}")
         vars(self).update(images=images, codes=target.cpu(), unit=unit)
@@ -124,7 +128,7 @@ class LabeledMMD(Objective):
         if isinstance(self.prior, type) or not callable(getattr(self.prior, "given", self.prior)):
             raise TypeError(f"prior must have given(labels, generator), or be such a function, got {self.prior!r}")
         vars(self).update(images=images, labels=labels, latents=latents, similarity=similarity)
-        seen = self._targets(torch.arange(FIT_ROWS) % len(images), torch.Generator().manual_seed(0))
+        seen = self._targets(torch.arange(FIT_ROWS, device="cpu") % len(images), torch.Generator().manual_seed(0))
         if latents is not None and len(latents) != seen.shape[1]:
             raise ValueError(f"latents must be as many as the prior's {seen.shape[1]} dimension(s), got {list(latents)}")
         vars(self)["fitted_kernel"] = as_kernel(self.kernel).fit(seen)
@@ -139,7 +143,7 @@ class LabeledMMD(Objective):
         super().check(model)
         check_image_shape("images", self.images, model)
         if self.latents is None:
-            drawn = self._targets(torch.arange(2), torch.Generator().manual_seed(0))
+            drawn = self._targets(torch.arange(2, device="cpu"), torch.Generator().manual_seed(0))
             check_dim("prior's draws (if latents does not say which they are)", drawn.shape[1], model)
         elif max(self.latents) >= getattr(model, "dim", torch.inf):
             raise ValueError(f"latents must be below the model's {model.dim}, got {list(self.latents)}")
@@ -148,7 +152,7 @@ class LabeledMMD(Objective):
         return self.prior if self.latents is None and isinstance(self.prior, Prior) else None
 
     def regularizers(self, batch: Batch, companions: Companions) -> Iterable[Term]:
-        rows = torch.arange(len(self.images))
+        rows = torch.arange(len(self.images), device="cpu")
         if len(rows) > IMAGES_PER_STEP:
             order = torch.randperm(len(rows), generator=batch.generator, device=drawing_device(batch.generator, None))
             rows = order[:IMAGES_PER_STEP].cpu()

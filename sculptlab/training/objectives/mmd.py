@@ -77,7 +77,7 @@ class MMD(PriorDistance):
         """The columns (views, columns of a view), unit (dim,) of each latent, and kernel fitted in these units; computed once."""
         if dim not in self._views_by_dim:
             draws = self.prior_for(dim).sample(FIT_ROWS, generator=torch.Generator().manual_seed(0))
-            latents, unit = torch.arange(dim), torch.ones(dim)
+            latents, unit = torch.arange(dim, device="cpu"), torch.ones(dim, device="cpu", dtype=torch.float32)
             columns = {"joint": latents[None], "marginal": latents[:, None], "pairs": torch.combinations(latents)}[self.views]
             if not len(columns):
                 raise ValueError(f"views='pairs' needs a prior of at least 2 dimensions, got {dim}")

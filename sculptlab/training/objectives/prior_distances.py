@@ -122,7 +122,9 @@ class SlicedWasserstein(PriorDistance):
     projections: int = parameter(whole, 64)
 
     def distance(self, codes: Tensor, target: Tensor, generator: torch.Generator | None) -> tuple[str, Tensor]:
-        drawn = torch.randn(codes.shape[1], self.projections, generator=generator, device=drawing_device(generator, None))
+        drawn = torch.randn(
+            codes.shape[1], self.projections, generator=generator, device=drawing_device(generator, None), dtype=torch.float32
+        )
         directions = functional.normalize(drawn, dim=0).to(codes)
         sorted_codes, sorted_target = ((z @ directions).sort(dim=0).values for z in (codes, target))
         return "sliced_wasserstein", (sorted_codes - sorted_target).square().mean()
