@@ -76,6 +76,10 @@ def _data(name: str) -> str:
     return f"found in {place}"
 
 
+def _home() -> str:
+    return str(Path.home())
+
+
 def _cache() -> str:
     place = folders.cache()
     if place is None:
@@ -94,7 +98,7 @@ def _widgets() -> str:
 
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("ipywidgets", "jupyterlab_widgets"))
     places = (Path(path, "@jupyter-widgets", "jupyterlab-manager") for path in jupyter_path("labextensions"))
-    found = next(filter(Path.is_dir, places), None)
+    found = next(filter(os.path.isdir, places), None)  # False also where the home folder may not be read
     if found is None:
         raise FileNotFoundError(f"{versions}, but JupyterLab's extension is missing")
     return f"{versions}, extension in {found}"
@@ -133,6 +137,7 @@ CHECKS: tuple[tuple[str, Callable[[], str], str], ...] = (  # name, check, remed
     ("torch", _torch, f"torch and torchvision must fit each other, so install both at once: {_REINSTALL} torch torchvision"),
     ("GPU", _gpu, ""),
     *((f"data: {name}", partial(_data, name), "point SCULPTLAB_DATA to a folder, or unset it") for name in sources.NAMES),
+    ("home folder", _home, "set HOME to a folder: Jupyter and the data cache need one"),
     ("data cache", _cache, "point SCULPTLAB_DATA to a folder you can write to"),
     ("widgets", _widgets, f"{_REINSTALL} ipywidgets jupyterlab_widgets"),
     ("kernel", _kernel, f"{_REINSTALL} ipykernel jupyter_client pyzmq"),

@@ -1,6 +1,7 @@
 """The folders where image sets are looked for: $SCULPTLAB_DATA, then the cache."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import platformdirs
@@ -24,8 +25,12 @@ def writable(folder: Path) -> bool:
 def cache() -> Path | None:
     """The repository's data/ folder if it is writable, else the user's cache folder for sculptlab; None without a home folder."""
     root = clone()
-    found = root / "data" if root and writable(root / "data") else platformdirs.user_cache_path("sculptlab")
-    return None if found.parts[0].startswith("~") else found
+    if root and writable(root / "data"):
+        return root / "data"
+    with suppress(RuntimeError):  # newer versions of platformdirs raise it where older ones leave the ~
+        found = platformdirs.user_cache_path("sculptlab")
+        return None if found.parts[0] == "~" else found
+    return None
 
 
 def given() -> Path | None:
