@@ -1,0 +1,69 @@
+"""What an objective sees of a step, what it returns, and its companions: the parts with state that exist beside the model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+
+class Batch(NamedTuple):
+    """One step as an objective sees it: images (b, *image_shape), posterior (None if deterministic) and codes (b, dim).
+
+    `rows` is the size of the whole data set; `generator` is the source of all noise. Steps are counted from 0.
+    """
+
+    images: Any
+    posterior: Any
+    codes: Tensor
+    model: Any
+    rows: int | None
+    generator: torch.Generator | None
+    step: int = 0
+
+
+class Term(NamedTuple):
+    """One regularizer of a step: its name in the history, its weight in the loss, its value."""
+
+    name: str
+    weight: float
+    value: Tensor
+
+
+class Companion(nn.Module):
+    """A part of an objective that has state: networks, parameters or buffers that exist beside the model.
+
+    `Objective.companions` makes it; the objective's `regularizers` and `decoder_input` find it by its name. All of it is saved in
+    checkpoints. A subclass chooses one of three ways to learn, or combines the third with one of the others:
+
+    - `loss`: Adam minimizes it after each step of the model, by `rounds` steps with this learning rate and these betas. The
+      objective's loss passes gradients through the companion to the codes, and does not change its parameters.
+    - `joins_model = True`: the model's optimizer trains its parameters, by the loss of the objective.
+    - `refresh`: changes its buffers after each step of the model.
+
+    Examples
+    --------
+    >>> class RunningMean(Companion):
+    ...     def __init__(self, dim):
+    ...         super().__init__()
+    ...         self.mean = torch.nn.Buffer(torch.zeros(dim))
+    ...     def refresh(self, codes, model, generator):
+    ...         self.mean.lerp_(codes.mean(0), 0.01)
+    """
+
+    learning_rate: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.999)
+    rounds: int = 1
+    joins_model: bool = False
+
+    def loss(self, codes: Tensor, generator: torch.Generator | None) -> Tensor:
+        """What the companion minimizes, a 0-d tensor; codes (n, dim) come without a gradient."""
+        raise NotImplementedError
+
+    def refresh(self, codes: Tensor, model: Any, generator: torch.Generator | None) -> None:
+        """Change buffers after a step, by its codes (n, dim) and the model; called without gradients."""
+
+
+Companions = Mapping[str, Companion]
