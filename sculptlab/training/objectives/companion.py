@@ -35,13 +35,18 @@ class Term(NamedTuple):
 class Companion(nn.Module):
     """A part of an objective that has state: networks, parameters or buffers that exist beside the model.
 
-    `Objective.companions` makes it; the objective's `regularizers` and `decoder_input` find it by its name. All of it is saved in
-    checkpoints. A subclass chooses one of three ways to learn, or combines the third with one of the others:
+    `Objective.companions` makes it; the objective's `regularizers`, `decoder_input` and `sampling_prior` get it by its name. All
+    of it is saved in checkpoints. It learns by its own `loss`, or with the model, and its buffers may change by `refresh`.
 
-    - `loss`: Adam minimizes it after each step of the model, by `rounds` steps with this learning rate and these betas. The
-      objective's loss passes gradients through the companion to the codes, and does not change its parameters.
-    - `joins_model = True`: the model's optimizer trains its parameters, by the loss of the objective.
-    - `refresh`: changes its buffers after each step of the model.
+    Attributes
+    ----------
+    learning_rate, betas : float, tuple of float
+        Of the Adam that minimizes `loss` after each step of the model. The objective's own loss passes gradients through the
+        companion to the codes and does not change its parameters.
+    rounds : int
+        Steps of this Adam for each step of the model.
+    joins_model : bool
+        If true, there is no `loss`: the model's optimizer trains the parameters, by the loss of the objective.
 
     Examples
     --------
@@ -57,6 +62,9 @@ class Companion(nn.Module):
     betas: tuple[float, float] = (0.9, 0.999)
     rounds: int = 1
     joins_model: bool = False
+
+    def __init__(self) -> None:
+        super().__init__()
 
     def loss(self, codes: Tensor, generator: torch.Generator | None) -> Tensor:
         """What the companion minimizes, a 0-d tensor; codes (n, dim) come without a gradient."""

@@ -128,6 +128,10 @@ class Regularizer(nn.Module):
                         optimizer.step()
                     optimizer.zero_grad()
             self._let_train(False)
+            for (
+                weight
+            ) in self.parameters():  # which a fused step leaves out: a later `backward` through old weights raises an error
+                torch.autograd.graph.increment_version(weight)
             with torch.no_grad():
                 for companion in self.companions.values():
                     companion.refresh(codes, model, generator)
@@ -172,8 +176,13 @@ class Regularizer(nn.Module):
         self._let_train(False)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Regularizer:
-        """As for any module, such as for `to`, but 16-bit floats become float32: Adam's small steps would be lost in them."""
-        super()._apply(lambda value: _float32(fn(value)), recurse)
+        """As for any module, such as for `to`, but never in 16 bits: Adam's small steps would be lost in them."""
+
+        def convert(value: Tensor) -> Tensor:
+            converted = fn(value)
+            return value.to(converted.device) if converted.is_floating_point() and converted.element_size() < 4 else converted
+
+        super()._apply(convert, recurse)
         self._make_optimizers()
         return self
 
