@@ -165,4 +165,5 @@ def fit(
         training.execution.end()
     if path is not None and training.step:  # not after a divergence: then the last good checkpoint stays
         save_checkpoint(path, training, rows)
-    return Run(model, training.objective, rows, seed=training.seed, steps=training.step, stopped=stopped)
+    companions = training.regularizer.eval().companions
+    return Run(model, training.objective, rows, seed=training.seed, steps=training.step, stopped=stopped, companions=companions)

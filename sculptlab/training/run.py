@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from sculptlab.priors import as_prior
 from sculptlab.training.batches import as_images, as_unit_floats
 from sculptlab.training.models import Posterior
 from sculptlab.training.objectives.base import Objective
+from sculptlab.training.objectives.companion import Batch, Companions
 from sculptlab.validation import as_seed, whole
 from sculptlab.validation import codes as valid_codes
 
@@ -40,6 +41,8 @@ class Run:
         Of the training.
     stopped : str, optional
         "interrupted" after Ctrl-C.
+    companions : mapping of str to Companion
+        What the objective trained beside the model, such as predictors, a learned prior or a codebook.
     """
 
     model: Any
@@ -48,6 +51,7 @@ class Run:
     seed: int
     steps: int
     stopped: str | None = None
+    companions: Companions = field(default_factory=dict)
 
     @cached_property
     def history(self) -> pd.DataFrame:
@@ -72,8 +76,13 @@ class Run:
         return next(self.model.parameters()).device
 
     def encode(self, data: Any) -> Any:
-        """The codes (n, dim) of `data`, images (n, *image_shape): a stochastic encoder's means."""
-        return _like(self._in_chunks(as_images(data, self.model), self.model.encode), data)
+        """The codes (n, dim) that are decoded for `data`, images (n, *image_shape): means if stochastic, or quantized codes."""
+        return _like(self._in_chunks(as_images(data, self.model), self._encode), data)
+
+    def _encode(self, images: Tensor) -> Tensor:
+        """The codes of a chunk, as they are decoded: quantized if the objective quantizes them."""
+        batch = Batch(images, None, self.model.encode(images), self.model, None, None)
+        return self.objective.decoder_input(batch, self.companions)
 
     def codes(self, data: Any, seed: int = 0) -> dict[str, Any]:
         """{"codes"} (n, dim) of `data`, or {"means", "samples"} of a stochastic encoder: the samples are draws by `seed`."""
@@ -100,12 +109,12 @@ class Run:
     def reconstruct(self, data: Any) -> Any:
         """The images (n, *image_shape) decoded from the codes of `data` (from the means, if stochastic)."""
         images, model = as_images(data, self.model), self.model
-        return _like(self._in_chunks(images, lambda x: model.decode(model.encode(x))), data)
+        return _like(self._in_chunks(images, lambda x: model.decode(self._encode(x))), data)
 
     def reconstruction_error(self, data: Any) -> float:
         """Mean squared error per pixel of the reconstruction of `data`, best held-out images, in squared units of the data."""
         images, model = as_images(data, self.model), self.model
-        errors = self._in_chunks(images, lambda x: (model.decode(model.encode(x)) - x).square().flatten(1).mean(1))
+        errors = self._in_chunks(images, lambda x: (model.decode(self._encode(x)) - x).square().flatten(1).mean(1))
         return errors.double().mean().item()
 
     def sample(self, n: int, *, prior: Any = None, seed: int = 0) -> Tensor:
@@ -115,7 +124,7 @@ class Run:
         """
         generator = torch.Generator().manual_seed(as_seed("seed", seed))
         dim = self.model.dim
-        source = as_prior(prior, dim) if prior is not None else self.objective.prior_for(dim)
+        source = as_prior(prior, dim) if prior is not None else self.objective.sampling_prior(self.model, self.companions)
         if source is None:
             raise ValueError(f"prior must be given: {self.objective!r} has none")
         return self.decode(source.sample(whole("n", n), generator=generator))

@@ -75,6 +75,7 @@ class Training:
     def start(self) -> None:
         """Make the model ready for `advance`. To compile it, run the next step once without an update."""
         self.execution.begin()
+        self.regularizer.train()
         if self.compile:
             before = self.generator.get_state()
             with torch.autocast(self.device.type, enabled=False):

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from sculptlab.priors import Prior
+from sculptlab.training.objectives.companion import Batch, Companion, Companions, Term
 from sculptlab.training.objectives.regularizer import Batch, Companion, Companions, Regularizer, Term
 from sculptlab.validation import as_seed, check_parameters, choice, describe, parameter, whole
 
@@ -31,6 +32,7 @@ class Objective:
 
     needs_posterior: ClassVar[bool] = False  # whether the encoder must be stochastic
     needs_model: ClassVar[bool] = False  # whether its terms encode or decode more than the batch
+    needs_rows: ClassVar[bool] = False  # whether its terms depend on the size of the data set
     least_batch: ClassVar[int] = 1  # the fewest rows that its terms are defined for
 
     def __post_init__(self) -> None:
@@ -47,19 +49,24 @@ class Objective:
         """The distribution that codes of `dim` latents are pulled towards, if there is one."""
         return None
 
+    def sampling_prior(self, model: Any, companions: Companions) -> Prior | None:
+        """The distribution that `Run.sample` draws from: `prior_for`, or one that was learned."""
+        return self.prior_for(model.dim)
+
     def companions(self, dim: int) -> dict[str, Companion]:
         """The parts with state that exist beside a model of `dim` latents, by name."""
         return {}
 
     def decoder_input(self, batch: Batch, companions: Companions) -> Tensor:
-        """The codes (b, dim) that are decoded for the reconstruction, such as quantized ones."""
+        """The codes (b, dim) that are decoded, such as quantized ones; also after training, in the methods of `Run`."""
         return batch.codes
 
     def regularizer(self, dim: int, *, rows: int | None = None, seed: int = 0) -> Regularizer:
-        """The regularizers alone, as a module for a training loop of your own; `rows` is the size of the data set.
+        """The regularizers alone, as a `Regularizer` of `dim` latents for a training loop of your own.
 
         `term = objective.regularizer(dim)`; then in each step `loss = reconstruction + term(codes)`, and `term.update(codes)`
-        after the optimizer's step. An objective that cannot be used with codes of `dim` latents raises a ValueError.
+        after the optimizer's step. `rows` is the size of the data set, which `BetaTC` needs. An objective that cannot be used
+        with codes of `dim` latents raises a ValueError.
         """
         self.check(SimpleNamespace(dim=whole("dim", dim), stochastic=self.needs_posterior))
         return Regularizer(self, dim, rows=rows, seed=as_seed("seed", seed))
@@ -173,7 +180,8 @@ class SumObjective(Objective):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        needs = {name: any(getattr(part, name) for part in self.parts) for name in ("needs_posterior", "needs_model")}
+        names = ("needs_posterior", "needs_model", "needs_rows")
+        needs = {name: any(getattr(part, name) for part in self.parts) for name in names}
         vars(self).update(needs, least_batch=max(part.least_batch for part in self.parts))
 
     def check(self, model: Any) -> None:
@@ -185,6 +193,10 @@ class SumObjective(Objective):
 
     def prior_for(self, dim: int) -> Prior | None:
         return next((prior for part in self.parts if (prior := part.prior_for(dim)) is not None), None)
+
+    def sampling_prior(self, model: Any, companions: Companions) -> Prior | None:
+        priors = (part.sampling_prior(model, own) for part, own in self._with_companions(companions))
+        return next((prior for prior in priors if prior is not None), None)
 
     def companions(self, dim: int) -> dict[str, Companion]:
         return {f"{i}:{name}": a for i, part in enumerate(self.parts) for name, a in part.companions(dim).items()}

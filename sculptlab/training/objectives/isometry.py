@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from sculptlab.priors.base import drawing_device
 from sculptlab.training.objectives.base import Objective
-from sculptlab.training.objectives.regularizer import Batch, Companions, Term
+from sculptlab.training.objectives.companion import Batch, Companions, Term
 from sculptlab.validation import number, parameter
 
 

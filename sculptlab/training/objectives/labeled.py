@@ -16,7 +16,7 @@ from sculptlab.priors import Prior
 from sculptlab.priors.base import drawing_device
 from sculptlab.training.batches import check_dim, check_image_shape, held_images
 from sculptlab.training.objectives.base import Objective
-from sculptlab.training.objectives.regularizer import Batch, Companions, Term
+from sculptlab.training.objectives.companion import Batch, Companions, Term
 from sculptlab.validation import as_tensor, codes, finite, number, parameter, whole
 
 IMAGES_PER_STEP = 256

@@ -17,8 +17,8 @@ from sculptlab.priors.base import drawing_device
 from sculptlab.training.batches import check_dim
 from sculptlab.training.latent_units import Units
 from sculptlab.training.objectives.base import Objective
+from sculptlab.training.objectives.companion import Batch, Companions, Term
 from sculptlab.training.objectives.prior_distances import PriorDistance
-from sculptlab.training.objectives.regularizer import Batch, Companions, Term
 from sculptlab.validation import choice, codes, number, parameter, whole
 
 FINE = IMQ(scales=(0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0))

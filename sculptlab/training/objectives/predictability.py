@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from sculptlab.columns import standardize
 from sculptlab.training.objectives.base import Objective
-from sculptlab.training.objectives.regularizer import Batch, Companion, Companions, Term
+from sculptlab.training.objectives.companion import Batch, Companion, Companions, Term
 from sculptlab.validation import choice, number, parameter, whole
 
 EPSILON = 1e-8  # added to variances, so that the gradient stays finite where a latent is nearly constant

@@ -12,7 +12,7 @@ from sculptlab.priors import Prior, as_prior
 from sculptlab.priors.base import drawing_device
 from sculptlab.priors.sources import NAMES
 from sculptlab.training.objectives.base import Objective
-from sculptlab.training.objectives.regularizer import Batch, Companions, Term
+from sculptlab.training.objectives.companion import Batch, Companions, Term
 from sculptlab.validation import choice, finite, number, parameter, whole
 
 

@@ -2,71 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+import contextlib
+import functools
+import io
+import itertools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 
 from sculptlab.training.initialization import Initialization
 from sculptlab.training.models import Posterior
+from sculptlab.training.objectives.companion import Batch, Companion, Companions
 
 if TYPE_CHECKING:
     from sculptlab.training.objectives.base import Objective
 
-
-class Batch(NamedTuple):
-    """One step as an objective sees it: images (b, *image_shape), posterior (None if deterministic) and codes (b, dim).
-
-    `rows` is the size of the whole data set; `generator` is the source of all noise. Steps are counted from 0.
-    """
-
-    images: Any
-    posterior: Any
-    codes: Tensor
-    model: Any
-    rows: int | None
-    generator: torch.Generator | None
-    step: int = 0
+Method = TypeVar("Method", bound=Callable[..., Any])
 
 
-class Term(NamedTuple):
-    """One regularizer of a step: its name in the history, its weight in the loss, its value."""
+def _uncompiled(method: Method) -> Method:
+    """`method`, which torch.compile leaves as it is: compiled code cannot draw from a generator or count steps."""
 
-    name: str
-    weight: float
-    value: Tensor
+    @functools.wraps(method)
+    def run(*given: Any, **options: Any) -> Any:
+        return (torch.compiler.disable(method) if torch.compiler.is_compiling() else method)(*given, **options)
 
-
-class Companion(nn.Module):
-    """A part of an objective that has state: networks, parameters or buffers that exist beside the model.
-
-    By default it has a `loss` of its own, and its parameters are trained by an Adam of their own with this learning rate and
-    these betas; no other loss changes them. With `joins_model` its parameters are trained with the model's, by the loss of the
-    objective. Its buffers may be changed by `refresh`. All of it is saved in checkpoints.
-    """
-
-    learning_rate: float = 1e-3
-    betas: tuple[float, float] = (0.9, 0.999)
-    rounds: int = 1  # steps of its own for each step of the model
-    joins_model: bool = False
-
-    def loss(self, codes: Tensor, generator: torch.Generator | None) -> Tensor:
-        """What the companion minimizes, a 0-d tensor; codes (n, dim) come without a gradient."""
-        raise NotImplementedError
-
-    def refresh(self, codes: Tensor, model: Any) -> None:
-        """Change buffers after a step, by its codes (n, dim) and the model; called without gradients."""
-
-
-Companions = Mapping[str, Companion]
+    return cast("Method", run)
 
 
 class Regularizer(nn.Module):
     """The regularizers of an objective as one term of a loss, for any training loop; `objective.regularizer(dim)` makes it.
 
-    `term(codes)` is the weighted sum of the terms. After each step of the model's optimizer, `term.update(codes)` trains what the
-    objective trains beside the model, and counts the step. `state_dict` holds all that resuming needs.
+    `term(codes)` is the weighted sum of the terms. After `backward` and the step of the model's optimizer, `term.update(codes)`
+    trains what the objective trains beside the model, and counts the step; for `MMD` it only counts. Only a companion that joins
+    the model adds parameters for the model's optimizer; no optimizer but its own changes a predictor or a discriminator.
+
+    In eval mode, `term(codes)` draws the same noise at each call and leaves that of training as it is. Sixteen-bit codes are
+    converted, and everything is computed in float32 or float64, also under autocast. Under torch.compile the term runs
+    uncompiled. `state_dict` holds all that resuming needs.
 
     Parameters
     ----------
@@ -77,6 +52,11 @@ class Regularizer(nn.Module):
         Number of images in the data set, which `BetaTC` needs.
     seed : int
         Of all noise, and of the first weights of the companions.
+
+    Raises
+    ------
+    ValueError
+        If the objective needs `rows`, or if a companion has parameters that nothing would train.
 
     Examples
     --------
@@ -90,80 +70,149 @@ class Regularizer(nn.Module):
 
     def __init__(self, objective: Objective, dim: int, *, rows: int | None = None, seed: int = 0) -> None:
         super().__init__()
+        if rows is None and objective.needs_rows:
+            raise ValueError(
+                f"{objective!r} needs the number of images in the data set: regularizer(dim, rows=...), in fit data of known size"
+            )
         self.objective, self.dim, self.rows, self.seed, self.step = objective, dim, rows, seed, 0
         self.generator: torch.Generator | None = None
         with Initialization(seed):
             made = objective.companions(dim)
         self.companions: Companions = cast("Companions", nn.ModuleDict(made))
-        self._optimizers: dict[str, torch.optim.Optimizer] = {}
+        self._trained: dict[str, list[str]] = {}  # the names of the parameters that `update` trains, by companion
         for name, companion in made.items():
-            if not companion.joins_model and (weights := list(companion.parameters())):
-                self._optimizers[name] = torch.optim.Adam(weights, lr=companion.learning_rate, betas=companion.betas, fused=True)
-                companion.requires_grad_(False)  # outside `update`, so that no other loss and no other optimizer changes it
+            weights = [key for key, weight in companion.named_parameters() if weight.requires_grad]
+            if weights and not companion.joins_model:
+                if type(companion).loss is Companion.loss:
+                    raise ValueError(f"companion {name!r} has parameters, so it must have a loss, or joins_model = True")
+                self._trained[name] = weights
+        self._optimizers: dict[str, torch.optim.Optimizer] = {}
+        self._make_optimizers()
+        self.register_load_state_dict_post_hook(Regularizer._make_optimizers)
 
+    @_uncompiled
     def forward(self, codes: Tensor, posterior: Any = None, model: Any = None) -> Tensor:
         """The weighted sum of the terms of codes (b, dim), 0-d, in nats per image.
 
         The posterior, a `Posterior` or (mean, log_variance), is needed by KL and its relatives; the model, with `encode` and
         `decode`, by `Anchors`, `LabeledMMD` and `Isometry`.
         """
-        if not isinstance(codes, Tensor) or codes.ndim != 2 or codes.shape[1] != self.dim:
-            raise ValueError(f"codes must be a tensor (b, {self.dim}), got {_shape(codes)}")
-        if len(codes) < self.objective.least_batch:
-            raise ValueError(
-                f"codes must have at least {self.objective.least_batch} rows for {self.objective!r}, got {len(codes)}"
-            )
-        if isinstance(posterior, tuple | list) and len(posterior) == 2:
-            posterior = Posterior(*posterior)
+        codes = self._checked(codes)
         for name, given, needed in (
             ("posterior", posterior, self.objective.needs_posterior), ("model", model, self.objective.needs_model),
         ):  # fmt: skip
             if needed and given is None:
                 raise ValueError(f"{name} must be given for {self.objective!r}: term(codes, {name}={name})")
-        if self.generator is None or self.generator.device.type != codes.device.type:
-            self.generator = torch.Generator(codes.device).manual_seed(self.seed)
-        batch = Batch(None, posterior, codes, model, self.rows, self.generator, self.step)
-        total = codes.new_zeros(())
-        for term in self.objective.regularizers(batch, self.companions):
-            total = total + term.weight * term.value
+        posterior = None if posterior is None else _checked_posterior(posterior, codes)
+        generator = self._generator(codes.device) if self.training else torch.Generator(codes.device).manual_seed(self.seed)
+        self._let_train(False)
+        batch = Batch(None, posterior, codes, model, self.rows, generator, self.step)
+        with torch.autocast(codes.device.type, enabled=False):
+            total = codes.new_zeros(())
+            for term in self.objective.regularizers(batch, self.companions):
+                total = total + term.weight * term.value
         return total
 
+    @_uncompiled
     def update(self, codes: Tensor, model: Any = None) -> None:
-        """Train the companions on the codes (b, dim) of a step, refresh their buffers, and count the step."""
-        codes = codes.detach()
-        for name, companion in self.companions.items():
-            optimizer = self._optimizers.get(name)
-            if optimizer is not None:
-                companion.requires_grad_(True)
-                with torch.enable_grad(), torch.autocast(codes.device.type, enabled=False):
-                    for _ in range(companion.rounds):
+        """Train the companions on the codes (b, dim) of a step, after its `backward`; refresh their buffers; count the step."""
+        if len(self.companions):
+            codes = self._checked(codes).detach()
+            generator = self._generator(codes.device)
+            self._let_train(True)
+            with torch.enable_grad(), torch.autocast(codes.device.type, enabled=False):
+                for name, optimizer in self._optimizers.items():
+                    for _ in range(self.companions[name].rounds):
                         optimizer.zero_grad()
-                        companion.loss(codes, self.generator).backward()
+                        self.companions[name].loss(codes, generator).backward()
                         optimizer.step()
-                optimizer.zero_grad()
-                companion.requires_grad_(False)
+                    optimizer.zero_grad()
+            self._let_train(False)
+            for (
+                weight
+            ) in self.parameters():  # which a fused step leaves out: a later `backward` through old weights raises an error
+                torch.autograd.graph.increment_version(weight)
             with torch.no_grad():
-                companion.refresh(codes, model)
+                for companion in self.companions.values():
+                    companion.refresh(codes, model, generator)
         self.step += 1
 
-    def get_extra_state(self) -> dict[str, Any]:
-        """The step, the optimizers' averages and the generator, for `state_dict`."""
-        return {
-            "step": self.step,
-            "optimizers": {name: optimizer.state_dict() for name, optimizer in self._optimizers.items()},
-            "generator": None if self.generator is None else self.generator.get_state(),
-        }
+    def _checked(self, codes: Any) -> Tensor:
+        """The codes if they are floats (b, dim) on the device of the companions; 16-bit floats become float32."""
+        if not isinstance(codes, Tensor) or codes.shape[1:] != (self.dim,) or not codes.is_floating_point():
+            came = f"{codes.dtype} of shape {tuple(codes.shape)}" if isinstance(codes, Tensor) else f"a {type(codes).__name__}"
+            hint = "; of (mean, log_variance), pass a draw as codes, and both as posterior" if isinstance(codes, tuple) else ""
+            hint = "; feature maps as codes.flatten(1)" if isinstance(codes, Tensor) and codes.ndim > 2 else hint
+            raise ValueError(f"codes must be a tensor of floats (b, {self.dim}), got {came}{hint}")
+        if len(codes) < (least := self.objective.least_batch):
+            hint = "DataLoader(..., drop_last=True) leaves out a short last batch"
+            raise ValueError(f"codes must have at least {least} rows for {self.objective!r}, got {len(codes)}: {hint}")
+        for weight in itertools.chain(self.parameters(), self.buffers()):
+            if weight.device != codes.device:
+                raise ValueError(f"codes must be on {weight.device}, where the term is, got {codes.device}: move it by term.to()")
+        return _float32(codes)
 
-    def set_extra_state(self, state: dict[str, Any]) -> None:
+    def _generator(self, device: torch.device) -> torch.Generator:
+        """The source of all noise; a new one from the seed if there is none, or one for another type of device."""
+        if self.generator is None or self.generator.device.type != device.type:
+            self.generator = torch.Generator(device).manual_seed(self.seed)
+        return self.generator
+
+    def _let_train(self, value: bool) -> None:
+        """Whether parameters with an optimizer of their own take gradients: in `update` alone, so that no other changes them."""
+        for optimizer in self._optimizers.values():
+            for weight in optimizer.param_groups[0]["params"]:
+                weight.requires_grad_(value)
+
+    def _make_optimizers(self, _: Any = None) -> None:
+        """Optimizers over the present parameters, which `to` and `load_state_dict` may replace, with the averages so far."""
+        for name, keys in self._trained.items():
+            companion, old = self.companions[name], self._optimizers.get(name)
+            weights = [companion.get_parameter(key) for key in keys]
+            optimizer = torch.optim.Adam(weights, lr=companion.learning_rate, betas=companion.betas, fused=True)
+            if old is not None:
+                optimizer.load_state_dict(old.state_dict())
+            self._optimizers[name] = optimizer
+        self._let_train(False)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Regularizer:
+        """As for any module, such as for `to`, but never in 16 bits: Adam's small steps would be lost in them."""
+
+        def convert(value: Tensor) -> Tensor:
+            converted = fn(value)
+            return value.to(converted.device) if converted.is_floating_point() and converted.element_size() < 4 else converted
+
+        super()._apply(convert, recurse)
+        self._make_optimizers()
+        return self
+
+    def get_extra_state(self) -> Tensor:
+        """The step, the optimizers' averages and the generator as bytes, for file formats that hold nothing but tensors."""
+        noise = None if self.generator is None else (self.generator.device.type, self.generator.get_state())
+        averages = {name: optimizer.state_dict() for name, optimizer in self._optimizers.items()}
+        torch.save({"step": self.step, "optimizers": averages, "generator": noise}, file := io.BytesIO())
+        return torch.frombuffer(file.getbuffer(), dtype=torch.uint8).clone()
+
+    def set_extra_state(self, state: Tensor) -> None:
         """Put back what `get_extra_state` returned."""
-        self.step = state["step"]
-        for name, optimizer in self._optimizers.items():
-            optimizer.load_state_dict(state["optimizers"][name])
-        if state["generator"] is not None:
-            if self.generator is None:
-                self.generator = torch.Generator()
-            self.generator.set_state(state["generator"])
+        content = torch.load(io.BytesIO(state.cpu().numpy().tobytes()), map_location="cpu", weights_only=True)
+        self.step = content["step"]
+        for name in self._optimizers.keys() & content["optimizers"].keys():
+            self._optimizers[name].load_state_dict(content["optimizers"][name])
+        if content["generator"] is not None:
+            device, noise = content["generator"]
+            with contextlib.suppress(RuntimeError, AssertionError):  # if the device is not on this machine, the noise starts anew
+                self._generator(torch.device(device)).set_state(noise)
 
 
-def _shape(value: Any) -> str:
-    return f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+def _float32(value: Tensor) -> Tensor:
+    return value.float() if value.is_floating_point() and value.element_size() < 4 else value
+
+
+def _checked_posterior(given: Any, codes: Tensor) -> Posterior:
+    """A posterior, or (mean, log_variance), whose parts have the shape of the codes."""
+    parts = (given.mean, given.log_variance) if hasattr(given, "log_variance") else given
+    if not isinstance(parts, tuple | list) or len(parts) != 2 or any(getattr(p, "shape", None) != codes.shape for p in parts):
+        came = [getattr(p, "shape", type(p).__name__) for p in parts] if isinstance(parts, tuple | list) else type(given).__name__
+        raise ValueError(f"posterior must be (mean, log_variance), each of shape {tuple(codes.shape)}, got {came}")
+    return Posterior(*map(_float32, parts))

@@ -13,8 +13,8 @@ from sculptlab.mmd import mmd2
 from sculptlab.mmd.kernels import IMQ
 from sculptlab.priors import Gaussian, Prior
 from sculptlab.training.objectives.base import Objective
+from sculptlab.training.objectives.companion import Batch, Companion, Companions, Term
 from sculptlab.training.objectives.divergences import kl_to_standard_normal, split_kl
-from sculptlab.training.objectives.regularizer import Batch, Companion, Companions, Term
 from sculptlab.validation import choice, number, parameter, whole
 
 
@@ -69,11 +69,11 @@ class BetaTC(KL):
     """
 
     beta: float = parameter(number, 6.0, least=0)
+    needs_rows = True
     least_batch = 2
 
     def regularizers(self, batch: Batch, companions: Companions) -> Iterable[Term]:
-        if batch.rows is None:
-            raise ValueError("BetaTC needs the number of images in the data set: give rows=, or data of known size")
+        assert batch.rows is not None  # `needs_rows`
         parts = split_kl(batch.codes, batch.posterior, batch.rows)
         yield self.kl(batch)
         yield Term("total_correlation", self.beta - 1, parts.total_correlation)
@@ -129,7 +129,7 @@ class _Discriminator(Companion):
         self.body = nn.Sequential(*hidden, nn.Linear(width, 1))
 
     def forward(self, codes: Tensor) -> Tensor:
-        return self.body(codes)[:, 0]
+        return self.body(codes.to(next(self.parameters()).dtype))[:, 0]  # the model may have another type
 
     def loss(self, codes: Tensor, generator: torch.Generator | None) -> Tensor:
         """The cross-entropy between one half of the batch and the other half with permuted columns."""
