@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("pages", nargs="*", metavar="PAGE", help='a number ("01"), a name or a path; default: every page')
     profile = "fast: laptops (the default); full: longer training, more seeds, results recorded anew"
     run.add_argument("--profile", choices=PROFILES, help=profile)
-    run.add_argument("--seed", type=int, metavar="N", help="the seed the pages start from (default 0)")
+    run.add_argument("--seed", type=int, metavar="N", help="the seed the pages start from from 0 to 9999 (default 0)")
     run.add_argument("--out", type=Path, default=Path("executed"), metavar="DIR", help="where the files go (%(default)s)")
     add("doctor", _doctor, "say what works on this machine, and the remedy where something does not")
     fetch = add("fetch", _fetch, "make sure that a data set is on this machine, downloading it once")

@@ -18,7 +18,7 @@ from sculptlab.priors import Gaussian, as_prior
 from sculptlab.training.loop import fit
 from sculptlab.training.models import Autoencoder, build_autoencoder
 from sculptlab.training.objectives import KL, MMD, Objective, Predictability, Reconstruction, as_objective
-from sculptlab.validation import choice, whole
+from sculptlab.validation import as_seed, choice, whole
 
 FLOATS = (np.float64, np.float32)
 IMAGE_TYPES = (*FLOATS, np.uint8)
@@ -103,13 +103,13 @@ class SculptedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
     def fit(self, X: Any, y: Any = None) -> SculptedAutoencoder:
         """Train on X (n, p) or (n, c, h, w), at least 2 rows, 3 for the penalty; a loss that explodes raises DivergenceError."""
+        seed = _seed(self.random_state)
         dim, steps = whole("n_components", self.n_components), whole("max_iter", self.max_iter)
         objective = self._objective(dim)
         least = max(2, objective.least_batch)
         rows, shape, flat = as_rows(X, checked_image_shape(self.image_shape))
         rows = validate_data(self, rows, dtype=IMAGE_TYPES if shape else FLOATS, ensure_min_samples=least)
         self._format = TableFormat(rows) if shape is None else ImageFormat(shape, flat)
-        seed = _seed(self.random_state)
         width = None if self.hidden_size is None else whole("hidden_size", self.hidden_size)
         batch = None if self.batch_size is None else min(whole("batch_size", self.batch_size, least=least), len(rows))
         model = build_autoencoder(
@@ -202,10 +202,10 @@ class SculptedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
 def _seed(random_state: Any) -> int:
     """A seed from a scikit-learn random state; None draws from the system, never from NumPy's global generator."""
-    if random_state is None:
-        return secrets.randbits(31)
-    if isinstance(random_state, (int, np.integer)):
-        return whole("random_state", random_state, least=0)
-    if not isinstance(random_state, np.random.RandomState):
-        raise TypeError(f"random_state must be a whole number, a numpy.random.RandomState or None, got {random_state!r}")
-    return int(random_state.randint(2**31))
+    if isinstance(random_state, np.random.RandomState):
+        return int(random_state.randint(2**31))
+    try:
+        return secrets.randbits(31) if random_state is None else as_seed("random_state", random_state)
+    except TypeError as error:
+        legal = "a whole number, a numpy.random.RandomState or None"
+        raise TypeError(f"random_state must be {legal}, got {random_state!r}") from error

@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+SEEDS = 2**32  # legal seeds are 0 ... SEEDS - 1, as in NumPy and scikit-learn; a seed made from another is taken modulo it
+
 
 def describe(value: Any) -> str:
     """`value` as an error message shows it. A class or function gets the hint that it was not called."""
@@ -34,12 +36,22 @@ def choice(name: str, value: Any, legal: Collection[Any]) -> Any:
 
 
 def whole(name: str, value: Any, *, least: int = 1) -> int:
-    """Return `value` as an int if it is a whole number of at least `least`."""
+    """Return `value` as an int if it is a whole number of at least `least`; it may be a 0-d array or tensor."""
+    if isinstance(value, (np.ndarray, Tensor)) and not value.ndim:
+        value = value.item()
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise TypeError(f"{name} must be a whole number, got {value!r}")
     if value < least:
         raise ValueError(f"{name} must be at least {least}, got {value}")
     return int(value)
+
+
+def as_seed(name: str, value: Any) -> int:
+    """Return `value` as an int if it is a whole number from 0 to 2**32 - 1."""
+    found = whole(name, value, least=0)
+    if found >= SEEDS:
+        raise ValueError(f"{name} must be below 2**32, got {found}: take the remainder, {name} % 2**32")
+    return found
 
 
 def number(name: str, value: Any, *, above: float = -math.inf, least: float = -math.inf) -> float:

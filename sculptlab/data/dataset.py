@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from sculptlab.validation import number, whole
+from sculptlab.validation import as_seed, number
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -102,10 +102,11 @@ class Dataset:
         The held-out part has the same share of every label, to within one image. Patches that were cut with a stride
         below 32 overlap, so the two parts then share pixels. The same seed always gives the same split.
         """
+        rng = np.random.default_rng(as_seed("seed", seed))
         held_out = round(number("test", test, above=0) * len(self))
         if not 0 < held_out < len(self):
             raise ValueError(f"test must leave at least one of {len(self)} images on either side, got {test}")
-        order = np.random.default_rng(whole("seed", seed, least=0)).permutation(len(self))
+        order = rng.permutation(len(self))
         if self.labels is not None:  # evenly spaced positions in a shuffle sorted by label are a stratified sample
             order = order[np.argsort(self.labels.cpu().numpy()[order], kind="stable")]
         mask = np.zeros(len(self), dtype=bool)

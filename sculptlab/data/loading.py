@@ -12,7 +12,7 @@ from sculptlab.data.downloads import ensure, resolve
 from sculptlab.data.readers import READERS, RawImages
 from sculptlab.data.sources import PUBLISHED
 from sculptlab.data.sprites import FACTOR_NAMES
-from sculptlab.validation import choice, whole
+from sculptlab.validation import as_seed, choice, whole
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
@@ -86,9 +86,10 @@ def load(
     >>> sl.load("digits")
     <digits: 1,797 images of 1x8x8, float32 in [0, 1] on cpu; 10 labels>
     """
+    seed = as_seed("seed", seed)
     published, split = resolve(name, split)
     choice("dtype", dtype, ("float32", "uint8"))
-    seed, n = whole("seed", seed, least=0), None if n is None else whole("n", n)
+    n = None if n is None else whole("n", n)
     settings = {"patches": {"stride": 32}, "sprites": {"size": 64}}.get(name, {})
     for option, value in {"stride": stride, "size": size}.items():
         if value is not None and option not in settings:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from sculptlab.validation import choice, codes, number, whole
+from sculptlab.validation import as_seed, choice, codes, number, whole
 
 FACTOR_NAMES = ("shape", "scale", "orientation", "x", "y")
 SHAPES = {1: "square", 2: "ellipse", 3: "heart"}
@@ -45,8 +45,8 @@ def sample(n: int, seed: int = 0, *, fixed: Mapping[str, float] | None = None, c
     Tensor of shape (n, 5)
         float32 values of shape, scale, orientation, x and y.
     """
+    generator = torch.Generator().manual_seed(as_seed("seed", seed))
     n = whole("n", n)
-    generator = torch.Generator().manual_seed(whole("seed", seed, least=0))
     values = torch.empty(n, len(FACTOR_NAMES))
     for column, (name, grid) in enumerate(GRID.items()):
         if continuous and name != "shape":

@@ -12,7 +12,7 @@ from sculptlab.independence.dependence import correlation, distance_correlation
 from sculptlab.mmd.kernels import IMQ
 from sculptlab.threads import one_thread
 from sculptlab.training.latent_units import Units
-from sculptlab.validation import codes, whole
+from sculptlab.validation import as_seed, codes
 
 
 def compare(z: Any, target: Any, *, permutations: int = 200, seed: int = 0) -> dict[str, float]:
@@ -23,9 +23,9 @@ def compare(z: Any, target: Any, *, permutations: int = 200, seed: int = 0) -> d
     distance_correlation_gap (the same for distance correlations); rows, at most 2,000. Read them beside those of a second
     sample of the target. No row of `z` may belong to the same image as one of `target`: rows count as independent.
     """
+    generator = torch.Generator().manual_seed(as_seed("seed", seed))
     target = codes("target", target, rows=LEAST_ROWS).detach().cpu()
     z = codes("z", z, dim=target.shape[1], rows=LEAST_ROWS).detach().cpu()
-    generator = torch.Generator().manual_seed(whole("seed", seed, least=0))
     units, n = Units.of(target), min(len(z), len(target), 2000)
     x, y = (units.plain(rows[torch.randperm(len(rows), generator=generator)[:n]].double()) for rows in (z, target))
     with one_thread():

@@ -17,7 +17,7 @@ from sculptlab.training.latent_units import Units
 from sculptlab.training.loop import fit
 from sculptlab.training.objectives import Anchors, Copying, Objective, Ramp
 from sculptlab.training.run import Run
-from sculptlab.validation import choice, whole
+from sculptlab.validation import as_seed, choice, whole
 from sculptlab.validation import codes as valid_codes
 
 WEIGHT, ANCHOR_WEIGHT, LEARNING_RATE = 300.0, 100.0, 3e-3
@@ -140,6 +140,7 @@ def copy_latents(
     >>> copied.run.encode(data).shape
     torch.Size([1797, 2])
     """
+    seed = as_seed("seed", seed)
     if isinstance(source, Run) and source.model is model:
         raise ValueError("model must be another one than the source's, which it would train anew")
     images = as_images(data, as_model(model)).cpu()

@@ -17,7 +17,7 @@ from sculptlab.independence.dependence import correlation, distance_correlation
 from sculptlab.mmd.kernels import IMQ
 from sculptlab.priors import Prior, as_prior
 from sculptlab.threads import one_thread
-from sculptlab.validation import choice, describe, finite, named_codes, whole
+from sculptlab.validation import as_seed, choice, describe, finite, named_codes, whole
 
 INACTIVE_BELOW = 0.05  # of the prior's standard deviation: a latent that varies less is inactive, as in FactorVAE's score
 LEVEL = 0.05 / 3  # of significance in the verdict, which combines three families of tests
@@ -131,8 +131,8 @@ def diagnose(z: Any, prior: Any, *, max_rows: int = 2000, permutations: int = 20
     ValueError
         For wrong shapes, values that are not finite or beyond 1e15, too few rows, or a prior of another dimension.
     """
+    seed = as_seed("seed", seed)
     whole("max_rows", max_rows, least=LEAST_ROWS)
-    whole("seed", seed, least=0)
     given = _named_codes(z)
     checksum = zlib.crc32(b"".join(rows.numpy().tobytes() for rows, _ in given.values()))
     generator = torch.Generator().manual_seed((seed * 1_000_003 + checksum) % 2**63)

@@ -11,7 +11,7 @@ from sculptlab.mmd import mmd_test
 from sculptlab.mmd.kernels import Kernel
 from sculptlab.priors import as_prior
 from sculptlab.threads import one_thread
-from sculptlab.validation import codes, number, whole
+from sculptlab.validation import as_seed, codes, number
 
 LEAST_ROWS = 20  # no test here has any power with fewer
 
@@ -59,11 +59,11 @@ def c2st(x: Any, y: Any, seed: int = 0) -> C2STResult:
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.model_selection import PredefinedSplit, cross_val_predict
 
+    trees = HistGradientBoostingClassifier(max_iter=50, early_stopping=False, random_state=as_seed("seed", seed))
     x = codes("x", x, rows=LEAST_ROWS)
     y = codes("y", y, dim=x.shape[1], rows=LEAST_ROWS)
     rows = np.concatenate([sample.detach().cpu().double().numpy() for sample in (x, y)])
     first, half = np.arange(len(rows)) < len(x), np.concatenate([np.arange(len(sample)) % 2 for sample in (x, y)])
-    trees = HistGradientBoostingClassifier(max_iter=50, early_stopping=False, random_state=whole("seed", seed, least=0))
     with one_thread():
         correct = int((cross_val_predict(trees, rows, first, cv=PredefinedSplit(half)) == first).sum())
     return C2STResult(correct / len(rows), float(binom.sf(correct - 1, len(rows), 0.5)))
@@ -119,8 +119,8 @@ def off_support(z: Any, prior: Any, seed: int = 0) -> Tensor:
     """
     from scipy.spatial import cKDTree
 
+    generator = torch.Generator().manual_seed(as_seed("seed", seed))
     rows = codes("z", z, rows=1)
-    generator = torch.Generator().manual_seed(whole("seed", seed, least=0))
     first, second = (as_prior(prior, rows.shape[1]).sample(10_000, generator).numpy() for _ in range(2))
     mass = cKDTree(first)
     far = np.quantile(mass.query(second)[0], 0.999)
@@ -131,5 +131,5 @@ def hold_out(n: int, share: float, seed: int = 0) -> tuple[Tensor, Tensor]:
     """Indices of n rows in an order drawn by `seed`: those to train on, and a share that is held out."""
     if number("held_out", share, above=0) >= 1:
         raise ValueError(f"held_out must be a share below 1, got {share:g}")
-    order = torch.randperm(n, generator=torch.Generator().manual_seed(whole("seed", seed, least=0)))
+    order = torch.randperm(n, generator=torch.Generator().manual_seed(as_seed("seed", seed)))
     return order[round(share * n) :], order[: round(share * n)]

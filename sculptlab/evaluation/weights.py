@@ -18,7 +18,7 @@ from sculptlab.training.batches import as_images
 from sculptlab.training.loop import fit
 from sculptlab.training.objectives import Objective, Reconstruction, as_objective
 from sculptlab.training.run import Run
-from sculptlab.validation import number, whole
+from sculptlab.validation import as_seed, number, whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,13 +124,13 @@ def find_weight(
     ValueError
         For a share that leaves fewer than 20 rows on either side, or a `build` that returns the same model again.
     """
+    all_seeds = [as_seed("seeds", seed) for seed in np.atleast_1d(seeds)]
     if not callable(objective) or not callable(build) or isinstance(build, nn.Module):
         raise TypeError(
             "objective must be a function of the weight and build one of the seed that makes a new model, such as "
             f"lambda w: MMD(prior, w) and lambda seed: build_autoencoder(..., seed=seed); got {objective!r} and {build!r}"
         )
     all_weights = [number("weights", weight, above=0) for weight in np.atleast_1d(weights)]
-    all_seeds = [whole("seeds", seed, least=0) for seed in np.atleast_1d(seeds)]
     whole("number of weights", len(all_weights))
     whole("number of seeds", len(all_seeds))
     tolerance = number("tolerance", tolerance, least=0)

@@ -129,11 +129,11 @@ def _lasso_importance(rows: FactorRows, factor: int) -> tuple[np.ndarray, float]
     if not spread or t < folds or not z[:t].any():
         return np.zeros(z.shape[1]), 0.0
     y = (y - y[:t].mean()) / spread
-    tried = LassoCV(cv=KFold(folds, shuffle=True, random_state=rows.seed)).fit(z[:t], y[:t])
+    tried = LassoCV(random_state=0, cv=KFold(folds, shuffle=True, random_state=rows.seed)).fit(z[:t], y[:t])
     error = tried.mse_path_.mean(1)
     best = error.argmin()
     near = error <= error[best] + tried.mse_path_[best].std(ddof=1) / folds**0.5
-    model = Lasso(tried.alphas_[near].max()).fit(z[:t], y[:t])
+    model = Lasso(tried.alphas_[near].max(), random_state=0).fit(z[:t], y[:t])
     variance = y[t:].var()
     missed = np.mean((model.predict(z[t:]) - y[t:]) ** 2) / variance if variance else 1
     return np.abs(model.coef_), float(max(0.0, 1 - missed))
@@ -143,7 +143,7 @@ def _svm_accuracy(z: np.ndarray, y: np.ndarray, train: int) -> float:
     """Test accuracy of a linear classifier of classes `y` (n,) from `z` (n, 1)."""
     if np.ptp(y[:train]) == 0:
         return float((y[train:] == y[0]).mean())
-    model = LinearSVC(C=0.01, class_weight="balanced", dual=False).fit(z[:train], y[:train])
+    model = LinearSVC(C=0.01, class_weight="balanced", dual=False, random_state=0).fit(z[:train], y[:train])
     return float((model.predict(z[train:]) == y[train:]).mean())
 
 
@@ -159,7 +159,7 @@ def logistic_scores(rows: FactorRows, *, penalty: float) -> np.ndarray:
         known = np.isin(y[t:], y[:t])  # a class that does not occur among the training rows cannot be predicted
         if np.ptp(y[:t]) == 0 or not known.any():
             continue
-        model = LogisticRegression(C=1 / penalty if penalty else np.inf, max_iter=100).fit(z[:t], y[:t])
+        model = LogisticRegression(C=1 / penalty if penalty else np.inf, max_iter=100, random_state=0).fit(z[:t], y[:t])
         right = np.searchsorted(model.classes_, y[t:][known])
         outputs = model.decision_function(z[t:][known])
         logs = log_softmax(outputs if outputs.ndim == 2 else np.stack([0 * outputs, outputs], axis=1), axis=1)

@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 
 from sculptlab.columns import standardize
-from sculptlab.validation import choice, named_codes, only_array, whole
+from sculptlab.validation import as_seed, choice, named_codes, only_array, whole
 
 BINNINGS = {"width": "equal-width", "quantile": "quantile"}
 LEAST_ROWS = 20
@@ -80,6 +80,7 @@ def draw_factor_rows(
 
     The package docstring describes the arguments. `train` = None uses all rows in their order, `test` = None has no test rows.
     """
+    seed = as_seed("seed", seed)
     first, dimensions = named_codes("codes", codes, rows=LEAST_ROWS)
     second, labels = named_codes("factors", factors, rows=LEAST_ROWS)
     z, y = (tensor.detach().cpu().double().numpy() for tensor in (first, second))
@@ -92,7 +93,7 @@ def draw_factor_rows(
         raise ValueError(f"train + test must be at least {LEAST_ROWS} rows, got {train} + {held_out}")
     whole("bins", bins, least=2)
     choice("binning", binning, BINNINGS)
-    rng = np.random.default_rng(whole("seed", seed, least=0))
+    rng = np.random.default_rng(seed)
     if held_out or n > train:
         drawn = rng.permutation(n)[: train + held_out]
         z, y = z[drawn], y[drawn]

@@ -3,7 +3,8 @@
 import functools
 import inspect
 import warnings
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from html import escape
 from typing import Any, TypedDict, TypeVar, cast
@@ -13,7 +14,7 @@ import pandas as pd
 from sklearn.exceptions import ConvergenceWarning
 
 from sculptlab.factors.rows import FactorRows, draw_factor_rows
-from sculptlab.threads import one_thread
+from sculptlab.threads import Shared, one_thread
 from sculptlab.validation import flag
 
 Score = Callable[[FactorRows], "FactorScore"]
@@ -126,12 +127,21 @@ def score_with_baselines(
 ) -> FactorScore:
     """Apply `measure` to rows that `draw_factor_rows` draws and, if `baselines`, to perfect codes and to noise in their place."""
     rows = draw_factor_rows(codes, factors, **how)
-    with one_thread(), warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # the numbers of steps are limited on purpose
+    with one_thread(), _ignoring_convergence:
         found = measure(rows)
         if not flag("baselines", baselines):
             return found
         return replace(found, perfect=measure(rows.perfect(filler, by_value)).parts, noise=measure(rows.noise()).parts)
+
+
+@contextmanager
+def _ignore_convergence() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the numbers of steps are limited on purpose
+        yield
+
+
+_ignoring_convergence = Shared(_ignore_convergence)  # warning filters belong to the whole process
 
 
 class Protocol(TypedDict, total=False):

@@ -13,7 +13,7 @@ from sculptlab.columns import permute_columns
 from sculptlab.drawing import draw
 from sculptlab.independence.lps import active_columns
 from sculptlab.independence.regressors import UNITS, LatentPredictor
-from sculptlab.validation import codes, named_codes, whole
+from sculptlab.validation import as_seed, codes, named_codes, whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -114,8 +114,8 @@ def lps_curve(
     """
     import pandas as pd
 
+    seed, permutations = as_seed("seed", seed), whole("permutations", permutations, least=0)
     predictor = LatentPredictor(regressor, target, folds=2)
-    permutations, seed = whole("permutations", permutations, least=0), whole("seed", seed, least=0)
     given, names = named_codes("z", z)
     generator = torch.Generator().manual_seed(seed)
     fitted = given.detach()[torch.randperm(len(given), generator=generator).to(given.device)]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from sculptlab.columns import constant_columns, draw_rows, standardize
-from sculptlab.validation import codes, only_array, whole
+from sculptlab.validation import as_seed, codes, only_array, whole
 
 BLOCK_NUMBERS = 200_000  # of one distance array held at once, so that a few such arrays fit into the processor's cache
 
@@ -31,7 +31,8 @@ def distance_correlation(z: Any, max_rows: int = 1000, seed: int = 0) -> Any:
     diagonal, NaN beside a constant column. Of more than `max_rows` rows that many are drawn by `seed`, since the work grows
     with the square of their number. At least 4 rows. Szekely, Rizzo and Bakirov 2007; unbiased: Szekely and Rizzo 2014.
     """
-    rows = draw_rows(codes("z", z, rows=4).detach(), whole("max_rows", max_rows, least=4), whole("seed", seed, least=0))
+    seed, most = as_seed("seed", seed), whole("max_rows", max_rows, least=4)
+    rows = draw_rows(codes("z", z, rows=4).detach(), most, seed)
     data = standardize(rows.double())
     n, d = data.shape
     products, row_sums = data.new_zeros(d, d), []
@@ -105,7 +106,8 @@ def total_correlation(data: Tensor) -> Tensor:
 
 
 def _of_each(z: Any, max_rows: int, seed: int, measure: Callable[[Tensor], Tensor]) -> Any:
-    rows = draw_rows(codes("z", z, rows=4).detach(), whole("max_rows", max_rows, least=4), whole("seed", seed, least=0))
+    seed, most = as_seed("seed", seed), whole("max_rows", max_rows, least=4)
+    rows = draw_rows(codes("z", z, rows=4).detach(), most, seed)
     varies = ~constant_columns(rows)
     if varies.sum() < 2:
         raise ValueError(f"z must have at least 2 columns that vary, got {int(varies.sum())} of {len(varies)}")

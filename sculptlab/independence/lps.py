@@ -13,7 +13,7 @@ from torch import Tensor
 from sculptlab.columns import permute_columns, standardize
 from sculptlab.drawing import draw
 from sculptlab.independence.regressors import UNITS, LatentPredictor
-from sculptlab.validation import named_codes, whole
+from sculptlab.validation import as_seed, named_codes, whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -174,8 +174,8 @@ def lps(
     >>> round(lps(z, "linear").score, 2)
     0.47
     """
+    seed, permutations = as_seed("seed", seed), whole("permutations", permutations, least=0)
     predictor = LatentPredictor(regressor, target, folds)
-    permutations, seed = whole("permutations", permutations, least=0), whole("seed", seed, least=0)
     rows, names = named_codes("z", z)
     n, dim = rows.shape
     if dim < 2:

@@ -15,7 +15,7 @@ from sculptlab.independence.dependence import distance_correlations, hsics, tota
 from sculptlab.independence.lps import active_columns, lps
 from sculptlab.independence.regressors import REGRESSORS
 from sculptlab.threads import one_thread
-from sculptlab.validation import choice, named_codes, whole
+from sculptlab.validation import as_seed, choice, named_codes, whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -129,10 +129,9 @@ def independence_report(
     """
     import pandas as pd
 
+    seed, permutations = as_seed("seed", seed), whole("permutations", permutations)
     choice("regressor", regressor, REGRESSORS)
-    permutations = whole("permutations", permutations)
     whole("max_rows", max_rows, least=20)
-    whole("seed", seed, least=0)
     rows, names = named_codes("z", z, rows=20)
     rows = rows.detach()
     everyone, active, dead = active_columns(rows, names, least=2)

@@ -14,7 +14,7 @@ from sculptlab.plots.codes import image_grid
 from sculptlab.plots.style import Picture, panels, style
 from sculptlab.training.batches import as_images, as_unit_floats
 from sculptlab.training.run import Run
-from sculptlab.validation import whole
+from sculptlab.validation import as_seed
 
 MOST_IMAGES = 1000
 MOST_LATENTS = 64
@@ -58,6 +58,7 @@ class Explorer(LiveWidget):
     asked = traitlets.Dict(default_value={"views": 0, "revision": 0}).tag(sync=True, echo_update=False)
 
     def __init__(self, run: Run, data: Any, *, seed: int = 0) -> None:
+        generator = torch.Generator().manual_seed(as_seed("seed", seed))
         if not isinstance(run, Run):
             raise TypeError(f"run must be a Run, as sl.fit returns it with the model in it, got {type(run).__name__}")
         images = as_images(data, run.model)
@@ -65,7 +66,6 @@ class Explorer(LiveWidget):
             raise ValueError(f"data must be images (n, 1 or 3, h, w) to be shown, got shape {tuple(images.shape)}")
         if len(images) < 20:
             raise ValueError(f"data must have at least 20 images, got {len(images)}")
-        generator = torch.Generator().manual_seed(whole("seed", seed, least=0))
         order = torch.randperm(len(images), generator=generator)[:MOST_IMAGES]
         labels = getattr(data, "labels", None)
         self._run, self._labels = run, None if labels is None else labels[order].numpy().astype(np.uint8)

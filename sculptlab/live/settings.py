@@ -9,7 +9,7 @@ from sculptlab.live.targets import PAINTED, PRESETS, YOURS, BlankCanvasError, Sl
 from sculptlab.mmd.kernel_base import Kernel
 from sculptlab.mmd.kernels import IMQ, RBF, Energy, Laplacian
 from sculptlab.priors import Prior
-from sculptlab.validation import check_parameters, choice, flag, parameter, whole
+from sculptlab.validation import as_seed, check_parameters, choice, flag, parameter
 
 PREFIX = "sculptor?"  # of a settings string
 OBJECTIVES = ("mmd", "kl")
@@ -48,7 +48,7 @@ class Settings:
     bandwidth: float = HYPERPARAMETERS["bandwidth"].start
     rate: float = HYPERPARAMETERS["rate"].start
     batch: int = parameter(choice, 128, legal=BATCHES)
-    seed: int = parameter(whole, 0, least=0)  # of weights, batches and noise
+    seed: int = parameter(as_seed, 0)  # of weights, batches and noise
 
     def __post_init__(self) -> None:
         if not isinstance(self.data, str) or not self.data:

@@ -10,7 +10,8 @@ from typing import Any
 from sculptlab.live.engine import Engine
 from sculptlab.live.frames import read_changes
 from sculptlab.live.targets import BlankCanvasError
-from sculptlab.threads import use_one_thread_here
+from sculptlab.threads import set_torch_threads_here
+from sculptlab.validation import SEEDS
 
 FRAME_SECONDS = 1 / 16  # between two frames at least; twice what a frame costs, where that is more, up to 0.25
 SLOW_STEP_SECONDS = 0.4  # a step in slow motion
@@ -108,7 +109,7 @@ class Worker:
             del self._engine
 
     def _work(self, thread_id: int) -> None:
-        use_one_thread_here()
+        set_torch_threads_here(1)
         self._next_step = self._last_change = self._last_frame = self._frame_cost = 0.0
         dirty = unsettled = False  # there is something to show; LPS and the null band are to be measured again
         while True:
@@ -171,7 +172,7 @@ class Worker:
             if "changes" in request:
                 engine.change(**read_changes(request["changes"]))
             if "reset" in request:
-                engine.reset(engine.settings.seed + 1 if request["reset"] else None)
+                engine.reset((engine.settings.seed + 1) % SEEDS if request["reset"] else None)
         except BlankCanvasError:
             engine.clear()
         except Exception as error:  # shown on the page; of the caller's own prior it may be of any kind

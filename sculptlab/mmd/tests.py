@@ -16,7 +16,7 @@ from sculptlab.mmd.kernels import as_kernel
 from sculptlab.mmd.precision import accumulator, centered, without_autocast
 from sculptlab.mmd.tiles import Tiles
 from sculptlab.mmd.views import VIEWS, views_of
-from sculptlab.validation import choice, whole
+from sculptlab.validation import as_seed, choice, whole
 
 
 @dataclass(frozen=True)
@@ -87,8 +87,8 @@ def mmd_test(
     >>> round(mmd_test(codes, codes + 1.0).p_value, 3)
     0.005
     """
+    generator = torch.Generator().manual_seed(as_seed("seed", seed))
     permutations = whole("permutations", permutations)
-    generator = torch.Generator().manual_seed(whole("seed", seed, least=0))
     choice("views", views, VIEWS)
     choice("reduction", reduction, ("mean", "max"))
     x, y = (rows.detach() for rows in pair_of_codes(x, y, rows=2, generator=generator))

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from sculptlab.data import folders
 from sculptlab.series.claims import Claim, claims_of
-from sculptlab.series.profiles import PROFILES
+from sculptlab.series.profiles import PROFILES, page_seed
 
 START = "00_start_here.ipynb"
 WITH_ALT_TEXTS = """{% extends 'lab/index.html.j2' %}
@@ -105,11 +105,9 @@ def execute(path: Path, out: Path, profile: str | None = None, seed: int | None 
 
     if profile is not None and profile not in PROFILES:
         raise ValueError(f"profile must be one of {PROFILES}, got {profile!r}")
-    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int) or seed < 0):
-        raise ValueError(f"seed must be a whole number >= 0, got {seed!r}")
     if out.resolve() == path.resolve().parent:
         raise ValueError(f"out must not be the folder of the page itself, got {out}: the copy would replace the page")
-    values = {"SCULPTLAB_PROFILE": profile, "SCULPTLAB_SEED": seed}
+    values = {"SCULPTLAB_PROFILE": profile, "SCULPTLAB_SEED": None if seed is None else page_seed("seed", seed)}
     environment = kernel_environment(**{name: str(value) for name, value in values.items() if value is not None})
     notebook = nbformat.read(path, as_version=4)
     out.mkdir(parents=True, exist_ok=True)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sculptlab.priors.sources import GLOBAL_GENERATORS
 from sculptlab.training.models import Autoencoder
 from sculptlab.validation import choice
 
@@ -74,7 +75,8 @@ class Execution:
         uncompiled, weights = self.view, {name: value.clone() for name, value in self.model.state_dict().items()}
         try:
             self.view = self._make_view(compiled=True)
-            with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []), warnings.catch_warnings():
+            devices = [self.device] if self.device.type == "cuda" else []
+            with GLOBAL_GENERATORS, torch.random.fork_rng(devices), warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # hides warnings of the compiler
                 trial()
         except Exception as error:  # compilers raise many types

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sculptlab.validation import choice, whole
+from sculptlab.training.initialization import Initialization
+from sculptlab.validation import as_seed, choice, whole
 
 ARCHITECTURES = ("mlp", "conv", "residual")
 
@@ -128,6 +129,7 @@ def build_autoencoder(
     >>> build_autoencoder("mlp", image_shape=(1, 8, 8), dim=2).encode(torch.zeros(5, 1, 8, 8)).shape
     torch.Size([5, 2])
     """
+    seed = as_seed("seed", seed)
     choice("architecture", architecture, ARCHITECTURES)
     choice("stochastic", stochastic, (True, False))
     if not isinstance(image_shape, Sequence) or not image_shape:
@@ -142,8 +144,7 @@ def build_autoencoder(
     dim = whole("dim", dim)
     width = whole("width", width) if width is not None else (256 if architecture == "mlp" else 32)
     networks = {"mlp": _mlp, "conv": _conv, "residual": _residual}[architecture]
-    with torch.random.fork_rng(devices=[]):
-        torch.random.default_generator.manual_seed(whole("seed", seed, least=0))
+    with Initialization(seed):
         encoder, decoder = networks(shape, dim, 2 * dim if stochastic else dim, width)
     model = Autoencoder(encoder, decoder, image_shape=shape, dim=dim, stochastic=stochastic, output=output)
     model.built_with = {

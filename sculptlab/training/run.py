@@ -23,8 +23,8 @@ from sculptlab.training.objectives.base import Objective, as_objective
 from sculptlab.training.saving import exported, load_weights, objective_of, read_run, write_run
 from sculptlab.training.state import Training
 from sculptlab.training.trainer import Trainer
+from sculptlab.validation import as_seed, whole
 from sculptlab.validation import codes as valid_codes
-from sculptlab.validation import whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -105,10 +105,10 @@ class Run:
 
     def codes(self, data: Any, seed: int = 0) -> dict[str, Any]:
         """{"codes"} (n, dim) of `data`, or {"means", "samples"} of a stochastic encoder: the samples are draws by `seed`."""
+        generator = torch.Generator().manual_seed(as_seed("seed", seed))
         if not getattr(self.model, "stochastic", False):
             return {"codes": self.encode(data)}
         posterior = self.posterior(data)
-        generator = torch.Generator().manual_seed(whole("seed", seed, least=0))
         return {"means": _like(posterior.mean, data), "samples": _like(posterior.sample(generator), data)}
 
     def posterior(self, data: Any) -> Posterior:
@@ -141,11 +141,11 @@ class Run:
 
         By default it is the objective's own; if that has none, a ValueError says so.
         """
+        generator = torch.Generator().manual_seed(as_seed("seed", seed))
         dim = self.model.dim
         source = as_prior(prior, dim) if prior is not None else self.objective.prior_for(dim)
         if source is None:
             raise ValueError(f"prior must be given: {self.objective!r} has none")
-        generator = torch.Generator().manual_seed(whole("seed", seed, least=0))
         return self.decode(source.sample(whole("n", n), generator=generator))
 
     def train_more(

@@ -12,7 +12,7 @@ from sculptlab.training.devices import Execution, pick_device, pick_precision
 from sculptlab.training.objectives.base import Objective, SumObjective, as_objective
 from sculptlab.training.objectives.regularizer import Regularizer
 from sculptlab.training.optimization import Optimization
-from sculptlab.validation import choice, number, whole
+from sculptlab.validation import as_seed, choice, number, whole
 
 BATCH_SIZE = 256
 LOSS_LIMIT = 1e3  # times the first loss: then training has diverged
@@ -40,6 +40,7 @@ class Training:
         device: str | torch.device = "auto", precision: str = "auto", compile: bool = False, learning_rate: float | None = None,
         optimizer: Any = None, weight_decay: float | None = None, scheduler: Any = "constant", max_grad_norm: float | None = None,
     ) -> None:  # fmt: skip
+        self.seed = as_seed("seed", seed)
         self.model, self.objective = as_model(model), as_objective(objective)
         self.objective.check(model)
         self.device = pick_device(device)
@@ -54,7 +55,7 @@ class Training:
         if n < least:
             raise ValueError(f"data must have at least {least} rows for {self.objective!r}, got {n}")
         size = self._batch_size(min(BATCH_SIZE, n) if batch_size is None else batch_size, self.objective)
-        self.seed, self.compile = whole("seed", seed, least=0), choice("compile", compile, (True, False))
+        self.compile = choice("compile", compile, (True, False))
         self.batches = Batches(self.images, size, self.seed)
         self.step, self.first_loss = 0, math.nan
         self.generator = torch.Generator(self.device).manual_seed(self.seed)

@@ -74,7 +74,7 @@ def test_wrong_usage_exits_with_2(capsys, words, message):
 
 def test_a_negative_seed_is_wrong_usage(capsys):
     assert cli.main(["run", "0", "--seed", "-1"]) == 2
-    assert "seed must be a whole number >= 0, got -1" in capsys.readouterr().err
+    assert "seed must be a whole number from 0 to 9999, got -1" in capsys.readouterr().err
 
 
 def test_the_installed_command_starts_without_torch():

@@ -8,11 +8,12 @@ from sculptlab.evaluation.copy_measures import alignment_error, relative
 from sculptlab.independence.dependence import distance_correlation
 from sculptlab.mmd import mmd_test
 from sculptlab.series.checks.feedback import Answer, call, call_for_codes, exercise, require, require_value
+from sculptlab.validation import as_seed
 
 
 def crescent(n: int = 600, seed: int = 6) -> Tensor:
     """Codes (n, 3) that depend on each other: the second column follows the square of the first, the third the first."""
-    z = torch.randn(n, 3, generator=torch.Generator().manual_seed(seed))
+    z = torch.randn(n, 3, generator=torch.Generator().manual_seed(as_seed("seed", seed)))
     return torch.stack([z[:, 0], z[:, 0] ** 2 + 0.3 * z[:, 1], z[:, 0] + 0.5 * z[:, 2]], 1)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from sculptlab.mmd import mmd2, mmd_test
 from sculptlab.mmd.kernels import RBF
 from sculptlab.series.checks.feedback import Answer, Mistake, as_array, call, exercise, require, require_value
+from sculptlab.validation import as_seed
 
 PERIOD = 0.6  # distance from stripe to stripe of `ripples`, in units of z0
 DEPENDENT_PAIR = (3, 8)  # the dimensions of `dependent_pair` that depend on each other
@@ -14,7 +15,7 @@ DEPENDENT_PAIR = (3, 8)  # the dimensions of `dependent_pair` that depend on eac
 
 def ripples(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Two samples (400, 2): y is standard normal, x is the same with z0 in stripes that are 0.6 apart."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(as_seed("seed", seed))
     z = rng.normal(size=(2000, 2))
     kept = rng.random(2000) < (1 + np.cos(2 * np.pi * z[:, 0] / PERIOD)) / 2
     return z[kept][:400], rng.normal(size=(400, 2))
@@ -22,7 +23,7 @@ def ripples(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 def dependent_pair(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Two samples (400, 12): two dimensions of x depend on each other, all those of y are independent."""
-    rng = np.random.default_rng(100 + seed)
+    rng = np.random.default_rng(100 + as_seed("seed", seed))
     x, y = rng.normal(size=(2, 400, 12))
     first, second = DEPENDENT_PAIR
     x[:, second] = np.abs(x[:, first]) * rng.choice([-1, 1], 400)  # still normal, and uncorrelated: an X in the plane

@@ -19,7 +19,7 @@ from sculptlab.mmd.kernel_base import Kernel
 from sculptlab.mmd.kernels import as_kernel
 from sculptlab.plots.style import CODES, PRIOR, WIDTH, Picture, style
 from sculptlab.series.figures.common import grid
-from sculptlab.validation import codes, number, whole
+from sculptlab.validation import as_seed, codes, number
 
 
 def flow(
@@ -38,7 +38,7 @@ def flow(
     number("step", step, above=0)
     number("noise", noise, least=0)
     x, y = (rows.detach() for rows in pair_of_codes(start, target, names=("start", "target")))
-    generator = torch.Generator().manual_seed(whole("seed", seed, least=0))
+    generator = torch.Generator().manual_seed(as_seed("seed", seed))
     return _steps(x.clone(), y, as_kernel(kernel).fit(y), step, noise, generator)
 
 

@@ -13,7 +13,7 @@ from scipy import integrate, stats
 from torch import Tensor
 
 from sculptlab.series.reference_codes.mixing import KURTOSIS, MARGINALS, SOURCES, Mixed, draw_marginal, mixed, normal
-from sculptlab.validation import choice, number, whole
+from sculptlab.validation import as_seed, choice, number, whole
 
 __all__ = [
     "KURTOSIS", "MARGINALS", "SOURCES", "Mixed", "ReferenceCode", "duplicated", "eight_modes", "equicorrelated", "independent",
@@ -47,7 +47,7 @@ class ReferenceCode:
     def sample(self, n: int, generator: torch.Generator | int = 0) -> Tensor:
         """`n` rows, (n, dim) float32, from a generator or a seed."""
         if not isinstance(generator, torch.Generator):
-            generator = torch.Generator().manual_seed(whole("generator", generator, least=0))
+            generator = torch.Generator().manual_seed(as_seed("generator", generator))
         return self.draw(whole("n", n), generator).float()
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sculptlab.validation import choice, number, whole
+from sculptlab.validation import as_seed, choice, number, whole
 
 MARGINALS = ("gaussian", "uniform", "student", "two modes")
 SOURCES = ("uniform", "gaussian", "laplace")
@@ -41,7 +41,7 @@ def mixed(
         raise ValueError(f"source must be one name or dim = {dim} of them, got {len(names)}")
     if not 0 <= number("bend", bend) <= 1:
         raise ValueError(f"bend must lie in [0, 1], got {bend}")
-    rng = torch.Generator().manual_seed(whole("seed", seed, least=0))
+    rng = torch.Generator().manual_seed(as_seed("seed", seed))
     s = torch.cat([draw_marginal(name, whole("n", n), 1, rng) for name in names], 1)
     radians = np.deg2rad(number("angle", angle))
     cos, sin = float(np.cos(radians)), float(np.sin(radians))

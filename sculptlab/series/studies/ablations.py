@@ -24,7 +24,7 @@ from sculptlab.series.studies.settings import PreparedImages, Setting, train_and
 from sculptlab.training.models import ARCHITECTURES
 from sculptlab.training.objectives import MMD, EnergyDistance, Objective, Predictability, Reconstruction, SlicedWasserstein
 from sculptlab.training.run import Run
-from sculptlab.validation import choice
+from sculptlab.validation import as_seed, choice
 
 Chosen = Sequence[str] | None
 
@@ -50,8 +50,9 @@ def intrinsic_dimension(rows: Any, most: int = 5000, seed: int = 0) -> float:
     An underestimate above a true dimension of about ten. At most `most` rows are used; duplicates are left out.
     Source: Facco et al. 2017, Scientific Reports 7.
     """
+    rng = np.random.default_rng(as_seed("seed", seed))
     x = torch.as_tensor(rows).flatten(1).numpy()
-    x = x[np.random.default_rng(seed).permutation(len(x))[:most]]
+    x = x[rng.permutation(len(x))[:most]]
     first, second = NearestNeighbors(n_neighbors=3).fit(x).kneighbors(x)[0][:, 1:].T
     apart = first > 0
     return float(apart.sum() / np.log(second[apart] / first[apart]).sum())

@@ -20,6 +20,7 @@ from sculptlab.priors import Gaussian, Grid, Prior, Ring, Tied, Uniform
 from sculptlab.series.studies.principal_components import PrincipalComponents
 from sculptlab.training.objectives import Anchors, LabeledMMD, Objective, SumObjective
 from sculptlab.training.run import Run
+from sculptlab.validation import SEEDS
 
 RING_NOISE = 0.1  # of the ring that mirrors orientation, as a share of its radius
 TRAINING, HELD_OUT = 6000, 2000
@@ -161,7 +162,7 @@ class SpriteSet:
 
     def labeled(self, n: int, seed: int) -> tuple[Tensor, Tensor]:
         """Components and factor values of `n` further sprites, whose factors serve as labels."""
-        values = self.case.values(n, 5000 + seed)
+        values = self.case.values(n, (5000 + seed) % SEEDS)
         return self.basis.project(self.case.images(values)), values
 
 

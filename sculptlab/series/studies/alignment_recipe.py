@@ -21,6 +21,7 @@ from sculptlab.training.models import build_autoencoder
 from sculptlab.training.objectives import MMD, Isometry, Objective
 from sculptlab.training.objectives.isometry import distortion
 from sculptlab.training.run import Run
+from sculptlab.validation import SEEDS
 
 WIDTH, LEARNING_RATE = 128, 2e-3
 MMD_WEIGHT, ISOMETRY_WEIGHT = 30.0, 3.0  # nats per unit
@@ -76,7 +77,7 @@ def restarts(
     objective = MMD(prior, MMD_WEIGHT) + Isometry(ISOMETRY_WEIGHT) if isometry else MMD(prior, MMD_WEIGHT)
     runs, rows = [], []
     for k in range(count):
-        turn, start = (first + k * math.pi / 2 / count) % (math.pi / 2), 1000 * seed + k
+        turn, start = (first + k * math.pi / 2 / count) % (math.pi / 2), (1000 * seed + k) % SEEDS
         model = warm_started(sprites, start, turn) if warm else alignment_network(sprites, start)
         run = continue_training(sprites, model, objective, steps or STEPS, seed)
         images = sprites.training[:EVALUATED]

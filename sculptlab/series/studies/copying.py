@@ -19,6 +19,7 @@ from sculptlab.series.studies.settings import train_and_test, train_autoencoder
 from sculptlab.training.latent_units import Units
 from sculptlab.training.objectives import MMD, Anchors, Objective, Reconstruction
 from sculptlab.training.run import Run
+from sculptlab.validation import SEEDS
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def _conditions(setting: CopySetting, seed: int, counts: Sequence[int]) -> Itera
 
     def train(objective: Objective, wrap: Any = units.wrap) -> Run:
         network: dict[str, Any] = {"kind": setting.kind, "width": setting.widths[1], "wrap": wrap}
-        return train_autoencoder(b_images, objective, seed=seed + 1000, **network, **options)
+        return train_autoencoder(b_images, objective, seed=(seed + 1000) % SEEDS, **network, **options)
 
     def row(condition: str, z: Tensor, run: Run | None = None, count: int = 0) -> dict[str, Any]:
         found = {**common, "condition": condition, "anchors": count, **compare(z, target, seed=seed)}

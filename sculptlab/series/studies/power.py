@@ -12,7 +12,7 @@ from sculptlab.mmd.kernels import IMQ, RBF, Energy, Kernel
 from sculptlab.priors import Gaussian
 from sculptlab.series.results import Recorded, record_result
 from sculptlab.series.studies.runner import run_study
-from sculptlab.validation import choice, number, whole
+from sculptlab.validation import SEEDS, as_seed, choice, number, whole
 
 Chosen = Sequence[str] | None  # names of `STATISTICS`; None: all
 
@@ -43,7 +43,7 @@ STATISTICS: dict[str, tuple[Callable[[int], Kernel], str, str]] = {
 def sample_pair(difference: str, n: int, dim: int, seed: int) -> tuple[Tensor, Tensor]:
     """x (n, dim) with the `difference`, and y (n, dim) from N(0, I), independent of each other."""
     choice("difference", difference, DIFFERENCES)
-    generator = torch.Generator().manual_seed(whole("seed", seed, least=0))
+    generator = torch.Generator().manual_seed(as_seed("seed", seed))
     x, y = torch.randn(2, whole("n", n, least=2), whole("dim", dim, least=2), generator=generator)
     return DIFFERENCES[difference](x), y
 
@@ -63,9 +63,9 @@ def draw_statistics(
 ) -> list[dict[str, Any]]:
     """The `mmd_statistics` of `count` independent pairs of samples, one row each."""
     # every difference and seed has its own range of random seeds: the null must be independent of what is tested
-    first = 1_000_000 * seed + 100_000 * list(DIFFERENCES).index(choice("difference", difference, DIFFERENCES))
+    first = 1_000_000 * as_seed("seed", seed) + 100_000 * list(DIFFERENCES).index(choice("difference", difference, DIFFERENCES))
     common = {"dim": dim, "difference": difference, "n": n, "seed": seed}
-    pairs = (sample_pair(difference, n, dim, first + draw) for draw in range(whole("count", count)))
+    pairs = (sample_pair(difference, n, dim, (first + draw) % SEEDS) for draw in range(whole("count", count)))
     return [{**common, **mmd_statistics(*pair, statistics)} for pair in pairs]
 
 

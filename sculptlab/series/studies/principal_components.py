@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sculptlab.training.batches import as_images, as_unit_floats
 from sculptlab.training.loop import fit
-from sculptlab.validation import codes, whole
+from sculptlab.validation import as_seed, codes, whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +29,7 @@ class PrincipalComponents:
         """The basis of `images` (n, ...), floats or uint8 (divided by 255), by randomized PCA with `seed`."""
         from sklearn.decomposition import PCA  # scikit-learn takes a second to import
 
-        rows = _as_rows(images)
+        seed, rows = as_seed("seed", seed), _as_rows(images)
         if whole("components", components) > (most := min(rows.shape)):
             raise ValueError(f"components must be at most {most}, the smaller of rows and pixels, got {components}")
         found = PCA(components, svd_solver="randomized", random_state=seed).fit(rows.cpu().numpy())

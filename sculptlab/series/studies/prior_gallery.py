@@ -8,7 +8,7 @@ from torch import Tensor
 
 from sculptlab import priors
 from sculptlab.priors import Mixture, Prior, Ring, Uniform, as_prior
-from sculptlab.validation import number
+from sculptlab.validation import as_seed, number
 
 GAP = 1.0  # between the squares of `two_squares`, in units of the codes
 
@@ -75,7 +75,7 @@ def figure_of_eight(n: int = 20_000, seed: int = 0) -> np.ndarray:
 
     `diagnose` uses three disjoint thirds of the points.
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(as_seed("seed", seed))
     t = rng.uniform(0, 2 * np.pi, n)
     return np.stack([1.4 * np.sin(t), np.sin(2 * t)], 1) + 0.08 * rng.normal(size=(n, 2))
 

@@ -9,6 +9,7 @@ from tqdm.auto import tqdm
 
 from sculptlab.series.results import order_columns
 from sculptlab.series.studies.settings import Objectives, PreparedImages
+from sculptlab.validation import as_seed
 
 
 def run_study(
@@ -32,8 +33,9 @@ def run_study(
     on_trained   called with (name, seed, what `train` returned), for example to keep codes for a figure
     """
     named = conditions if isinstance(conditions, Mapping) else {name: name for name in conditions}
+    valid_seeds = [as_seed("seeds", seed) for seed in seeds]
     rows: list[dict[Any, Any]] = []
-    for seed, name in tqdm(list(product(seeds, named)), disable=not progress, unit="model"):
+    for seed, name in tqdm(list(product(valid_seeds, named)), disable=not progress, unit="model"):
         trained = train(named[name], seed)
         own = {columns: name} if isinstance(columns, str) else dict(zip(columns, name, strict=True))
         rows += [{**(constant or {}), **own, "seed": seed, **row} for row in evaluate(named[name], trained, seed)]

@@ -23,6 +23,7 @@ from sculptlab.series.studies.runner import run_study
 from sculptlab.series.studies.settings import Objectives, train_and_test, train_autoencoder
 from sculptlab.training.objectives import BetaTC, Objective, Reconstruction
 from sculptlab.training.run import Run
+from sculptlab.validation import SEEDS, as_seed
 
 SCORED_ROWS = 4000  # held-out codes
 MODELS: dict[str, Objective] = {
@@ -92,9 +93,9 @@ def codes_of_factors(known: Any, dim: int = 10, seed: int = 0) -> dict[str, Tens
     duplicated        each factor twice (dim = 2 k)
     noise             independent of the factors
     """
+    generator = torch.Generator().manual_seed(as_seed("seed", seed))
     values = torch.as_tensor(known, dtype=torch.float64)
     n, k = values.shape
-    generator = torch.Generator().manual_seed(seed)
     noise = torch.rand(n, dim - k, generator=generator, dtype=torch.float64)
     # ties are broken at random, so that every latent is exactly uniform
     ranks = torch.stack([torch.argsort(torch.argsort(v + 1e-6 * torch.rand(n, generator=generator))) for v in values.T], 1)
@@ -194,7 +195,7 @@ def record_sensitivity(seeds: Sequence[int] = range(5)) -> Recorded:
         best = np.array(case.best["mean"])
         predictable = best > 0 if best.any() else np.full(case.dim, True)
         truth = {"truth": case.truth["mean"], "raw_truth": best[predictable].mean()}
-        return case.sample(n, 1000 * seed + value), predictable, truth
+        return case.sample(n, (1000 * seed + value) % SEEDS), predictable, truth
 
     def evaluate(_: Any, sampled: tuple[Tensor, Any, dict[str, Any]], seed: int) -> list[dict[str, Any]]:
         z, predictable, truth = sampled

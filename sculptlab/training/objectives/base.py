@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from sculptlab.priors import Prior
 from sculptlab.training.objectives.regularizer import Batch, Companion, Companions, Regularizer, Term
-from sculptlab.validation import check_parameters, choice, describe, parameter, whole
+from sculptlab.validation import as_seed, check_parameters, choice, describe, parameter, whole
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Objective:
         after the optimizer's step. An objective that cannot be used with codes of `dim` latents raises a ValueError.
         """
         self.check(SimpleNamespace(dim=whole("dim", dim), stochastic=self.needs_posterior))
-        return Regularizer(self, dim, rows=rows, seed=whole("seed", seed, least=0))
+        return Regularizer(self, dim, rows=rows, seed=as_seed("seed", seed))
 
     def regularizers(self, batch: Batch, companions: Companions) -> Iterable[Term]:
         """The terms beside the reconstruction, with what `companions` made."""

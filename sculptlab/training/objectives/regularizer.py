@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
+from sculptlab.training.initialization import Initialization
 from sculptlab.training.models import Posterior
 
 if TYPE_CHECKING:
@@ -91,8 +92,7 @@ class Regularizer(nn.Module):
         super().__init__()
         self.objective, self.dim, self.rows, self.seed, self.step = objective, dim, rows, seed, 0
         self.generator: torch.Generator | None = None
-        with torch.random.fork_rng(devices=[]):
-            torch.random.default_generator.manual_seed(seed)
+        with Initialization(seed):
             made = objective.companions(dim)
         self.companions: Companions = cast("Companions", nn.ModuleDict(made))
         self._optimizers: dict[str, torch.optim.Optimizer] = {}

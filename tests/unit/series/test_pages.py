@@ -319,9 +319,9 @@ def test_claims_are_read_from_what_a_page_shows():
     ("arguments", "message"),
     [
         ({"profile": "quick"}, "profile must be one of .* got 'quick'"),
-        ({"seed": -1}, "seed must be a whole number >= 0, got -1"),
-        ({"seed": 1.5}, "seed must be a whole number >= 0, got 1.5"),
-        ({"seed": True}, "seed must be a whole number >= 0, got True"),
+        ({"seed": -1}, "seed must be a whole number from 0 to 9999, got -1"),
+        ({"seed": 1.5}, "seed must be a whole number from 0 to 9999, got 1.5"),
+        ({"seed": True}, "seed must be a whole number from 0 to 9999, got True"),
     ],
 )
 def test_bad_settings_are_refused(tmp_path, arguments, message):
