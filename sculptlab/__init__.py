@@ -25,7 +25,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     "plots": (),
     "priors": (),
     "series": ("profiles",),
-    "training": ("Run", "build_autoencoder", "fit", "objectives", "steps"),
+    "training": ("Run", "build_autoencoder", "fit", "load_run", "objectives", "steps"),
 }
 __all__ = ["__version__", *_ROOMS, *(name for names in _ROOMS.values() for name in names)]
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from sculptlab.live import Explorer, Sculptor
     from sculptlab.mmd import kernels, mmd2, mmd_test, witness
     from sculptlab.series import profiles
-    from sculptlab.training import Run, build_autoencoder, fit, objectives, steps
+    from sculptlab.training import Run, build_autoencoder, fit, load_run, objectives, steps
 
 
 def __getattr__(name: str) -> Any:

@@ -44,7 +44,7 @@ def training_script(engine: Engine, objective: str | None = None) -> str:
     if step and len(engine.log) == 1:
         lines += [
             f"run = sl.fit(model, images, {_objective(name, first)},",
-            f'             steps={step}, {_pace(first, training)}, schedule="constant",',
+            f'             steps={step}, {_pace(first, training)}, scheduler="constant",',
             f"             {options}",
         ]
     else:

@@ -2,7 +2,7 @@
 
 from sculptlab.training.loop import fit, steps
 from sculptlab.training.models import Autoencoder, Posterior, build_autoencoder
-from sculptlab.training.run import Run
+from sculptlab.training.run import Run, load_run
 from sculptlab.training.state import DivergenceError
 
-__all__ = ["Autoencoder", "DivergenceError", "Posterior", "Run", "build_autoencoder", "fit", "steps"]
+__all__ = ["Autoencoder", "DivergenceError", "Posterior", "Run", "build_autoencoder", "fit", "load_run", "steps"]

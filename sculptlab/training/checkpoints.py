@@ -1,6 +1,11 @@
 """Checkpoints of a training, written atomically. Resuming from one that has other settings raises ValueError.
 
-`torch.load(path, weights_only=True)` returns "settings" (of `_settings`), "state" (to resume from) and "rows" (the history).
+`torch.load(path, weights_only=True)` returns a mapping:
+
+- "state": "step"; "model" and "optimizer", as their `state_dict` has them; "scheduler", if it was the caller's; "regularizer",
+  with the companions' weights and optimizers; "generator"; "first_loss".
+- "rows": the history, a mapping for each logged step.
+- "settings": what must be the same to resume, by name.
 """
 
 from __future__ import annotations
@@ -9,48 +14,76 @@ import os
 import re
 import tempfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from sculptlab.names import as_path
+from sculptlab.training.optimization import DEFAULT
 
 if TYPE_CHECKING:
     from sculptlab.training.state import Training
 
 Rows = list[dict[str, float]]
 ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")  # of a function in memory, another one in each process
-OLDER = {"precision": "float32", "compile": False}  # settings of checkpoints that were written before there was a choice
+OLDER = {
+    "precision": "float32",
+    "compile": False,
+    **DEFAULT,
+}  # settings of checkpoints from before there was a choice
 
 
-def writable_path(checkpoint: str | os.PathLike[str]) -> Path:
-    """`checkpoint` as a path, its folder made; a ValueError before hours of training if no file can be written there."""
-    path = as_path("checkpoint", checkpoint)
+def writable_path(name: str, given: str | os.PathLike[str]) -> Path:
+    """The argument `name` as a path, its folder made; a ValueError before any work if no file can be written there."""
+    path = as_path(name, given)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path.parent):
             pass
     except OSError as error:
-        raise ValueError(f"checkpoint {str(path)!r} cannot be written: {error}") from error
+        raise ValueError(f"{name} {str(path)!r} cannot be written: {error}") from error
     if path.is_dir():
-        raise ValueError(f"checkpoint must be a file, {str(path)!r} is a folder")
+        raise ValueError(f"{name} must be a file, {str(path)!r} is a folder")
     return path
 
 
-def save_checkpoint(path: Path, training: Training, rows: Rows) -> None:
-    """Write a checkpoint under another name and move it to `path`, so that an interruption leaves the old file or the new one."""
-    state = {
-        "step": training.step, "first_loss": training.first_loss, "generator": training.generator.get_state(),
-        "model": training.model.state_dict(), "optimizer": training.optimizer.state_dict(),
-        "regularizer": training.regularizer.state_dict(),
-    }  # fmt: skip
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Another path to write to, which is then moved to `path`: an interruption leaves the old file or the new one."""
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
-        torch.save({"settings": _settings(training), "state": state, "rows": rows}, part)
+        yield part
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def save_checkpoint(path: Path, training: Training, rows: Rows) -> None:
+    """Write a checkpoint."""
+    state = training_state(training) | {"model": training.model.state_dict()}
+    with replacing(path) as part:
+        torch.save({"settings": _settings(training), "state": state, "rows": rows}, part)
+
+
+def training_state(training: Training) -> dict[str, Any]:
+    """All that continuing needs beside the model's weights; the tensors are not copied."""
+    return {
+        "step": training.step, "first_loss": training.first_loss, "generator": training.generator.get_state(),
+        **training.optimization.state_dict(), "regularizer": training.regularizer.state_dict(),
+    }  # fmt: skip
+
+
+def restore(training: Training, state: dict[str, Any]) -> None:
+    """Put `training` where it stood when `training_state` was called, and its model to the weights in `state`, if it has any."""
+    training.step, training.first_loss = state["step"], state["first_loss"]
+    training.generator.set_state(state["generator"])
+    if "model" in state:
+        training.model.load_state_dict(state["model"])
+    training.optimization.load_state_dict(state)
+    training.regularizer.load_state_dict(state["regularizer"])
 
 
 def resume_from(path: Path, training: Training, total: int) -> Rows:
@@ -64,6 +97,8 @@ def resume_from(path: Path, training: Training, total: int) -> Rows:
         content = torch.load(path, map_location="cpu", weights_only=True)
         saved, state, rows = OLDER | content["settings"], content["state"], list(content["rows"])
         saved["objective"] = ADDRESS.sub("", saved["objective"])
+        if "cosine over" in saved:  # of a checkpoint that was written before there was another scheduler
+            saved["scheduler"] = "constant" if saved["cosine over"] is None else "cosine"
     except Exception as error:
         raise ValueError(
             f"checkpoint {str(path)!r} cannot be read as a checkpoint of fit (damaged, or another file): name another file, "
@@ -75,11 +110,7 @@ def resume_from(path: Path, training: Training, total: int) -> Rows:
         raise ValueError(f"checkpoint {str(path)!r} belongs to another training ({listed}); it stays as it is: name another file")
     if state["step"] > total:
         raise ValueError(f"checkpoint {str(path)!r} is {state['step']} steps along, steps asks for {total}")
-    training.step, training.first_loss = state["step"], state["first_loss"]
-    training.generator.set_state(state["generator"])
-    training.model.load_state_dict(state["model"])
-    training.optimizer.load_state_dict(state["optimizer"])
-    training.regularizer.load_state_dict(state["regularizer"])
+    restore(training, state)
     return rows
 
 
@@ -90,9 +121,9 @@ def _settings(training: Training) -> dict[str, Any]:
         "kind of model": f"{type(model).__name__}, output {getattr(model, 'output', None)}",
         "objective": ADDRESS.sub("", repr(training.objective)),
         "data": f"{tuple(images.shape)}, crc32 {zlib.crc32(images.cpu().contiguous().numpy().data)}",
-        "batch_size": training.batches.size, "learning_rate": training.learning_rate, "cosine over": training.decay_over,
-        "seed": training.seed, "device": training.device.type, "precision": training.execution.precision,
-        "compile": training.compile,
+        "batch_size": training.batches.size, **training.optimization.settings, "seed": training.seed,
+        "scheduler": ADDRESS.sub("", str(training.optimization.settings["scheduler"])), "device": training.device.type,
+        "precision": training.execution.precision, "compile": training.compile,
     }  # fmt: skip
 
 

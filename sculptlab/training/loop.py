@@ -1,18 +1,17 @@
-"""The training loop: `steps` yields one record per step; `fit` adds a history, a progress bar and checkpoints."""
+"""The training loop: `steps` yields one record per step; `fit` adds a history, a progress bar, callbacks and checkpoints."""
 
 import os
-import time
-import warnings
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 import torch
 from torch import nn
 
-from sculptlab.training.checkpoints import Rows, resume_from, save_checkpoint, writable_path
-from sculptlab.training.run import Run
+from sculptlab.training.checkpoints import Rows, resume_from, writable_path
+from sculptlab.training.run import Run, outcome
 from sculptlab.training.state import Record, Training
-from sculptlab.validation import choice, known_options, whole
+from sculptlab.training.trainer import Trainer
+from sculptlab.validation import known_options, whole
 
 
 def steps(model: nn.Module, data: Any, objective: Any, *, decay_over: int | None = None, **options: Any) -> Generator[Record]:
@@ -23,15 +22,16 @@ def steps(model: nn.Module, data: Any, objective: Any, *, decay_over: int | None
     Parameters
     ----------
     model, data, objective, **options
-        As in `fit`, with the options batch_size, learning_rate, seed, device, precision and compile. They are checked at the
-        call, before the first record.
+        As in `fit`, with the options batch_size, seed, device, precision, compile, learning_rate, optimizer, weight_decay,
+        scheduler (by default "constant") and max_grad_norm. They are checked at the call, before the first record.
     decay_over : int, optional
-        Steps over which the learning rate falls to 0 along half a cosine; by default it is constant.
+        Steps over which the learning rate falls to 0 along half a cosine, which scheduler="cosine" needs.
 
     Yields
     ------
     Record
-        `step`, counted from 1, and `terms`: "loss", "reconstruction" and the regularizers by name, as 0-d tensors in nats.
+        `step`, counted from 1; `terms`: "loss", "reconstruction" and the regularizers by name, as 0-d tensors in nats; `model`;
+        `learning_rate` of the step.
 
     Examples
     --------
@@ -43,7 +43,13 @@ def steps(model: nn.Module, data: Any, objective: Any, *, decay_over: int | None
     [1, 2, 3]
     """
     known_options(steps, options, Training.__init__)
-    return _records(Training(model, data, objective, decay_over=decay_over, **options))
+    if decay_over is not None:
+        decay_over, options = whole("decay_over", decay_over), {"scheduler": "cosine"} | options
+    if (decay_over is None) == (options.get("scheduler") == "cosine"):
+        raise ValueError(f"decay_over must be given with scheduler='cosine', and with no other, got {decay_over}")
+    training = Training(model, data, objective, **options)
+    training.optimization.decay_over = decay_over or 0
+    return _records(training)
 
 
 def _records(training: Training) -> Generator[Record]:
@@ -52,7 +58,7 @@ def _records(training: Training) -> Generator[Record]:
         while True:
             yield training.advance()
     finally:
-        training.execution.end()
+        training.end()
 
 
 def fit(
@@ -60,21 +66,26 @@ def fit(
     data: Any,
     objective: Any,
     *,
-    steps: int = 2000,
+    steps: int | None = None,
+    epochs: int | None = None,
     batch_size: int | None = None,
-    learning_rate: float = 1e-3,
-    schedule: str = "cosine",
+    learning_rate: float | None = None,
+    optimizer: Any = None,
+    weight_decay: float | None = None,
+    scheduler: Any = "cosine",
+    max_grad_norm: float | None = None,
     seed: int = 0,
     device: str | torch.device | None = "auto",
     precision: str = "auto",
     compile: bool = False,
     log_every: int | None = None,
     progress: bool = True,
+    callbacks: Callable[[Record], Any] | Sequence[Callable[[Record], Any]] | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
 ) -> Run:
-    """Train `model` in place by Adam and return a `Run`: the model, its history, and methods that use them.
+    """Train `model` in place and return a `Run`: the model, its history, and methods that use them.
 
-    Ctrl-C ends training with a warning and returns the run so far; `run.stopped` is then "interrupted".
+    Ctrl-C ends training with a warning and returns the run so far; `run.stopped` is then "interrupted". `run.train_more` goes on.
 
     Parameters
     ----------
@@ -85,14 +96,25 @@ def fit(
         Images: floats in the range of the model's output, or uint8, which is divided by 255. The device holds all of them.
     objective : Objective or callable
         One of `objectives`, or a function (model, images, generator) -> loss.
-    steps : int
-        Optimizer steps.
+    steps, epochs : int, optional
+        Optimizer steps, or how often all images are used; by default 2,000 steps. Only one of the two can be given. An epoch is
+        n // batch_size steps.
     batch_size : int, optional
         Images per step; by default 256, or all of a smaller set.
-    learning_rate : float
-        Learning rate of Adam at the first step.
-    schedule : {"cosine", "constant"}
-        Whether the learning rate falls to 0 along half a cosine.
+    learning_rate : float, optional
+        At the first step; by default 1e-3, or what the `optimizer` given has.
+    optimizer : callable or torch.optim.Optimizer, optional
+        By default Adam. A class or function (parameters) -> Optimizer, such as torch.optim.SGD or functools.partial(SGD, lr=0.1,
+        momentum=0.9), is called with lr=learning_rate and weight_decay=weight_decay where these are given. An Optimizer made
+        over the model's parameters (it may have others too) keeps its own; the two must then be None.
+    weight_decay : float, optional
+        By default 0, or what the `optimizer` given has. Without an `optimizer`, more than 0 means AdamW, whose decay does not
+        depend on the gradient. All weights of the model decay, biases too; those of companions do not.
+    scheduler : {"cosine", "constant"} or callable
+        "cosine": the learning rate falls to 0 along half a cosine, at the last step. A function optimizer -> LRScheduler, such as
+        lambda o: torch.optim.lr_scheduler.StepLR(o, 500): the scheduler is stepped once a step.
+    max_grad_norm : float, optional
+        A gradient over all weights whose Euclidean norm is larger is scaled down to it.
     seed : int
         Seed of batch order, noise and companions. The same seed and model give the same bits on the same CPU, unless a layer
         of the model draws from torch's global generator, as dropout does.
@@ -108,10 +130,14 @@ def fit(
         Steps between rows of the history; by default about 200 rows are logged.
     progress : bool
         Whether to show a progress bar.
+    callbacks : callable or list of callables, optional
+        Each is called after every step with a `Record`: `step`, `terms` (0-d tensors), `model` (in eval mode meanwhile) and
+        `learning_rate`. If one returns True, training ends, and `run.stopped` is "callback".
     checkpoint : path, optional
-        A file that is written every minute and at the end. If it exists, training resumes from it with bit-identical results;
-        if it was written under other settings, a ValueError says which (under "cosine", steps is one of them). A function is
-        known by its name alone, so all lambdas defined in one scope count as the same.
+        A file that is written every minute and at the end. If it exists, training resumes from it with bit-identical results, if
+        need be with more steps; under "cosine" the learning rate then follows the cosine over the new number of steps from there
+        on. If it was written under other settings, a ValueError says which. A function is known by its name alone, so all lambdas
+        defined in one scope count as the same.
 
     Returns
     -------
@@ -130,40 +156,20 @@ def fit(
     >>> run.sample(16).shape
     torch.Size([16, 1, 8, 8])
     """
-    from tqdm.auto import tqdm  # its bar for notebooks imports IPython
-
-    total, decays = whole("steps", steps), choice("schedule", schedule, ("cosine", "constant")) == "cosine"
-    every = whole("log_every", log_every) if log_every is not None else max(1, total // 200)
-    training = Training(
-        model, data, objective, batch_size=batch_size, learning_rate=learning_rate, seed=seed, device=device,
-        decay_over=total if decays else None, precision=precision, compile=compile,
-    )  # fmt: skip
-    path = None if checkpoint is None else writable_path(checkpoint)
+    if steps is not None and epochs is not None:
+        raise ValueError(f"steps and epochs cannot both be given, got steps={steps!r} and epochs={epochs!r}")
+    total = whole("steps", 2000 if steps is None else steps) if epochs is None else whole("epochs", epochs)
+    options = {
+        "batch_size": batch_size, "learning_rate": learning_rate, "optimizer": optimizer, "weight_decay": weight_decay,
+        "scheduler": scheduler, "max_grad_norm": max_grad_norm, "seed": seed, "device": device, "precision": precision,
+        "compile": compile,
+    }  # fmt: skip
+    training = Training(model, data, objective, **options)
+    if epochs is not None:
+        total *= training.steps_per_epoch
+    path = None if checkpoint is None else writable_path("checkpoint", checkpoint)
+    trainer = Trainer(total, log_every, progress, callbacks, path)
     rows: Rows = [] if path is None else resume_from(path, training, total)
-    before, stopped = rows[-1]["seconds"] if rows else 0.0, None
-    try:
-        if training.step < total:
-            training.start()
-        started = saved = time.perf_counter()
-        with tqdm(total=total, initial=training.step, disable=not progress, delay=1.0, unit="step", leave=False) as bar:
-            while training.step < total:
-                record = training.advance()
-                if record.step % every and record.step not in (1, total):
-                    continue
-                now, terms = time.perf_counter(), {name: value.item() for name, value in record.terms.items()}
-                rows.append({"step": record.step, **terms, "seconds": before + now - started})
-                bar.update(record.step - bar.n)
-                bar.set_postfix(loss=f"{terms['loss']:.4g}", refresh=False)
-                if path is not None and now - saved > 60:
-                    save_checkpoint(path, training, rows)
-                    saved = now
-            training.keep_good_weights()
-    except KeyboardInterrupt:
-        stopped = "interrupted"
-        warnings.warn(f"interrupted after {training.step} of {total} steps: the model is usable as it is", stacklevel=2)
-    finally:
-        training.execution.end()
-    if path is not None and training.step:  # not after a divergence: then the last good checkpoint stays
-        save_checkpoint(path, training, rows)
-    companions = training.regularizer.eval().companions
-    return Run(model, training.objective, rows, seed=training.seed, steps=training.step, stopped=stopped, companions=companions)
+    stopped = trainer.train(training, rows)
+    found = outcome(training, trainer, rows, stopped, data, options)
+    return Run(model, training.objective, seed=training.seed, **found)

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -43,6 +44,8 @@ class Autoencoder(nn.Module):
         (n, dim) -> (n, *image_shape): logits if `output` is "sigmoid", values if it is "linear".
     image_shape, dim, stochastic, output : as in `build_autoencoder`
     """
+
+    built_with: dict[str, Any] | None = None  # the arguments of `build_autoencoder`, from which a saved model is built again
 
     def __init__(
         self, encoder: nn.Module, decoder: nn.Module, *, image_shape: Sequence[int], dim: int, stochastic: bool = False,
@@ -143,7 +146,12 @@ def build_autoencoder(
     networks = {"mlp": _mlp, "conv": _conv, "residual": _residual}[architecture]
     with Initialization(seed):
         encoder, decoder = networks(shape, dim, 2 * dim if stochastic else dim, width)
-    return Autoencoder(encoder, decoder, image_shape=shape, dim=dim, stochastic=stochastic, output=output)
+    model = Autoencoder(encoder, decoder, image_shape=shape, dim=dim, stochastic=stochastic, output=output)
+    model.built_with = {
+        "architecture": architecture, "image_shape": shape, "dim": dim, "stochastic": stochastic, "width": width,
+        "output": output,
+    }  # fmt: skip
+    return model
 
 
 def _mlp(shape: tuple[int, ...], dim: int, outputs: int, width: int) -> tuple[nn.Module, nn.Module]:

@@ -2,27 +2,45 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sculptlab.priors import as_prior
-from sculptlab.training.batches import as_images, as_unit_floats
-from sculptlab.training.models import Posterior
-from sculptlab.training.objectives.base import Objective
-from sculptlab.training.objectives.companion import Batch, Companions
-from sculptlab.validation import as_seed, whole
+from sculptlab.training.batches import as_images, as_model, as_unit_floats
+from sculptlab.training.checkpoints import Rows, restore, training_state
+from sculptlab.training.models import Posterior, build_autoencoder
+from sculptlab.training.objectives.base import Objective, as_objective
+from sculptlab.training.objectives.companion import Batch
+from sculptlab.training.objectives.regularizer import Regularizer
+from sculptlab.training.saving import UnknownObjective, exported, load_weights, objective_of, read_run, write_run
+from sculptlab.training.state import Training
+from sculptlab.training.trainer import Trainer
+from sculptlab.validation import as_device, as_seed, whole
 from sculptlab.validation import codes as valid_codes
 
 if TYPE_CHECKING:
     import pandas as pd
 
 CHUNK = 4096  # rows that pass through the network at once, when no gradient is needed
+CHANGEABLE = ("batch_size", "learning_rate", "scheduler", "max_grad_norm")  # while the optimizer's averages go on
+
+
+class Continuation(NamedTuple):
+    """What `Run.train_more` goes on with."""
+
+    data: Any
+    options: dict[str, Any]
+    state: dict[str, Any]
+    trainer: Trainer
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -40,9 +58,11 @@ class Run:
     seed, steps : int
         Of the training.
     stopped : str, optional
-        "interrupted" after Ctrl-C.
+        "interrupted" after Ctrl-C, "callback" if a callback ended training.
     companions : mapping of str to Companion
         What the objective trained beside the model, such as predictors, a learned prior or a codebook.
+    continuation : Continuation, optional
+        What `train_more` goes on with: the caller's data and the optimizer's averages. Copies and pickles leave it out.
     """
 
     model: Any
@@ -51,7 +71,12 @@ class Run:
     seed: int
     steps: int
     stopped: str | None = None
-    companions: Companions = field(default_factory=dict)
+    companions: Any = field(default_factory=nn.ModuleDict)
+    continuation: Continuation | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Copies and pickles have the model and the history, and no state of the training."""
+        return vars(self) | {"continuation": None}
 
     @cached_property
     def history(self) -> pd.DataFrame:
@@ -129,6 +154,49 @@ class Run:
             raise ValueError(f"prior must be given: {self.objective!r} has none")
         return self.decode(source.sample(whole("n", n), generator=generator))
 
+    def train_more(
+        self, steps: int, data: Any = None, *, log_every: int | None = None, progress: bool = True, callbacks: Any = None,
+        **options: Any,
+    ) -> Run:  # fmt: skip
+        """Train the model for `steps` more, in place, and return this same run, with all of its history.
+
+        Without `data`, training goes on as if it had not ended: under "constant", `fit` with all the steps gives the same bits;
+        under "cosine", the learning rate follows the cosine over all the steps from here on. `options` may be other values of
+        batch_size, learning_rate, scheduler and max_grad_norm. A checkpoint is written on.
+
+        With `data`, a new optimizer begins, and `options` are those of `fit`. A run that was loaded, copied or unpickled, or
+        whose last training failed, has nothing else to go on with.
+        """
+        last = self.continuation if data is None else None
+        if data is None and last is None:
+            raise ValueError("data must be given: a run that was loaded, copied or unpickled, or that failed, does not hold it")
+        if last is not None and (fixed := options.keys() - {*CHANGEABLE}):
+            raise TypeError(f"train_more() can change {', '.join(CHANGEABLE)} without data, got {', '.join(sorted(fixed))}")
+        total, every = self.steps + whole("steps", steps), last.trainer.every if last and log_every is None else log_every
+        trainer = Trainer(total, every, progress, callbacks, last.trainer.path if last else None)
+        settings = (last.options if last else {"scheduler": "cosine", "seed": self.seed}) | options
+        training = Training(self.model, last.data if last else data, self.objective, **settings)
+        if last:
+            anew = {"scheduler"} if {"learning_rate", "scheduler"} & options.keys() else set()
+            restore(training, {name: value for name, value in last.state.items() if name not in anew})
+        else:
+            training.step = training.regularizer.step = self.steps
+            training.regularizer.companions.load_state_dict(self.companions.state_dict())  # type: ignore[attr-defined]
+        vars(self)["continuation"], rows = None, list(self.rows)  # until training has ended well
+        stopped = trainer.train(training, rows)
+        vars(self).update(outcome(training, trainer, rows, stopped, last.data if last else data, settings))
+        vars(self).pop("history", None)
+        return self
+
+    def export(self) -> dict[str, Any]:
+        """The model's `state_dict` as a plain dict of contiguous copies on the CPU, for torch.save and load_state_dict."""
+        return exported(self.model)
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write weights, history and settings to one file in the safetensors format, for `load_run`, and return its path."""
+        about = {"objective": repr(self.objective), "seed": str(self.seed), "steps": str(self.steps)}
+        return write_run(path, self.model, exported(self.companions), self.rows, **about, stopped=self.stopped or "")
+
     def _in_chunks(self, rows: Tensor, function: Callable[[Tensor], Tensor], axis: int = 0) -> Tensor:
         dtype = next(self.model.parameters()).dtype
         with torch.no_grad():
@@ -138,3 +206,73 @@ class Run:
 
 def _like(result: Tensor, given: Any) -> Any:
     return result.numpy() if isinstance(given, np.ndarray) else result
+
+
+def outcome(
+    training: Training, trainer: Trainer, rows: Rows, stopped: str | None, data: Any, options: dict[str, Any]
+) -> dict[str, Any]:  # fmt: skip
+    """What a training gives a run, by the names of its fields."""
+    companions = training.regularizer.eval().companions
+    kept = Continuation(data, options, training_state(training), trainer)
+    return {"rows": rows, "steps": training.step, "stopped": stopped, "companions": companions, "continuation": kept}
+
+
+def load_run(
+    path: str | os.PathLike[str], *, model: nn.Module | None = None, objective: Any = None, device: str | torch.device = "auto"
+) -> Run:  # fmt: skip
+    """Load a run from a file that `run.save` wrote. Nothing in the file is executed.
+
+    A model that `build_autoencoder` made is built again; weights of any other are put into the `model` given. The objective is
+    rebuilt from its text, if that names only objectives, priors and kernels of this package and numbers. The optimizer's averages
+    are not in the file: `train_more` then needs data.
+
+    Parameters
+    ----------
+    path : path
+        The file. The keys of its tensors are "model.NAME" for each entry of the model's state_dict, "companions.NAME", and
+        "history.COLUMN"; `sculptlab.training.saving` describes them and the metadata.
+    model : nn.Module, optional
+        The module to load the weights into, with the structure of the one that was saved.
+    objective : Objective or callable, optional
+        What the run was trained for, if it cannot be rebuilt: `sample` without a prior and `train_more` need it.
+    device : str or torch.device
+        Where the model is put; "auto" is the GPU if there is one, else the CPU.
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    ValueError
+        For a damaged file, another file, or weights that do not fit the model.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import sculptlab as sl
+    >>> model = sl.build_autoencoder("mlp", image_shape=(1, 8, 8), dim=2)
+    >>> run = sl.fit(model, sl.load("digits"), sl.objectives.MMD("uniform"), steps=5, progress=False)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     loaded = load_run(run.save(f"{folder}/digits.safetensors"))
+    >>> bool((loaded.sample(4) == run.sample(4)).all())
+    True
+    """
+    parts, about = read_run(path)
+    kind = json.loads(about["model"])
+    if model is None:
+        if "class" in kind:
+            raise ValueError(f"model must be given: the file has the weights of a {kind['class']}, which load_run cannot build")
+        model = build_autoencoder(**kind)
+    load_weights(as_model(model), parts["model"])
+    columns = {name: values.tolist() for name, values in parts["history"].items()}
+    rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+    found = objective_of(about["objective"]) if objective is None else as_objective(objective)
+    regularizer = Regularizer(found, getattr(model, "dim", 0))
+    if parts["companions"] and regularizer.dim and not isinstance(found, UnknownObjective):
+        regularizer.companions.load_state_dict(parts["companions"])  # type: ignore[attr-defined]  # a ModuleDict
+    place = as_device(device)
+    return Run(
+        model.to(place).eval(), found, rows, seed=int(about["seed"]), steps=int(about["steps"]),
+        stopped=about["stopped"] or None, companions=regularizer.to(place).eval().companions,
+    )  # fmt: skip

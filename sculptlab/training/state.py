@@ -11,6 +11,7 @@ from sculptlab.training.batches import Batches, as_images, as_model, count_laten
 from sculptlab.training.devices import Execution, pick_precision
 from sculptlab.training.objectives.base import Objective, SumObjective, as_objective
 from sculptlab.training.objectives.regularizer import Regularizer
+from sculptlab.training.optimization import Optimization
 from sculptlab.validation import as_device, as_seed, choice, number, whole
 
 BATCH_SIZE = 256
@@ -19,10 +20,12 @@ CHECK_EVERY = 50  # steps between checks of the weights, and on a GPU, which has
 
 
 class Record(NamedTuple):
-    """One training step: its number, counted from 1, and its terms, detached 0-d tensors on the training device."""
+    """One step, counted from 1: its terms, detached 0-d tensors on the training device; the model; the learning rate."""
 
     step: int
     terms: dict[str, Tensor]
+    model: nn.Module
+    learning_rate: float
 
 
 class DivergenceError(RuntimeError):
@@ -33,9 +36,10 @@ class Training:
     """All that a run in progress consists of: model, images, objective, optimizers, generator and step."""
 
     def __init__(
-        self, model: nn.Module, data: Any, objective: Any, *, batch_size: int | None = None, learning_rate: float = 1e-3,
-        decay_over: int | None = None, seed: int = 0, device: str | torch.device | None = "auto", precision: str = "auto",
-        compile: bool = False,
+        self, model: nn.Module, data: Any, objective: Any, *, batch_size: int | None = None, seed: int = 0,
+        device: str | torch.device | None = "auto", precision: str = "auto", compile: bool = False,
+        learning_rate: float | None = None, optimizer: Any = None, weight_decay: float | None = None,
+        scheduler: Any = "constant", max_grad_norm: float | None = None,
     ) -> None:  # fmt: skip
         self.seed = as_seed("seed", seed)
         self.model, self.objective = as_model(model), as_objective(objective)
@@ -52,8 +56,6 @@ class Training:
         if n < least:
             raise ValueError(f"data must have at least {least} rows for {self.objective!r}, got {n}")
         size = self._batch_size(min(BATCH_SIZE, n) if batch_size is None else batch_size, self.objective)
-        self.learning_rate = number("learning_rate", learning_rate, above=0)
-        self.decay_over = None if decay_over is None else whole("decay_over", decay_over)
         self.compile = choice("compile", compile, (True, False))
         self.batches = Batches(self.images, size, self.seed)
         self.step, self.first_loss = 0, math.nan
@@ -63,8 +65,20 @@ class Training:
         self.regularizer = Regularizer(self.objective, count_latents(model, self.images), rows=n, seed=self.seed)
         self.regularizer.to(self.device, self.dtype).generator = self.generator
         joined = [weight for weight in self.regularizer.parameters() if weight.requires_grad]
-        self.optimizer = torch.optim.Adam([*model.parameters(), *joined], lr=self.learning_rate, fused=True)
+        self.optimization = Optimization(
+            list(model.parameters()), joined, optimizer, learning_rate, weight_decay, scheduler, max_grad_norm
+        )
         self.keep_good_weights()
+
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate at the first step, or since the last change."""
+        return self.optimization.rates[0]
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """How many batches an epoch has."""
+        return len(self.images) // self.batches.size
 
     def _batch_size(self, size: Any, objective: Objective) -> int:
         size = whole("batch_size", size, least=objective.least_batch)
@@ -82,6 +96,12 @@ class Training:
                 self.execution.compile(lambda: self._terms()[1]["loss"].backward())
             self.generator.set_state(before)
 
+    def end(self) -> None:
+        """Set eval mode and drop the gradients; after a cosine, give the optimizer its first learning rate back."""
+        self.execution.end()
+        if self.optimization.cosine:
+            self.optimization.set_rates(self.optimization.rates)
+
     def _terms(self) -> tuple[Tensor, dict[str, Tensor]]:
         """The codes of the step's batch, and its terms by name."""
         images = self.batches.at(self.step, self.dtype)
@@ -90,18 +110,15 @@ class Training:
 
     def advance(self) -> Record:
         """Take one step of the model's optimizer, then those of the objective's companions on the same codes."""
-        if self.decay_over is not None:
-            share = min(self.step / self.decay_over, 1.0)
-            self.optimizer.param_groups[0]["lr"] = self.learning_rate * 0.5 * (1 + math.cos(math.pi * share))
         with torch.autocast(self.device.type, enabled=False):  # also inside a caller's autocast
             codes, terms = self._terms()
             self._check(terms["loss"])
-            self.optimizer.zero_grad()
+            self.optimization.optimizer.zero_grad()
             terms["loss"].backward()
-            self.optimizer.step()
+            rate = self.optimization.step(self.step)
             self.regularizer.update(codes, self.execution.view)
         self.step += 1
-        return Record(self.step, {name: value.detach() for name, value in terms.items()})
+        return Record(self.step, {name: value.detach() for name, value in terms.items()}, self.model, rate)
 
     def _check(self, loss: Tensor) -> None:
         if self.step % CHECK_EVERY == 0:
@@ -144,5 +161,6 @@ class Training:
         size = self._batch_size(self.batches.size if batch_size is None else batch_size, goal)
         rate = self.learning_rate if learning_rate is None else number("learning_rate", learning_rate, above=0)
         self.objective = self.regularizer.objective = goal
-        self.batches, self.learning_rate = Batches(self.images, size, self.seed), rate
-        self.optimizer.param_groups[0]["lr"] = rate
+        self.batches = Batches(self.images, size, self.seed)
+        self.optimization.rates = [rate]
+        self.optimization.set_rates([rate])

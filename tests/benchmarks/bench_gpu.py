@@ -135,7 +135,7 @@ def parts(training: Training, clock: Clock) -> dict[str, float]:
         mock.patch.object(torch.Tensor, "backward", timed),
         mock.patch.object(training.batches, "at", clock.wrap("data", training.batches.at)),
         mock.patch.object(training, "_terms", clock.wrap("forward", training._terms)),
-        mock.patch.object(training.optimizer, "step", clock.wrap("optimizer", training.optimizer.step)),
+        mock.patch.object(training.optimization.optimizer, "step", clock.wrap("optimizer", training.optimization.optimizer.step)),
         mock.patch.object(
             training, "_advance_adversaries", clock.wrap("predictability's own steps", training._advance_adversaries)
         ),

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from sculptlab.priors import Prior
 from sculptlab.training.objectives.companion import Batch, Companion, Companions, Term
-from sculptlab.training.objectives.regularizer import Batch, Companion, Companions, Regularizer, Term
+from sculptlab.training.objectives.regularizer import Regularizer
 from sculptlab.validation import as_seed, check_parameters, choice, describe, parameter, whole
 
 

@@ -133,7 +133,7 @@ def test_layers_are_computed_in_bfloat16_and_all_else_in_float32():
     assert training.objective.saw == [full, (torch.float32, torch.float32)]
     assert training.regularizer.companions["spied"].saw == [full]
     assert {value.dtype for value in terms.values()} == {torch.float32}
-    moments = [v for state in training.optimizer.state.values() for v in state.values()]
+    moments = [v for state in training.optimization.optimizer.state.values() for v in state.values()]
     assert {v.dtype for v in [*moments, *model.parameters()]} == {torch.float32}
 
 
@@ -224,7 +224,7 @@ def test_a_model_in_eval_mode_is_trained_in_train_mode():
 
 @pytest.mark.parametrize("make", [conv, mlp], ids=["conv", "mlp"])
 def test_a_resumed_run_in_bfloat16_has_the_bits_of_an_uninterrupted_one(tmp_path, make):
-    options = QUICK | {"schedule": "constant", "precision": "bfloat16"}
+    options = QUICK | {"scheduler": "constant", "precision": "bfloat16"}
     whole = sl.fit(make(), IMAGES, sculpted(), **options)
     sl.fit(make(), IMAGES, sculpted(), **options | {"steps": 5}, checkpoint=tmp_path / "a.pt")
     resumed = sl.fit(make(seed=9), IMAGES, sculpted(), **options, checkpoint=tmp_path / "a.pt")

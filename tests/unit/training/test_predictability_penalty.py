@@ -259,7 +259,7 @@ def test_the_same_seed_gives_the_same_bits(goal):
 
 @pytest.mark.parametrize("goal", OBJECTIVES, ids=["predictability", "MMD + predictability"])
 def test_a_resumed_run_has_the_bits_of_an_uninterrupted_one(goal, tmp_path):
-    rows, options = mixed_sources(0), QUICK | {"schedule": "constant", "log_every": 5}
+    rows, options = mixed_sources(0), QUICK | {"scheduler": "constant", "log_every": 5}
     whole = sl.fit(model(), rows, goal, **options)
     sl.fit(model(), rows, goal, **options | {"steps": 15}, checkpoint=tmp_path / "a.pt")
     resumed = sl.fit(model(seed=9), rows, goal, **options, checkpoint=tmp_path / "a.pt")

@@ -477,7 +477,7 @@ def test_the_same_seed_gives_the_same_bits(kind):
     ids=["MMD", "sliced"],
 )
 def test_a_resumed_run_has_the_bits_of_an_uninterrupted_one(objective, tmp_path):
-    rows, options = normal(200, 6), QUICK | {"schedule": "constant", "log_every": 5}
+    rows, options = normal(200, 6), QUICK | {"scheduler": "constant", "log_every": 5}
     whole = sl.fit(toy_model(3), rows, objective, **options)
     sl.fit(toy_model(3), rows, objective, **options | {"steps": 15}, checkpoint=tmp_path / "a.pt")
     resumed = sl.fit(toy_model(3, seed=9), rows, objective, **options, checkpoint=tmp_path / "a.pt")
@@ -498,7 +498,7 @@ class Late:
 def test_a_run_resumes_with_a_schedule_made_anew(schedule, tmp_path):
     first, second = schedule(), schedule()
     assert first is not second
-    rows, options = normal(200, 6), QUICK | {"schedule": "constant", "log_every": 5, "checkpoint": tmp_path / "a.pt"}
+    rows, options = normal(200, 6), QUICK | {"scheduler": "constant", "log_every": 5, "checkpoint": tmp_path / "a.pt"}
     whole = sl.fit(toy_model(), rows, MMD(Gaussian(2), schedule=first), **options | {"checkpoint": None})
     sl.fit(toy_model(), rows, MMD(Gaussian(2), schedule=first), **options | {"steps": 15})
     resumed = sl.fit(toy_model(seed=9), rows, MMD(Gaussian(2), schedule=second), **options)

@@ -47,7 +47,7 @@ def test_the_same_seed_gives_the_same_bits(digits, objective):
 
 def test_steps_and_fit_take_the_same_steps(digits):
     one, two = make(), make()
-    run = sl.fit(one, digits, KL(), **QUICK, schedule="constant", log_every=1)
+    run = sl.fit(one, digits, KL(), **QUICK, scheduler="constant", log_every=1)
     records = list(itertools.islice(sl.steps(two, digits, KL(), batch_size=64, device="cpu"), 40))
     assert torch.equal(weights(one), weights(two))
     assert [r.step for r in records] == list(range(1, 41))
@@ -148,7 +148,7 @@ def test_interruption_leaves_a_usable_run(digits, tmp_path):
 
 @pytest.mark.parametrize("objective", [KL(), FactorVAE(width=16, depth=2)], ids=["KL", "FactorVAE"])
 def test_a_resumed_run_has_the_bits_of_an_uninterrupted_one(digits, tmp_path, objective):
-    options = QUICK | {"schedule": "constant", "log_every": 5}
+    options = QUICK | {"scheduler": "constant", "log_every": 5}
     whole = sl.fit(make(), digits, objective, **options)
     sl.fit(make(), digits, objective, **options | {"steps": 15}, checkpoint=tmp_path / "a.pt")
     resumed = sl.fit(make(seed=9), digits, objective, **options, checkpoint=tmp_path / "a.pt")
@@ -177,8 +177,10 @@ def test_a_finished_checkpoint_is_loaded_without_training(digits, tmp_path):
         (lambda d, p: sl.fit(make(), d, KL(), **QUICK, seed=5, checkpoint=p), "seed"),
         (lambda d, p: sl.fit(make(), d.images[:500], KL(), **QUICK, checkpoint=p), "data"),
         (lambda d, p: sl.fit(make(), 1 - d.images, KL(), **QUICK, checkpoint=p), "data"),
-        (lambda d, p: sl.fit(make(), d, KL(), **QUICK | {"steps": 50}, checkpoint=p), "cosine over"),
-        (lambda d, p: sl.fit(make(), d, KL(), **QUICK, schedule="constant", checkpoint=p), "cosine over"),
+        (lambda d, p: sl.fit(make(), d, KL(), **QUICK, scheduler="constant", checkpoint=p), "scheduler: 'cosine' there"),
+        (lambda d, p: sl.fit(make(), d, KL(), **QUICK, optimizer=torch.optim.SGD, checkpoint=p), "optimizer: 'Adam"),
+        (lambda d, p: sl.fit(make(), d, KL(), **QUICK, weight_decay=0.1, checkpoint=p), "weight_decay=0.1"),
+        (lambda d, p: sl.fit(make(), d, KL(), **QUICK, max_grad_norm=1.0, checkpoint=p), "max_grad_norm: None there"),
         (lambda d, p: sl.fit(make(output="linear"), d, KL(), **QUICK, checkpoint=p), "kind of model"),
     ],
 )
@@ -199,7 +201,7 @@ def test_an_unwritable_checkpoint_is_refused_before_training(digits, tmp_path):
 
 
 def test_a_checkpoint_further_along_is_refused(digits, tmp_path):
-    options = QUICK | {"schedule": "constant", "checkpoint": tmp_path / "a.pt"}
+    options = QUICK | {"scheduler": "constant", "checkpoint": tmp_path / "a.pt"}
     sl.fit(make(), digits, KL(), **options)
     with pytest.raises(ValueError, match="40 steps along, steps asks for 20"):
         sl.fit(make(), digits, KL(), **options | {"steps": 20})
@@ -223,7 +225,7 @@ def test_a_damaged_checkpoint_is_named(digits, tmp_path):
         ({"batch_size": 0}, ValueError, "batch_size must be at least 1"),
         ({"learning_rate": 0.0}, ValueError, "learning_rate must be > 0"),
         ({"learning_rate": float("nan")}, ValueError, "learning_rate"),
-        ({"schedule": "linear"}, ValueError, "schedule must be one of"),
+        ({"scheduler": "linear"}, ValueError, "scheduler must be one of"),
         ({"seed": -1}, ValueError, "seed must be at least 0"),
         ({"log_every": 0}, ValueError, "log_every must be at least 1"),
         ({"device": "tpu9"}, ValueError, "device must be"),

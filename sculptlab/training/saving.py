@@ -1,0 +1,137 @@
+"""Files of trained runs in the safetensors format, which holds tensors and text and never code.
+
+The tensors, by their keys:
+
+- "model.NAME": each entry of the model's `state_dict`, of its own type. Weights that two layers share are written for both.
+- "companions.NAME": weights and buffers that the objective trained beside the model.
+- "history.COLUMN": each column of `run.history`, float64, NaN where a step has no such term.
+
+The metadata, by name: "format"; "sculptlab", the version; "model", as JSON: the arguments of `build_autoencoder`, or
+{"class": name}; "objective", as it prints itself; "seed", "steps", "stopped"; "crc32" of the tensors.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import math
+import os
+import zlib
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sculptlab import priors
+from sculptlab.mmd import kernels
+from sculptlab.names import as_path
+from sculptlab.training import objectives
+from sculptlab.training.checkpoints import Rows, replacing, writable_path
+from sculptlab.training.objectives.base import Objective
+
+FORMAT = "sculptlab run 1"
+
+
+@dataclass(frozen=True, repr=False)
+class UnknownObjective(Objective):
+    """The objective of a file that its text cannot rebuild, such as a function."""
+
+    text: str
+
+    def __repr__(self) -> str:
+        return f"{self.text} (known by this text alone)"
+
+    def check(self, model: Any) -> None:
+        raise ValueError(f"objective must be given to load_run to train more: the file has only its text, {self.text}")
+
+
+def exported(module: nn.Module) -> dict[str, Any]:
+    """The `state_dict` of a module as a plain dict of contiguous copies on the CPU, each of its own type."""
+    state = module.state_dict()
+    copied = {name: value.cpu().clone(memory_format=torch.contiguous_format) for name, value in _tensors(state).items()}
+    return dict(state) | copied
+
+
+def _tensors(state: dict[str, Any]) -> dict[str, Tensor]:
+    return {name: value for name, value in state.items() if isinstance(value, Tensor)}
+
+
+def write_run(given: str | os.PathLike[str], model: nn.Module, companions: dict[str, Tensor], rows: Rows, **about: str) -> Path:
+    """Write the file of a run with further metadata, and return its path."""
+    from safetensors.torch import save_file
+
+    path, weights = writable_path("path", given), exported(model)
+    if other := weights.keys() - _tensors(weights):
+        raise ValueError(f"model.state_dict() must hold tensors only to be saved, which {sorted(other)} are not")
+    columns = dict.fromkeys(name for row in rows for name in row)
+    history = {name: torch.tensor([row.get(name, math.nan) for row in rows], dtype=torch.float64) for name in columns}
+    parts = {"model": weights, "companions": companions, "history": history}
+    tensors = {f"{part}.{name}": value for part, found in parts.items() for name, value in found.items()}
+    built = json.dumps(getattr(model, "built_with", None) or {"class": type(model).__name__})
+    about |= {"format": FORMAT, "sculptlab": import_module("sculptlab").__version__, "model": built, "crc32": _checksum(tensors)}
+    with replacing(path) as part:
+        save_file(tensors, part, metadata=about)
+    return path
+
+
+def read_run(given: str | os.PathLike[str]) -> tuple[dict[str, dict[str, Tensor]], dict[str, str]]:
+    """The tensors of a run's file by the two parts of their keys, and its metadata; a ValueError for another or damaged file."""
+    from safetensors import SafetensorError, safe_open
+
+    path = as_path("path", given)
+    if not path.is_file():
+        raise FileNotFoundError(f"path must be a file that run.save wrote; there is none at {str(path)!r}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            about, tensors = file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"path {str(path)!r} is damaged, or no safetensors file: {error}") from error
+    if about.get("format") != FORMAT:
+        raise ValueError(f"path must be a file that run.save wrote; {str(path)!r} has the format {about.get('format')!r}")
+    if about.get("crc32") != _checksum(tensors):
+        raise ValueError(f"path {str(path)!r} is damaged: its tensors have another checksum than when they were written")
+    parts: dict[str, dict[str, Tensor]] = {"model": {}, "companions": {}, "history": {}}
+    for name, value in tensors.items():
+        part, _, key = name.partition(".")
+        parts[part][key] = value
+    return parts, about
+
+
+def _checksum(tensors: dict[str, Tensor]) -> str:
+    found = 0
+    for name, value in sorted(tensors.items()):
+        found = zlib.crc32(f"{name} {tuple(value.shape)} {value.dtype}".encode(), found)
+        found = zlib.crc32(value.reshape(-1).view(torch.uint8).numpy().data, found)
+    return str(found)
+
+
+def load_weights(model: nn.Module, weights: dict[str, Tensor]) -> None:
+    """Give `model` these weights, each of the type that it has in the file; a ValueError if they are another model's."""
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ValueError(f"model must be built like the one that was saved: {error}") from error
+    for name, value in model.state_dict(keep_vars=True).items():
+        if value.dtype != weights[name].dtype:
+            value.data = weights[name].to(value.device)
+
+
+def objective_of(text: str) -> Objective:
+    """The objective that printed itself as `text`. Only classes of this package are called, with numbers and words."""
+    known = {name: getattr(room, name) for room in (objectives, priors, kernels) for name in room.__all__ if name[0].isupper()}
+
+    def value(node: ast.expr) -> Any:
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.args:
+            return known[node.func.id](**{str(one.arg): value(one.value) for one in node.keywords})
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+            return value(node.left) + value(node.right)
+        return tuple(map(value, node.elts)) if isinstance(node, ast.Tuple) else ast.literal_eval(node)
+
+    try:
+        found = value(ast.parse(text, mode="eval").body)
+    except Exception:  # of any kind: the text is not code, or no arguments of these classes
+        found = None
+    return found if isinstance(found, Objective) else UnknownObjective(text=text)
