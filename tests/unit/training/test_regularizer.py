@@ -104,7 +104,7 @@ def by_hand(objective, steps, model, *, joined=False):
 )
 def test_a_plain_loop_has_the_bits_of_fit(objective, joined):
     run = sl.fit(
-        mlp(stochastic=objective.needs_posterior), IMAGES, objective, steps=12, batch_size=16, schedule="constant", seed=5,
+        mlp(stochastic=objective.needs_posterior), IMAGES, objective, steps=12, batch_size=16, scheduler="constant", seed=5,
         device="cpu", progress=False,
     )  # fmt: skip
     fitted = [weight.detach().flatten() for part in (run.model, run.companions) for weight in part.parameters()]
