@@ -179,3 +179,27 @@ def test_a_kernel_that_gives_no_numbers_is_no_discovery():
 def test_bad_input_is_named(call, error, words):
     with pytest.raises(error, match=words):
         call()
+
+
+def places(seed, shift=0.0):
+    """30 images of 9 places, each standard normal in 2 latents, correlated by 0.8 within an image."""
+    generator = torch.Generator().manual_seed(seed)
+    shared, own = torch.randn(30, 1, 2, generator=generator), torch.randn(30, 9, 2, generator=generator)
+    return (0.8**0.5 * shared + 0.2**0.5 * own).flatten(0, 1) + shift, torch.randn(270, 2, generator=generator)
+
+
+def test_rows_that_belong_together_are_permuted_together():
+    found = {1: [], 9: []}
+    for seed in range(40):
+        for size, p_values in found.items():
+            p_values.append(mmd_test(*places(seed), permutations=39, seed=seed, group_size=size).p_value)
+    rejected = {size: np.mean(np.array(p_values) <= 0.05) for size, p_values in found.items()}
+    assert rejected[1] > 0.4  # rows of one image taken for independent ones
+    assert rejected[9] <= 0.15
+    assert mmd_test(*places(0, shift=1.0), permutations=39, group_size=9).p_value == 1 / 40
+
+
+@pytest.mark.parametrize("size", [4, 270, 0])
+def test_groups_that_do_not_fit(size):
+    with pytest.raises(ValueError, match="group_size must"):
+        mmd_test(*places(0), group_size=size)
