@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -12,9 +12,11 @@ import torch
 from torch import Tensor
 
 from sculptlab.priors import as_prior
-from sculptlab.training.batches import as_images, as_unit_floats
+from sculptlab.training.batches import of_shape
+from sculptlab.training.encodings import decoded, encoded, placement
 from sculptlab.training.models import Posterior
 from sculptlab.training.objectives.base import Objective
+from sculptlab.training.sources import as_source, as_unit_floats
 from sculptlab.validation import codes as valid_codes
 from sculptlab.validation import whole
 
@@ -69,43 +71,53 @@ class Run:
     @property
     def device(self) -> torch.device:
         """The device that the model is on."""
-        return next(self.model.parameters()).device
+        return placement(self.model)[0]
 
     def encode(self, data: Any) -> Any:
         """The codes (n, dim) of `data`, images (n, *image_shape): a stochastic encoder's means."""
-        return _like(self._in_chunks(as_images(data, self.model), self.model.encode), data)
+        return _like(self._encoded(data)[0], data)
 
     def codes(self, data: Any, seed: int = 0) -> dict[str, Any]:
         """{"codes"} (n, dim) of `data`, or {"means", "samples"} of a stochastic encoder: the samples are draws by `seed`."""
-        if not getattr(self.model, "stochastic", False):
-            return {"codes": self.encode(data)}
-        posterior = self.posterior(data)
-        generator = torch.Generator().manual_seed(whole("seed", seed, least=0))
-        return {"means": _like(posterior.mean, data), "samples": _like(posterior.sample(generator), data)}
+        generator = torch.Generator("cpu").manual_seed(whole("seed", seed, least=0))
+        found = self._encoded(data)
+        if len(found) == 1:
+            return {"codes": _like(found[0], data)}
+        return {"means": _like(found[0], data), "samples": _like(Posterior(*found).sample(generator), data)}
 
     def posterior(self, data: Any) -> Posterior:
         """The posterior q(z|x) of each image, as tensors (n, dim) on the CPU; a deterministic encoder raises a ValueError."""
+        found = self._encoded(data)
+        if len(found) == 1:
+            raise ValueError("this encoder is deterministic and has no posterior: build it with stochastic=True")
+        return Posterior(*found)
 
-        def both(images: Tensor) -> Tensor:
-            posterior = self.model.posterior(images)
-            return torch.stack([posterior.mean, posterior.log_variance])
+    def _encoded(self, data: Any) -> Tensor:
+        """The codes (1, n, dim), or means and log-variances (2, n, dim)."""
 
-        return Posterior(*self._in_chunks(as_images(data, self.model), both, axis=1))
+        def encode(images: Tensor) -> Tensor:
+            found = encoded(self.model, images)
+            return torch.stack([found.mean, found.log_variance]) if isinstance(found, Posterior) else found[None]
+
+        return self._in_chunks(as_source(data, self.model).chunks(CHUNK), encode, axis=1)
+
+    def _reconstructed(self, images: Tensor) -> Tensor:
+        found = encoded(self.model, images)
+        return of_shape(decoded(self.model, found.mean if isinstance(found, Posterior) else found), images, self.model)
 
     def decode(self, codes: Any) -> Any:
         """The images (n, *image_shape) of `codes` (n, dim)."""
         z = valid_codes("codes", codes, dim=getattr(self.model, "dim", None), rows=1)
-        return _like(self._in_chunks(z.float(), self.model.decode), codes)
+        return _like(self._in_chunks(z.float().split(CHUNK), lambda part: decoded(self.model, part)), codes)
 
     def reconstruct(self, data: Any) -> Any:
         """The images (n, *image_shape) decoded from the codes of `data` (from the means, if stochastic)."""
-        images, model = as_images(data, self.model), self.model
-        return _like(self._in_chunks(images, lambda x: model.decode(model.encode(x))), data)
+        return _like(self._in_chunks(as_source(data, self.model).chunks(CHUNK), self._reconstructed), data)
 
     def reconstruction_error(self, data: Any) -> float:
         """Mean squared error per pixel of the reconstruction of `data`, best held-out images, in squared units of the data."""
-        images, model = as_images(data, self.model), self.model
-        errors = self._in_chunks(images, lambda x: (model.decode(model.encode(x)) - x).square().flatten(1).mean(1))
+        chunks = as_source(data, self.model).chunks(CHUNK)
+        errors = self._in_chunks(chunks, lambda images: (self._reconstructed(images) - images).square().flatten(1).mean(1))
         return errors.double().mean().item()
 
     def sample(self, n: int, *, prior: Any = None, seed: int = 0) -> Tensor:
@@ -113,18 +125,20 @@ class Run:
 
         By default it is the objective's own; if that has none, a ValueError says so.
         """
-        dim = self.model.dim
+        dim = getattr(self.model, "dim", None)
+        if dim is None:
+            raise ValueError(f"{type(self.model).__name__} has no `dim`, the number of latents: use decode(prior.sample(n))")
         source = as_prior(prior, dim) if prior is not None else self.objective.prior_for(dim)
         if source is None:
             raise ValueError(f"prior must be given: {self.objective!r} has none")
-        generator = torch.Generator().manual_seed(whole("seed", seed, least=0))
+        generator = torch.Generator("cpu").manual_seed(whole("seed", seed, least=0))
         return self.decode(source.sample(whole("n", n), generator=generator))
 
-    def _in_chunks(self, rows: Tensor, function: Callable[[Tensor], Tensor], axis: int = 0) -> Tensor:
-        dtype = next(self.model.parameters()).dtype
+    def _in_chunks(self, chunks: Iterable[Tensor], function: Callable[[Tensor], Tensor], axis: int = 0) -> Tensor:
+        device, dtype = placement(self.model)
         with torch.no_grad():
-            parts = [function(as_unit_floats(part.to(self.device), dtype)) for part in rows.split(CHUNK)]
-        return torch.cat(parts, axis).cpu()
+            parts = [function(as_unit_floats(part.to(device), dtype)).cpu() for part in chunks]
+        return torch.cat(parts, axis)
 
 
 def _like(result: Tensor, given: Any) -> Any:
