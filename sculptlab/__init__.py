@@ -17,7 +17,7 @@ __version__ = "0.2.0"
 _ROOMS: dict[str, tuple[str, ...]] = {
     "data": ("Dataset", "load", "load_folder"),
     "estimator": ("SculptedAutoencoder",),
-    "evaluation": ("compression", "copy_latents", "diagnose", "find_weight"),
+    "evaluation": ("compression", "copy_latents", "diagnose", "find_weight", "latents"),
     "factors": (),
     "independence": ("independence_report", "lps", "lps_curve"),
     "live": ("Explorer", "Sculptor"),
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from sculptlab import data, evaluation, factors, independence, live, mmd, plots, priors, series, training
     from sculptlab.data import Dataset, load, load_folder
     from sculptlab.estimator import SculptedAutoencoder
-    from sculptlab.evaluation import compression, copy_latents, diagnose, find_weight
+    from sculptlab.evaluation import compression, copy_latents, diagnose, find_weight, latents
     from sculptlab.independence import independence_report, lps, lps_curve
     from sculptlab.live import Explorer, Sculptor
     from sculptlab.mmd import kernels, mmd2, mmd_test, witness

@@ -6,13 +6,16 @@ from typing import Any, Self
 import numpy as np
 import torch
 import traitlets
+from torch import Tensor, nn
 
+from sculptlab.evaluation.latents import encode_in_chunks
 from sculptlab.independence.lps import lps
 from sculptlab.live.snapshots import as_bytes
 from sculptlab.live.widget import LiveWidget, front_script
 from sculptlab.plots.codes import image_grid
 from sculptlab.plots.style import Picture, panels, style
-from sculptlab.training.batches import as_images, as_unit_floats
+from sculptlab.training.batches import as_images, as_model, as_unit_floats
+from sculptlab.training.encodings import decoded, evaluating, placement
 from sculptlab.training.run import Run
 from sculptlab.validation import whole
 
@@ -30,17 +33,19 @@ class Explorer(LiveWidget):
 
     Parameters
     ----------
-    run : Run
-        What `sl.fit` returned, with a model of images and at most 64 latents.
-    data : Dataset or array_like of shape (n, c, h, w)
-        At least 20 images, preferably held out from training.
+    model : Run or torch.nn.Module
+        What `sl.fit` returned, or any module with `encode` and `decode`, as for `sl.latents`; at most 64 latents. Feature maps
+        count as one latent for each of their values.
+    data : Dataset or array_like of shape (n, 1 or 3, h, w)
+        At least 20 images, preferably held out from training. Those with values outside [0, 1] are shown from their least to
+        their largest value.
     seed : int, default 0
         Seed of the choice of images and of LPS.
 
     Raises
     ------
     TypeError, ValueError
-        If `run` is not a `Run`; if the model or the data cannot be shown.
+        If the model or the data cannot be shown.
 
     Examples
     --------
@@ -57,10 +62,9 @@ class Explorer(LiveWidget):
     spec = traitlets.Dict().tag(sync=True)
     asked = traitlets.Dict(default_value={"views": 0, "revision": 0}).tag(sync=True, echo_update=False)
 
-    def __init__(self, run: Run, data: Any, *, seed: int = 0) -> None:
-        if not isinstance(run, Run):
-            raise TypeError(f"run must be a Run, as sl.fit returns it with the model in it, got {type(run).__name__}")
-        images = as_images(data, run.model)
+    def __init__(self, model: Run | nn.Module, data: Any, *, seed: int = 0) -> None:
+        self._model = as_model(model.model if isinstance(model, Run) else model)
+        images = as_images(data, self._model)
         if images.ndim != 4 or images.shape[1] not in (1, 3):
             raise ValueError(f"data must be images (n, 1 or 3, h, w) to be shown, got shape {tuple(images.shape)}")
         if len(images) < 20:
@@ -68,13 +72,20 @@ class Explorer(LiveWidget):
         generator = torch.Generator().manual_seed(whole("seed", seed, least=0))
         order = torch.randperm(len(images), generator=generator)[:MOST_IMAGES]
         labels = getattr(data, "labels", None)
-        self._run, self._labels = run, None if labels is None else labels[order].numpy().astype(np.uint8)
-        self.codes = run.encode(as_unit_floats(images[order])).float().numpy()
+        self._labels = None if labels is None else labels[order].numpy().astype(np.uint8)
+        shown = as_unit_floats(images[order])
+        self._range = min(0.0, float(shown.min())), max(1.0, float(shown.max()))
+        codes = encode_in_chunks(self._model, shown)[0]  # a stochastic encoder's means
+        self._shape, name = codes.shape[1:], type(self._model).__name__
+        self.codes = codes.flatten(1).numpy()
         if not np.isfinite(self.codes).all():
-            raise ValueError("run must give finite codes: the codes of this model are NaN or infinite")
+            raise ValueError(f"model must give finite codes: those of this {name} are NaN or infinite")
         dim = self.codes.shape[1]
         if dim > MOST_LATENTS:
-            raise ValueError(f"run must have at most {MOST_LATENTS} latents, got {dim}")
+            raise ValueError(f"model must have at most {MOST_LATENTS} latents, got {tuple(self._shape)} by {name}")
+        made = self._decoded(self.codes[:2])
+        if made.shape[1:] != shown.shape[1:]:
+            raise ValueError(f"model must decode to images {tuple(shown.shape[1:])}, got {tuple(made.shape[1:])} by {name}")
         self.low, self.high = np.quantile(self.codes, [0.01, 0.99], axis=0)
         self.high = np.maximum(self.high, self.low + 1e-3)  # so that the slider of an inactive latent has a range
         self.lps = np.full(1, np.nan) if dim == 1 else lps(self.codes, "mlp", permutations=0, seed=seed).per_dimension
@@ -99,7 +110,14 @@ class Explorer(LiveWidget):
 
     def decode(self, codes: np.ndarray) -> np.ndarray:
         """Images (n, h, w, c), uint8, of codes (n, d)."""
-        return as_bytes(self._run.decode(torch.as_tensor(np.asarray(codes, np.float32))))
+        low, high = self._range
+        return as_bytes((self._decoded(codes) - low) / (high - low))
+
+    def _decoded(self, codes: np.ndarray) -> Tensor:
+        device, dtype = placement(self._model)
+        rows = torch.as_tensor(np.asarray(codes, np.float32)).to(device, dtype).unflatten(1, self._shape)
+        with evaluating(self._model):
+            return decoded(self._model, rows).float().cpu()
 
     def traversals(self, code: Any) -> np.ndarray:
         """Codes (d, 9, d): from `code` (d,), each latent alone goes from its low to its high."""

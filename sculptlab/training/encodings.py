@@ -1,6 +1,7 @@
 """What the encoder or decoder of any model returned, as codes, a posterior or images."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import chain
 from typing import Any
 
@@ -13,6 +14,7 @@ from sculptlab.training.models import Posterior
 DISTRIBUTIONS = ("latent_dist", "posterior", "distribution", "dist", "qz")
 MEANS = ("mean", "mu", "loc", "z_mean", "embedding")
 CODES = ("z", "codes", "code", "latents", "latent", "embeddings")
+CONCENTRATIONS = ("concentration", "log_concentration", "kappa")  # of distributions on a sphere
 IMAGES = ("sample", "reconstruction", "recon_x", "recon", "x_hat", "images", "mean", "mu", "loc")
 SPREADS: dict[str, Callable[[Tensor], Tensor]] = {  # what turns a tensor of this name into log-variances
     **dict.fromkeys(("log_variance", "logvar", "log_var", "log_covariance"), lambda value: value),
@@ -51,7 +53,7 @@ def encoding(model: Any, images: Tensor, encode: Callable[[Tensor], Any] | None 
         function = _method(model, "encode", ", or pass encode=, a function, such as the model itself if its forward gives codes")
     found = function(images)
     codes = _read(found, len(images))
-    if codes is None or (isinstance(codes, Tensor) and (claims or not named)):
+    if codes is None or (claims and isinstance(codes, Tensor)) or (not named and isinstance(found, Tensor)):
         legal = "a tensor of codes, " if codes is None else ""
         why = " (it has stochastic=True)" if claims else "" if codes is None else " (a bare tensor may be features)"
         raise TypeError(
@@ -84,6 +86,20 @@ def placement(model: nn.Module) -> tuple[torch.device, torch.dtype]:
     """The device and the floating type of a module's weights, or else of its buffers; the CPU and float32 if it has neither."""
     first = next((w for w in chain(model.parameters(), model.buffers()) if w.is_floating_point()), None)
     return (torch.device("cpu"), torch.float32) if first is None else (first.device, first.dtype)
+
+
+@contextmanager
+def evaluating(*models: Any) -> Iterator[None]:
+    """No gradients, and every layer of these modules in eval mode; afterwards each has its own mode again."""
+    modes = [(part, part.training) for model in models if isinstance(model, nn.Module) for part in model.modules()]
+    try:
+        for part, _ in modes:
+            part.training = False
+        with torch.no_grad():
+            yield
+    finally:
+        for part, mode in modes:
+            part.training = mode
 
 
 def outline(value: Any) -> str:
@@ -144,6 +160,8 @@ def _read_distribution(found: Distribution) -> Posterior | None:
 def _read_names(found: Any, rows: int) -> Posterior | Tensor | None:
     for part in _fields(found, DISTRIBUTIONS).values():
         return _read(part, rows)
+    if _fields(found, CONCENTRATIONS):
+        return None
     means, codes = _fields(found, MEANS), [*_fields(found, MEANS + CODES).values()]
     for name, spread in _fields(found, list(SPREADS)).items():
         mean = next((mean for mean in means.values() if isinstance(mean, Tensor)), None)

@@ -74,9 +74,65 @@ def test_unusable_data_is_refused(run, data, words):
         sl.Explorer(run, data)
 
 
-def test_a_model_in_place_of_its_run_is_refused(run, images):
-    with pytest.raises(TypeError, match=r"run must be a Run, as sl\.fit returns it with the model in it, got Linear"):
-        sl.Explorer(run.model, images)
+class Foreign(torch.nn.Module):
+    """Somebody else's model of images in [-1, 1]: feature maps with a posterior, named outputs, weights of its own type."""
+
+    def __init__(self, channels=1):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones((), dtype=torch.float64))
+        self.channels, self.dropout = channels, torch.nn.Dropout()
+
+    def encode(self, images):
+        assert images.dtype == torch.float64
+        return {"mean": self.dropout(images[:, :1, :, :2]), "std": 0.1}
+
+    def decode(self, codes):
+        assert codes.shape[1:] == (1, 2, 2)
+        return {"sample": torch.cat([codes, codes[..., :1]], 3).repeat(1, self.channels, 1, 1), "loss": None}
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_model_of_others(channels):
+    images = 2 * torch.rand(50, channels, 2, 3, generator=torch.Generator().manual_seed(0)) - 1
+    model = Foreign(channels)
+    explorer = sl.Explorer(model, images.numpy())
+    assert explorer.codes.shape == (50, 4)
+    assert {tuple(code) for code in explorer.codes} == {tuple(code) for code in images[:, 0, :, :2].flatten(1).numpy()}
+    shades = explorer.decode(np.array([[images.min(), 1.0, 0, 0]]))
+    assert shades.shape == (1, 2, 3, channels)
+    assert shades[0, 0, :, 0].tolist() == [0, 255, 0]
+    assert explorer.traversals(explorer.a).shape == (4, STOPS, 4)
+    assert model.dropout.training
+
+
+def test_the_run_and_its_model_give_the_same(run, images):
+    given = sl.Explorer(run, images), sl.Explorer(run.model, images)
+    assert np.array_equal(*(explorer.codes for explorer in given))
+    assert np.array_equal(*(explorer.decode(explorer.codes) for explorer in given))
+
+
+@pytest.mark.parametrize(
+    ("model", "error", "words"),
+    [
+        (torch.nn.Flatten(), TypeError, "model must have a method encode, .*; a Flatten has none"),
+        (np.ones((5, 2)), TypeError, "model must be a torch module"),
+        (Foreign(3), ValueError, r"model must decode to images \(1, 2, 3\), got \(3, 2, 3\) by Foreign"),
+    ],
+    ids=str,
+)
+def test_what_is_no_autoencoder_is_refused(model, error, words, images):
+    with pytest.raises(error, match=words):
+        sl.Explorer(model, images)
+
+
+def test_too_many_latents_and_codes_that_are_not_finite(run, images):
+    model = Foreign()
+    model.encode = lambda x: x.new_zeros(len(x), 5, 4, 4)
+    with pytest.raises(ValueError, match=r"at most 64 latents, got \(5, 4, 4\) by Foreign"):
+        sl.Explorer(model, images)
+    model.encode = lambda x: x.new_full((len(x), 2), torch.nan)
+    with pytest.raises(ValueError, match="those of this Foreign are NaN"):
+        sl.Explorer(model, images)
 
 
 class Heard(list):

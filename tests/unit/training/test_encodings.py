@@ -1,6 +1,7 @@
 """Encoders and decoders of other people's models: what they return is read as codes, a posterior or images, or refused."""
 
 from collections import OrderedDict, namedtuple
+from contextlib import suppress
 from dataclasses import dataclass
 from types import SimpleNamespace
 
@@ -12,7 +13,7 @@ from torch.distributions import Bernoulli, Independent, Laplace, MultivariateNor
 
 import sculptlab as sl
 from sculptlab.training import Posterior
-from sculptlab.training.encodings import decoded, encoded, encoding, placement
+from sculptlab.training.encodings import decoded, encoded, encoding, evaluating, placement
 
 IMAGES = torch.rand(5, 1, 4, 4, generator=torch.Generator().manual_seed(0))
 MEAN = torch.linspace(-1, 1, 15).reshape(5, 3)
@@ -211,3 +212,19 @@ def test_where_a_module_is():
     assert placement(nn.Flatten()) == (torch.device("cpu"), torch.float32)
     assert placement(nn.BatchNorm1d(2, dtype=torch.float64)) == (torch.device("cpu"), torch.float64)
     assert placement(nn.BatchNorm1d(2, affine=False, device="meta")) == (torch.device("meta"), torch.float32)
+
+
+def test_a_posterior_on_a_sphere_is_refused():
+    with pytest.raises(TypeError, match="log_concentration"):
+        encoded(Layered({"embedding": MEAN, "log_concentration": MEAN[:, :1]}), IMAGES)
+    assert encoded(Layered({"embedding": MEAN}), IMAGES) is MEAN
+
+
+def test_eval_mode_and_gradients_are_as_before():
+    model = nn.Sequential(nn.Dropout(), nn.Sequential(nn.Dropout().eval()))
+    with suppress(KeyError), evaluating(model, None):
+        assert not any(part.training for part in model.modules())
+        assert not torch.is_grad_enabled()
+        raise KeyError
+    assert [part.training for part in model.modules()] == [True, True, True, False]
+    assert torch.is_grad_enabled()
