@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sculptlab.training.encodings import encoded, placement
+from sculptlab.training.encodings import encoded, evaluating, placement
 from sculptlab.training.models import Posterior
 from sculptlab.training.sources import Source, StreamSource, as_images, as_unit_floats
 from sculptlab.validation import describe
@@ -24,6 +24,18 @@ def as_model(model: Any) -> nn.Module:
     return model
 
 
+def as_trainable(model: Any) -> nn.Module:
+    """`model` itself, if it is a torch module with weights that can be trained here."""
+    name, weights = type(as_model(model)).__name__, list(model.parameters())
+    if not weights:
+        raise ValueError(f"model must have weights to train, a {name} without parameters has none")
+    if any(weight.is_meta for weight in weights):
+        raise ValueError(f"model must have its weights in memory, those of this {name} are on the device 'meta'")
+    if torch.is_inference_mode_enabled() or any(weight.is_inference() for weight in weights):
+        raise ValueError("model must be made and trained outside torch.inference_mode(), in which nothing can be learned")
+    return model
+
+
 def count_latents(model: Any, images: Tensor) -> int:
     """Number of latents of a model: its `dim`, else the columns of its codes of `images`; 0 if it has no `encode`."""
     if hasattr(model, "dim"):
@@ -31,7 +43,7 @@ def count_latents(model: Any, images: Tensor) -> int:
     if not hasattr(model, "encode"):
         return 0
     device, dtype = placement(model)
-    with torch.no_grad():
+    with evaluating(model):
         found = encoded(model, as_unit_floats(images[:2].to(device), dtype))
     return (found.mean if isinstance(found, Posterior) else found).shape[1]
 

@@ -46,9 +46,11 @@ def as_source(data: Any, model: Any = None, *, unit_range: bool = False, name: s
 
     With `unit_range`, floats must lie in [0, 1] even if `model` has no such limit. Error messages call the images `name`.
     """
+    shape = getattr(model, "image_shape", None)
+    limits = Limits(None if shape is None else tuple(shape), unit_range or getattr(model, "output", None) == "sigmoid")
     if isinstance(data, Source):
+        check_images(data.known, name, limits)
         return data
-    limits = Limits(getattr(model, "image_shape", None), unit_range or getattr(model, "output", None) == "sigmoid")
     if isinstance(data, TensorDataset):
         data = data.tensors[0]
     elif hasattr(data, "images") and not isinstance(data, TorchDataset):
@@ -345,9 +347,8 @@ def _length(data: Any) -> int | None:
 @contextmanager
 def _watched(where: Callable[[], str]) -> Iterator[None]:
     """Warn if what is inside takes longer than `STALLED` seconds."""
-    timer = threading.Timer(
-        STALLED, lambda: warnings.warn(f"{where()} has not come for {STALLED:g} s: does it stall?", stacklevel=1)
-    )
+    message = f"has not come for {STALLED:g} seconds: the data may be stalled"
+    timer = threading.Timer(STALLED, lambda: warnings.warn(f"{where()} {message}", stacklevel=1))
     timer.daemon = True
     timer.start()
     try:

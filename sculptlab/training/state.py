@@ -2,12 +2,13 @@
 
 import math
 import warnings
+from types import SimpleNamespace
 from typing import Any, NamedTuple, NoReturn
 
 import torch
 from torch import Tensor, nn
 
-from sculptlab.training.batches import Batches, as_model, count_latents
+from sculptlab.training.batches import Batches, as_trainable, count_latents
 from sculptlab.training.devices import Execution, pick_device, pick_precision
 from sculptlab.training.encodings import placement
 from sculptlab.training.objectives.base import Custom, Objective, SumObjective, as_objective
@@ -39,7 +40,7 @@ class Training:
         decay_over: int | None = None, seed: int = 0, device: str | torch.device = "auto", precision: str = "auto",
         compile: bool = False,
     ) -> None:  # fmt: skip
-        self.model, self.objective = as_model(model), as_objective(objective)
+        self.model, self.objective = as_trainable(model), as_objective(objective)
         self.objective.check(model)
         self.device = pick_device(device)
         self.source = as_source(data, model, unit_range=self.objective.likelihood == "bernoulli").to(self.device)
@@ -62,9 +63,12 @@ class Training:
         self.execution = Execution(model, self.device, pick_precision(precision, model, self.device))
         self.dtype = placement(model)[1]
         latents = 0 if isinstance(self.objective, Custom) else count_latents(model, self.source.first)
+        self.objective.check(model if latents == 0 or hasattr(model, "dim") else SimpleNamespace(dim=latents))
         self.regularizer = Regularizer(self.objective, latents, rows=n, seed=self.seed)
         self.regularizer.to(self.device, self.dtype).generator = self.generator
         joined = [weight for weight in self.regularizer.parameters() if weight.requires_grad]
+        if not any(weight.requires_grad for weight in (*model.parameters(), *joined)):
+            raise ValueError(f"model must have a weight that requires a gradient: all of {type(model).__name__} are frozen")
         self.optimizer = torch.optim.Adam([*model.parameters(), *joined], lr=self.learning_rate, fused=True)
         self.keep_good_weights()
 
