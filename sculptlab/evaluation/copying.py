@@ -12,11 +12,12 @@ from torch import Tensor, nn
 from sculptlab.drawing import draw
 from sculptlab.evaluation.copy_measures import alignment_error, compare
 from sculptlab.evaluation.two_samples import LEAST_ROWS, hold_out
-from sculptlab.training.batches import as_images, as_model, as_unit_floats, count_latents
+from sculptlab.training.batches import as_model, count_latents, of_shape
 from sculptlab.training.latent_units import Units
 from sculptlab.training.loop import fit
 from sculptlab.training.objectives import Anchors, Copying, Objective, Ramp
-from sculptlab.training.run import Run
+from sculptlab.training.run import CHUNK, Run
+from sculptlab.training.sources import as_images, as_source, as_unit_floats
 from sculptlab.validation import as_seed, choice, known_options, whole
 from sculptlab.validation import codes as valid_codes
 
@@ -104,7 +105,7 @@ def copy_latents(
         An untrained autoencoder with d latents, trained in place. Its own codes are in standard deviations of the source's
         latents; those of the result's `run` are in the source's units.
     data : Dataset or array_like
-        Images for `model`.
+        Images for `model`: an array, or a data set with a length whose items are read when needed. Streams are refused.
     anchors : tuple (images, codes), optional
         A few images and the codes they should have, in the source's units; they are left out of the report. Without anchors
         nothing decides which image gets which code. With them, `weight` grows from 0 until half-way: anchors cannot turn a
@@ -144,24 +145,27 @@ def copy_latents(
     known_options(copy_latents, options, fit)
     if isinstance(source, Run) and source.model is model:
         raise ValueError("model must be another one than the source's, which it would train anew")
-    images = as_images(data, as_model(model)).cpu()
+    images = as_source(data, as_model(model)).to(torch.device("cpu"))
     given = source
     if isinstance(source, Run):
-        given = source.encode(as_images(images, source.model, name="data for a source that is a Run"))
+        given = source.encode(as_source(images, source.model, name="data for a source that is a Run"))
     elif isinstance(source, nn.Module) or (hasattr(source, "sample") and not hasattr(source, "shape")):
         raise TypeError(
             f"source must be codes (n, d) or a Run, got {type(source).__name__}: a model's codes are run.encode(images); "
             "for any other target train with objectives.MMD(prior)"
         )
-    given = valid_codes("source", given, dim=count_latents(model, images) or None).detach().cpu().float()
-    training, evaluation = hold_out(len(images), held_out, seed)
+    given = valid_codes("source", given, dim=count_latents(model, images.first) or None).detach().cpu().float()
+    training, evaluation = hold_out(images.rows or 0, held_out, seed)
+    seen, unseen = images.subset(training), images.subset(evaluation)
     kept, aside = hold_out(len(given), held_out, seed)
     full = copying_objective(given[kept], anchors, weight=weight, anchor_weight=anchor_weight, steps=steps)
     if anchors is not None:
         anchor_images = as_unit_floats(as_images(anchors[0], model, name="anchors' images")).cpu()
         known = {image.numpy().tobytes() for image in anchor_images}
-        new = [image.numpy().tobytes() not in known for image in as_unit_floats(images[evaluation])]
+        parts = map(as_unit_floats, unseen.chunks(CHUNK))
+        new = [image.numpy().tobytes() not in known for part in parts for image in part]
         evaluation = evaluation[torch.tensor(new, dtype=torch.bool, device="cpu")]
+        unseen = images.subset(evaluation)
     if isinstance(source, Run):
         aside = evaluation
     half = len(aside) // 2
@@ -173,7 +177,7 @@ def copy_latents(
         )
     if warning := few_valued(given[kept].numpy()):
         warnings.warn(warning, stacklevel=2)
-    units, unseen = Units.of(given[kept]), images[evaluation]
+    units = Units.of(given[kept])
 
     def shaped(run: Run) -> Tensor:
         return list(run.codes(unseen).values())[-1]  # what `Copying` shapes: a stochastic encoder's samples
@@ -181,16 +185,17 @@ def copy_latents(
     wrapped = units.wrap(model).eval()
     before = shaped(Run(wrapped, full, [], seed=seed, steps=0))
     full = full if objective is None else full + objective
-    run = fit(wrapped, images[training], full, steps=steps, seed=seed, **{"learning_rate": LEARNING_RATE, **options})
+    run = fit(wrapped, seen, full, steps=steps, seed=seed, **{"learning_rate": LEARNING_RATE, **options})
     found = {"second half": given[aside[:half]], "before": before, "copy": shaped(run)}
     # Of a Run, these codes of the source belong to other images than the copy's: the tests need independent rows.
     codes = {name: z[:rows].numpy() for name, z in {"source": given[aside[half:]], **found}.items()}
     report = pd.DataFrame({name: compare(codes[name], codes["source"], seed=seed) for name in found}).T.rename_axis("codes")
     if isinstance(source, Run):
-        shown, own = as_unit_floats(unseen), source.encode(unseen)
+        shown, own = as_unit_floats(as_images(unseen)), source.encode(unseen)
         found["second half"] = own
         report["alignment_error"] = [alignment_error(z, own) for z in found.values()]
-        report["decoded_mse"] = [float((source.decode(z) - shown).square().mean()) for z in found.values()]
+        made = (of_shape(source.decode(z), shown, source.model) for z in found.values())
+        report["decoded_mse"] = [float((images - shown).square().mean()) for images in made]
     table = pd.DataFrame({"mean": units.mean, "std": units.std}).rename_axis("latent")
     return CopyResult(run, report, table, codes, warning)
 

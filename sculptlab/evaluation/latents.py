@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Normal
 
-from sculptlab.training.batches import as_images, as_unit_floats
 from sculptlab.training.encodings import encoding, evaluating, placement
 from sculptlab.training.models import Autoencoder, Posterior
 from sculptlab.training.run import CHUNK, Run
+from sculptlab.training.sources import as_source, as_unit_floats
 from sculptlab.validation import choice, finite, whole
 from sculptlab.validation import codes as valid_codes
 
@@ -80,7 +80,7 @@ def latents(
     choice("places", places, ("one", "all"))
     model = model.model if isinstance(model, Run) else model
     if isinstance(model, nn.Module) and not _is_text(data):
-        rows = encode_in_chunks(model, as_images(data, model), encode, batch_size, lambda part: _rows(part, places, generator))
+        rows = encode_in_chunks(model, data, encode, batch_size, lambda part: _rows(part, places, generator))
     else:
         found = _encode_whole(model, data, encode)
         if not isinstance(found, Tensor | Posterior):
@@ -104,17 +104,18 @@ def latents(
 
 def encode_in_chunks(
     model: nn.Module,
-    images: Tensor,
+    images: Any,
     encode: Callable[[Tensor], Any] | None = None,
     batch_size: int | None = None,
     keep: Callable[[Tensor], Tensor] = lambda part: part,
 ) -> Tensor:
     """Codes (1, n, ...), or means and log-variances (2, n, ...), of images in batches: what `keep` keeps of each, on the CPU."""
-    usual = CHUNK if isinstance(model, Autoencoder) else min(256, 1 + 2**22 // math.prod(images.shape[1:]))
+    source = as_source(images, model)
+    usual = CHUNK if isinstance(model, Autoencoder) else min(256, 1 + 2**22 // math.prod(source.first.shape[1:]))
     size = usual if batch_size is None else whole("batch_size", batch_size)
     device, dtype = placement(model)
     with evaluating(model, encode):
-        batches = (as_unit_floats(part.to(device), dtype) for part in images.split(size))
+        batches = (as_unit_floats(part.to(device), dtype) for part in source.chunks(size))
         return torch.cat([keep(_stacked(encoding(model, batch, encode))) for batch in batches], 1)
 
 

@@ -14,10 +14,10 @@ from sculptlab.drawing import draw
 from sculptlab.evaluation.two_samples import LEAST_ROWS, hold_out
 from sculptlab.independence.lps import lps
 from sculptlab.mmd import mmd2
-from sculptlab.training.batches import as_images
 from sculptlab.training.loop import fit
 from sculptlab.training.objectives import Objective, Reconstruction, as_objective
 from sculptlab.training.run import Run
+from sculptlab.training.sources import Source, as_source
 from sculptlab.validation import as_seed, known_options, number, whole
 
 
@@ -135,12 +135,13 @@ def find_weight(
     whole("number of weights", len(all_weights))
     whole("number of seeds", len(all_seeds))
     tolerance = number("tolerance", tolerance, least=0)
-    images = as_images(data)
-    training, unseen = (images[rows] for rows in hold_out(len(images), held_out))
-    if min(len(training), len(unseen)) < LEAST_ROWS:
+    images = as_source(data)
+    kept, aside = hold_out(images.rows or 0, held_out)
+    training, unseen = images.subset(kept), images.subset(aside)
+    if min(len(kept), len(aside)) < LEAST_ROWS:
         raise ValueError(
             f"held_out must leave at least {LEAST_ROWS} rows of data on either side, got {held_out:g}, which leaves "
-            f"{len(training)} to train on and {len(unseen)} to evaluate: take another share, or more rows"
+            f"{len(kept)} to train on and {len(aside)} to evaluate: take another share, or more rows"
         )
     first = as_objective(objective(all_weights[0]))
     probe = build(all_seeds[0])
@@ -159,8 +160,8 @@ def find_weight(
     return WeightCurve(frame, tolerance)
 
 
-def _evaluate(run: Run, images: torch.Tensor, objective: Objective) -> dict[str, float]:
-    codes = run.encode(images[:2000])
+def _evaluate(run: Run, images: Source, objective: Objective) -> dict[str, float]:
+    codes = run.encode(images.subset(torch.arange(min(2000, images.rows or 0))))
     found = {"reconstruction_mse": run.reconstruction_error(images), "lps": float("nan"), "mmd2": float("nan")}
     if codes.shape[1] > 1:
         found["lps"] = lps(codes, permutations=0, seed=run.seed).score

@@ -1,40 +1,14 @@
-"""Checks of the models and images that training gets, and the batches of images, whose order depends on the seed alone."""
+"""Checks of the models that training gets, and the batches of images, whose order depends on the seed alone."""
 
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from sculptlab.validation import as_tensor, describe, finite
-
-
-def as_images(data: Any, model: Any = None, *, unit_range: bool = False, name: str = "data") -> Tensor:
-    """The images of a Dataset, tensor or array, as uint8 or float32, checked against the image shape and output range of `model`.
-
-    With `unit_range`, floats must lie in [0, 1] even if `model` has no such limit. Error messages call the images `name`.
-    """
-    images = as_tensor(name, data.images if hasattr(data, "images") else data)
-    if images.is_floating_point():
-        images = images.float()
-    elif images.dtype != torch.uint8:
-        raise TypeError(f"{name} must be uint8 or floats, got {images.dtype}: convert a table of whole numbers to floats")
-    if images.ndim < 2 or images.numel() == 0:
-        raise ValueError(f"{name} must have shape (n, ...) with at least one row, got {tuple(images.shape)}")
-    check_image_shape(name, images, model)
-    finite(name, images)
-    if (unit_range or getattr(model, "output", None) == "sigmoid") and images.is_floating_point():
-        low, high = images.min().item(), images.max().item()
-        if low < 0 or high > 1:
-            raise ValueError(
-                f"{name} must lie in [0, 1] for output='sigmoid' or likelihood='bernoulli', got [{low:g}, {high:g}]: "
-                "rescale it, or take a model with output='linear' and likelihood='gaussian'"
-            )
-    return images
-
-
-def as_unit_floats(images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-    """`images` as `dtype`: uint8 divided by 255, floats as they are."""
-    return images.to(dtype) / 255 if images.dtype == torch.uint8 else images.to(dtype)
+from sculptlab.training.encodings import encoded, evaluating, placement
+from sculptlab.training.models import Posterior
+from sculptlab.training.sources import Source, StreamSource, as_images, as_unit_floats
+from sculptlab.validation import describe
 
 
 def held_images(name: str, images: Any) -> Tensor:
@@ -50,14 +24,28 @@ def as_model(model: Any) -> nn.Module:
     return model
 
 
+def as_trainable(model: Any) -> nn.Module:
+    """`model` itself, if it is a torch module with weights that can be trained here."""
+    name, weights = type(as_model(model)).__name__, list(model.parameters())
+    if not weights:
+        raise ValueError(f"model must have weights to train, a {name} without parameters has none")
+    if any(weight.is_meta for weight in weights):
+        raise ValueError(f"model must have its weights in memory, those of this {name} are on the device 'meta'")
+    if torch.is_inference_mode_enabled() or any(weight.is_inference() for weight in weights):
+        raise ValueError("model must be made and trained outside torch.inference_mode(), in which nothing can be learned")
+    return model
+
+
 def count_latents(model: Any, images: Tensor) -> int:
     """Number of latents of a model: its `dim`, else the columns of its codes of `images`; 0 if it has no `encode`."""
     if hasattr(model, "dim"):
         return int(model.dim)
     if not hasattr(model, "encode"):
         return 0
-    with torch.no_grad():
-        return model.encode(as_unit_floats(images[:2], next(model.parameters()).dtype)).shape[1]
+    device, dtype = placement(model)
+    with evaluating(model):
+        found = encoded(model, as_unit_floats(images[:2].to(device), dtype))
+    return (found.mean if isinstance(found, Posterior) else found).shape[1]
 
 
 def check_dim(name: str, dim: int, model: Any) -> None:
@@ -66,28 +54,34 @@ def check_dim(name: str, dim: int, model: Any) -> None:
         raise ValueError(f"{name} must have the model's {latents} column(s), got {dim}")
 
 
-def check_image_shape(name: str, images: Tensor, model: Any) -> None:
-    """Raise ValueError if `model` says that it takes images of another shape."""
-    came, shape = tuple(images.shape[1:]), tuple(getattr(model, "image_shape", images.shape[1:]))
-    if came != shape:
-        hint = f"; {name}[:, None] adds the channel" if (1, *came) == shape else ""
-        legal = ", ".join(map(str, shape))
-        raise ValueError(f"{name} must have shape (n, {legal}), the model's shape, got {tuple(images.shape)}{hint}")
+def of_shape(made: Tensor, images: Tensor, model: Any) -> Tensor:
+    """Decoded images; a ValueError if their shape is not that of `images`, so that a difference would be broadcast."""
+    if made.shape != images.shape:
+        raise ValueError(f"model must decode codes to the images' shape (n, {', '.join(map(str, images.shape[1:]))}), a "
+                         f"{type(model).__name__} made {tuple(made.shape)} for {len(images)} images")  # fmt: skip
+    return made
 
 
 class Batches:
-    """Batches of `size` images. Each epoch has a new order, drawn from (seed, epoch) alone; a last short batch is left out."""
+    """Batches of `size` images of a source, on `device`; those of a stream that has batches have at least `least` images.
 
-    def __init__(self, images: Tensor, size: int, seed: int) -> None:
-        self.images, self.size, self.seed = images, size, seed
+    Where rows have numbers, each epoch has a new order, drawn from (seed, epoch) alone; a last short batch is left out.
+    """
+
+    def __init__(self, source: Source, size: int, seed: int, device: torch.device, least: int = 1) -> None:
+        self.source, self.size, self.seed, self.device, self.least = source, size, seed, device, least
         self._epoch, self._order = -1, torch.empty(0, device="cpu", dtype=torch.float32)
 
     def at(self, step: int, dtype: torch.dtype) -> Tensor:
         """The batch of a step, counted from 0, as floats of type `dtype`."""
-        epoch, position = divmod(step, len(self.images) // self.size)
-        if epoch != self._epoch:
-            generator = torch.Generator().manual_seed((self.seed * 1_000_003 + epoch) % 2**63)
-            self._order = torch.randperm(len(self.images), generator=generator, device="cpu").to(self.images.device)
-            self._epoch = epoch
-        rows = self._order[position * self.size : (position + 1) * self.size]
-        return as_unit_floats(self.images[rows], dtype)
+        if isinstance(self.source, StreamSource):
+            images = self.source.at(step, self.size, self.least)
+        else:
+            rows = self.source.rows or 0
+            epoch, position = divmod(step, rows // self.size)
+            if epoch != self._epoch:
+                generator = torch.Generator("cpu").manual_seed((self.seed * 1_000_003 + epoch) % 2**63)
+                order = torch.randperm(rows, generator=generator, device="cpu")
+                self._order, self._epoch = order.to(self.source.known.device), epoch
+            images = self.source.take(self._order[position * self.size : (position + 1) * self.size])
+        return as_unit_floats(images.to(self.device), dtype)

@@ -115,12 +115,12 @@ def resume_from(path: Path, training: Training, total: int) -> Rows:
 
 
 def _settings(training: Training) -> dict[str, Any]:
-    model, images = training.model, training.images
+    model, known = training.model, training.source.known.cpu().contiguous()
     return {
         "model": {name: str(tuple(value.shape)) for name, value in model.state_dict().items()},
         "kind of model": f"{type(model).__name__}, output {getattr(model, 'output', None)}",
         "objective": ADDRESS.sub("", repr(training.objective)),
-        "data": f"{tuple(images.shape)}, crc32 {zlib.crc32(images.cpu().contiguous().numpy().data)}",
+        "data": f"{(training.source.rows, *known.shape[1:])}, crc32 {zlib.crc32(known.numpy().data)}",  # or first
         "batch_size": training.batches.size, **training.optimization.settings, "seed": training.seed,
         "scheduler": ADDRESS.sub("", str(training.optimization.settings["scheduler"])), "device": training.device.type,
         "precision": training.execution.precision, "compile": training.compile,

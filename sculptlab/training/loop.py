@@ -92,15 +92,19 @@ def fit(
     model : nn.Module
         Any module with `encode` and `decode`, such as `build_autoencoder` makes; a stochastic one has `posterior` too. With a
         function as objective, any module at all.
-    data : Dataset, Tensor or array of shape (n, ...)
-        Images: floats in the range of the model's output, or uint8, which is divided by 255. The device holds all of them.
+    data : Dataset, array_like (n, ...), torch Dataset, DataLoader, iterable of batches, or function that returns an iterator
+        Images: floats in the range of the model's output, or uint8, which is divided by 255. The device holds all of an array.
+        Memory maps, HDF5 and data sets with a length are read when needed, in the order that an array would have. A `DataLoader`
+        keeps its batches and their order (give it a `generator` for the same ones again; without one it draws from torch's
+        global generator). Streams start again when they end, and at an epoch's start after resuming. Items may be pairs (image,
+        label) or mappings such as {"image": ...}. A batch with too few rows for the objective is left out.
     objective : Objective or callable
         One of `objectives`, or a function (model, images, generator) -> loss.
     steps, epochs : int, optional
         Optimizer steps, or how often all images are used; by default 2,000 steps. Only one of the two can be given. An epoch is
         n // batch_size steps.
     batch_size : int, optional
-        Images per step; by default 256, or all of a smaller set.
+        Images per step; by default 256, or all of a smaller set. None for data that come in batches.
     learning_rate : float, optional
         At the first step; by default 1e-3, or what the `optimizer` given has.
     optimizer : callable or torch.optim.Optimizer, optional

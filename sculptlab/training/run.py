@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,13 +15,15 @@ import torch
 from torch import Tensor, nn
 
 from sculptlab.priors import as_prior
-from sculptlab.training.batches import as_images, as_model, as_unit_floats
+from sculptlab.training.batches import as_model, of_shape
 from sculptlab.training.checkpoints import Rows, restore, training_state
+from sculptlab.training.encodings import decoded, encoded, placement
 from sculptlab.training.models import Posterior, build_autoencoder
 from sculptlab.training.objectives.base import Objective, as_objective
 from sculptlab.training.objectives.companion import Batch
 from sculptlab.training.objectives.regularizer import Regularizer
 from sculptlab.training.saving import UnknownObjective, exported, load_weights, objective_of, read_run, write_run
+from sculptlab.training.sources import as_source, as_unit_floats
 from sculptlab.training.state import Training
 from sculptlab.training.trainer import Trainer
 from sculptlab.validation import as_device, as_seed, whole
@@ -59,6 +61,8 @@ class Run:
         Of the training.
     stopped : str, optional
         "interrupted" after Ctrl-C, "callback" if a callback ended training.
+    dim : int, optional
+        Number of latents.
     companions : mapping of str to Companion
         What the objective trained beside the model, such as predictors, a learned prior or a codebook.
     continuation : Continuation, optional
@@ -71,6 +75,7 @@ class Run:
     seed: int
     steps: int
     stopped: str | None = None
+    dim: int | None = None
     companions: Any = field(default_factory=nn.ModuleDict)
     continuation: Continuation | None = None
 
@@ -98,48 +103,54 @@ class Run:
     @property
     def device(self) -> torch.device:
         """The device that the model is on."""
-        return next(self.model.parameters()).device
+        return placement(self.model)[0]
 
     def encode(self, data: Any) -> Any:
         """The codes (n, dim) that are decoded for `data`, images (n, *image_shape): means if stochastic, or quantized codes."""
-        return _like(self._in_chunks(as_images(data, self.model), self._encode), data)
-
-    def _encode(self, images: Tensor) -> Tensor:
-        """The codes of a chunk, as they are decoded: quantized if the objective quantizes them."""
-        batch = Batch(images, None, self.model.encode(images), self.model, None, None)
-        return self.objective.decoder_input(batch, self.companions)
+        return _like(self._encoded(data)[0], data)
 
     def codes(self, data: Any, seed: int = 0) -> dict[str, Any]:
         """{"codes"} (n, dim) of `data`, or {"means", "samples"} of a stochastic encoder: the samples are draws by `seed`."""
-        generator = torch.Generator().manual_seed(as_seed("seed", seed))
-        if not getattr(self.model, "stochastic", False):
-            return {"codes": self.encode(data)}
-        posterior = self.posterior(data)
-        return {"means": _like(posterior.mean, data), "samples": _like(posterior.sample(generator), data)}
+        generator = torch.Generator("cpu").manual_seed(as_seed("seed", seed))
+        found = self._encoded(data)
+        if len(found) == 1:
+            return {"codes": _like(found[0], data)}
+        return {"means": _like(found[0], data), "samples": _like(Posterior(*found).sample(generator), data)}
 
     def posterior(self, data: Any) -> Posterior:
         """The posterior q(z|x) of each image, as tensors (n, dim) on the CPU; a deterministic encoder raises a ValueError."""
+        found = self._encoded(data)
+        if len(found) == 1:
+            raise ValueError("this encoder is deterministic and has no posterior: build it with stochastic=True")
+        return Posterior(*found)
 
-        def both(images: Tensor) -> Tensor:
-            posterior = self.model.posterior(images)
-            return torch.stack([posterior.mean, posterior.log_variance])
+    def _encoded(self, data: Any) -> Tensor:
+        """Codes (1, n, dim), or means and log-variances (2, n, dim), of `data`."""
+        return self._in_chunks(as_source(data, self.model).chunks(CHUNK), self._encode, axis=1)
 
-        return Posterior(*self._in_chunks(as_images(data, self.model), both, axis=1))
+    def _encode(self, images: Tensor) -> Tensor:
+        """The same of a chunk; the codes or means are those that are decoded, quantized if the objective quantizes them."""
+        found = encoded(self.model, images)
+        codes, *log_variance = (found.mean, found.log_variance) if isinstance(found, Posterior) else (found,)
+        decoder_input = self.objective.decoder_input(Batch(images, None, codes, self.model, None, None), self.companions)
+        return torch.stack([decoder_input, *log_variance])
+
+    def _reconstructed(self, images: Tensor) -> Tensor:
+        return of_shape(decoded(self.model, self._encode(images)[0]), images, self.model)
 
     def decode(self, codes: Any) -> Any:
         """The images (n, *image_shape) of `codes` (n, dim)."""
         z = valid_codes("codes", codes, dim=getattr(self.model, "dim", None), rows=1)
-        return _like(self._in_chunks(z.float(), self.model.decode), codes)
+        return _like(self._in_chunks(z.float().split(CHUNK), lambda part: decoded(self.model, part)), codes)
 
     def reconstruct(self, data: Any) -> Any:
         """The images (n, *image_shape) decoded from the codes of `data` (from the means, if stochastic)."""
-        images, model = as_images(data, self.model), self.model
-        return _like(self._in_chunks(images, lambda x: model.decode(self._encode(x))), data)
+        return _like(self._in_chunks(as_source(data, self.model).chunks(CHUNK), self._reconstructed), data)
 
     def reconstruction_error(self, data: Any) -> float:
         """Mean squared error per pixel of the reconstruction of `data`, best held-out images, in squared units of the data."""
-        images, model = as_images(data, self.model), self.model
-        errors = self._in_chunks(images, lambda x: (model.decode(self._encode(x)) - x).square().flatten(1).mean(1))
+        chunks = as_source(data, self.model).chunks(CHUNK)
+        errors = self._in_chunks(chunks, lambda images: (self._reconstructed(images) - images).square().flatten(1).mean(1))
         return errors.double().mean().item()
 
     def sample(self, n: int, *, prior: Any = None, seed: int = 0) -> Tensor:
@@ -147,9 +158,11 @@ class Run:
 
         By default it is the objective's own; if that has none, a ValueError says so.
         """
-        generator = torch.Generator().manual_seed(as_seed("seed", seed))
-        dim = self.model.dim
-        source = as_prior(prior, dim) if prior is not None else self.objective.sampling_prior(self.model, self.companions)
+        generator = torch.Generator("cpu").manual_seed(as_seed("seed", seed))
+        dim = getattr(self.model, "dim", self.dim)
+        if not dim:
+            raise ValueError(f"{type(self.model).__name__} has no `dim`, the number of latents: use decode(prior.sample(n))")
+        source = as_prior(prior, dim) if prior is not None else self.objective.sampling_prior(dim, self.model, self.companions)
         if source is None:
             raise ValueError(f"prior must be given: {self.objective!r} has none")
         return self.decode(source.sample(whole("n", n), generator=generator))
@@ -194,14 +207,14 @@ class Run:
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write weights, history and settings to one file in the safetensors format, for `load_run`, and return its path."""
-        about = {"objective": repr(self.objective), "seed": str(self.seed), "steps": str(self.steps)}
+        about = {"objective": repr(self.objective), "seed": str(self.seed), "steps": str(self.steps), "dim": str(self.dim or 0)}
         return write_run(path, self.model, exported(self.companions), self.rows, **about, stopped=self.stopped or "")
 
-    def _in_chunks(self, rows: Tensor, function: Callable[[Tensor], Tensor], axis: int = 0) -> Tensor:
-        dtype = next(self.model.parameters()).dtype
+    def _in_chunks(self, chunks: Iterable[Tensor], function: Callable[[Tensor], Tensor], axis: int = 0) -> Tensor:
+        device, dtype = placement(self.model)
         with torch.no_grad():
-            parts = [function(as_unit_floats(part.to(self.device), dtype)) for part in rows.split(CHUNK)]
-        return torch.cat(parts, axis).cpu()
+            parts = [function(as_unit_floats(part.to(device), dtype)).cpu() for part in chunks]
+        return torch.cat(parts, axis)
 
 
 def _like(result: Tensor, given: Any) -> Any:
@@ -214,7 +227,14 @@ def outcome(
     """What a training gives a run, by the names of its fields."""
     companions = training.regularizer.eval().companions
     kept = Continuation(data, options, training_state(training), trainer)
-    return {"rows": rows, "steps": training.step, "stopped": stopped, "companions": companions, "continuation": kept}
+    return {
+        "rows": rows,
+        "steps": training.step,
+        "stopped": stopped,
+        "dim": training.regularizer.dim or None,
+        "companions": companions,
+        "continuation": kept,
+    }
 
 
 def load_run(
@@ -268,11 +288,11 @@ def load_run(
     columns = {name: values.tolist() for name, values in parts["history"].items()}
     rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
     found = objective_of(about["objective"]) if objective is None else as_objective(objective)
-    regularizer = Regularizer(found, getattr(model, "dim", 0))
+    regularizer = Regularizer(found, int(about["dim"]))
     if parts["companions"] and regularizer.dim and not isinstance(found, UnknownObjective):
         regularizer.companions.load_state_dict(parts["companions"])  # type: ignore[attr-defined]  # a ModuleDict
     place = as_device(device)
     return Run(
         model.to(place).eval(), found, rows, seed=int(about["seed"]), steps=int(about["steps"]),
-        stopped=about["stopped"] or None, companions=regularizer.to(place).eval().companions,
+        stopped=about["stopped"] or None, dim=regularizer.dim or None, companions=regularizer.to(place).eval().companions,
     )  # fmt: skip

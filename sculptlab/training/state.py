@@ -2,16 +2,19 @@
 
 import math
 import warnings
+from types import SimpleNamespace
 from typing import Any, NamedTuple, NoReturn
 
 import torch
 from torch import Tensor, nn
 
-from sculptlab.training.batches import Batches, as_images, as_model, count_latents
+from sculptlab.training.batches import Batches, as_trainable, count_latents
 from sculptlab.training.devices import Execution, pick_precision
-from sculptlab.training.objectives.base import Objective, SumObjective, as_objective
+from sculptlab.training.encodings import placement
+from sculptlab.training.objectives.base import Custom, Objective, SumObjective, as_objective
 from sculptlab.training.objectives.regularizer import Regularizer
 from sculptlab.training.optimization import Optimization
+from sculptlab.training.sources import as_source
 from sculptlab.validation import as_device, as_seed, choice, number, whole
 
 BATCH_SIZE = 256
@@ -42,29 +45,33 @@ class Training:
         scheduler: Any = "constant", max_grad_norm: float | None = None,
     ) -> None:  # fmt: skip
         self.seed = as_seed("seed", seed)
-        self.model, self.objective = as_model(model), as_objective(objective)
+        self.model, self.objective = as_trainable(model), as_objective(objective)
         self.objective.check(model)
         self.device = as_device(device)
-        self.images = as_images(data, model, unit_range=self.objective.likelihood == "bernoulli").to(self.device)
-        n, least = len(self.images), self.objective.least_batch
-        if self.images.is_floating_point() and n > 1 and (widest := float(self.images.std(0).max())) > 20:  # 200 nats and more
+        self.source = as_source(data, model, unit_range=self.objective.likelihood == "bernoulli").to(self.device)
+        n, least, known = self.source.rows, self.objective.least_batch, self.source.known
+        if known.is_floating_point() and len(known) > 1 and (widest := float(known.std(0).max())) > 20:  # 200 nats and more
             warnings.warn(
                 f"data has columns with a standard deviation of up to {widest:.3g}, so that the squared error outweighs every "
                 "other term of the loss: bring each column to mean 0 and standard deviation 1 first",
                 stacklevel=3,
             )
-        if n < least:
+        if n is not None and n < least:
             raise ValueError(f"data must have at least {least} rows for {self.objective!r}, got {n}")
-        size = self._batch_size(min(BATCH_SIZE, n) if batch_size is None else batch_size, self.objective)
+        size = self._batch_size(batch_size, min(BATCH_SIZE, n or BATCH_SIZE), self.objective)
         self.compile = choice("compile", compile, (True, False))
-        self.batches = Batches(self.images, size, self.seed)
+        self.batches = Batches(self.source, size, self.seed, self.device, least)
         self.step, self.first_loss = 0, math.nan
         self.generator = torch.Generator(self.device).manual_seed(self.seed)
         self.execution = Execution(model, self.device, pick_precision(precision, model, self.device))
-        self.dtype = next(model.parameters()).dtype
-        self.regularizer = Regularizer(self.objective, count_latents(model, self.images), rows=n, seed=self.seed)
+        self.dtype = placement(model)[1]
+        latents = 0 if isinstance(self.objective, Custom) else count_latents(model, self.source.first)
+        self.objective.check(model if latents == 0 or hasattr(model, "dim") else SimpleNamespace(dim=latents))
+        self.regularizer = Regularizer(self.objective, latents, rows=n, seed=self.seed)
         self.regularizer.to(self.device, self.dtype).generator = self.generator
         joined = [weight for weight in self.regularizer.parameters() if weight.requires_grad]
+        if not any(weight.requires_grad for weight in (*model.parameters(), *joined)):
+            raise ValueError(f"model must have a weight that requires a gradient: all of {type(model).__name__} are frozen")
         self.optimization = Optimization(
             list(model.parameters()), joined, optimizer, learning_rate, weight_decay, scheduler, max_grad_norm
         )
@@ -77,13 +84,22 @@ class Training:
 
     @property
     def steps_per_epoch(self) -> int:
-        """How many batches an epoch has."""
-        return len(self.images) // self.batches.size
+        """How many batches an epoch has; a ValueError if that is unknown."""
+        if (found := self.source.steps_per_epoch(self.batches.size)) is None:
+            raise ValueError("epochs cannot be counted for data without a length: give steps")
+        return found
 
-    def _batch_size(self, size: Any, objective: Objective) -> int:
-        size = whole("batch_size", size, least=objective.least_batch)
-        if size > len(self.images):
-            raise ValueError(f"batch_size must be at most the {len(self.images)} rows of the data, got {size}")
+    def _batch_size(self, size: Any, default: int, objective: Objective) -> int:
+        rows, least = self.source.rows, objective.least_batch
+        if self.source.own_batches:
+            if (came := len(self.source.known)) < least:
+                raise ValueError(f"data must come in batches of at least {least} rows for {objective!r}, got {came}")
+            if size is not None:
+                raise ValueError(f"batch_size must be None for data that come in batches (the first has {came} rows), got {size}")
+            return came
+        size = whole("batch_size", default if size is None else size, least=least)
+        if rows is not None and size > rows:
+            raise ValueError(f"batch_size must be at most the {rows} rows of the data, got {size}")
         return size
 
     def start(self) -> None:
@@ -102,10 +118,11 @@ class Training:
         if self.optimization.cosine:
             self.optimization.set_rates(self.optimization.rates)
 
+    @torch.enable_grad()  # also inside a caller's no_grad
     def _terms(self) -> tuple[Tensor, dict[str, Tensor]]:
         """The codes of the step's batch, and its terms by name."""
         images = self.batches.at(self.step, self.dtype)
-        batch = self.objective.batch(self.execution.view, images, len(self.images), self.generator, self.step)
+        batch = self.objective.batch(self.execution.view, images, self.source.rows, self.generator, self.step)
         return batch.codes, self.objective.terms(batch, self.regularizer.companions)
 
     def advance(self) -> Record:
@@ -158,9 +175,9 @@ class Training:
         parts = goal.parts if isinstance(goal, SumObjective) else (goal,)
         if len(self.regularizer.companions) or any(type(part).companions is not Objective.companions for part in parts):
             raise ValueError(f"objective must be without companions to be changed during training, got {goal!r}")
-        size = self._batch_size(self.batches.size if batch_size is None else batch_size, goal)
+        size = self._batch_size(batch_size, self.batches.size, goal)
         rate = self.learning_rate if learning_rate is None else number("learning_rate", learning_rate, above=0)
         self.objective = self.regularizer.objective = goal
-        self.batches = Batches(self.images, size, self.seed)
+        self.batches = Batches(self.source, size, self.seed, self.device, goal.least_batch)
         self.optimization.rates = [rate]
         self.optimization.set_rates([rate])

@@ -16,7 +16,8 @@ from constriction import stream
 from torch import Tensor
 
 from sculptlab.evaluation.compression.quantizers import LEVELS, Quantizer
-from sculptlab.training.batches import as_images, as_unit_floats
+from sculptlab.training.batches import of_shape
+from sculptlab.training.sources import as_images, as_unit_floats
 from sculptlab.validation import choice
 
 TOTAL = 1 << 16  # the frequencies of a latent add up to this, so that each fits into two bytes
@@ -119,7 +120,7 @@ def rate_distortion(
     images = as_unit_floats(as_images(held_out)).detach().cpu()
 
     def error(codes: Tensor) -> float:
-        return (run.decode(codes) - images).double().square().mean().item()
+        return (of_shape(torch.as_tensor(run.decode(codes)), images, run) - images).double().square().mean().item()
 
     rows = []
     for k in bits:

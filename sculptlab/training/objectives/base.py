@@ -13,6 +13,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from sculptlab.priors import Prior
+from sculptlab.training.batches import of_shape
+from sculptlab.training.encodings import decoded, encoded
+from sculptlab.training.models import Posterior
 from sculptlab.training.objectives.companion import Batch, Companion, Companions, Term
 from sculptlab.training.objectives.regularizer import Regularizer
 from sculptlab.validation import as_seed, check_parameters, choice, describe, parameter, whole
@@ -40,7 +43,7 @@ class Objective:
 
     def check(self, model: Any) -> None:
         """Raise ValueError if this objective cannot train `model`."""
-        if self.needs_posterior and not getattr(model, "stochastic", False):
+        if self.needs_posterior and not getattr(model, "stochastic", True):  # without it, what it encodes will show
             raise ValueError(f"objective {self!r} needs a stochastic encoder: build_autoencoder(..., stochastic=True)")
         if self.likelihood == "bernoulli" and getattr(model, "output", "sigmoid") != "sigmoid":
             raise ValueError("likelihood='bernoulli' needs a decoder with output='sigmoid'")
@@ -49,9 +52,9 @@ class Objective:
         """The distribution that codes of `dim` latents are pulled towards, if there is one."""
         return None
 
-    def sampling_prior(self, model: Any, companions: Companions) -> Prior | None:
+    def sampling_prior(self, dim: int, model: Any, companions: Companions) -> Prior | None:
         """The distribution that `Run.sample` draws from: `prior_for`, or one that was learned."""
-        return self.prior_for(model.dim)
+        return self.prior_for(dim)
 
     def companions(self, dim: int) -> dict[str, Companion]:
         """The parts with state that exist beside a model of `dim` latents, by name."""
@@ -75,10 +78,14 @@ class Objective:
         """The terms beside the reconstruction, with what `companions` made."""
         return ()
 
-    def batch(self, model: Any, images: Tensor, rows: int, generator: torch.Generator | None = None, step: int = 0) -> Batch:
+    def batch(
+        self, model: Any, images: Tensor, rows: int | None, generator: torch.Generator | None = None, step: int = 0
+    ) -> Batch:
         """Encode `images` (b, *image_shape), floats; the codes of a stochastic encoder are one draw from each posterior."""
-        posterior = model.posterior(images) if getattr(model, "stochastic", False) else None
-        codes = model.encode(images) if posterior is None else posterior.sample(generator)
+        found = encoded(model, images)
+        posterior, codes = (found, found.sample(generator)) if isinstance(found, Posterior) else (None, found)
+        if self.needs_posterior and posterior is None:
+            raise ValueError(f"objective {self!r} needs a stochastic encoder: {type(model).__name__}.encode gave codes alone")
         return Batch(images, posterior, codes, model, rows, generator, step)
 
     def terms(self, batch: Batch, companions: Companions | None = None) -> dict[str, Tensor]:
@@ -114,11 +121,12 @@ class Objective:
 
 def _reconstruction(likelihood: str, batch: Batch, codes: Tensor) -> Tensor:
     images, model = batch.images, batch.model
+    logits = likelihood == "bernoulli" and hasattr(model, "logits")
+    made = of_shape(model.logits(codes) if logits else decoded(model, codes), images, model)
     if likelihood == "gaussian":
-        return 0.5 * (model.decode(codes) - images).square().sum() / len(images)
-    if hasattr(model, "logits"):
-        return functional.binary_cross_entropy_with_logits(model.logits(codes), images, reduction="sum") / len(images)
-    return functional.binary_cross_entropy(model.decode(codes), images, reduction="sum") / len(images)
+        return 0.5 * (made - images).square().sum() / len(images)
+    entropy = functional.binary_cross_entropy_with_logits if logits else functional.binary_cross_entropy
+    return entropy(made, images, reduction="sum") / len(images)
 
 
 @dataclass(frozen=True)
@@ -147,7 +155,9 @@ class Custom(Objective):
 
     function: Callable[[Any, Tensor, torch.Generator | None], Tensor | Mapping[str, Tensor]]
 
-    def batch(self, model: Any, images: Tensor, rows: int, generator: torch.Generator | None = None, step: int = 0) -> Batch:
+    def batch(
+        self, model: Any, images: Tensor, rows: int | None, generator: torch.Generator | None = None, step: int = 0
+    ) -> Batch:
         return Batch(images, None, images.new_empty(0, 0), model, rows, generator, step)
 
     def regularizer(self, dim: int, *, rows: int | None = None, seed: int = 0) -> Regularizer:
@@ -194,8 +204,8 @@ class SumObjective(Objective):
     def prior_for(self, dim: int) -> Prior | None:
         return next((prior for part in self.parts if (prior := part.prior_for(dim)) is not None), None)
 
-    def sampling_prior(self, model: Any, companions: Companions) -> Prior | None:
-        priors = (part.sampling_prior(model, own) for part, own in self._with_companions(companions))
+    def sampling_prior(self, dim: int, model: Any, companions: Companions) -> Prior | None:
+        priors = (part.sampling_prior(dim, model, own) for part, own in self._with_companions(companions))
         return next((prior for prior in priors if prior is not None), None)
 
     def companions(self, dim: int) -> dict[str, Companion]:

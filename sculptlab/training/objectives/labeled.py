@@ -14,9 +14,10 @@ from sculptlab.mmd.kernel_base import FIT_ROWS, Kernel, squared_distances
 from sculptlab.mmd.kernels import as_kernel
 from sculptlab.priors import Prior
 from sculptlab.priors.base import drawing_device
-from sculptlab.training.batches import check_dim, check_image_shape, held_images
+from sculptlab.training.batches import check_dim, held_images
 from sculptlab.training.objectives.base import Objective
 from sculptlab.training.objectives.companion import Batch, Companions, Term
+from sculptlab.training.sources import check_image_shape
 from sculptlab.validation import as_tensor, codes, finite, number, parameter, whole
 
 IMAGES_PER_STEP = 256
@@ -68,7 +69,7 @@ class Anchors(Objective):
     def check(self, model: Any) -> None:
         super().check(model)
         check_dim("anchors' codes", self.codes.shape[1], model)
-        check_image_shape("anchors' images", self.images, model)
+        check_image_shape("anchors' images", self.images, getattr(model, "image_shape", None))
 
     def regularizers(self, batch: Batch, companions: Companions) -> Iterable[Term]:
         found: Tensor = batch.model.encode(self.images.to(batch.codes))
@@ -141,7 +142,7 @@ class LabeledMMD(Objective):
 
     def check(self, model: Any) -> None:
         super().check(model)
-        check_image_shape("images", self.images, model)
+        check_image_shape("images", self.images, getattr(model, "image_shape", None))
         if self.latents is None:
             drawn = self._targets(torch.arange(2, device="cpu"), torch.Generator().manual_seed(0))
             check_dim("prior's draws (if latents does not say which they are)", drawn.shape[1], model)

@@ -256,7 +256,7 @@ def test_what_is_evaluated_was_not_trained_on(monkeypatch):
     monkeypatch.setattr(copying, "fit", lambda m, data, goal, **o: seen.update(data=data, goal=goal) or fit(m, data, goal, **o))
     source = normal(500, 2)
     result = sl.copy_latents(source, model(), ROWS, **QUICK)
-    assert len(seen["data"]) == 300
+    assert seen["data"].rows == 300
     bank = {tuple(row) for row in seen["goal"].source.bank.tolist()}
     assert len(bank) == 375
     target, spare = ({tuple(row) for row in result.codes[name].tolist()} for name in ("source", "second half"))

@@ -1,0 +1,361 @@
+"""Where training and encoding read images from: a tensor, rows that are read when they are needed, or a stream of batches."""
+
+from __future__ import annotations
+
+import inspect
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from itertools import chain, islice
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset as TorchDataset
+from torch.utils.data import IterableDataset, TensorDataset
+
+from sculptlab.validation import as_tensor, finite
+
+FEW = 64  # rows of a lazy source that are read before training
+STALLED = 60.0  # seconds without data after which a warning says where
+IMAGE_KEYS = ("image", "img", "images", "pixel_values", "x")  # of a mapping, such as an example of a Hugging Face data set
+END = object()  # of an iterator
+
+
+def as_unit_floats(images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """`images` as `dtype`: uint8 divided by 255, floats as they are."""
+    return images.to(dtype) / 255 if images.dtype == torch.uint8 else images.to(dtype)
+
+
+def as_images(data: Any, model: Any = None, *, unit_range: bool = False, name: str = "data") -> Tensor:
+    """All images of `data` in one tensor, uint8 or float32, checked as `as_source` checks them."""
+    source = as_source(data, model, unit_range=unit_range, name=name)
+    return source.images if isinstance(source, TensorSource) else torch.cat([*source.chunks(FEW)])
+
+
+def as_source(data: Any, model: Any = None, *, unit_range: bool = False, name: str = "data") -> Source:
+    """The images of `data`, checked against the image shape and output range of `model`.
+
+    Tensors and arrays are checked at once. A memory map, anything else with a shape, a dtype and rows (such as HDF5), and
+    anything with a length and items (a torch `Dataset`, a Hugging Face data set) are read when needed. Any other iterable, or a
+    function that returns one, is a stream of batches, or of single images, which training groups. What is read when needed is
+    checked then. An item may be an image, a pair (image, label) or a mapping that has the image under one of `IMAGE_KEYS`.
+
+    With `unit_range`, floats must lie in [0, 1] even if `model` has no such limit. Error messages call the images `name`.
+    """
+    shape = getattr(model, "image_shape", None)
+    limits = Limits(None if shape is None else tuple(shape), unit_range or getattr(model, "output", None) == "sigmoid")
+    if isinstance(data, Source):
+        check_images(data.known, name, limits)
+        return data
+    if isinstance(data, TensorDataset):
+        data = data.tensors[0]
+    elif hasattr(data, "images") and not isinstance(data, TorchDataset):
+        data = data.images
+    if isinstance(data, IterableDataset) or (hasattr(data, "__iter__") and not hasattr(data, "__getitem__")):
+        return StreamSource(data, name, limits)
+    if _has_rows(data):
+        return RowSource(data, name, limits)
+    if inspect.isroutine(data) or isinstance(data, partial):
+        return StreamSource(data, name, limits)
+    return TensorSource(check_images(as_tensor(name, data).detach(), name, limits))
+
+
+class Limits(NamedTuple):
+    """What images must be: of this shape (c, h, w), which is `whose`, and, with `unit_range`, in [0, 1] if they are floats."""
+
+    shape: Sequence[int] | None
+    unit_range: bool = False
+    whose: str = "the model's shape"
+
+
+def check_images(images: Tensor, name: str, limits: Limits) -> Tensor:
+    """`images` (n, *shape) as uint8 or float32, finite and within `limits`; errors call them `name`."""
+    if images.is_floating_point():
+        images = images.float()
+    elif images.dtype != torch.uint8:
+        raise TypeError(
+            f"{name} must be uint8 or floats, got {images.dtype}: convert a table of whole numbers to floats, and divide images "
+            "by their largest possible value, such as 65535.0"
+        )
+    if images.ndim < 2 or images.numel() == 0:
+        raise ValueError(f"{name} must have shape (n, ...) with at least one row, got {tuple(images.shape)}")
+    check_image_shape(name, images, limits.shape, limits.whose)
+    finite(name, images)
+    if limits.unit_range and images.is_floating_point():
+        low, high = images.min().item(), images.max().item()
+        if low < 0 or high > 1:
+            raise ValueError(
+                f"{name} must lie in [0, 1] for output='sigmoid' or likelihood='bernoulli', got [{low:g}, {high:g}]: "
+                "rescale it, or take a model with output='linear' and likelihood='gaussian'"
+            )
+    return images
+
+
+def check_image_shape(name: str, images: Tensor, shape: Sequence[int] | None, whose: str = "the model's shape") -> None:
+    """Raise ValueError if `images` (n, *shape) have another shape than `whose`; a `shape` of None allows any."""
+    came, legal = tuple(images.shape[1:]), tuple(images.shape[1:] if shape is None else shape)
+    if came != legal:
+        hint = f"; {name}[:, None] adds the channel" if (1, *came) == legal else ""
+        hint = "; numpy.moveaxis puts the channels first" if len(legal) == 3 and came == (*legal[1:], legal[0]) else hint
+        sizes = ", ".join(map(str, legal))
+        raise ValueError(f"{name} must have shape (n, {sizes}), {whose}, got {tuple(images.shape)}{hint}")
+
+
+class Source:
+    """Images for training and encoding; `as_source` makes one.
+
+    `rows` is their number, or None. `known` are images that have been read already: all of a tensor, the first of anything else.
+    """
+
+    rows: int | None = None
+    known: Tensor
+    own_batches = False  # whether the data come in batches, whose size is then theirs
+
+    def __init__(self, name: str, limits: Limits) -> None:
+        self.name, self.limits = name, limits
+
+    def _checked(self, images: Tensor, where: str) -> Tensor:
+        images = check_images(images, where, self.limits)
+        if self.limits.shape is None:
+            self.limits = self.limits._replace(shape=tuple(images.shape[1:]), whose="the shape of the first images")
+        return images
+
+    @property
+    def first(self) -> Tensor:
+        """The first few images (k, *image_shape), uint8 or float32."""
+        return self.known[:FEW]
+
+    def to(self, device: torch.device) -> Source:
+        """The same source; a tensor is moved to `device`."""
+        return self
+
+    def take(self, rows: Tensor) -> Tensor:
+        """The images of these rows, int64 on the device of `known`."""
+        raise NotImplementedError
+
+    def chunks(self, size: int) -> Iterator[Tensor]:
+        """Every image once, in order, in tensors of at most `size` images."""
+        raise NotImplementedError
+
+    def subset(self, rows: Tensor) -> Source:
+        """The source of these rows alone; a stream, which has no rows, raises a TypeError."""
+        raise TypeError(f"{self.name} must have rows, some of which are held out: an array or a data set with a length")
+
+    def steps_per_epoch(self, size: int) -> int | None:
+        """How many batches of `size` images an epoch has, without a last short one; None if that is unknown."""
+        return None if self.rows is None else self.rows // size
+
+
+class TensorSource(Source):
+    """Images in one tensor, checked already."""
+
+    def __init__(self, images: Tensor) -> None:
+        self.images = self.known = images
+        self.rows = len(images)
+
+    def to(self, device: torch.device) -> Source:
+        return TensorSource(self.images.to(device))
+
+    def take(self, rows: Tensor) -> Tensor:
+        return self.images[rows]
+
+    def chunks(self, size: int) -> Iterator[Tensor]:
+        return iter(self.images.split(size))
+
+    def subset(self, rows: Tensor) -> Source:
+        return TensorSource(self.images[rows])
+
+
+class RowSource(Source):
+    """Images that are read when needed, from anything with a length whose rows have numbers."""
+
+    def __init__(self, data: Any, name: str, limits: Limits, index: Tensor | None = None) -> None:
+        super().__init__(name, limits)
+        self._data = data
+        self._index = torch.arange(len(data), device="cpu") if index is None else index
+        self.rows = len(self._index)
+        self._row = 0  # the one that is read
+        if self.rows == 0:
+            raise ValueError(f"{name} must have at least one row, got none")
+        self.known = self.take(torch.arange(min(FEW, self.rows), device="cpu"))
+
+    def subset(self, rows: Tensor) -> Source:
+        return RowSource(self._data, self.name, self.limits, self._index[rows])
+
+    def chunks(self, size: int) -> Iterator[Tensor]:
+        return map(self.take, torch.arange(len(self._index), device="cpu").split(size))
+
+    def take(self, rows: Tensor) -> Tensor:
+        wanted = self._index[rows].tolist()
+        with _watched(self._where):
+            images = self._read(wanted)
+        try:
+            return self._checked(images, self.name)
+        except ValueError:
+            for row, image in zip(wanted, images, strict=True):
+                self._checked(image[None], f"row {row} of {self.name}")
+            raise
+
+    def _read(self, rows: list[int]) -> Tensor:
+        if isinstance(self._data, np.ndarray | Tensor):
+            return as_tensor(self.name, self._data[rows]).detach()
+        if hasattr(self._data, "dtype") and rows == [*range(rows[0], rows[-1] + 1)]:  # files are faster read in slices
+            return as_tensor(self.name, self._data[rows[0] : rows[-1] + 1])
+        images = [self._read_item(row) for row in rows]
+        for row, image in zip(rows, images, strict=True):
+            if (image.shape, image.dtype) != (images[0].shape, images[0].dtype):
+                same, came = (f"{tuple(one.shape)} of {one.dtype}" for one in (images[0], image))
+                raise ValueError(f"row {row} of {self.name} must be {same}, as row {rows[0]} is, got {came}")
+        return torch.stack(images)
+
+    def _read_item(self, row: int) -> Tensor:
+        self._row = row
+        try:
+            item = self._data[row]
+        except Exception as error:
+            raise _failed(self._where(), error) from error
+        return image_of(item, self._where())
+
+    def _where(self) -> str:
+        return f"row {self._row} of {self.name}"
+
+
+class StreamSource(Source):
+    """Batches or single images of an iterable, or of what a function returns; it is started again for each epoch.
+
+    A `DataLoader` keeps its batch size, its order and its workers.
+    """
+
+    def __init__(self, data: Any, name: str, limits: Limits) -> None:
+        super().__init__(name, limits)
+        self._start: Callable[[], Any] = (lambda: data) if hasattr(data, "__iter__") else data
+        self._step, self._epoch, self._number, self._batch = 0, 1, 0, torch.empty(0, device="cpu")
+        self._unit = "image" if isinstance(data, IterableDataset) else "batch"
+        self._items = self._read()
+        with _watched(self._where):
+            first = next(self._items, None)
+        if first is None:
+            raise ValueError(f"{name} must give at least one batch of images, got none: it is empty or was read before")
+        self.known, self._items = first, chain([first], self._items)
+        self.own_batches = self._unit == "batch"
+        self._length, self.rows = _length(data), _length(getattr(data, "dataset", None) if self.own_batches else data)
+
+    def at(self, step: int, size: int, least: int = 1) -> Tensor:
+        """The batch of a step, counted from 0: `size` images, or the data's next batch that has at least `least` images."""
+        if self._step != step + 1:
+            self._step, size = step + 1, 1 if self.own_batches else size
+            with _watched(self._where):
+                self._batch = self._next(size, least if self.own_batches else 1)
+        return self._batch
+
+    def _next(self, items: int, least: int) -> Tensor:
+        for _ in range(2):  # from the rest of this epoch, or else from another one
+            found = list(islice((item for item in self._items if len(item) >= least), items))
+            if len(found) == items:
+                return torch.cat(found)
+            self._epoch += 1
+            self._items = self._read()
+        raise ValueError(
+            f"{self.name} ended before step {self._step:,} and gave too few images when started again; the model keeps what it "
+            "learned. A generator can be read only once: give a DataLoader, or a function that returns an iterator"
+        )
+
+    def chunks(self, size: int) -> Iterator[Tensor]:
+        items, self._items = self._items, self._read()
+        while found := list(islice(items, 1 if self.own_batches else size)):
+            yield from torch.cat(found).split(size)
+
+    def steps_per_epoch(self, size: int) -> int | None:
+        return self._length if self.own_batches else super().steps_per_epoch(size)
+
+    def _read(self) -> Iterator[Tensor]:
+        """The checked items of one epoch, each as a tensor (n, *image_shape)."""
+        self._number, items, shape = 0, None, self.limits.shape
+        while True:
+            self._number += 1
+            try:
+                items = iter(self._start()) if items is None else items
+                item = next(items, END)
+            except Exception as error:
+                raise _failed(self._where(), error) from error
+            if item is END:
+                return
+            image = image_of(item, self._where())
+            if self._number == self._epoch == 1 and (shape is not None or image.ndim > 3):
+                self._unit = "image" if tuple(image.shape) == shape else "batch"
+            yield self._checked(image[None] if self._unit == "image" else image, self._where())
+
+    def _where(self) -> str:
+        step = f" (step {self._step:,})" if self._step else ""
+        return f"{self._unit} {self._number:,} of epoch {self._epoch}{step} of {self.name}"
+
+
+def image_of(item: Any, name: str) -> Tensor:
+    """The image, or the batch of images, in an item of a data set, without a graph.
+
+    Of a pair (image, label) it is the first part, of a mapping the entry of one of `IMAGE_KEYS`. A PIL image is uint8 (c, h, w).
+    """
+    if isinstance(item, Mapping):
+        keys = [key for key in IMAGE_KEYS if key in item] or ([*item] if len(item) == 1 else [])
+        if not keys:
+            raise TypeError(f"{name} must have images under one of the keys {list(IMAGE_KEYS)}, got a mapping of {list(item)}")
+        item = item[keys[0]]
+    elif isinstance(item, tuple | list) and item and _is_image(item[0]):
+        shapes = {getattr(part, "shape", None) for part in item}
+        if len(item) > 2 and len(shapes) == 1:
+            raise TypeError(f"{name} must be images or a pair (images, labels), got {len(item)} arrays of one shape: stack them")
+        item = item[0]
+    if isinstance(item, list) and item and _is_image(item[0]):
+        return torch.stack([image_of(part, name) for part in item])
+    if hasattr(item, "getbands"):  # a PIL image
+        item = item.convert({"1": "L", "P": "RGB"}.get(item.mode, item.mode))
+        pixels = np.array(item)
+        item = pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, 2, 0)
+    return as_tensor(name, item).detach()
+
+
+def _is_image(value: Any) -> bool:
+    return hasattr(value, "getbands") or getattr(value, "ndim", 0) > 0 or isinstance(value, Mapping)
+
+
+def _has_rows(data: Any) -> bool:
+    """Whether the rows of `data` are read when they are needed."""
+    if isinstance(data, np.memmap):
+        return True
+    if isinstance(data, Tensor):
+        return data.device.type == "cpu" and data.layout == torch.strided and data.untyped_storage().filename is not None
+    if isinstance(data, list | tuple):
+        return len(data) > 0 and not getattr(data[0], "ndim", 0) and (
+            hasattr(data[0], "getbands") or isinstance(data[0], Mapping)
+            or (isinstance(data[0], tuple | list) and len(data[0]) > 0 and _is_image(data[0][0]))
+        )  # fmt: skip
+    rows = hasattr(data, "__getitem__") and hasattr(data, "__len__") and not isinstance(data, np.ndarray | Mapping | str | bytes)
+    return rows and (hasattr(data, "dtype") or not hasattr(data, "__array__"))
+
+
+def _length(data: Any) -> int | None:
+    try:
+        return len(data)
+    except TypeError:
+        return None
+
+
+@contextmanager
+def _watched(where: Callable[[], str]) -> Iterator[None]:
+    """Warn if what is inside takes longer than `STALLED` seconds."""
+    message = f"has not come for {STALLED:g} seconds: the data may be stalled"
+    timer = threading.Timer(STALLED, lambda: warnings.warn(f"{where()} {message}", stacklevel=1))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _failed(where: str, error: Exception) -> RuntimeError:
+    return RuntimeError(f"{where} could not be read: {type(error).__name__}: {error}")

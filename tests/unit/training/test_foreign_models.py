@@ -1,0 +1,115 @@
+import pytest
+import torch
+from torch import nn
+
+import sculptlab as sl
+
+MMD = sl.objectives.MMD("gaussian")
+QUICK = {"steps": 4, "batch_size": 64, "device": "cpu", "progress": False}
+
+
+class Own(nn.Module):
+    """A linear autoencoder of digits, without any attribute that ours have."""
+
+    def __init__(self, shape=(1, 8, 8), encoding=lambda z: z):
+        super().__init__()
+        with torch.random.fork_rng(devices=[]):
+            self.down, self.up = nn.Linear(64, 2), nn.Linear(2, 64)
+        self.shape, self.encoding = shape, encoding
+
+    def encode(self, x):
+        return self.encoding(self.down(x.flatten(1)))
+
+    def decode(self, z):
+        return self.up(z).unflatten(1, self.shape)
+
+
+@pytest.mark.parametrize("objective", [MMD, sl.objectives.MMD("gaussian", likelihood="bernoulli")])
+def test_a_decoder_of_another_shape_is_refused(digits, objective):
+    with pytest.raises(ValueError, match=r"images' shape \(n, 1, 8, 8\), a Own made \(64, 8, 8\) for 64 images"):
+        sl.fit(Own((8, 8)), digits, objective, **QUICK)
+
+
+def test_a_decoder_of_one_column_is_refused_for_a_table():
+    model = sl.build_autoencoder("mlp", image_shape=(5,), dim=2, width=8, output="linear")
+    with torch.random.fork_rng(devices=[]):
+        model.decoder = nn.Linear(2, 1)
+    table = torch.randn(100, 5, generator=torch.Generator().manual_seed(0))
+    with pytest.raises(ValueError, match=r"shape \(n, 5\), a Autoencoder made \(64, 1\)"):
+        sl.fit(model, table, MMD, **QUICK)
+    run = sl.fit(model, table, lambda model, x, generator: model.encode(x).square().mean(), **QUICK)
+    for measure in (run.reconstruct, run.reconstruction_error):
+        with pytest.raises(ValueError, match=r"shape \(n, 5\), a Autoencoder made \(100, 1\)"):
+            measure(table)
+
+
+def test_an_encoder_of_means_and_log_variances_trains_with_kl(digits):
+    model = Own(encoding=lambda z: (z, z - 3))
+    run = sl.fit(model, digits, sl.objectives.KL(beta=0.1), **QUICK)
+    assert {"kl", "loss"} <= set(run.history)
+    assert list(run.codes(digits)) == ["means", "samples"]
+    with pytest.raises(ValueError, match=r"needs a stochastic encoder: Own.encode gave codes alone"):
+        sl.fit(Own(), digits, sl.objectives.KL(), **QUICK)
+
+
+def with_frozen_weights():
+    return Own().requires_grad_(False)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, 2)), "Sequential"),
+        (lambda: nn.DataParallel(Own()), "DataParallel"),
+        (lambda: nn.Identity(), "a Identity without parameters has none"),
+        (with_frozen_weights, "all of Own are frozen"),
+        (lambda: Own(encoding=lambda z: z[:, :, None, None]), "feature maps"),
+        (lambda: Own().to("meta"), "on the device 'meta'"),
+    ],
+)
+def test_a_model_that_cannot_be_trained_is_named(digits, make, words):
+    with pytest.raises((TypeError, ValueError), match=words), torch.random.fork_rng(devices=[]):
+        sl.fit(make(), digits, MMD, **QUICK)
+
+
+def test_a_prior_of_another_dimension_is_named_before_training(digits):
+    with pytest.raises(ValueError, match="2"):
+        sl.fit(Own(), digits, sl.objectives.MMD(sl.priors.Gaussian(3)), **QUICK)
+
+
+def test_fit_inside_no_grad_is_the_same(digits):
+    def weights():
+        model = sl.build_autoencoder("mlp", image_shape=(1, 8, 8), dim=2, width=8)
+        sl.fit(model, digits, MMD, **QUICK)
+        return torch.cat([weight.flatten() for weight in model.parameters()])
+
+    with torch.no_grad():
+        inside = weights()
+    assert torch.equal(inside, weights())
+    with torch.inference_mode(), pytest.raises(ValueError, match="inference_mode"):
+        weights()
+
+
+@pytest.mark.parametrize("defaults", [(torch.float64, "cpu"), (torch.float32, "meta")])
+def test_default_dtype_and_device_change_nothing(digits, defaults):
+    def weights():
+        model = sl.build_autoencoder("mlp", image_shape=(1, 8, 8), dim=2, width=8)
+        state = {name: weight.clone() for name, weight in model.state_dict().items()}
+
+        def train():
+            model.load_state_dict(state)
+            run = sl.fit(model, digits, MMD, **QUICK)
+            return run.encode(digits)
+
+        return train
+
+    train = weights()
+    expected = train()
+    try:
+        torch.set_default_dtype(defaults[0])
+        torch.set_default_device(defaults[1])
+        found = train()
+    finally:
+        torch.set_default_dtype(torch.float32)
+        torch.set_default_device(None)
+    assert torch.equal(found, expected)
