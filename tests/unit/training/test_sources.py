@@ -182,7 +182,7 @@ def test_a_generator_that_ends_too_early_leaves_the_model_that_was_trained(image
     model, before = model_of(images), model_of(images).state_dict()
     with pytest.raises(ValueError, match=r"ended before step 4 .* a function that returns an iterator"):
         sl.fit(model, (batch for batch in images[:192].split(64)), MMD, **QUICK)
-    sl.fit(same := model_of(images), iter(images[:192].split(64)), MMD, **QUICK | {"steps": 3, "schedule": "constant"})
+    sl.fit(same := model_of(images), iter(images[:192].split(64)), MMD, **QUICK | {"steps": 3, "scheduler": "constant"})
     assert not model.training
     assert not torch.equal(model.encoder[1].weight, before["encoder.1.weight"])
     assert torch.allclose(model.encoder[1].weight, same.encoder[1].weight, atol=1e-3)
