@@ -261,3 +261,29 @@ def test_lab_really_opens_the_first_page(server):
     assert answer(server)[0] == f"{server}/lab/tree/00_start_here.ipynb"
     page = json.loads(answer(f"{server}/api/contents/00_start_here.ipynb")[1])
     assert page["content"]["cells"][0]["source"] == "40 + 2"
+
+
+def test_a_report_reaches_a_console_of_another_encoding():
+    code = (
+        "from sculptlab import cli, doctor; doctor.CHECKS = (('x', lambda: 'MMD\\u00b2 \\u2192 \\u4e2d', ''),); "
+        "raise SystemExit(cli.main(['doctor']))"
+    )
+    environment = os.environ | {"PYTHONIOENCODING": "cp1252", "PYTHONUTF8": "0"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, env=environment, check=True)
+    assert "MMD\u00b2 \\u2192 \\u4e2d".encode("cp1252") in done.stdout
+
+
+@pytest.mark.parametrize(
+    "text", ["{}", "[]", '{"a": 1}', "no JSON", '{"cells": 3, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}']
+)
+def test_run_names_a_file_that_is_no_notebook_before_running_any_page(ran, capsys, tmp_path, text):
+    (tmp_path / "mine.ipynb").write_text(text, encoding="utf-8")
+    assert cli.main(["run", "0", str(tmp_path / "mine.ipynb")]) == 2
+    assert "page must be a Jupyter notebook, got" in capsys.readouterr().err
+    assert ran == []
+
+
+def test_out_may_begin_with_a_tilde(ran, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cli.main(["run", "0", "--out", "~/pages"]) == 0
+    assert ran == [("00_a", tmp_path / "pages", None, None)]

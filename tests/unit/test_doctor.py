@@ -187,3 +187,14 @@ def test_the_exit_code_counts_problems_alone(monkeypatch, capsys):
     monkeypatch.setattr(doctor, "CHECKS", (("a", note, ""), ("b", problem, "repair it")))
     assert cli.main(["doctor"]) == 1
     assert "repair it" in capsys.readouterr().out
+
+
+def test_a_missing_home_folder_is_a_problem_of_its_own(monkeypatch):
+    def home():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(doctor.Path, "home", home)
+    monkeypatch.setattr(folders, "cache", lambda: None)
+    assert finding("home folder").ok is False
+    assert "set HOME" in finding("home folder").remedy
+    assert finding("data cache").detail == "no home folder, so there is no place for a cache"

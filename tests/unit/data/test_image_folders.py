@@ -1,9 +1,11 @@
 """A folder of pictures: what is read, how it is rotated, and the errors for files that cannot be read."""
 
+import struct
+
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 
 import sculptlab as sl
 
@@ -73,3 +75,26 @@ def test_bad_input_is_named(tmp_path):
     Image.fromarray(np.zeros((4, 4), dtype=np.uint16)).save(tmp_path / "deep.png")
     with pytest.raises(ValueError, match=r"deep\.png' must have 8 bits"):
         sl.load_folder(tmp_path, size=8)
+
+
+def test_links_to_folders_are_followed_but_not_in_circles(tmp_path):
+    save(tmp_path / "elsewhere" / "1.png", np.zeros((4, 4)))
+    save(tmp_path / "mine" / "cats" / "2.png", np.zeros((4, 4)))
+    (tmp_path / "mine" / "dogs").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "mine" / "cats" / "again").symlink_to(tmp_path / "mine")
+    data = sl.load_folder(tmp_path / "mine", size=4)
+    assert data.label_names == ("cats", "dogs")
+    assert data.labels.tolist() == [0, 1]
+
+
+def test_a_file_with_odd_exif_is_named(tmp_path, monkeypatch):
+    def unpack_too_few_bytes(picture):
+        struct.unpack("<L", b"ab")
+
+    save(tmp_path / "a.jpg", np.zeros((4, 4)))
+    monkeypatch.setattr(ImageOps, "exif_transpose", unpack_too_few_bytes)
+    with pytest.raises(ValueError, match=r"a\.jpg' cannot be read as a picture \(unpack requires"):
+        sl.load_folder(tmp_path, size=4)
+    (tmp_path / "c.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"no chunk")
+    with pytest.raises(ValueError, match=r"image must be a file that pillow can read, got '.*c\.png'"):
+        sl.priors.FromImage(tmp_path / "c.png")

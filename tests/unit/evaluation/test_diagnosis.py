@@ -10,8 +10,11 @@ import torch
 from scipy import stats
 
 import sculptlab.evaluation.diagnosis as diagnostics
+from sculptlab.columns import varies_less, without_heavy_tails
 from sculptlab.evaluation import Diagnosis, c2st, coverage_gap, diagnose, off_support
-from sculptlab.priors import Gaussian, Prior, Ring, Samples, Uniform
+from sculptlab.mmd.kernels import IMQ
+from sculptlab.priors import Gaussian, Prior, Ring, Samples, StudentT, Uniform
+from sculptlab.training.latent_units import Units
 
 
 def normal(n, d, seed=0):
@@ -297,3 +300,32 @@ for name in ("matplotlib", "sklearn.ensemble", "sklearn.neighbors", "scipy.stats
 import sculptlab.evaluation
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("df", [0.5, 1.0])
+@pytest.mark.parametrize("n", [50, 2000])
+def test_samples_of_a_prior_without_a_variance_are_active_and_a_narrow_latent_is_not(df, n):
+    prior = StudentT(3, df=df)
+    reference = prior.sample(20_000, torch.Generator().manual_seed(1)).double()
+    for seed in range(5):
+        z = prior.sample(n, torch.Generator().manual_seed(10 + seed)).double()
+        assert not varies_less(z, reference, 0.05).any()
+        z[:, 1] = 0.01 * torch.randn(n, generator=torch.Generator().manual_seed(seed))
+        assert varies_less(z, reference, 0.05).tolist() == [False, True, False]
+    assert diagnose(z, prior, permutations=5, max_rows=50).dead == {"codes": [1]}
+
+
+def test_a_scale_is_set_by_the_middle_of_a_heavy_tailed_sample_and_by_all_of_others():
+    cauchy, gaussian = StudentT(2, df=1), Gaussian(2)
+    for seed in range(5):
+        heavy = cauchy.sample(10_000, torch.Generator().manual_seed(seed))
+        base = IMQ().fit(heavy).base
+        assert 10 < base < 100  # the quartiles are at -1 and 1; the variance of this sample is in the thousands
+        assert 1 < Units.of(heavy).std.max() < 4
+        usual = gaussian.sample(10_000, torch.Generator().manual_seed(seed))
+        assert without_heavy_tails(usual) is usual
+    spikes = torch.zeros(1000, 1)
+    spikes[0] = 1e6
+    assert without_heavy_tails(spikes) is spikes  # no interquartile range to measure by
+    few = torch.tensor([[0.0], [1.0]])
+    assert without_heavy_tails(few) is few

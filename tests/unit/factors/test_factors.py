@@ -647,3 +647,11 @@ def test_arguments_that_a_score_does_not_list_are_refused(options):
             score(codes, factors, **options)
     with pytest.raises(TypeError, match=r"mig\(.*unexpected keyword argument 'train'"):
         scores.mig(codes, factors, train=50)
+
+
+def test_categories_are_refused_with_the_remedy():
+    codes, colors = np.eye(40, 2), np.array(["red", "blue"] * 20)
+    for factors in (colors[:, None], pd.DataFrame({"color": pd.Categorical(colors)}), pd.DataFrame({"color": colors})):
+        with pytest.raises(TypeError, match=r"factors must be real numbers.*encode categories as numbers, pandas\.factorize"):
+            scores.mig(codes, factors)
+    assert np.isfinite(scores.mig(codes, pd.DataFrame({"color": pd.factorize(colors)[0]})).score)

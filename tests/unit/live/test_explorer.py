@@ -9,7 +9,10 @@ import torch
 from matplotlib.image import imread
 
 import sculptlab as sl
+from sculptlab.data import Dataset
+from sculptlab.live.engine import Engine
 from sculptlab.live.explorer import STOPS
+from sculptlab.live.frames import frame_message
 
 
 class Linear(torch.nn.Module):
@@ -197,3 +200,17 @@ def test_from_python_and_as_a_figure(explorer):
     data, metadata = explorer._repr_mimebundle_()
     assert metadata["image/png"]["alt"].startswith("Each row moves one latent")
     assert imread(io.BytesIO(base64.b64decode(data["image/png"]))).std() > 0.05
+
+
+def test_labels_of_any_size_reach_the_page(digits):
+    labels = np.arange(30) + 250
+    labels[0] = -1
+    data = Dataset("many", digits.images[:30], torch.from_numpy(labels))
+    model = sl.build_autoencoder("mlp", image_shape=(1, 8, 8), dim=2)
+    explorer, sent = sl.Explorer(sl.fit(model, data, sl.objectives.MMD("uniform"), steps=1, progress=False), data), []
+    explorer.send = lambda content, buffers: sent.append(buffers)
+    explorer.compare([0, 0], [1, 1])
+    assert sorted(np.frombuffer(sent[0][1], np.float64)) == sorted(labels)
+    engine = Engine(Dataset("many", digits.images[:200], torch.arange(200) + 200))
+    content, buffers = frame_message(engine, None, 3.0, settled=False)
+    assert np.array_equal(np.frombuffer(buffers[content["labels"]], np.float64), engine.images.labels.numpy())

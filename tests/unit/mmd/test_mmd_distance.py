@@ -460,3 +460,29 @@ def test_the_seed_of_a_test_draws_the_prior():
     found = sl.mmd_test(x, Gaussian(2), permutations=10, seed=5)
     assert found.statistic == sl.mmd_test(x, Gaussian(2).sample(50, generator=generator), permutations=10).statistic
     assert found.statistic != sl.mmd_test(x, Gaussian(2), permutations=10, seed=6).statistic
+
+
+KERNELS = [
+    IMQ(), RBF(), RationalQuadratic(), Laplacian(), Energy(),
+    MultiScale(RBF()), IMQ() + RBF(),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("estimator", ["unbiased", "biased"])
+@pytest.mark.parametrize("kernel", KERNELS, ids=repr)
+@pytest.mark.parametrize("rows", [40, 600])  # whole matrices, tiles
+def test_tiny_distances_have_the_value_and_gradient_of_large_ones(kernel, estimator, rows):
+    drawn = torch.randn(2, rows, 2, generator=torch.Generator().manual_seed(0))
+    drawn[1] += 0.5
+
+    def found(scale):
+        x, y = ((scale * sample).requires_grad_() for sample in drawn)
+        value = sl.mmd2(x, y, kernel, estimator)
+        value.backward()
+        unit = scale if isinstance(kernel, Energy) else 1.0  # its values grow with the codes
+        return value.double() / unit, x.grad.double() / unit * scale, y.grad.double() / unit * scale
+
+    for tiny in (1e-12, 1e-18, 1e-30):
+        for small, large in zip(found(tiny), found(1.0), strict=True):
+            assert torch.isfinite(small).all()
+            assert torch.allclose(small, large, rtol=1e-3, atol=1e-4 * float(large.abs().max()))

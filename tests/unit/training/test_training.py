@@ -380,3 +380,45 @@ def test_a_change_that_cannot_be_is_refused_and_changes_nothing(digits, plain, c
     with pytest.raises(ValueError, match=words):
         training.change(**{"learning_rate": 0.5} | change)
     assert (training.objective, training.batches.size, training.learning_rate) == before
+
+
+def test_a_model_is_in_eval_mode_without_gradients_once_steps_are_stopped(digits, plain):
+    for stop in ("close", "break", "delete"):
+        records = sl.steps(plain, digits, sl.objectives.MMD("uniform"), device="cpu")
+        next(records)
+        assert plain.training
+        if stop == "close":
+            records.close()
+        elif stop == "delete":
+            del records
+        else:
+            del records
+            for _ in sl.steps(plain, digits, sl.objectives.MMD("uniform"), device="cpu"):
+                break
+        assert not plain.training
+        assert all(weight.grad is None for weight in plain.parameters())
+
+
+def test_an_unknown_option_is_named_with_the_function_that_was_called(digits, plain):
+    goal = sl.objectives.MMD("uniform")
+
+    def make(_):
+        raise AssertionError("no model is made before the options are checked")
+
+    for call, message in (
+        (
+            lambda: sl.steps(plain, digits, goal, foo=1),
+            r"^steps\(\) got an unexpected .* 'foo'; it takes batch_size",
+        ),
+        (lambda: sl.steps(plain, digits, goal, batchsize=1), r"^steps\(\) got .* 'batchsize'; did you mean 'batch_size'"),
+        (lambda: sl.fit(plain, digits, goal, foo=1), r"^fit\(\) got an unexpected keyword argument 'foo'"),
+        (lambda: sl.copy_latents(np.eye(80, 2), plain, digits, foo=1), r"^copy_latents\(\) got .* 'foo'"),
+        (lambda: sl.copy_latents(np.eye(80, 2), plain, digits, ancors=1), r"^copy_latents\(\) got .*; did you mean 'anchors'"),
+        (lambda: sl.find_weight(make, make, digits, foo=1), r"^find_weight\(\) got .* 'foo'"),
+        (
+            lambda: sl.find_weight(lambda w: goal, lambda seed: plain, digits, seed=1),
+            r"^find_weight\(\) got .*; did you mean 'seeds'",
+        ),
+    ):
+        with pytest.raises(TypeError, match=message):
+            call()

@@ -1,0 +1,72 @@
+"""Names and paths as people type them."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import sculptlab as sl
+from sculptlab.data import downloads, folders
+from sculptlab.names import as_path, suggestion
+from sculptlab.plots.style import Picture
+from sculptlab.series import pages
+from sculptlab.training.checkpoints import writable_path
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [("MNIST", "mnist"), ("Fashion-MNIST", "fashion_mnist"), ("cifar-10", "cifar10"), ("Tiny ImageNet", "tiny_imagenet")],
+)
+def test_the_name_of_a_set_is_suggested(typed, meant):
+    with pytest.raises(ValueError, match=f"got '{typed}'; did you mean '{meant}'"):
+        sl.load(typed)
+
+
+def test_nothing_is_suggested_for_what_is_no_name():
+    assert suggestion("entirely else", ["mnist", None]) == suggestion(3, ["mnist"]) == ""
+    with pytest.raises(ValueError, match="did you mean 'gaussian'"):
+        sl.priors.as_prior("Gaussian", dim=2)
+
+
+def test_a_tilde_is_the_home_folder_in_every_path(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    np.save(tmp_path / "points.npy", np.eye(3))
+    Image.fromarray(np.array([[0, 255], [255, 255]], np.uint8)).save(tmp_path / "dot.png")
+    (tmp_path / "mine.ipynb").write_text('{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}', encoding="utf-8")
+    assert len(sl.load_folder("~", size=2)) == 1
+    assert sl.priors.Samples("~/points.npy").dim == 3
+    assert sl.priors.FromImage("~/dot.png").darkness.tolist() == [[1, 0], [0, 0]]
+    assert writable_path("~/runs/a.pt") == tmp_path / "runs" / "a.pt"
+    assert pages.find("~/mine.ipynb") == (tmp_path / "mine.ipynb").resolve()
+    Picture().savefig("~/figure.png")
+    assert (tmp_path / "figure.png").is_file()
+    monkeypatch.setenv("SCULPTLAB_DATA", "~/data")
+    assert folders.given() == tmp_path / "data"
+
+
+def test_a_tilde_without_a_folder_and_what_is_no_path_are_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=r"checkpoint must begin with a folder of this machine, got '~nosuchuser/a\.pt'"):
+        writable_path("~nosuchuser/a.pt")
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(TypeError, match="folder must be a path, got 3"):
+        as_path("folder", 3)
+
+
+@pytest.mark.parametrize("older", [True, False])
+def test_without_a_home_folder_bundled_sets_load_and_others_say_what_to_set(monkeypatch, tmp_path, older):
+    def cache(name):
+        if older:
+            return folders.Path("~/.cache/sculptlab")
+        raise RuntimeError("could not determine the home directory")
+
+    monkeypatch.setattr(folders, "clone", lambda: None)
+    monkeypatch.setattr(folders.platformdirs, "user_cache_path", cache)
+    monkeypatch.delenv("SCULPTLAB_DATA", raising=False)
+    monkeypatch.chdir(tmp_path)
+    assert folders.cache() is None
+    assert sl.load("digits").images.dtype == torch.float32
+    assert not sl.data.available("mnist")
+    with pytest.raises(downloads.DataNotFound, match="no home folder for a cache, so set SCULPTLAB_DATA"):
+        sl.load("mnist")
+    assert not list(tmp_path.iterdir())
