@@ -51,7 +51,7 @@ class Anchors(Objective):
         images, target = held_images("anchors' images", self.images), codes("anchors' codes", self.codes, rows=1).detach().float()
         if len(images) != len(target):
             raise ValueError(f"anchors must pair every image with a code, got {len(images)} images and {len(target)} codes")
-        unit = torch.ones(target.shape[1]) if self.unit is None else as_tensor("unit", self.unit).float().cpu()
+        unit = torch.ones(target.shape[1]) if self.unit is None else as_tensor("unit", self.unit).detach().float().cpu()
         if unit.shape != target.shape[1:] or not (unit > 0).all() or not torch.isfinite(unit).all():
             raise ValueError(f"unit must be {target.shape[1]} number(s) > 0, got {self.unit!r}")
         vars(self).update(images=images, codes=target.cpu(), unit=unit)
