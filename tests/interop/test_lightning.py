@@ -65,7 +65,9 @@ def test_a_resumed_training_has_the_bits_of_a_whole_one(tmp_path):
     resumed = trained(6, tmp_path, resume=tmp_path / "3.ckpt")
     assert resumed.losses == whole.losses[12:]
     expected, found = whole.state_dict(), resumed.state_dict()
-    assert all(torch.equal(expected[name], found[name]) for name in expected)
+    assert [name for name in expected if not torch.equal(expected[name], found[name])] in ([], ["term._extra_state"])
+    assert resumed.term.step == whole.term.step
+    assert torch.equal(resumed.term.generator.get_state(), whole.term.generator.get_state())
 
 
 @pytest.mark.filterwarnings("ignore")
