@@ -104,6 +104,8 @@ def resume_from(path: Path, training: Training, total: int) -> Rows:
             f"checkpoint {str(path)!r} cannot be read as a checkpoint of fit (damaged, or another file): name another file, "
             f"or delete it to start anew ({error})"
         ) from error
+    if "regularizer" not in state:
+        raise ValueError(f"checkpoint {str(path)!r} was written by an older version: name another file to start anew")
     here = _settings(training)
     if different := [name for name, value in here.items() if saved.get(name) != value]:
         listed = "; ".join(f"{name}: {_brief(saved.get(name))} there, {_brief(here[name])} here" for name in different)

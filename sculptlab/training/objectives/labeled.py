@@ -56,7 +56,7 @@ class Anchors(Objective):
         unit = (
             torch.ones(target.shape[1], device="cpu", dtype=torch.float32)
             if self.unit is None
-            else as_tensor("unit", self.unit).float().cpu()
+            else as_tensor("unit", self.unit).detach().float().cpu()
         )
         if unit.shape != target.shape[1:] or not (unit > 0).all() or not torch.isfinite(unit).all():
             raise ValueError(f"unit must be {target.shape[1]} number(s) > 0, got {self.unit!r}")

@@ -159,7 +159,7 @@ class Copying(Objective):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        source = Samples(self.source.bank if isinstance(self.source, Samples) else codes("source", self.source))
+        source = Samples(self.source.bank if isinstance(self.source, Samples) else codes("source", self.source).detach())
         if (source.bank == source.bank[0]).all():
             raise ValueError(f"source must vary, got {len(source.bank)} rows that are all alike")
         units = Units.of(source.bank)

@@ -127,11 +127,9 @@ class Regularizer(nn.Module):
                         self.companions[name].loss(codes, generator).backward()
                         optimizer.step()
                     optimizer.zero_grad()
+                    for weight in optimizer.param_groups[0]["params"]:  # so that a `backward` after `update` raises an error
+                        torch.autograd.graph.increment_version(weight)  # a fused step does not
             self._let_train(False)
-            for (
-                weight
-            ) in self.parameters():  # which a fused step leaves out: a later `backward` through old weights raises an error
-                torch.autograd.graph.increment_version(weight)
             with torch.no_grad():
                 for companion in self.companions.values():
                     companion.refresh(codes, model, generator)

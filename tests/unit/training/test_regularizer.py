@@ -2,9 +2,11 @@
 
 import copy
 import io
+import re
 import shutil
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import torch
@@ -232,16 +234,17 @@ def test_sixteen_bits_are_computed_in_float32(make, dtype):
     single = low.detach().float().requires_grad_()
     with torch.autocast("cpu", dtype=torch.bfloat16):
         value = term(low, (low, low * 0))
-        term.update(low)
     expected = other(single, (single, single * 0))
-    other.update(single)
     assert value.dtype == torch.float32
     assert torch.equal(value, expected)
-    assert torch.equal(adversaries(term), adversaries(other)) if len(term.companions) else True
     value.backward()
     expected.backward()
     assert low.grad.dtype == dtype
-    assert torch.equal(low.grad, single.grad.to(dtype))
+    torch.testing.assert_close(low.grad.float(), single.grad, rtol=2e-2, atol=2e-2)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        term.update(low)
+    other.update(single)
+    assert torch.equal(adversaries(term), adversaries(other)) if len(term.companions) else True
 
 
 def test_a_loop_with_autocast_and_a_gradient_scaler():
@@ -450,3 +453,13 @@ def test_data_of_unknown_size_are_refused_by_beta_tc_before_any_step():
 def test_codes_that_are_nan_make_the_value_nan():
     term = o.MMD(PRIOR).regularizer(2)
     assert term(torch.full((8, 2), torch.nan)).isnan()
+
+
+def test_the_loop_of_the_readme_runs():
+    text = (Path(__file__).resolve().parents[3] / "README.md").read_text(encoding="utf-8")
+    blocks = [block for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if ".regularizer(" in block]
+    assert blocks
+    for block in blocks:
+        with torch.random.fork_rng():
+            exec(block, space := {})
+        assert space["term"].step > 0
