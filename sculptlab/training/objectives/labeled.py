@@ -52,7 +52,7 @@ class Anchors(Objective):
         unit = (
             torch.ones(target.shape[1], device="cpu", dtype=torch.float32)
             if self.unit is None
-            else as_tensor("unit", self.unit).float().cpu()
+            else as_tensor("unit", self.unit).detach().float().cpu()
         )
         if unit.shape != target.shape[1:] or not (unit > 0).all() or not torch.isfinite(unit).all():
             raise ValueError(f"unit must be {target.shape[1]} number(s) > 0, got {self.unit!r}")
@@ -160,7 +160,7 @@ class LabeledMMD(Objective):
     def _targets(self, rows: Tensor, generator: torch.Generator | None) -> Tensor:
         """Draws (rows, k) of the prior given the labels of these images."""
         given = getattr(self.prior, "given", self.prior)
-        drawn = codes("prior's draws", given(self.labels[rows.numpy()], generator), rows=1)
+        drawn = codes("prior's draws", given(self.labels[rows.numpy()], generator), rows=1).detach()
         if len(drawn) != len(rows):
             raise ValueError(f"prior must return {len(rows)} rows for as many labels, got {len(drawn)}")
         return drawn
