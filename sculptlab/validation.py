@@ -135,13 +135,14 @@ def finite(name: str, value: Tensor) -> Tensor:
 def as_tensor(name: str, value: Any) -> Tensor:
     """Return a tensor, array, DataFrame, nested list of numbers, or a mapping that holds one of these, as a tensor.
 
-    Read-only or reversed memory is copied.
+    Read-only or reversed memory is copied. Unsigned integers of more than 8 bits, for which torch lacks most functions, become
+    int64, or float64 where they are too large.
     """
     value = only_array(name, value)
     if isinstance(value, Tensor):
         if value.layout != torch.strided:
             raise TypeError(f"{name} must be a dense tensor, got layout {value.layout}; use .to_dense()")
-        return value
+        return _signed(value)
     if np.ma.is_masked(value):
         raise ValueError(f"{name} has masked values: drop those rows or fill them in")
     try:
@@ -160,7 +161,14 @@ def as_tensor(name: str, value: Any) -> Tensor:
         raise TypeError(f"{name} must be real numbers, got an array of {array.dtype}{remedy}")
     if array.dtype == np.longdouble or not array.dtype.isnative:
         array = array.astype(np.float64 if array.dtype.itemsize > 8 else array.dtype.newbyteorder("="))
-    return torch.from_numpy(array if array.flags.writeable and min(array.strides, default=0) >= 0 else array.copy())
+    return _signed(torch.from_numpy(array if array.flags.writeable and min(array.strides, default=0) >= 0 else array.copy()))
+
+
+def _signed(tensor: Tensor) -> Tensor:
+    if tensor.dtype not in (torch.uint16, torch.uint32, torch.uint64):
+        return tensor
+    signed = tensor.to(torch.int64)
+    return tensor.to(torch.float64) if (signed < 0).any() else signed
 
 
 def only_array(name: str, value: Any) -> Any:

@@ -112,7 +112,7 @@ def _draw(images: torch.Tensor, table: torch.Tensor, rows: torch.Tensor, shape: 
     chunk = 2**15 if table.device.type == "cpu" else 2**22  # pixels: temporaries fit a CPU's cache, or keep a GPU busy
     rows = rows[: max(1, chunk // (window * subpixels) ** 2)]
     pixels = torch.arange(window, device=table.device)
-    points = (torch.arange(window * subpixels, device=table.device) + 0.5) / subpixels
+    points = (torch.arange(window * subpixels, device=table.device, dtype=torch.float32) + 0.5) / subpixels
     scale, angle = table[rows, 1:3].T[:, :, None]
     centers = (MARGIN + TRAVEL * table[rows, 3:].T[:, :, None]) * unit  # (2, n, 1), as are the first pixels of the windows
     first = (centers - radius).floor().clamp(0, size - window)

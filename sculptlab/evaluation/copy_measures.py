@@ -89,7 +89,7 @@ def relative(z: Any, anchors: Any) -> Any:
     >>> relative([[1.0, 0.0], [3.0, 3.0]], [[0.0, 2.0]]).round(3).tolist()
     [[0.0], [0.707]]
     """
-    rows = codes("z", z, rows=1)
-    towards = codes("anchors", anchors, dim=rows.shape[1], rows=1).to(rows)
+    rows = codes("z", z, rows=1).detach()
+    towards = codes("anchors", anchors, dim=rows.shape[1], rows=1).detach().to(rows)
     found = functional.normalize(rows, dim=1) @ functional.normalize(towards, dim=1).T
     return found if isinstance(z, Tensor) else found.detach().cpu().numpy()

@@ -19,7 +19,7 @@ def correlation(z: Any) -> Any:
     It sees linear dependence only: between z and z^2 of a symmetric z it is 0. Like all functions of this module it returns
     a tensor for a tensor, a DataFrame or Series with the column names for a DataFrame, else an array.
     """
-    rows = as_float64(codes("z", z))
+    rows = as_float64(codes("z", z).detach())
     data = standardize(rows)
     return _matrix((data.T @ data) / len(data), constant_columns(rows), z)
 

@@ -40,7 +40,7 @@ def predict_by_networks(x: Tensor, y: Tensor, new: Tensor, *, hidden: Sequence[i
 def log_frequencies(labels: Tensor, classes: int) -> Tensor:
     """Logarithm of the relative frequency of each class in each column of `labels` (n, d), as (d, classes)."""
     counts = torch.stack([(labels == c).sum(0) for c in range(classes)], dim=1)
-    return (counts / counts.sum(1, keepdim=True)).log().clamp_min(LEAST_LOG_FREQUENCY)
+    return (counts.float() / counts.sum(1, keepdim=True)).log().clamp_min(LEAST_LOG_FREQUENCY)
 
 
 class Networks:

@@ -78,7 +78,7 @@ def take_snapshot(model: Any, images: ImageSplit, target: Target, lps: float | N
     if lps is None:
         tree = DecisionTreeRegressor(min_samples_leaf=20, random_state=0)
         lps = float(predictability(codes, tree, permutations=0).score) if finite and len(codes) >= 20 else np.nan
-    centers = (torch.arange(TILES, device="cpu") + 0.5) / TILES * 2 * target.box - target.box
+    centers = (torch.arange(TILES, device="cpu", dtype=torch.float32) + 0.5) / TILES * 2 * target.box - target.box
     grid = torch.stack([centers.repeat(TILES), centers.flip(0).repeat_interleave(TILES)], 1)
     tiles = as_bytes(model.decode(grid))
     tiles = np.concatenate(np.concatenate(tiles.reshape(TILES, TILES, *tiles.shape[1:]), axis=1), axis=1)

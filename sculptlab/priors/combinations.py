@@ -218,7 +218,7 @@ class Tied(Product):
 
     def given(self, labels: Any, generator: Generator | None = None, device: Device | None = None) -> Tensor:
         """Draw one code for each of the labels (n,) in [low, high], float32 (n, 1); the rest is as in `sample`."""
-        values = finite("labels", as_tensor("labels", labels))
+        values = finite("labels", as_tensor("labels", labels).detach())
         if values.ndim != 1 or not len(values):
             raise ValueError(f"labels must have shape (n,) with at least one row, got {tuple(values.shape)}")
         least, greatest = values.min().item(), values.max().item()

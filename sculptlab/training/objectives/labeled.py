@@ -165,7 +165,7 @@ class LabeledMMD(Objective):
     def _targets(self, rows: Tensor, generator: torch.Generator | None) -> Tensor:
         """Draws (rows, k) of the prior given the labels of these images."""
         given = getattr(self.prior, "given", self.prior)
-        drawn = codes("prior's draws", given(self.labels[rows.numpy()], generator), rows=1)
+        drawn = codes("prior's draws", given(self.labels[rows.numpy()], generator), rows=1).detach()
         if len(drawn) != len(rows):
             raise ValueError(f"prior must return {len(rows)} rows for as many labels, got {len(drawn)}")
         return drawn
