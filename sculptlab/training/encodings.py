@@ -1,9 +1,11 @@
 """What the encoder or decoder of any model returned, as codes, a posterior or images."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from itertools import chain
+from threading import RLock
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +24,7 @@ SPREADS: dict[str, Callable[[Tensor], Tensor]] = {  # what turns a tensor of thi
     **dict.fromkeys(("std", "scale", "sigma", "stddev"), lambda value: 2 * value.log()),
     **dict.fromkeys(("variance", "var"), torch.log),
 }
+_TURNS: WeakKeyDictionary[nn.Module, Any] = WeakKeyDictionary()
 
 
 def encoded(model: Any, images: Tensor, encode: Callable[[Tensor], Any] | None = None) -> Posterior | Tensor:
@@ -90,16 +93,20 @@ def placement(model: nn.Module) -> tuple[torch.device, torch.dtype]:
 
 @contextmanager
 def evaluating(*models: Any) -> Iterator[None]:
-    """No gradients, and every layer of these modules in eval mode; afterwards each has its own mode again."""
-    modes = [(part, part.training) for model in models if isinstance(model, nn.Module) for part in model.modules()]
-    try:
-        for part, _ in modes:
-            part.training = False
-        with torch.no_grad():
+    """No gradients, and every layer of these modules in eval mode; afterwards each has its own mode again.
+
+    Threads that use one model take turns: the first one's end would else put the layers of the others into train mode.
+    """
+    modules = [model for model in models if isinstance(model, nn.Module)]
+    with _TURNS.setdefault(modules[0], RLock()) if modules else nullcontext(), torch.no_grad():
+        modes = [(part, part.training) for module in modules for part in module.modules()]
+        try:
+            for part, _ in modes:
+                part.training = False
             yield
-    finally:
-        for part, mode in modes:
-            part.training = mode
+        finally:
+            for part, mode in modes:
+                part.training = mode
 
 
 def outline(value: Any) -> str:

@@ -61,7 +61,7 @@ def test_what_is_imported_is_required_and_not_left_to_others():
     extras = PROJECT["optional-dependencies"]
     required, testing = (
         {canonicalize_name(Requirement(line).name) for line in lines}
-        for lines in (PROJECT["dependencies"], extras["test"] + extras["oracles"])
+        for lines in (PROJECT["dependencies"], extras["test"] + extras["oracles"] + extras["interop"])
     )
     assert {"torch", "pillow", "threadpoolctl"} <= imported("sculptlab")
     assert imported("sculptlab") - required == set()

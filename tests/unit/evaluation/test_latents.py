@@ -1,5 +1,7 @@
 """Codes of other people's models: vectors and feature maps, torch modules and others, drawn by a seed."""
 
+import time
+from threading import Event, Thread
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,6 +12,7 @@ from torch import nn
 from torch.distributions import Normal
 
 import sculptlab as sl
+from sculptlab.evaluation import latents
 
 IMAGES = torch.rand(600, 1, 8, 8, generator=torch.Generator().manual_seed(0))
 
@@ -77,6 +80,28 @@ def test_the_mode_of_each_layer_and_gradients():
     with pytest.raises(ValueError, match="not clear which axis"):
         sl.latents(Model(lambda x: x[:, 0]), IMAGES)
     assert torch.is_grad_enabled()
+
+
+def test_threads_that_share_a_model_take_turns():
+    entered = Event()
+
+    def encode(images):
+        entered.set()
+        time.sleep(0.2 * len(images))
+        return model.dropout(1 + images.flatten(1))
+
+    model = Model(encode).train()
+    found = {}
+    threads = [Thread(target=lambda n=n: found.update({n: latents(model, IMAGES[:n])["codes"]})) for n in (2, 4)]
+    for thread in threads:
+        thread.start()
+        entered.wait()
+    for thread in threads:
+        thread.join()
+    assert all(torch.equal(codes, 1 + IMAGES[:n].flatten(1)) for n, codes in found.items())
+    assert len(found) == 2
+    assert model.training
+    assert model.dropout.training
 
 
 def test_bytes_and_half_precision():
