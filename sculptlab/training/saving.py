@@ -71,13 +71,8 @@ def write_run(given: str | os.PathLike[str], model: nn.Module, companions: dict[
     parts = {"model": weights, "companions": companions, "history": history}
     tensors = {f"{part}.{name}": value for part, found in parts.items() for name, value in found.items()}
     built = json.dumps(getattr(model, "built_with", None) or {"class": type(model).__name__})
-    about |= {
-        "columns": json.dumps([*columns]),
-        "format": FORMAT,
-        "sculptlab": import_module("sculptlab").__version__,
-        "model": built,
-        "crc32": _checksum(tensors),
-    }
+    about |= {"format": FORMAT, "sculptlab": import_module("sculptlab").__version__, "model": built}
+    about |= {"columns": json.dumps([*columns]), "crc32": _checksum(tensors)}
     with replacing(path) as part:
         save_file(tensors, part, metadata=about)
     return path
