@@ -285,7 +285,7 @@ def load_run(
             raise ValueError(f"model must be given: the file has the weights of a {kind['class']}, which load_run cannot build")
         model = build_autoencoder(**kind)
     load_weights(as_model(model), parts["model"])
-    columns = {name: values.tolist() for name, values in parts["history"].items()}
+    columns = {name: parts["history"][name].tolist() for name in json.loads(about["columns"])}
     rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
     found = objective_of(about["objective"]) if objective is None else as_objective(objective)
     regularizer = Regularizer(found, int(about["dim"]))

@@ -7,7 +7,8 @@ The tensors, by their keys:
 - "history.COLUMN": each column of `run.history`, float64, NaN where a step has no such term.
 
 The metadata, by name: "format"; "sculptlab", the version; "model", as JSON: the arguments of `build_autoencoder`, or
-{"class": name}; "objective", as it prints itself; "seed", "steps", "stopped"; "crc32" of the tensors.
+{"class": name}; "objective", as it prints itself; "seed", "steps", "stopped"; "columns" of the history in order, as
+JSON; "crc32" of the tensors.
 """
 
 from __future__ import annotations
@@ -71,7 +72,8 @@ def write_run(given: str | os.PathLike[str], model: nn.Module, companions: dict[
     parts = {"model": weights, "companions": companions, "history": history}
     tensors = {f"{part}.{name}": value for part, found in parts.items() for name, value in found.items()}
     built = json.dumps(getattr(model, "built_with", None) or {"class": type(model).__name__})
-    about |= {"format": FORMAT, "sculptlab": import_module("sculptlab").__version__, "model": built, "crc32": _checksum(tensors)}
+    about |= {"format": FORMAT, "sculptlab": import_module("sculptlab").__version__, "model": built}
+    about |= {"columns": json.dumps([*columns]), "crc32": _checksum(tensors)}
     with replacing(path) as part:
         save_file(tensors, part, metadata=about)
     return path
