@@ -53,7 +53,7 @@ class Gaussian(Prior):
         return torch.tensor(mean, dtype=torch.float64), torch.tensor(covariance, dtype=torch.float64)
 
     def _draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
-        drawn = torch.randn(n, self.dim, generator=generator, device=device)
+        drawn = torch.randn(n, self.dim, generator=generator, device=device, dtype=torch.float32)
         if self._covariance is not None:
             drawn = drawn @ torch.linalg.cholesky(self._moments()[1]).T.to(drawn)
         return drawn if self._mean is None else drawn + drawn.new_tensor(self._mean)
@@ -85,7 +85,7 @@ class Uniform(Prior):
         return isotropic(self.dim, (self.high - self.low) ** 2 / 12, (self.low + self.high) / 2)
 
     def _draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
-        return self._quantile(torch.rand(n, self.dim, generator=generator, device=device))
+        return self._quantile(torch.rand(n, self.dim, generator=generator, device=device, dtype=torch.float32))
 
     def _quantile(self, u: Tensor) -> Tensor:
         return self.low + (self.high - self.low) * u
@@ -177,7 +177,11 @@ class Grid(Shape):
 
     def _draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
         points = (self.levels * uniforms(n, self.dim, generator, device)).floor()
-        return points + self.noise * torch.randn(n, self.dim, generator=generator, device=device) if self.noise else points
+        return (
+            points + self.noise * torch.randn(n, self.dim, generator=generator, device=device, dtype=torch.float32)
+            if self.noise
+            else points
+        )
 
     def _quantile(self, u: Tensor) -> Tensor | None:
         return (self.levels * u).ceil() - 1 if self.noise == 0 else None

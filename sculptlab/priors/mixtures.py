@@ -48,7 +48,7 @@ class Mixture(Prior):
 
     def _draw_parts(self, which: Tensor, generator: Generator | None, device: Device) -> Tensor:
         """Draws (n, dim) whose row i comes from parts[which[i]]; `which` (n,) may be on any device."""
-        drawn = torch.empty(len(which), self.dim, device=device)
+        drawn = torch.empty(len(which), self.dim, device=device, dtype=torch.float32)
         for k, part in enumerate(self.parts):
             rows = (which == k).nonzero()[:, 0]
             if len(rows):
@@ -105,7 +105,7 @@ class GaussianMixture(Prior):
     def _draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
         weights, means, covariances = self._parts
         which = choose(weights, n, generator, device)
-        noise = torch.randn(n, self.dim, generator=generator, device=device)
+        noise = torch.randn(n, self.dim, generator=generator, device=device, dtype=torch.float32)
         roots = torch.linalg.cholesky(covariances).to(noise)
         return means.to(noise)[which] + (roots[which] @ noise[:, :, None])[:, :, 0]
 

@@ -28,7 +28,7 @@ class Ball(Shape):
         return isotropic(self.dim, 1 / (self.dim + 2))
 
     def _draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
-        direction = normalize(torch.randn(n, self.dim, generator=generator, device=device))
+        direction = normalize(torch.randn(n, self.dim, generator=generator, device=device, dtype=torch.float32))
         return direction * uniforms(n, 1, generator, device) ** (1 / self.dim)
 
 
@@ -45,7 +45,7 @@ class Sphere(Shape):
         return isotropic(self.dim, 1 / self.dim)
 
     def _draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
-        return normalize(torch.randn(n, self.dim, generator=generator, device=device))
+        return normalize(torch.randn(n, self.dim, generator=generator, device=device, dtype=torch.float32))
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,9 @@ class Curve(Shape):
     def _draw(self, n: int, generator: Generator | None, device: Device) -> Tensor:
         u = uniforms(n, self.parameters, generator, device)
         branch = (self.branches * uniforms(n, 1, generator, device)[:, 0]).long()
-        return self._at(u, branch) + self.noise * torch.randn(n, self.dim, generator=generator, device=device)
+        return self._at(u, branch) + self.noise * torch.randn(
+            n, self.dim, generator=generator, device=device, dtype=torch.float32
+        )
 
     def _moments(self) -> Moments:
         nodes, weights = (torch.from_numpy(x) for x in np.polynomial.legendre.leggauss(self.nodes))
