@@ -106,7 +106,12 @@ def spied(monkeypatch):
 
 def test_held_out_rows_are_never_trained_on_and_are_the_same_throughout(spied, monkeypatch):
     evaluated, evaluate = [], module._evaluate
-    monkeypatch.setattr(module, "_evaluate", lambda run, images, *rest: evaluated.append(as_images(images)) or evaluate(run, images, *rest))
+
+    def spy(run, images, *rest):
+        evaluated.append(as_images(images))
+        return evaluate(run, images, *rest)
+
+    monkeypatch.setattr(module, "_evaluate", spy)
     find_weight(goal, build, ROWS, weights=(1.0, 5.0), seeds=(0, 1), held_out=0.3, **QUICK)
     trained = [images for images, *_ in spied]
     assert len(trained) == len(evaluated) == 6
