@@ -13,6 +13,7 @@ from sculptlab.evaluation import weights as module
 from sculptlab.evaluation.weights import WeightCurve, find_weight
 from sculptlab.priors import Gaussian
 from sculptlab.training.objectives import KL, MMD, Predictability, Reconstruction
+from sculptlab.training.sources import as_images
 
 QUICK = {"steps": 3, "batch_size": 32, "device": "cpu", "progress": False}
 ROWS = torch.randn(200, 6, generator=torch.Generator().manual_seed(0))
@@ -96,7 +97,7 @@ def spied(monkeypatch):
 
     def spy(model, images, objective, **options):
         run = fit(model, images, objective, **options)
-        calls.append((images.clone(), objective, options, run))
+        calls.append((as_images(images), objective, options, run))
         return run
 
     monkeypatch.setattr(module, "fit", spy)
@@ -105,7 +106,12 @@ def spied(monkeypatch):
 
 def test_held_out_rows_are_never_trained_on_and_are_the_same_throughout(spied, monkeypatch):
     evaluated, evaluate = [], module._evaluate
-    monkeypatch.setattr(module, "_evaluate", lambda run, images, *rest: evaluated.append(images) or evaluate(run, images, *rest))
+
+    def spy(run, images, *rest):
+        evaluated.append(as_images(images))
+        return evaluate(run, images, *rest)
+
+    monkeypatch.setattr(module, "_evaluate", spy)
     find_weight(goal, build, ROWS, weights=(1.0, 5.0), seeds=(0, 1), held_out=0.3, **QUICK)
     trained = [images for images, *_ in spied]
     assert len(trained) == len(evaluated) == 6
