@@ -1,5 +1,7 @@
 """Operations on the columns and rows of codes that several statistics share."""
 
+import warnings
+
 import torch
 from torch import Tensor
 
@@ -26,11 +28,11 @@ def standardize(z: Tensor, epsilon: float = 0.0) -> Tensor:
 
 def permute_columns(z: Tensor, generator: torch.Generator | None = None) -> Tensor:
     """Permute the rows of each column of `z` (n, d) independently: every column keeps its values but depends on no other."""
-    permuted = z.clone()
+    columns = z.T.contiguous()  # two times faster for wide codes than to gather from rows
     device = None if generator is None else generator.device
-    for i in range(z.shape[1]):
-        permuted[:, i] = z[torch.randperm(len(z), generator=generator, device=device).to(z.device), i]
-    return permuted
+    for column in columns:
+        column.copy_(column[torch.randperm(len(z), generator=generator, device=device).to(z.device)])
+    return torch.empty_like(z).copy_(columns.T)
 
 
 def draw_rows(z: Tensor, most: int, seed: int) -> Tensor:
@@ -39,3 +41,16 @@ def draw_rows(z: Tensor, most: int, seed: int) -> Tensor:
         return z
     generator = torch.Generator().manual_seed(seed)
     return z[torch.randperm(len(z), generator=generator)[:most].to(z.device)]
+
+
+def warn_of_repeats(columns: Tensor, name: str = "z") -> None:
+    """Warn if rows of `columns` (n, d) are repeated. Ties that the columns have anyway, as small integers do, are no repeats."""
+    n = len(columns)
+    distinct = max((len(torch.unique(column)) for column in columns.T), default=n)
+    # If the ties were the columns' own, there would be more distinct rows than distinct values in any column.
+    if columns.shape[1] > 1 and n / 50 < distinct <= 0.99 * n and len(torch.unique(columns, dim=0)) == distinct:
+        warnings.warn(
+            f"{name} has {1 - distinct / n:.0%} repeated rows: a row is then predicted by a model that saw its copy, which looks "
+            "like dependence; drop the copies",
+            stacklevel=3,
+        )

@@ -1,6 +1,7 @@
 """Latent copying: train a model whose codes are distributed like another model's, and measure whether they are."""
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +18,7 @@ from sculptlab.training.latent_units import Units
 from sculptlab.training.loop import fit
 from sculptlab.training.objectives import Anchors, Copying, Objective, Ramp
 from sculptlab.training.run import Run
-from sculptlab.validation import choice, whole
+from sculptlab.validation import choice, named_codes, whole
 from sculptlab.validation import codes as valid_codes
 
 WEIGHT, ANCHOR_WEIGHT, LEARNING_RATE = 300.0, 100.0, 3e-3
@@ -54,7 +55,8 @@ class CopyResult:
     def plot(self, kind: str = "codes") -> Any:
         """Draw source, B before and B after: the two most dependent latents, or matrices of all with kind="correlations"."""
         choice("kind", kind, ("codes", "correlations"))
-        return draw("copy_densities" if kind == "codes" else "copy_correlations", self.codes)
+        named = {name: pd.DataFrame(z, columns=self.units.index) for name, z in self.codes.items()}
+        return draw("copy_densities" if kind == "codes" else "copy_correlations", named)
 
     def __repr__(self) -> str:
         return f"{self.verdict()}\n\n{self.report.round(4).T.to_string()}"
@@ -151,7 +153,8 @@ def copy_latents(
             f"source must be codes (n, d) or a Run, got {type(source).__name__}: a model's codes are run.encode(images); "
             "for any other target train with objectives.MMD(prior)"
         )
-    given = valid_codes("source", given, dim=count_latents(model, images) or None).detach().cpu().float()
+    given, names = named_codes("source", given, dim=count_latents(model, images) or None)
+    given = given.detach().cpu().float()
     training, evaluation = hold_out(len(images), held_out, seed)
     kept, aside = hold_out(len(given), held_out, seed)
     full = copying_objective(given[kept], anchors, weight=weight, anchor_weight=anchor_weight, steps=steps)
@@ -169,7 +172,7 @@ def copy_latents(
             f"held_out must leave at least {2 * LEAST_ROWS} codes of the source and {LEAST_ROWS} images, got {held_out:g}, "
             f"which leaves {2 * half} and {len(evaluation)}: take another share, or give more codes and images"
         )
-    if warning := few_valued(given[kept].numpy()):
+    if warning := few_valued(given[kept].numpy(), names):
         warnings.warn(warning, stacklevel=2)
     units, unseen = Units.of(given[kept]), images[evaluation]
 
@@ -189,7 +192,7 @@ def copy_latents(
         found["second half"] = own
         report["alignment_error"] = [alignment_error(z, own) for z in found.values()]
         report["decoded_mse"] = [float((source.decode(z) - shown).square().mean()) for z in found.values()]
-    table = pd.DataFrame({"mean": units.mean, "std": units.std}).rename_axis("latent")
+    table = pd.DataFrame({"mean": units.mean, "std": units.std}, index=pd.Index(names, name="latent", tupleize_cols=False))
     return CopyResult(run, report, table, codes, warning)
 
 
@@ -206,10 +209,11 @@ def copying_objective(
     return shape + Anchors(anchors[0], targets, anchor_weight, unit=shape.units.std)
 
 
-def few_valued(codes: np.ndarray) -> str:
-    """A warning that names those latents of codes (n, d) that take few values, such as whole numbers; empty if none does."""
-    counts = {f"z{j}": len(np.unique(column)) for j, column in enumerate(codes.T)}
-    listed = ", ".join(f"{name} ({count})" for name, count in counts.items() if count <= FEW_VALUES * len(codes))
+def few_valued(codes: np.ndarray, names: Sequence[Any] | None = None) -> str:
+    """A warning of those latents of codes (n, d), by `names`, that take few values, such as whole numbers; empty if none does."""
+    names = range(codes.shape[1]) if names is None else names
+    counts = [(f"z{name}" if isinstance(name, int) else name, len(np.unique(z))) for name, z in zip(names, codes.T, strict=True)]
+    listed = ", ".join(f"{name} ({count})" for name, count in counts if count <= FEW_VALUES * len(codes))
     return listed and (
         f"some of the source's latents take few values among {len(codes)} codes: {listed}; a continuous code comes near such a "
         "value, never onto it, and a classifier sees that alone: evaluate the other latents"
