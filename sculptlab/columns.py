@@ -43,14 +43,11 @@ def draw_rows(z: Tensor, most: int, seed: int) -> Tensor:
     return z[torch.randperm(len(z), generator=generator)[:most].to(z.device)]
 
 
-def warn_of_repeats(columns: Tensor, name: str = "z") -> None:
-    """Warn if rows of `columns` (n, d) are repeated. Ties that the columns have anyway, as small integers do, are no repeats."""
-    n = len(columns)
-    distinct = max((len(torch.unique(column)) for column in columns.T), default=n)
+def warn_of_repeats(name: str, z: Tensor, consequence: str) -> None:
+    """Warn if rows of `z` (n, d) are repeated. Columns with many ties of their own, such as small integers, do not count."""
+    n = len(z)
+    distinct = max((len(torch.unique(column)) for column in z.T), default=n)
     # If the ties were the columns' own, there would be more distinct rows than distinct values in any column.
-    if columns.shape[1] > 1 and n / 50 < distinct <= 0.99 * n and len(torch.unique(columns, dim=0)) == distinct:
-        warnings.warn(
-            f"{name} has {1 - distinct / n:.0%} repeated rows: a row is then predicted by a model that saw its copy, which looks "
-            "like dependence; drop the copies",
-            stacklevel=3,
-        )
+    if z.shape[1] > 1 and n / 50 < distinct <= 0.99 * n and len(torch.unique(z, dim=0)) == distinct:
+        words = f"{name} has {1 - distinct / n:.0%} repeated rows: {consequence}; drop the copies"
+        warnings.warn(words, stacklevel=3)

@@ -192,7 +192,7 @@ def copy_latents(
         found["second half"] = own
         report["alignment_error"] = [alignment_error(z, own) for z in found.values()]
         report["decoded_mse"] = [float((source.decode(z) - shown).square().mean()) for z in found.values()]
-    table = pd.DataFrame({"mean": units.mean, "std": units.std}, index=pd.Index(names, name="latent", tupleize_cols=False))
+    table = pd.DataFrame({"mean": units.mean, "std": units.std}, index=pd.Index(names, name="latent"))
     return CopyResult(run, report, table, codes, warning)
 
 

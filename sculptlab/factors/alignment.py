@@ -71,7 +71,7 @@ def alignment(codes: Any, factors: Any, *, angles: Collection[Any] = ()) -> Any:
         return best
     import pandas as pd
 
-    return pd.Series(best, pd.Index(names, name="factor", tupleize_cols=False))
+    return pd.Series(best, pd.Index(names, name="factor"))
 
 
 def _circular(pair: np.ndarray, angle: np.ndarray) -> float:

@@ -79,7 +79,7 @@ class LPSResult:
             "largest_permuted": self._scores[3:].max(0) if len(self.null) else np.nan,
             "dead": ~self._active,
         }
-        frame = pd.DataFrame(columns, index=pd.Index(self.names, name="dimension", tupleize_cols=False))
+        frame = pd.DataFrame(columns, index=pd.Index(self.names, name="dimension"))
         return frame[~self._active | ~np.isnan(self.raw)]
 
     def plot(self, ax: Any = None) -> Any:
@@ -196,7 +196,7 @@ def lps(
     columns, active, dead = active_columns(rows.detach() if device is None else rows.detach().to(device), names)
     predictor, chosen, notes = choose(regressor, predictor, latents, len(active), torch.Generator().manual_seed(seed))
     predictor.check_rows(n, len(active))
-    warn_of_repeats(columns)
+    warn_of_repeats("z", columns, "a row is then predicted by a model that saw its copy, which looks like dependence")
     folds = n if predictor.leaves_one_out else predictor.folds or 2
     fits = (1 + permutations) * len(chosen) * (1 if predictor.leaves_one_out else folds)
     rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)

@@ -96,12 +96,12 @@ def heat_map(rows: np.ndarray, ax: Axes, limits: np.ndarray, color: str, bins: i
     return ax.imshow(shown, origin="lower", extent=(*limits[0], *limits[1]), cmap=shades(color), aspect="auto", vmin=0)
 
 
-def matrix_map(matrix: Any, ax: Axes, title: str | None = None, **options: Any) -> Axes:
+def matrix_map(matrix: Any, ax: Axes, title: str | None = None, labels: list[str] | None = None, **options: Any) -> Axes:
     """Draw a matrix (d, d) over pairs of latents by `seaborn.heatmap`; its diagonal and entries that are NaN are gray.
 
-    A DataFrame's columns name the latents.
+    Latents are labeled by `labels`, else by the columns of a DataFrame, else by their numbers.
     """
-    labels = [latent_label(name) for name in getattr(matrix, "columns", range(len(matrix)))]
+    labels = labels or [latent_label(name) for name in getattr(matrix, "columns", range(len(matrix)))]
     values = np.array(matrix, dtype=float)
     np.fill_diagonal(values, np.nan)
     ax.set_facecolor("#EEEEEE")

@@ -151,7 +151,7 @@ def copy_correlations(codes: Mapping[str, Any]) -> Picture:
     if codes["source"].shape[1] < 2:
         raise ValueError("correlations needs codes of at least 2 latents, got 1")
     figure, axes = panels(2, 3, height=2.6, width=8.0)
-    scales = (
+    scales: tuple[tuple[Any, dict[str, Any]], ...] = (
         (correlation, {"cmap": "RdBu_r", "vmin": -1, "cbar_kws": {"label": "correlation"}}),
         (distance_correlation, {"cmap": shades(BAD), "vmin": 0, "cbar_kws": {"label": "distance correlation"}}),
     )
