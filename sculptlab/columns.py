@@ -1,5 +1,7 @@
 """Operations on the columns and rows of codes that several statistics share."""
 
+import warnings
+
 import torch
 from torch import Tensor
 
@@ -54,11 +56,11 @@ def without_heavy_tails(z: Tensor) -> Tensor:
 
 def permute_columns(z: Tensor, generator: torch.Generator | None = None) -> Tensor:
     """Permute the rows of each column of `z` (n, d) independently: every column keeps its values but depends on no other."""
-    permuted = z.clone()
+    columns = z.T.contiguous()  # two times faster for wide codes than to gather from rows
     device = None if generator is None else generator.device
-    for i in range(z.shape[1]):
-        permuted[:, i] = z[torch.randperm(len(z), generator=generator, device=device).to(z.device), i]
-    return permuted
+    for column in columns:
+        column.copy_(column[torch.randperm(len(z), generator=generator, device=device).to(z.device)])
+    return torch.empty_like(z).copy_(columns.T)
 
 
 def draw_rows(z: Tensor, most: int, seed: int) -> Tensor:
@@ -67,3 +69,13 @@ def draw_rows(z: Tensor, most: int, seed: int) -> Tensor:
         return z
     generator = torch.Generator().manual_seed(seed)
     return z[torch.randperm(len(z), generator=generator, device="cpu")[:most].to(z.device)]
+
+
+def warn_of_repeats(name: str, z: Tensor, consequence: str) -> None:
+    """Warn if rows of `z` (n, d) are repeated. Columns with many ties of their own, such as small integers, do not count."""
+    n = len(z)
+    distinct = max((len(torch.unique(column)) for column in z.T), default=n)
+    # If the ties were the columns' own, there would be more distinct rows than distinct values in any column.
+    if z.shape[1] > 1 and n / 50 < distinct <= 0.99 * n and len(torch.unique(z, dim=0)) == distinct:
+        words = f"{name} has {1 - distinct / n:.0%} repeated rows: {consequence}; drop the copies"
+        warnings.warn(words, stacklevel=3)

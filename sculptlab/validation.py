@@ -208,6 +208,10 @@ def codes(name: str, value: Any, *, dim: int | None = None, rows: int = 2) -> Te
 
 
 def named_codes(name: str, value: Any, *, dim: int | None = None, rows: int = 2) -> tuple[Tensor, list[Any]]:
-    """Return `codes(name, value)` and the names of its columns: a DataFrame's labels, else the numbers 0 ... d - 1."""
+    """Return `codes(name, value)` and the names of its columns: a DataFrame's labels, else the numbers 0 ... d - 1.
+
+    Labels of several levels are joined by commas.
+    """
     tensor = codes(name, value, dim=dim, rows=rows)
-    return tensor, list(getattr(only_array(name, value), "columns", range(tensor.shape[1])))
+    labels = getattr(only_array(name, value), "columns", range(tensor.shape[1]))
+    return tensor, [", ".join(map(str, label)) if isinstance(label, tuple) else label for label in labels]

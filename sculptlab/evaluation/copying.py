@@ -1,6 +1,7 @@
 """Latent copying: train a model whose codes are distributed like another model's, and measure whether they are."""
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +19,7 @@ from sculptlab.training.loop import fit
 from sculptlab.training.objectives import Anchors, Copying, Objective, Ramp
 from sculptlab.training.run import CHUNK, Run
 from sculptlab.training.sources import as_images, as_source, as_unit_floats
-from sculptlab.validation import as_seed, choice, known_options, whole
+from sculptlab.validation import as_seed, choice, known_options, named_codes, whole
 from sculptlab.validation import codes as valid_codes
 
 WEIGHT, ANCHOR_WEIGHT, LEARNING_RATE = 300.0, 100.0, 3e-3
@@ -55,7 +56,8 @@ class CopyResult:
     def plot(self, kind: str = "codes") -> Any:
         """Draw source, B before and B after: the two most dependent latents, or matrices of all with kind="correlations"."""
         choice("kind", kind, ("codes", "correlations"))
-        return draw("copy_densities" if kind == "codes" else "copy_correlations", self.codes)
+        named = {name: pd.DataFrame(z, columns=self.units.index) for name, z in self.codes.items()}
+        return draw("copy_densities" if kind == "codes" else "copy_correlations", named)
 
     def __repr__(self) -> str:
         return f"{self.verdict()}\n\n{self.report.round(4).T.to_string()}"
@@ -154,7 +156,8 @@ def copy_latents(
             f"source must be codes (n, d) or a Run, got {type(source).__name__}: a model's codes are run.encode(images); "
             "for any other target train with objectives.MMD(prior)"
         )
-    given = valid_codes("source", given, dim=count_latents(model, images.first) or None).detach().cpu().float()
+    given, names = named_codes("source", given, dim=count_latents(model, images.first) or None)
+    given = given.detach().cpu().float()
     training, evaluation = hold_out(images.rows or 0, held_out, seed)
     seen, unseen = images.subset(training), images.subset(evaluation)
     kept, aside = hold_out(len(given), held_out, seed)
@@ -175,7 +178,7 @@ def copy_latents(
             f"held_out must leave at least {2 * LEAST_ROWS} codes of the source and {LEAST_ROWS} images, got {held_out:g}, "
             f"which leaves {2 * half} and {len(evaluation)}: take another share, or give more codes and images"
         )
-    if warning := few_valued(given[kept].numpy()):
+    if warning := few_valued(given[kept].numpy(), names):
         warnings.warn(warning, stacklevel=2)
     units = Units.of(given[kept])
 
@@ -196,7 +199,7 @@ def copy_latents(
         report["alignment_error"] = [alignment_error(z, own) for z in found.values()]
         made = (of_shape(source.decode(z), shown, source.model) for z in found.values())
         report["decoded_mse"] = [float((images - shown).square().mean()) for images in made]
-    table = pd.DataFrame({"mean": units.mean, "std": units.std}).rename_axis("latent")
+    table = pd.DataFrame({"mean": units.mean, "std": units.std}, index=pd.Index(names, name="latent"))
     return CopyResult(run, report, table, codes, warning)
 
 
@@ -213,10 +216,11 @@ def copying_objective(
     return shape + Anchors(anchors[0], targets, anchor_weight, unit=shape.units.std)
 
 
-def few_valued(codes: np.ndarray) -> str:
-    """A warning that names those latents of codes (n, d) that take few values, such as whole numbers; empty if none does."""
-    counts = {f"z{j}": len(np.unique(column)) for j, column in enumerate(codes.T)}
-    listed = ", ".join(f"{name} ({count})" for name, count in counts.items() if count <= FEW_VALUES * len(codes))
+def few_valued(codes: np.ndarray, names: Sequence[Any] | None = None) -> str:
+    """A warning of those latents of codes (n, d), by `names`, that take few values, such as whole numbers; empty if none does."""
+    names = range(codes.shape[1]) if names is None else names
+    counts = [(f"z{name}" if isinstance(name, int) else name, len(np.unique(z))) for name, z in zip(names, codes.T, strict=True)]
+    listed = ", ".join(f"{name} ({count})" for name, count in counts if count <= FEW_VALUES * len(codes))
     return listed and (
         f"some of the source's latents take few values among {len(codes)} codes: {listed}; a continuous code comes near such a "
         "value, never onto it, and a classifier sees that alone: evaluate the other latents"

@@ -77,17 +77,18 @@ class Diagnosis:
     def plot(self, kind: str = "overview") -> Any:
         """Draw codes and prior: `kind` "overview", "marginals", "pairs" (the most dependent ones) or "corner"."""
         choice("kind", kind, ("overview", "marginals", "pairs", "corner"))
+        codes = {name: pd.DataFrame(z, columns=self.per_dimension.loc[name].index) for name, z in self.codes.items()}
         if kind in ("marginals", "corner"):
-            return draw(kind, self.codes, self.prior)
+            return draw(kind, codes, self.prior)
         first, second = np.triu_indices(self.prior.dim, 1)
         dependence = self.per_pair["distance_correlation"].to_numpy().reshape(len(self.codes), -1)  # a row for each set
         if kind == "pairs":
             order = pd.DataFrame(dependence).max().sort_values(ascending=False).index
-            return draw("pairs", self.codes, self.prior, list(zip(first[order], second[order], strict=True)))
+            return draw("pairs", codes, self.prior, list(zip(first[order], second[order], strict=True)))
         matrices = {name: np.full((self.prior.dim, self.prior.dim), np.nan) for name in self.codes}
         for matrix, values in zip(matrices.values(), dependence, strict=True):
             matrix[first, second] = matrix[second, first] = values
-        return draw("overview", self.codes, self.prior, matrices)
+        return draw("overview", codes, self.prior, matrices)
 
     def __repr__(self) -> str:
         verdicts = [f"{name}: {self.verdict(name)}" for name in self.dead]

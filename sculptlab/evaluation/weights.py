@@ -164,7 +164,7 @@ def _evaluate(run: Run, images: Source, objective: Objective) -> dict[str, float
     codes = run.encode(images.subset(torch.arange(min(2000, images.rows or 0))))
     found = {"reconstruction_mse": run.reconstruction_error(images), "lps": float("nan"), "mmd2": float("nan")}
     if codes.shape[1] > 1:
-        found["lps"] = lps(codes, permutations=0, seed=run.seed).score
+        found["lps"] = lps(codes, "mlp", permutations=0, seed=run.seed).score
     if (prior := objective.prior_for(codes.shape[1])) is not None:
         found["mmd2"] = mmd2(codes, prior.sample(len(codes), generator=torch.Generator().manual_seed(0))).item()
     return found

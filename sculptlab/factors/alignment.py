@@ -8,9 +8,10 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from sculptlab.validation import codes as valid_codes
+from sculptlab.validation import named_codes, only_array
 
 
-def alignment(codes: Any, factors: Any, *, angles: Collection[int] = ()) -> np.ndarray:
+def alignment(codes: Any, factors: Any, *, angles: Collection[Any] = ()) -> Any:
     """Alignment: how linearly each factor is written in a latent of its own, under the best matching.
 
     A factor's score is |r| with the latent that the matching gives it, each latent to one factor at most. The best matching
@@ -19,14 +20,15 @@ def alignment(codes: Any, factors: Any, *, angles: Collection[int] = ()) -> np.n
     Parameters
     ----------
     codes, factors : array_like of shapes (n, d) and (n, k)
-    angles : collection of int
-        Columns of `factors` that are angles in radians. Each gets a pair of latents, and the square root of the R^2 of
-        (cos, sin) on the pair as its score.
+    angles : collection of int or of column names
+        Columns of `factors`, by number or by name, that are angles in radians. Each gets a pair of latents, and the square root
+        of the R^2 of (cos, sin) on the pair as its score.
 
     Returns
     -------
-    array of shape (k,)
-        Scores in [0, 1]; 1 is a latent for each factor, in any order, sign and unit.
+    array or Series of shape (k,)
+        Scores in [0, 1]; 1 is a latent for each factor, in any order, sign and unit. A Series with the factors' names where
+        `factors` is a DataFrame.
 
     Raises
     ------
@@ -39,10 +41,12 @@ def alignment(codes: Any, factors: Any, *, angles: Collection[int] = ()) -> np.n
     >>> alignment(-3 * factors[:, ::-1], factors).round(2).tolist()
     [1.0, 1.0]
     """
-    z, f = (valid_codes(name, value).detach().cpu().double().numpy() for name, value in (("codes", codes), ("factors", factors)))
-    circular = sorted(set(angles))
-    if circular and not 0 <= circular[0] <= circular[-1] < f.shape[1]:
-        raise ValueError(f"angles must be columns of the {f.shape[1]} factor(s), got {circular}")
+    given, names = named_codes("factors", factors)
+    z, f = (rows.detach().cpu().double().numpy() for rows in (valid_codes("codes", codes), given))
+    places = {**{i: i for i in range(len(names))}, **{name: i for i, name in enumerate(names)}}
+    if unknown := [angle for angle in angles if angle not in places]:
+        raise ValueError(f"angles must be columns of the {f.shape[1]} factor(s), {names}, got {unknown}")
+    circular = sorted({places[angle] for angle in angles})
     if len(z) != len(f):
         raise ValueError(f"factors must have the codes' {len(z)} rows, got {len(f)}")
     if z.shape[1] < f.shape[1] + len(circular):
@@ -63,7 +67,11 @@ def alignment(codes: Any, factors: Any, *, angles: Collection[int] = ()) -> np.n
         rows, columns = linear_sum_assignment(-table[left])
         found[np.array(linear, dtype=int)[columns]] = table[left][rows, columns]
         best = max(best, found, key=np.mean)
-    return best
+    if not hasattr(only_array("factors", factors), "columns"):
+        return best
+    import pandas as pd
+
+    return pd.Series(best, pd.Index(names, name="factor"))
 
 
 def _circular(pair: np.ndarray, angle: np.ndarray) -> float:

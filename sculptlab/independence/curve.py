@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +12,9 @@ import torch
 from sculptlab.columns import permute_columns
 from sculptlab.drawing import draw
 from sculptlab.independence.lps import active_columns
+from sculptlab.independence.many_latents import choose
 from sculptlab.independence.regressors import UNITS, LatentPredictor
+from sculptlab.progress import Progress
 from sculptlab.validation import as_seed, codes, named_codes, whole
 
 if TYPE_CHECKING:
@@ -34,6 +36,8 @@ class LPSCurve:
         Latents that were predicted, and inactive ones, those without variance; by name or number.
     regressor, target : str
         As in `lps`.
+    notes : list of str
+        What was chosen by default because there are many latents, and what to pass instead.
     """
 
     frame: pd.DataFrame
@@ -42,6 +46,7 @@ class LPSCurve:
     dead: list[Any]
     regressor: str
     target: str
+    notes: list[str] = field(default_factory=list)
 
     @property
     def unit(self) -> str:
@@ -63,19 +68,21 @@ class LPSCurve:
         table = self.frame.to_string(index=False, formatters={"n": "{:,}".format}, float_format="{:.4f}".format)
         head = f"LPS ({self.regressor}, {self.target}) on {self.scored:,} other codes: {self.verdict()}"
         tail = f"{len(self.latents)} latent(s) predicted from all others, {self.unit}"
-        return "\n".join([head, table, tail, *([f"inactive: {', '.join(map(str, self.dead))}"] if self.dead else [])])
+        dead = [f"inactive: {', '.join(map(str, self.dead))}"] if self.dead else []
+        return "\n".join([head, table, tail, *dead, *self.notes])
 
 
 def lps_curve(
     z: Any,
     held_out: Any = None,
-    regressor: Any = "boosting",
+    regressor: Any = None,
     target: str = "mean",
     *,
     rows: Sequence[int] | None = None,
     latents: int | None = None,
     permutations: int = 1,
     seed: int = 0,
+    progress: bool | str = True,
 ) -> LPSCurve:
     """LPS of regressors fitted to a growing number of codes and scored on other codes.
 
@@ -89,12 +96,13 @@ def lps_curve(
         Codes, samples first.
     held_out : array_like of shape (t, d), optional
         Other codes of the same encoder. By default a fifth of `z`, at most 10,000 rows, is drawn by `seed` and set aside.
-    regressor, target, permutations, seed
-        As in `lps`. The seed also decides which rows are set aside, the order of the codes, and the latents.
+    regressor, target, permutations, seed, progress
+        As in `lps`, but "boosting" is the default regressor for up to 32 latents. The seed also decides which rows are set
+        aside, and the order of the codes.
     rows : sequence of int, optional
         The numbers n; by default 500, 2,000, 8,000, ... and all of `z`. Smaller samples are parts of larger ones.
     latents : int, optional
-        How many latents are predicted, drawn by `seed`, each from all others; by default all.
+        How many latents are predicted, drawn by `seed`, each from all others; by default as in `lps`.
 
     Returns
     -------
@@ -115,7 +123,7 @@ def lps_curve(
     import pandas as pd
 
     seed, permutations = as_seed("seed", seed), whole("permutations", permutations, least=0)
-    predictor = LatentPredictor(regressor, target, folds=2)
+    predictor = LatentPredictor("boosting" if regressor is None else regressor, target, folds=2)
     given, names = named_codes("z", z)
     generator = torch.Generator().manual_seed(seed)
     fitted = given.detach()[torch.randperm(len(given), generator=generator, device="cpu").to(given.device)]
@@ -124,28 +132,26 @@ def lps_curve(
         fitted, scored = fitted[aside:], fitted[:aside]
     else:
         scored = codes("held_out", held_out, dim=given.shape[1]).detach().to(fitted)
+    columns, active, dead = active_columns(torch.cat([fitted, scored]), names, least=2)
+    predictor, chosen, notes = choose(regressor, predictor, latents, len(active), generator)
     most, least = len(fitted), predictor.least_rows(given.shape[1])
-    if most < least:
-        raise ValueError(f"z must have at least {least} rows to fit to, got {most}")
+    predictor.check_rows(most, given.shape[1])
     if rows is None:
         sizes = [*(n for n in (max(500, least) * 4**k for k in range(20)) if n < most), most]
     else:
         sizes = sorted({whole("rows", n, least=least) for n in rows})
     if not sizes or sizes[-1] > most:
         raise ValueError(f"rows must be numbers between {least} and the {most} that are there to fit to, got {rows!r}")
-    columns, active, dead = active_columns(torch.cat([fitted, scored]), names, least=2)
-    chosen = list(range(len(active)))
-    if latents is not None:
-        if whole("latents", latents) > len(active):
-            raise ValueError(f"latents must be at most the {len(active)} that vary, got {latents}")
-        chosen = sorted(torch.randperm(len(active), generator=generator, device="cpu")[:latents].tolist())
     parts = columns.split([len(fitted), len(scored)])
     scores = []  # of the codes and of each permuted copy, for each number of codes and each latent
-    for copy in range(1 + permutations):
-        fitted, scored = (permute_columns(part, generator) for part in parts) if copy else parts
-        losses = (predictor.held_out(torch.cat([fitted[:n], scored]), n, seed, chosen) for n in sizes)
-        scores.append([predictor.gain(loss).clip(0) for loss in losses])
+    fits, label = (1 + permutations) * len(sizes) * len(chosen), f"LPS ({predictor.name})"
+    with Progress(progress if isinstance(progress, str) else label, fits, bool(progress)) as bar:
+        predictor = replace(predictor, advance=bar.advance)
+        for copy in range(1 + permutations):
+            fitted, scored = (permute_columns(part, generator) for part in parts) if copy else parts
+            losses = (predictor.held_out(torch.cat([fitted[:n], scored]), n, seed, chosen) for n in sizes)
+            scores.append([predictor.gain(loss).clip(0) for loss in losses])
     mean = np.mean(scores, 2)
     chance = mean[1:].mean(0) if permutations else np.nan
     frame = pd.DataFrame({"n": sizes, "score": mean[0], "worst": np.max(scores[0], 1), "chance": chance})
-    return LPSCurve(frame, len(scored), tuple(names[active[i]] for i in chosen), dead, predictor.name, target)
+    return LPSCurve(frame, len(scored), tuple(names[active[i]] for i in chosen), dead, predictor.name, target, notes)

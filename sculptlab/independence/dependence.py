@@ -78,16 +78,18 @@ def gaussian_total_correlation(z: Any) -> float:
     return float(total_correlation(standardize(rows)[:, ~constant_columns(rows)]))
 
 
-def distance_correlations(data: Tensor) -> Tensor:
-    """`distance_correlation_to_rest` of standardized columns (n, d), as (d,)."""
-    return _to_rest(data, lambda own, rest: (own.sqrt_(), rest.sqrt_()))
+def distance_correlations(data: Tensor, chosen: Sequence[int] | None = None) -> Tensor:
+    """`distance_correlation_to_rest` of the `chosen` (default: all) of standardized columns (n, d), as (c,)."""
+    return _to_rest(data, lambda own, rest: (own.sqrt_(), rest.sqrt_()), chosen)
 
 
-def hsics(data: Tensor) -> Tensor:
-    """`hsic_to_rest` of standardized columns (n, d), as (d,)."""
-    columns = data[:: -(-len(data) // 300)].T[:, :, None]  # the median distance of at most 300 rows, 45,000 pairs, is enough
-    own = torch.stack([torch.pdist(column).square_() for column in columns])
-    squares = torch.stack([own, sum(own) - own])  # between rows, in each column and in all others together
+def hsics(data: Tensor, chosen: Sequence[int] | None = None) -> Tensor:
+    """`hsic_to_rest` of the `chosen` (default: all) of standardized columns (n, d), as (c,)."""
+    rows = data[:: -(-len(data) // 300)]  # the median distance of at most 300 rows, 45,000 pairs, is enough
+    columns = rows if chosen is None else rows[:, list(chosen)]
+    own = torch.stack([torch.pdist(column).square_() for column in columns.T[:, :, None]])
+    total = sum(own) if chosen is None else torch.pdist(rows).square_()
+    squares = torch.stack([own, total - own])  # between rows, in each column and in all others together
     median = squares.median(2).values
     widths = torch.where(median > 1e-12, median, squares.mean(2).clamp_min(1e-12))[:, :, None, None]
 
@@ -95,11 +97,11 @@ def hsics(data: Tensor) -> Tensor:
     def kernels(own: Tensor, rest: Tensor) -> list[Tensor]:
         return [part.mul_(-0.5 / width).exp_().neg_().add_(1) for part, width in zip((own, rest), widths, strict=True)]
 
-    return _to_rest(data, kernels)
+    return _to_rest(data, kernels, chosen)
 
 
-def total_correlation(data: Tensor) -> Tensor:
-    """`gaussian_total_correlation` of standardized columns (n, d), as ()."""
+def total_correlation(data: Tensor, chosen: Sequence[int] | None = None) -> Tensor:
+    """`gaussian_total_correlation` of all of the standardized columns (n, d), as ()."""
     spectrum = torch.linalg.eigvalsh((data.T @ data) / len(data))
     singular = len(data) <= data.shape[1] or bool((spectrum < 1e-12 * data.shape[1]).any())
     return data.new_tensor(torch.inf) if singular else (-0.5 * spectrum.log().sum()).clamp_min(0)
@@ -140,20 +142,25 @@ def _unbiased(products: Tensor, of_sums: Tensor, of_totals: Tensor, n: int) -> T
     return products - 2 / (n - 2) * of_sums + of_totals / ((n - 1) * (n - 2))
 
 
-def _to_rest(data: Tensor, transform: Callable[[Tensor, Tensor], Sequence[Tensor]]) -> Tensor:
-    """For every column of `data` (n, d), the unbiased cosine between its matrix A and the matrix B of all other columns.
+def _to_rest(
+    data: Tensor, transform: Callable[[Tensor, Tensor], Sequence[Tensor]], chosen: Sequence[int] | None = None
+) -> Tensor:
+    """For the c `chosen` columns of `data` (n, d), the unbiased cosine between its matrix A and that of all other columns, B.
 
-    `transform` turns the squared distances (d, block, n) of the column and of the others into A and B, which must be
+    `transform` turns the squared distances (c, block, n) of the column and of the others into A and B, which must be
     symmetric with zero diagonal: each block of rows computes only the entries right of its first column.
     """
-    columns = data.T.contiguous()
+    columns = (data if chosen is None else data[:, list(chosen)]).T.contiguous()
     d, n = columns.shape
     products, row_sums = data.new_zeros(3, d), data.new_zeros(2, d, n)
     start = 0
     while start < n:
         size = min(n - start, max(1, BLOCK_NUMBERS // (d * (n - start))))
         own = (columns[:, start : start + size, None] - columns[:, None, start:]).square_()
-        rest = (own.sum(0) - own).clamp_min_(0)
+        total = (
+            own.sum(0) if chosen is None else torch.cdist(data[start : start + size], data[start:]).fill_diagonal_(0).square_()
+        )
+        rest = (total - own).clamp_min_(0)
         matrices = transform(own, rest)
         for sums, matrix in zip(row_sums, matrices, strict=True):
             sums[:, start : start + size] += matrix.sum(2)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from sculptlab.columns import permute_columns, standardize
+from sculptlab.columns import permute_columns, standardize, warn_of_repeats
 from sculptlab.drawing import draw
+from sculptlab.independence.many_latents import choose
 from sculptlab.independence.regressors import UNITS, LatentPredictor
+from sculptlab.progress import Progress
 from sculptlab.validation import as_device, as_float64, as_seed, named_codes, whole
 
 if TYPE_CHECKING:
@@ -26,10 +27,10 @@ class LPSResult:
     Attributes
     ----------
     score : float
-        Mean of `per_dimension` over the active latents; NaN if there is none.
+        Mean of `per_dimension` over the latents that were predicted; NaN if there is none.
     per_dimension, raw : array of shape (d,)
         Held-out R^2 of each latent (bits for the target "distribution"), at least 0; `raw` has no such limit and is negative
-        where the regressor does worse than the mean. NaN for an inactive latent.
+        where the regressor does worse than the mean. NaN for a latent that is inactive or was not predicted.
     interval : tuple of two floats
         Central 95 % of the score over bootstrap samples of the rows, with the fitted regressors held fixed. It says how much
         the score depends on these rows, not how far the regressor is from the best one.
@@ -40,7 +41,9 @@ class LPSResult:
     dead, names : list
         Inactive latents, those without variance, which are left out; and all latents: a DataFrame's column labels, else numbers.
     regressor, target, n, folds, seed : str, str, int, int, int
-        As given to `lps`; `n` is the number of rows, `folds` equals it for leave-one-out.
+        As given to `lps` or chosen by it; `n` is the number of rows, `folds` equals it for leave-one-out.
+    notes : list of str
+        What was chosen by default because there are many latents, and what to pass instead.
     """
 
     score: float
@@ -57,7 +60,9 @@ class LPSResult:
     n: int
     folds: int
     seed: int
+    notes: list[str]
     _scores: np.ndarray = field(repr=False)  # (3 + permutations, d): raw, the ends of its 95 % interval, and of each copy
+    _active: np.ndarray = field(repr=False)  # (d,): whether a latent varies
 
     @property
     def unit(self) -> str:
@@ -65,16 +70,17 @@ class LPSResult:
         return UNITS[self.target]
 
     def to_frame(self) -> pd.DataFrame:
-        """A row per latent: score, raw, low and high (95 % interval of raw), largest_permuted (raw), dead."""
+        """A row per latent but those not predicted: score, raw, low and high (95 % interval of raw), largest_permuted, dead."""
         import pandas as pd
 
         columns = {
             "score": self.per_dimension,
             **dict(zip(("raw", "low", "high"), self._scores, strict=False)),
             "largest_permuted": self._scores[3:].max(0) if len(self.null) else np.nan,
-            "dead": np.isnan(self.raw),
+            "dead": ~self._active,
         }
-        return pd.DataFrame(columns, index=pd.Index(self.names, name="dimension"))
+        frame = pd.DataFrame(columns, index=pd.Index(self.names, name="dimension"))
+        return frame[~self._active | ~np.isnan(self.raw)]
 
     def plot(self, ax: Any = None) -> Any:
         """Draw each latent's raw score with its interval and the largest one of permuted copies, on `ax` or a new figure."""
@@ -110,18 +116,20 @@ class LPSResult:
         lines.append(f"{self.regressor} on {active}, n = {self.n:,}, {cut}, seed {self.seed}")
         if self.dead:
             lines.append(f"inactive: {', '.join(map(str, self.dead))}")
-        return "\n".join(lines)
+        return "\n".join([*lines, *self.notes])
 
 
 def lps(
     z: Any,
-    regressor: Any = "mlp",
+    regressor: Any = None,
     target: str = "mean",
     *,
+    latents: int | None = None,
     folds: int | None = None,
     permutations: int = 19,
     device: Any = None,
     seed: int = 0,
+    progress: bool | str = True,
 ) -> LPSResult:
     """Latent Predictability Score: how well each latent is predicted from all the others.
 
@@ -137,14 +145,17 @@ def lps(
     z : array_like of shape (n, d)
         Codes, samples first, at least 20 rows (for "linear" also more than d + 1) and 2 columns. If one column alone varies,
         the score is 0.
-    regressor : {"mlp", "linear", "boosting"} or scikit-learn estimator
+    regressor : {"mlp", "linear", "boosting"} or scikit-learn estimator, optional
         "mlp": networks with two layers of 64 ReLU units, stopped early on a fifth of their rows. "linear": least squares in
         closed form. "boosting": scikit-learn's histogram gradient boosting, stopped early. Or any regressor of scikit-learn;
-        for the target "distribution" a classifier with predict_proba.
+        for the target "distribution" a classifier with predict_proba. By default "mlp", and "linear" for more than 32 latents.
     target : {"mean", "square", "distribution"}
         What is predicted: z_i; (z_i - its mean)^2; or which of 8 equally filled bins z_i falls into. The score of the last is
         the reduction in log-loss relative to predicting the bins' frequencies, between 0 and 3 bits: a lower bound on the
         mutual information of z_i and the other latents. "mean" is blind to a ring or a rotated square; the other two are not.
+    latents : int, optional
+        How many latents are predicted, drawn by `seed`, each from all others. Default: all; with the default regressor and
+        target "distribution", 32 of more than 32. The p-value stays exact, but dependence among the other latents is missed.
     folds : int, optional
         Default 2, and leave-one-out for "linear". More folds leave more rows to train on and cost more.
     permutations : int
@@ -153,7 +164,9 @@ def lps(
         Where "mlp" and "linear" compute, named as in `fit`, but None is where `z` is. In place of an Apple GPU, which has no
         float64, it is the CPU.
     seed : int
-        Decides folds, networks, permutations and bootstrap samples.
+        Decides folds, networks, permutations, bootstrap samples and drawn latents.
+    progress : bool or str
+        Whether to show a progress bar with the time left if the work takes more than 5 seconds; a str is its label.
 
     Returns
     -------
@@ -176,31 +189,47 @@ def lps(
     0.47
     """
     seed, permutations = as_seed("seed", seed), whole("permutations", permutations, least=0)
-    predictor = LatentPredictor(regressor, target, folds)
+    predictor = LatentPredictor("mlp" if regressor is None else regressor, target, folds)
     device = None if device is None else as_device(device)
     rows, names = named_codes("z", z)
     n, dim = rows.shape
     if dim < 2:
         raise ValueError("z must have at least 2 columns: one latent has no others to be predicted from")
-    if n < predictor.least_rows(dim):
-        raise ValueError(f"z must have at least {predictor.least_rows(dim)} rows for {predictor.name} on {dim} columns, got {n}")
     columns, active, dead = active_columns(rows.detach(), names, device=device)
-    _warn_of_repeats(columns)
-    losses = predictor.cross_fitted(columns, seed)
+    predictor, chosen, notes = choose(regressor, predictor, latents, len(active), torch.Generator().manual_seed(seed))
+    predictor.check_rows(n, len(active))
+    warn_of_repeats("z", columns, "a row is then predicted by a model that saw its copy, which looks like dependence")
+    folds = n if predictor.leaves_one_out else predictor.folds or 2
+    fits = (1 + permutations) * len(chosen) * (1 if predictor.leaves_one_out else folds)
     rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
-    bootstrap = [predictor.gain(losses, np.bincount(rng.integers(0, n, n), minlength=n).astype(float)) for _ in range(200)]
-    copies = (predictor.cross_fitted(permute_columns(columns, generator), seed + 1 + j) for j in range(permutations))
-    gains = np.stack([predictor.gain(losses), *bootstrap, *map(predictor.gain, copies)])
-    means = gains.clip(0).sum(1) / (len(active) or np.nan)
+    with Progress(progress if isinstance(progress, str) else f"LPS ({predictor.name})", fits, bool(progress)) as bar:
+        predictor = replace(predictor, advance=bar.advance)
+        losses = predictor.cross_fitted(columns, seed, chosen)
+        bootstrap = [predictor.gain(losses, np.bincount(rng.integers(0, n, n), minlength=n).astype(float)) for _ in range(200)]
+        copies = (predictor.cross_fitted(permute_columns(columns, generator), seed + 1 + j, chosen) for j in range(permutations))
+        gains = np.stack([predictor.gain(losses), *bootstrap, *map(predictor.gain, copies)])
+    means = gains.clip(0).sum(1) / (len(chosen) or np.nan)
     score, null = float(means[0]), means[201:]
     scores = np.full((3 + permutations, dim), np.nan)
-    scores[:, active] = [gains[0], *np.quantile(bootstrap, [0.025, 0.975], axis=0), *gains[201:]]
+    scores[:, [active[i] for i in chosen]] = [gains[0], *np.quantile(bootstrap, [0.025, 0.975], axis=0), *gains[201:]]
     raw, (low, high) = scores[0], np.quantile(means[1:201], [0.025, 0.975]).tolist()
     floor = float(null.mean()) if permutations else np.nan
     p_value = float((1 + (null >= score).sum()) / (1 + permutations)) if permutations and active else np.nan
-    folds = n if predictor.leaves_one_out else predictor.folds or 2
-    given: dict[str, Any] = {"regressor": predictor.name, "target": target, "n": n, "folds": folds, "seed": seed}
-    return LPSResult(score, raw.clip(0), raw, (low, high), floor, null, p_value, dead, names, **given, _scores=scores)
+    given: dict[str, Any] = {"regressor": predictor.name, "target": target, "n": n, "folds": folds, "seed": seed, "notes": notes}
+    return LPSResult(
+        score,
+        raw.clip(0),
+        raw,
+        (low, high),
+        floor,
+        null,
+        p_value,
+        dead,
+        names,
+        **given,
+        _scores=scores,
+        _active=np.isin(range(dim), active),
+    )
 
 
 def active_columns(z: Tensor, names: list[Any], least: int = 0, device: Any = None) -> tuple[Tensor, list[int], list[Any]]:
@@ -211,20 +240,7 @@ def active_columns(z: Tensor, names: list[Any], least: int = 0, device: Any = No
     rows = as_float64(z, device)
     varies = rows.amax(0) - rows.amin(0) > 16 * torch.finfo(z.dtype).eps * rows.abs().amax(0)
     active = varies.nonzero()[:, 0].tolist()
-    dead = [name for i, name in enumerate(names) if i not in active]
+    dead = [name for name, kept in zip(names, varies.tolist(), strict=True) if not kept]
     if len(active) < least:
         raise ValueError(f"z must have at least {least} columns that vary, got {len(active)} of {len(names)}")
     return standardize(rows[:, varies]), active, dead
-
-
-def _warn_of_repeats(columns: Tensor) -> None:
-    """Warn if rows are repeated. Columns with many ties of their own, such as small integers, do not count as repeats."""
-    n = len(columns)
-    distinct = max((len(torch.unique(column)) for column in columns.T), default=n)
-    # If the ties were the columns' own, there would be more distinct rows than distinct values in any column.
-    if columns.shape[1] > 1 and n / 50 < distinct <= 0.99 * n and len(torch.unique(columns, dim=0)) == distinct:
-        warnings.warn(
-            f"z has {1 - distinct / n:.0%} repeated rows: a row is then predicted by a model that saw its copy, which looks "
-            "like dependence; drop the copies",
-            stacklevel=3,
-        )

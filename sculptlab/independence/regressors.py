@@ -1,7 +1,7 @@
 """How LPS predicts each latent from all the others: targets, folds, regressors, and the losses on held-out rows."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +23,7 @@ Losses = tuple[np.ndarray, np.ndarray]  # of each row and column (n, d): of the 
 
 @dataclass(frozen=True)
 class LatentPredictor:
-    """A regressor, the target it predicts of each latent, and the number of folds (None: the default).
+    """A regressor, the target it predicts of each latent, the number of folds (None: the default), and a count of fits done.
 
     Losses are squared errors, with the column's mean as baseline; for the target "distribution" they are log-losses in bits,
     with the bins' frequencies in the training rows as baseline.
@@ -32,6 +32,7 @@ class LatentPredictor:
     regressor: Any
     target: str = parameter(choice, "mean", legal=UNITS)
     folds: int | None = parameter(whole, None, least=2)
+    advance: Callable[[int], Any] = lambda fits: None
 
     def __post_init__(self) -> None:
         check_parameters(self)
@@ -56,14 +57,27 @@ class LatentPredictor:
     @property
     def leaves_one_out(self) -> bool:
         """Whether each row is a fold of its own."""
-        return self.folds is None and self.regressor == "linear" and self.target != "distribution"
+        return self.folds is None and self.closed_form
+
+    @property
+    def closed_form(self) -> bool:
+        """Whether all latents are predicted at once by least squares."""
+        return self.regressor == "linear" and self.target != "distribution"
 
     def least_rows(self, dim: int) -> int:
         """The smallest number of rows with `dim` columns that can be cross-fitted."""
         if self.leaves_one_out:
             return max(20, dim + 2)
-        folds, linear = self.folds or 2, self.regressor == "linear" and self.target != "distribution"
-        return max(20, 2 * folds, math.ceil((dim + 2) * folds / (folds - 1)) + 1 if linear else 0)
+        folds = self.folds or 2
+        return max(20, 2 * folds, math.ceil((dim + 2) * folds / (folds - 1)) + 1 if self.closed_form else 0)
+
+    def check_rows(self, n: int, dim: int) -> None:
+        """A ValueError if `n` rows are too few for `dim` columns, with what can be done about it."""
+        least = self.least_rows(dim)
+        if n < least:
+            remedy = ": give more rows, fewer columns (the first principal components), or regressor='mlp' with a few `latents`"
+            given = f"z must have at least {least} rows for {self.name} on {dim} columns, got {n}"
+            raise ValueError(given + (remedy if least > self.least_rows(1) else ""))
 
     def gain(self, losses: Losses, counts: np.ndarray | None = None) -> np.ndarray:
         """R^2 = 1 - loss / baseline, or bits saved per row, (d,). `counts` (n,) says how often each row counts."""
@@ -73,20 +87,22 @@ class LatentPredictor:
             return np.where(np.abs(bits) < 1e-6, 0.0, bits)  # less is rounding of the logarithms
         return 1 - np.divide(loss, baseline, out=np.ones_like(loss), where=baseline > 0)
 
-    def cross_fitted(self, z: Tensor, seed: int) -> Losses:
-        """Losses of every row of the standardized columns `z` (n, d), predicted by a model fitted to the other folds."""
+    def cross_fitted(self, z: Tensor, seed: int, columns: Sequence[int]) -> Losses:
+        """Losses of `columns` in every row of the standardized `z` (n, d), predicted by a model fitted to the other folds."""
         n, dim = z.shape
         if dim < 2:  # a single column has no others: its prediction is the baseline
             return np.zeros((n, dim)), np.zeros((n, dim))
         if self.leaves_one_out:
             y = self._targets(z)
             errors, deviations = y - predict_by_least_squares(z, y), y - y.mean(0)
-            return errors.square().cpu().numpy(), deviations.square().cpu().numpy()
+            self.advance(len(columns))
+            loss, baseline = (part[:, list(columns)].square().cpu().numpy() for part in (errors, deviations))
+            return loss, baseline
         folds = self.folds or 2
         order = torch.randperm(n, generator=torch.Generator().manual_seed(seed), device="cpu").to(z.device)
         parts = [order[fold::folds].sort().values for fold in range(folds)]
         splits = [(torch.cat(parts[:i] + parts[i + 1 :]), part) for i, part in enumerate(parts)]
-        return self._losses(z, splits, folds * seed, range(dim))
+        return self._losses(z, splits, folds * seed, columns)
 
     def held_out(self, z: Tensor, fitted: int, seed: int, columns: Sequence[int]) -> Losses:
         """Losses of `columns` in the later rows of `z` (n, d), predicted by a model fitted to the first `fitted` rows."""
@@ -131,12 +147,14 @@ class LatentPredictor:
         Returns values (t, c) for c columns, or for the target "distribution" log-probabilities (t, c, BINS) of the bins in `y`.
         """
         classes = BINS if self.target == "distribution" else 0
-        if self.regressor == "linear" and not classes:
+        if self.closed_form:
+            self.advance(len(columns))
             return predict_by_least_squares(x, y, new)[:, columns]
         if self.regressor in ("mlp", "linear"):
-            hidden = HIDDEN if self.regressor == "mlp" else ()
-            predicted = y if classes else y.float()
-            return predict_by_networks(x.float(), predicted, new.float(), hidden=hidden, classes=classes, seed=seed)[:, columns]
+            return predict_by_networks(
+                x.float(), y if classes else y.float(), new.float(), hidden=HIDDEN if self.regressor == "mlp" else (),
+                classes=classes, seed=seed, columns=columns, advance=self.advance,
+            )  # fmt: skip
         from sklearn.base import clone
 
         fitted_rows, targets, new_rows = (part.cpu().numpy() for part in (x, y, new))
@@ -154,6 +172,7 @@ class LatentPredictor:
                 found.append(np.log(shares / shares.sum(1, keepdims=True)))
             else:
                 found.append(np.asarray(estimator.predict(rest)).reshape(len(rest)))
+            self.advance(1)
         return torch.from_numpy(np.stack(found, axis=1)).to(x.device)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,9 @@ from sculptlab.columns import draw_rows, permute_columns, standardize
 from sculptlab.drawing import draw
 from sculptlab.independence.dependence import distance_correlations, hsics, total_correlation
 from sculptlab.independence.lps import active_columns, lps
-from sculptlab.independence.regressors import REGRESSORS
+from sculptlab.independence.many_latents import MANY, choose
+from sculptlab.independence.regressors import REGRESSORS, LatentPredictor
+from sculptlab.progress import Progress
 from sculptlab.threads import one_thread
 from sculptlab.validation import as_float64, as_seed, choice, named_codes, whole
 
@@ -41,14 +43,17 @@ class IndependenceReport:
     Attributes
     ----------
     table : DataFrame
-        A row per measure, with the columns value, chance (the mean of `null`), p_value, unit, rows (the number used), detects
-        (what the measure can and cannot detect).
+        A row per measure, with the columns value, chance (the mean of `null`), p_value, unit, rows and latents (the numbers
+        used), detects (what the measure can and cannot detect).
     null : dict of arrays of shape (permutations,)
         For each measure, its values on copies of the codes with permuted columns.
     dead : list
         Names or numbers of the inactive latents, those with a single value, which all measures leave out.
     n, dim, permutations : int
         Numbers of rows, of latents (inactive ones too), and of permuted copies.
+    latents, notes : list
+        Names or numbers of the latents that were drawn, or all active ones; and what was chosen by default because there are
+        many, and what to pass instead.
     """
 
     table: pd.DataFrame
@@ -57,6 +62,8 @@ class IndependenceReport:
     n: int
     dim: int
     permutations: int
+    latents: list[Any] = field(default_factory=list, repr=False)
+    notes: list[str] = field(default_factory=list)
 
     @property
     def detected_by(self) -> list[str]:
@@ -94,11 +101,19 @@ class IndependenceReport:
             f"chance: mean over {self.permutations} copies with each column permuted; p is at least "
             f"{1 / (1 + self.permutations):.2g}. On independent codes each measure has p <= 0.05 in up to 5 % of samples, at "
             "least one of the six in up to 30 %; to be sure, repeat with more permutations or new rows.",
+            *self.notes,
         ], self.table.round({"value": 4, "chance": 4})
 
 
 def independence_report(
-    z: Any, *, regressor: str = "mlp", permutations: int = 19, max_rows: int = 1000, seed: int = 0
+    z: Any,
+    *,
+    regressor: str | None = None,
+    latents: int | None = None,
+    permutations: int = 19,
+    max_rows: int = 1000,
+    seed: int = 0,
+    progress: bool = True,
 ) -> IndependenceReport:
     """Test the independence of the latents by six measures, each with its chance level and p-value.
 
@@ -111,12 +126,17 @@ def independence_report(
     ----------
     z : array_like of shape (n, d)
         Codes, samples first, at least 20 rows, of which at least 2 columns vary.
-    regressor : {"mlp", "linear", "boosting"}
-        Regressor of the three LPS.
+    regressor : {"mlp", "linear", "boosting"}, optional
+        Regressor of the three LPS; by default "mlp", and "linear" for more than 32 active latents.
+    latents : int, optional
+        How many latents are drawn by `seed` for all measures but the total correlation; each is compared with all others. By
+        default all, and 32 of more than 32, but all for what "linear" predicts in closed form: LPS of means and of squares.
     max_rows : int
         Distance correlation and HSIC use at most so many rows, since their work grows with the square.
     permutations, seed : int
-        Number of permuted copies; the seed decides the rows drawn, the permutations and the regressors.
+        Number of permuted copies; the seed decides the rows and latents drawn, the permutations and the regressors.
+    progress : bool
+        Whether to show a progress bar for each measure that takes more than 5 seconds.
 
     Returns
     -------
@@ -130,26 +150,41 @@ def independence_report(
     import pandas as pd
 
     seed, permutations = as_seed("seed", seed), whole("permutations", permutations)
-    choice("regressor", regressor, REGRESSORS)
+    predictor = LatentPredictor("mlp" if regressor is None else choice("regressor", regressor, REGRESSORS), "distribution")
     whole("max_rows", max_rows, least=20)
     rows, names = named_codes("z", z, rows=20)
     rows = rows.detach()
     everyone, active, dead = active_columns(rows, names, least=2)
     few = standardize(as_float64(draw_rows(rows, max_rows, seed)[:, active]))
+    most = MANY if latents is None and len(active) > MANY else latents
+    predictor, chosen, notes = choose(regressor, predictor, most, len(active), torch.Generator().manual_seed(seed))
     lines, null = [], {}
-    for name, (measure, unit, detects) in MEASURES.items():
+    for k, (name, (measure, unit, detects)) in enumerate(MEASURES.items(), 1):
+        label, used = f"{k} of {len(MEASURES)}: {name}", len(chosen)
         if isinstance(measure, str):
-            found = lps(rows, regressor, measure, permutations=permutations, seed=seed)
-            value, p_value, used, null[name] = found.score, found.p_value, len(rows), found.null
+            if latents is None and replace(predictor, target=measure).closed_form:
+                used = len(active)
+            of = used if used < len(active) else None
+            found = lps(
+                rows, predictor.name, measure, latents=of, permutations=permutations, seed=seed, progress=progress and label
+            )
+            value, p_value, count, null[name] = found.score, found.p_value, len(rows), found.null
         else:
-            data = everyone if measure is total_correlation else few
-            generator, used = torch.Generator().manual_seed(seed + 1), len(data)
-            with one_thread():
-                value = float(measure(data).mean())
-                null[name] = np.array([float(measure(permute_columns(data, generator)).mean()) for _ in range(permutations)])
+            data, within = (everyone, None) if measure is total_correlation else (few, chosen)
+            if len(within or active) == len(active):
+                used, within = len(active), None
+            generator, count = torch.Generator().manual_seed(seed + 1), len(data)
+            with one_thread(), Progress(label, 1 + permutations, progress) as bar:
+                values = []
+                for copy in range(1 + permutations):
+                    values.append(float(measure(permute_columns(data, generator) if copy else data, within).mean()))
+                    bar.advance(1)
+            value, null[name] = values[0], np.array(values[1:])
             # The tolerance makes a copy that equals the codes count as a tie in spite of rounding.
             reached = null[name] >= value - (1e-9 * max(1.0, abs(value)) if np.isfinite(value) else 0)
             p_value = float((1 + reached.sum()) / (1 + permutations))
-        lines.append((name, value, float(null[name].mean()), p_value, unit, used, detects))
-    table = pd.DataFrame(lines, columns=["measure", "value", "chance", "p_value", "unit", "rows", "detects"]).set_index("measure")
-    return IndependenceReport(table, null, dead, len(rows), rows.shape[1], permutations)
+        lines.append((name, value, float(null[name].mean()), p_value, unit, count, used, detects))
+    columns = ["measure", "value", "chance", "p_value", "unit", "rows", "latents", "detects"]
+    drawn = [names[active[i]] for i in chosen]
+    table = pd.DataFrame(lines, columns=columns).set_index("measure")
+    return IndependenceReport(table, null, dead, len(rows), rows.shape[1], permutations, drawn, notes)

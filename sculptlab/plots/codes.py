@@ -16,7 +16,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 from scipy.ndimage import gaussian_filter
 
-from sculptlab.plots.style import CLASSES, CODES, OTHERS, PRIOR, TEXT, style
+from sculptlab.plots.style import CLASSES, CODES, OTHERS, PRIOR, TEXT, latent_label, plain, style
 from sculptlab.priors import as_prior
 from sculptlab.validation import codes
 
@@ -96,15 +96,19 @@ def heat_map(rows: np.ndarray, ax: Axes, limits: np.ndarray, color: str, bins: i
     return ax.imshow(shown, origin="lower", extent=(*limits[0], *limits[1]), cmap=shades(color), aspect="auto", vmin=0)
 
 
-def matrix_map(matrix: Any, ax: Axes, title: str | None = None, **options: Any) -> Axes:
-    """Draw a matrix (d, d) over pairs of latents by `seaborn.heatmap`; its diagonal and entries that are NaN are gray."""
+def matrix_map(matrix: Any, ax: Axes, title: str | None = None, labels: list[str] | None = None, **options: Any) -> Axes:
+    """Draw a matrix (d, d) over pairs of latents by `seaborn.heatmap`; its diagonal and entries that are NaN are gray.
+
+    Latents are labeled by `labels`, else by the columns of a DataFrame, else by their numbers.
+    """
+    labels = labels or [latent_label(name) for name in getattr(matrix, "columns", range(len(matrix)))]
     values = np.array(matrix, dtype=float)
     np.fill_diagonal(values, np.nan)
     ax.set_facecolor("#EEEEEE")
     seaborn.heatmap(values, ax=ax, square=True, xticklabels=False, yticklabels=False, **options)
     shown = np.arange(0, len(values), -(-len(values) // 10))
     for axis in (ax.xaxis, ax.yaxis):
-        axis.set_ticks(shown + 0.5, [f"z{i}" for i in shown], rotation=0)
+        axis.set_ticks(shown + 0.5, [labels[i] for i in shown], rotation=0)
     bar = ax.collections[0].colorbar
     if bar is not None:
         bar.ax.tick_params(labelsize=8, labelcolor=TEXT)
@@ -171,7 +175,7 @@ def points_by_class(rows: np.ndarray, labels: np.ndarray, ax: Axes, named: Names
         for other, *_ in places[:k]:  # a name stands just above one that would hide it
             if (np.abs(at - other) < unit).all():
                 at[1] = other[1] + unit[1]
-        made.append(ax.annotate(name, (at[0], at[1]), color=color, **options))
+        made.append(ax.annotate(plain(name), (at[0], at[1]), color=color, **options))
     return made
 
 

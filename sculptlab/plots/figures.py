@@ -11,12 +11,27 @@ from matplotlib.figure import Figure, SubFigure
 from scipy.stats import ks_2samp
 
 from sculptlab.plots.codes import density, heat_map, marginal_density, matrix_map, plane, prior_sample, shades, span
-from sculptlab.plots.style import ACCENT, BAD, CODES, MEANS, PRIOR, RECONSTRUCTION, SAMPLES, TEXT, WIDTH, Picture, panel, style
+from sculptlab.plots.style import (
+    ACCENT,
+    BAD,
+    CODES,
+    MEANS,
+    PRIOR,
+    RECONSTRUCTION,
+    SAMPLES,
+    TEXT,
+    WIDTH,
+    Picture,
+    latent_label,
+    panel,
+    plain,
+    style,
+)
 from sculptlab.priors import as_prior
-from sculptlab.validation import codes as valid_codes
+from sculptlab.validation import named_codes
 
 Part = Figure | SubFigure
-Sets = list[tuple[str, np.ndarray, str]]  # the name of each set, its codes (n, d) and its color
+Sets = list[tuple[str, np.ndarray, str, list[str]]]  # the name of each set, its codes (n, d), its color, its latents' labels
 COLORS = {"means": MEANS, "samples": SAMPLES, "codes": CODES, "prior": PRIOR}
 OTHER_COLORS = (CODES, MEANS, RECONSTRUCTION, BAD, ACCENT)
 MOST_DIMENSIONS = 8  # a corner plot of more cannot be read
@@ -32,10 +47,10 @@ def marginals(z: Any, prior: Any, part: Part | None = None) -> Part:
     columns = min(4, max(2, len(shown)))
     for k, i in enumerate(shown):
         ax = part.add_subplot(-(-len(shown) // columns), columns, k + 1)
-        for m, (name, rows, color) in enumerate(sets):
+        for m, (name, rows, color, _) in enumerate(sets):
             behind = None if m else target[:, i]
             marginal_density(rows[:, i], ax, behind, color=color, label=name, limits=span(target[:, i]))
-        style(ax, x=f"z{i}")
+        style(ax, x=sets[0][3][i])
     _legend(part, "outside upper center", target.shape[1], shown)
     return part
 
@@ -63,7 +78,7 @@ def corner(z: Any, prior: Any) -> Picture:
     beside = len(sets) > 1 and len(shown) <= 3
     figure = Picture(figsize=(WIDTH if beside or len(shown) > 4 else 6.5, size if beside else size * len(sets)))
     parts = figure.subfigures(*((1, len(sets)) if beside else (len(sets), 1)), squeeze=False).flat
-    for part, (name, rows, color) in zip(parts, sets, strict=True):
+    for part, (name, rows, color, labels) in zip(parts, sets, strict=True):
         for k, i in enumerate(shown):
             for m, j in enumerate(shown[: k + 1]):
                 ax = part.add_subplot(len(shown), len(shown), k * len(shown) + m + 1)
@@ -71,7 +86,7 @@ def corner(z: Any, prior: Any) -> Picture:
                     marginal_density(rows[:, i], ax, target[:, i], color=color, label=name)
                 else:
                     density(rows[:, [j, i]], ax, target[:, [j, i]], color=color)
-                style(ax, x=f"z{j}" if i == shown[-1] else None, y=f"z{i}" if m == 0 and k else None)
+                style(ax, x=labels[j] if i == shown[-1] else None, y=labels[i] if m == 0 and k else None)
                 ax.tick_params(labelbottom=i == shown[-1], labelleft=m == 0)
         _legend(part, "outside upper right", target.shape[1], shown)
     return figure
@@ -80,6 +95,7 @@ def corner(z: Any, prior: Any) -> Picture:
 def overview(z: Any, prior: Any, dependence: Mapping[str, Any] | None = None) -> Part:
     """Marginals on top; below, for each set of codes, a map of `dependence` (name -> (d, d)) and its most dependent pair."""
     sets, target, _ = _sets(z, prior)
+    given = list(z) if isinstance(z, Mapping) else ["codes"]
     if target.shape[1] == 1 or not dependence:
         return marginals(z, prior)
     down = -(-len(sets) // 2)
@@ -87,10 +103,11 @@ def overview(z: Any, prior: Any, dependence: Mapping[str, Any] | None = None) ->
     figure = Picture(figsize=(WIDTH, sum(heights)))
     upper, lower = figure.subfigures(2, 1, squeeze=False, height_ratios=heights).flat
     for k, one in enumerate(sets):
-        matrix = np.asarray(dependence[one[0]], dtype=float)
+        matrix = np.asarray(dependence[given[k]], dtype=float)
         left, right = (lower.add_subplot(down, 4, 2 * k + side) for side in (1, 2))
         largest = max(0.1, np.nanmax(np.nan_to_num(matrix * (1 - np.eye(len(matrix))))))
-        matrix_map(matrix, left, f"{one[0]}: dependence", cmap=shades(BAD), vmin=0, vmax=largest, cbar_kws={"shrink": 0.7})
+        options = {"cmap": shades(BAD), "vmin": 0, "vmax": largest, "cbar_kws": {"shrink": 0.7}}
+        matrix_map(matrix, left, f"{one[0]}: dependence", one[3], **options)
         _pair(right, one, target, most_dependent(matrix))
     marginals(z, prior, upper)  # last: seaborn draws the figure so far with each heat map
     return figure
@@ -124,9 +141,10 @@ def _marginals_height(dim: int) -> float:
     return 0.6 + 1.7 * -(-min(dim, MOST_DIMENSIONS) // 4)
 
 
-def _pair(ax: Axes, one: tuple[str, np.ndarray, str], target: np.ndarray, pair: tuple[int, int]) -> None:
-    (name, rows, color), (i, j) = one, pair
-    style(density(rows[:, pair], ax, target[:, pair], color=color), title=f"{name}: z{i}, z{j}", x=f"z{i}", y=f"z{j}")
+def _pair(ax: Axes, one: tuple[str, np.ndarray, str, list[str]], target: np.ndarray, pair: tuple[int, int]) -> None:
+    (name, rows, color, labels), (i, j) = one, pair
+    first, second = labels[i], labels[j]
+    style(density(rows[:, pair], ax, target[:, pair], color=color), title=f"{name}: {first}, {second}", x=first, y=second)
 
 
 def _legend(part: Part, place: Any, dim: int, shown: list[int]) -> None:
@@ -144,11 +162,12 @@ def _sets(z: Any, prior: Any) -> tuple[Sets, np.ndarray, list[int]]:
         raise ValueError("z must hold at least one set of codes, got an empty mapping")
     sets: Sets = []
     for k, (name, rows) in enumerate(given.items()):
-        checked = valid_codes(f"z[{name!r}]", rows, dim=sets[0][1].shape[1] if sets else None)
-        sets.append((str(name), checked.detach().cpu().numpy(), COLORS.get(name) or OTHER_COLORS[k % len(OTHER_COLORS)]))
+        checked, latents = named_codes(f"z[{name!r}]", rows, dim=sets[0][1].shape[1] if sets else None)
+        color = COLORS.get(name) or OTHER_COLORS[k % len(OTHER_COLORS)]
+        sets.append((plain(name), checked.detach().cpu().numpy(), color, [latent_label(latent) for latent in latents]))
     dim = sets[0][1].shape[1]
     target, shown = prior_sample(prior, dim), list(range(dim))
     if dim > MOST_DIMENSIONS:
-        gaps = [max(ks_2samp(rows[:, i], target[:, i], method="asymp").statistic for _, rows, _ in sets) for i in range(dim)]
+        gaps = [max(ks_2samp(rows[:, i], target[:, i], method="asymp").statistic for _, rows, *_ in sets) for i in range(dim)]
         shown = sorted(np.argsort(gaps)[-MOST_DIMENSIONS:].tolist())
     return sets, target, shown

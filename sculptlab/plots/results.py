@@ -14,27 +14,30 @@ from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 from sculptlab.independence.dependence import correlation, distance_correlation
 from sculptlab.plots.codes import density, marginal_density, matrix_map, shades
 from sculptlab.plots.figures import corner, marginals, most_dependent, overview, pairs, prior_picture  # noqa: F401
-from sculptlab.plots.style import BAD, CODES, GOOD, PRIOR, RECONSTRUCTION, TEXT, Picture, panel, panels, style
+from sculptlab.plots.style import BAD, CODES, GOOD, PRIOR, RECONSTRUCTION, TEXT, Picture, latent_label, panel, panels, style
 
+MOST_NAMES = 64  # of latents at the ticks of an axis: more would overlap
 COPIES = {"source": "source", "before": "B before, at its own scale", "copy": "B after"}  # titles by the name of the codes
 
 
 def lps_bars(found: Any, ax: Axes | None = None) -> Axes | Picture:
     """Each latent's raw score with its interval, and the largest score of permuted copies; on `ax`, or as a new figure."""
-    figure, ax = panel(ax, height=3.1, width=max(5.0, min(9.0, 2.5 + 0.25 * len(found.raw))))
-    frame, positions = found.to_frame(), np.arange(len(found.raw))
-    shown = np.nan_to_num(found.raw)
+    frame = found.to_frame()
+    figure, ax = panel(ax, height=3.1, width=max(5.0, min(9.0, 2.5 + 0.25 * len(frame))))
+    positions, shown = np.arange(len(frame)), np.nan_to_num(frame["raw"])
     reach = np.nan_to_num([shown - frame["low"], frame["high"] - shown]).clip(0)
     ax.bar(positions, shown, yerr=reach, width=0.65, color=CODES, ecolor=TEXT, error_kw={"elinewidth": 1}, label="held out")
     if len(found.null):
         ax.scatter(positions, frame["largest_permuted"], marker="_", s=160, color=PRIOR, linewidth=2, label="largest permuted")
-    for i in np.flatnonzero(np.isnan(found.raw)).tolist():
+    for i in np.flatnonzero(frame["dead"]).tolist():
         ax.text(i, 0, "inactive", rotation=90, ha="center", va="bottom", fontsize=8, color=TEXT)
     ax.axhline(0, color=TEXT, linewidth=0.8)
-    if found.names == list(range(len(found.raw))):
+    if list(frame.index) == list(range(len(frame))):
         ax.xaxis.set_major_locator(MaxNLocator(nbins=20, integer=True))
+    elif len(frame) <= MOST_NAMES:
+        ax.set_xticks(positions, [latent_label(name) for name in frame.index], rotation=90)
     else:
-        ax.set_xticks(positions, found.names, rotation=90)
+        ax.set_xticks([])
     ax.legend(fontsize=8, frameon=False, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.18))
     style(ax, title=found.title(), x="latent", y=found.unit)
     return figure or ax
@@ -122,12 +125,15 @@ def weight_curve(found: Any) -> Picture:
     return figure
 
 
-def copy_densities(codes: Mapping[str, np.ndarray]) -> Picture:
+def copy_densities(codes: Mapping[str, Any]) -> Picture:
     """Densities of the two latents that depend most on each other in the source, for the codes source, before and copy.
 
     The source's outlines (50 % and 95 %) are drawn over the copy.
     """
+    names = getattr(codes["source"], "columns", None)
+    codes = {name: np.asarray(z) for name, z in codes.items()}
     source = codes["source"]
+    labels = [latent_label(name) for name in (range(source.shape[1]) if names is None else names)]
     pair = most_dependent(distance_correlation(source)) if source.shape[1] > 1 else (0,)
     figure, (axes,) = panels(1, 3, height=3.0)
     for ax, (name, title) in zip(axes, COPIES.items(), strict=True):
@@ -136,16 +142,16 @@ def copy_densities(codes: Mapping[str, np.ndarray]) -> Picture:
             marginal_density(shown, ax, target)
         else:
             density(shown, ax, target, color=PRIOR if name == "source" else CODES)
-        style(ax, title=title, x=f"z{pair[0]}", y=f"z{pair[1]}" if name == "source" and len(pair) > 1 else None)
+        style(ax, title=title, x=labels[pair[0]], y=labels[pair[1]] if name == "source" and len(pair) > 1 else None)
     return figure
 
 
-def copy_correlations(codes: Mapping[str, np.ndarray]) -> Picture:
+def copy_correlations(codes: Mapping[str, Any]) -> Picture:
     """Pearson's correlations (top) and distance correlations (bottom) of the codes source, before and copy."""
     if codes["source"].shape[1] < 2:
         raise ValueError("correlations needs codes of at least 2 latents, got 1")
     figure, axes = panels(2, 3, height=2.6, width=8.0)
-    scales = (
+    scales: tuple[tuple[Any, dict[str, Any]], ...] = (
         (correlation, {"cmap": "RdBu_r", "vmin": -1, "cbar_kws": {"label": "correlation"}}),
         (distance_correlation, {"cmap": shades(BAD), "vmin": 0, "cbar_kws": {"label": "distance correlation"}}),
     )

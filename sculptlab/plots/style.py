@@ -80,6 +80,16 @@ def panels(rows: int = 1, columns: int = 1, *, height: float = 2.8, width: float
     return figure, axes
 
 
+def plain(text: Any) -> str:
+    """A user's text for a label: matplotlib would read what stands between two dollar signs as a formula."""
+    return str(text).replace("$", r"\$")
+
+
+def latent_label(name: Any) -> str:
+    """The label of a latent: its name, or z0, z1, ... for a number."""
+    return f"z{name}" if isinstance(name, int | np.integer) else plain(name)
+
+
 def panel(ax: Axes | None, *, height: float, width: float) -> tuple[Picture | None, Axes]:
     """No figure and `ax`; where that is None, a new figure and its axes."""
     if ax is not None:

@@ -50,7 +50,7 @@ def score_codes(z: Tensor, *, permutations: int = 4, seed: int = 0, names: Itera
     active = z.std(0) >= INACTIVE_BELOW
     score = found.get("mlp", np.nan) if active.all() else np.nan
     if 2 <= active.sum() < len(active):
-        score = lps(z[:, active], permutations=0, seed=seed).score
+        score = lps(z[:, active], "mlp", permutations=0, seed=seed).score
     return {**found, "dead": int((~active).sum()), "mlp_active": score}
 
 

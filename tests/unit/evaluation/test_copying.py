@@ -329,6 +329,15 @@ def test_latents_of_few_values_are_named(last, words):
     assert np.isfinite(copied.report.to_numpy()).all()
 
 
+def test_names_of_the_sources_latents_survive():
+    source = pd.DataFrame(normal(500, 2).numpy(), columns=["width", "cost $"]).assign(cost=lambda table: table["width"].round())
+    with pytest.warns(UserWarning, match=r"take few values among 375 codes: cost \("):
+        copied = sl.copy_latents(source[["width", "cost"]], model(), ROWS, **QUICK)
+    assert list(copied.units.index) == ["width", "cost"]
+    assert copied.plot().axes[0].get_xlabel() == "width"
+    assert copied.plot("correlations").axes[0].get_xticklabels()[1].get_text() == "cost"
+
+
 def test_repeated_rows_are_not_few_values():
     source = normal(300, 2)
     assert copying.few_valued(source[torch.randint(300, (600,), generator=torch.Generator().manual_seed(0))].numpy()) == ""

@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
@@ -63,3 +64,14 @@ def test_an_angle_takes_two_latents_wherever_they_are_and_however_rotation():
 def test_alignment_refuses(codes, factors, options, words):
     with pytest.raises(ValueError, match=words):
         alignment(codes, factors, **options)
+
+
+def test_a_data_frame_of_factors_names_the_scores_and_the_angles():
+    factors = pd.DataFrame(np.random.default_rng(0).uniform(0, 6, size=(200, 2)), columns=["x", "turn"])
+    codes = np.column_stack([factors["x"], np.cos(factors["turn"]), np.sin(factors["turn"])])
+    found = alignment(codes, factors, angles=["turn"])
+    assert list(found.index) == ["x", "turn"]
+    assert found.to_numpy() == pytest.approx([1, 1])
+    assert alignment(codes, factors.to_numpy(), angles=[1]) == pytest.approx(found.to_numpy())
+    with pytest.raises(ValueError, match="angles must be columns"):
+        alignment(codes, factors, angles=["tilt"])

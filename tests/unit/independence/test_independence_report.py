@@ -30,7 +30,7 @@ JOINT = MEASURES[3:]
 def joint_only(monkeypatch):
     """Replace LPS by a constant, so that the other measures can be computed often."""
 
-    def lps(z, regressor, target, *, permutations, seed):
+    def lps(z, regressor, target, *, permutations, seed, **_):
         dead = [i for i, column in enumerate(np.asarray(z).T) if np.ptp(column) == 0]
         return SimpleNamespace(score=0.0, null=np.zeros(permutations), p_value=1.0, dead=dead)
 
@@ -90,7 +90,7 @@ def test_permuted_copies_that_equal_the_codes_are_ties(n, seed, permutations):
     z = np.zeros((n, 2))
     z[0, 0] = z[1, 1] = 1e3  # every permutation gives these codes again, or lays the ones together
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(report_module, "lps", lambda *_, permutations, seed: SimpleNamespace(
+        patch.setattr(report_module, "lps", lambda *_, permutations, seed, **__: SimpleNamespace(
             score=0.0, null=np.zeros(permutations), p_value=1.0, dead=[]))  # fmt: skip
         assert list(independence_report(z, permutations=permutations, seed=seed).table.loc[JOINT[:2], "p_value"]) == [1, 1]
 

@@ -11,6 +11,7 @@ import torch
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 
+import sculptlab as sl
 from sculptlab import plots
 from sculptlab.plots import codes, figures
 from sculptlab.plots.results import line_with_spread
@@ -240,3 +241,18 @@ def test_a_single_code_in_a_cell_is_seen(ax):
     shades = shown.to_rgba(shown.get_array())
     assert (shades[..., 3] > 0).sum() == 2
     assert shades[shades[..., 3] > 0][:, 0].max() < 0.5
+
+
+def test_names_of_latents_sets_and_classes_with_dollar_signs_are_drawn_as_they_are(recwarn):
+    rng = np.random.default_rng(0)
+    z = pd.DataFrame(rng.normal(size=(200, 3)), columns=["a$x$", "$_{", "c$1"])
+    found = sl.diagnose({"s$et$_{": z}, "gaussian", permutations=5)
+    pictures = [found.plot(kind) for kind in ("overview", "marginals", "pairs", "corner")]
+    pictures.append(sl.lps(z, "linear", permutations=2).plot())
+    figure, axes = plots.panels(1, 1)
+    codes.density(z.iloc[:, :2], axes[0, 0], labels=np.repeat(["$^{", "$b$"], 100))
+    for picture in (*pictures, figure):
+        assert len(picture._repr_png_()) > 1000  # a formula that cannot be read raises here
+    shown = [ax.get_xlabel() for ax in pictures[1].axes]
+    assert shown == [r"a\$x\$", r"\$_{", r"c\$1"]
+    assert [text.get_text() for text in pictures[4].axes[0].get_xticklabels()] == shown

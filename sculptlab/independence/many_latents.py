@@ -1,0 +1,37 @@
+"""What the statistics choose by default for codes with many latents, and the notes in which their results say so."""
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from sculptlab.independence.regressors import LatentPredictor
+from sculptlab.validation import whole
+
+MANY = 32  # latents; for up to so many, the 20 fits of "mlp" to 10,000 codes take at most 2 minutes on one core
+
+
+def choose(
+    regressor: Any, predictor: LatentPredictor, latents: int | None, active: int, generator: torch.Generator
+) -> tuple[LatentPredictor, list[int], list[str]]:
+    """The predictor, the latents that it predicts as places among the `active` ones, and notes for the result.
+
+    Where `regressor` is None and there are more than 32 latents, the predictor becomes "linear", and unless it is fitted in
+    closed form, 32 latents are drawn.
+    """
+    notes = []
+    if regressor is None and active > MANY:
+        notes.append(
+            f"linear, because of {active} latents, and blind to what is not linear; regressor={predictor.name!r}, "
+            f"latents={MANY} takes minutes"
+        )
+        predictor = replace(predictor, regressor="linear")
+        latents = MANY if latents is None and not predictor.closed_form else latents
+    if latents is None:
+        return predictor, list(range(active)), notes
+    if whole("latents", latents) > active:
+        raise ValueError(f"latents must be at most the {active} that vary, got {latents}")
+    chosen = sorted(torch.randperm(active, generator=generator)[:latents].tolist())
+    if latents < active:
+        notes.append(f"{latents} of {active} latents, drawn by the seed, each against all others; latents={active} uses all")
+    return predictor, chosen, notes
