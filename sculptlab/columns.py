@@ -1,5 +1,7 @@
 """Operations on the columns and rows of codes that several statistics share."""
 
+import warnings
+
 import torch
 from torch import Tensor
 
@@ -39,3 +41,13 @@ def draw_rows(z: Tensor, most: int, seed: int) -> Tensor:
         return z
     generator = torch.Generator().manual_seed(seed)
     return z[torch.randperm(len(z), generator=generator)[:most].to(z.device)]
+
+
+def warn_of_repeats(name: str, z: Tensor, consequence: str) -> None:
+    """Warn if rows of `z` (n, d) are repeated. Columns with many ties of their own, such as small integers, do not count."""
+    n = len(z)
+    distinct = max((len(torch.unique(column)) for column in z.T), default=n)
+    # If the ties were the columns' own, there would be more distinct rows than distinct values in any column.
+    if z.shape[1] > 1 and n / 50 < distinct <= 0.99 * n and len(torch.unique(z, dim=0)) == distinct:
+        words = f"{name} has {1 - distinct / n:.0%} repeated rows: {consequence}; drop the copies"
+        warnings.warn(words, stacklevel=3)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sculptlab.columns import permute_columns, standardize
+from sculptlab.columns import permute_columns, standardize, warn_of_repeats
 from sculptlab.drawing import draw
 from sculptlab.independence.regressors import UNITS, LatentPredictor
 from sculptlab.validation import named_codes, whole
@@ -183,7 +182,7 @@ def lps(
     if n < predictor.least_rows(dim):
         raise ValueError(f"z must have at least {predictor.least_rows(dim)} rows for {predictor.name} on {dim} columns, got {n}")
     columns, active, dead = active_columns(rows.detach() if device is None else rows.detach().to(device), names)
-    _warn_of_repeats(columns)
+    warn_of_repeats("z", columns, "a row is then predicted by a model that saw its copy, which looks like dependence")
     losses = predictor.cross_fitted(columns, seed)
     rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
     bootstrap = [predictor.gain(losses, np.bincount(rng.integers(0, n, n), minlength=n).astype(float)) for _ in range(200)]
@@ -213,16 +212,3 @@ def active_columns(z: Tensor, names: list[Any], least: int = 0) -> tuple[Tensor,
     if len(active) < least:
         raise ValueError(f"z must have at least {least} columns that vary, got {len(active)} of {len(names)}")
     return standardize(rows[:, varies]), active, dead
-
-
-def _warn_of_repeats(columns: Tensor) -> None:
-    """Warn if rows are repeated. Columns with many ties of their own, such as small integers, do not count as repeats."""
-    n = len(columns)
-    distinct = max((len(torch.unique(column)) for column in columns.T), default=n)
-    # If the ties were the columns' own, there would be more distinct rows than distinct values in any column.
-    if columns.shape[1] > 1 and n / 50 < distinct <= 0.99 * n and len(torch.unique(columns, dim=0)) == distinct:
-        warnings.warn(
-            f"z has {1 - distinct / n:.0%} repeated rows: a row is then predicted by a model that saw its copy, which looks "
-            "like dependence; drop the copies",
-            stacklevel=3,
-        )
