@@ -13,7 +13,7 @@ from sculptlab.evaluation.diagnosis import INACTIVE_BELOW, PRIOR_ROW, diagnose
 from sculptlab.independence.dependence import distance_correlation
 from sculptlab.plots.figures import most_dependent
 from sculptlab.priors import Gaussian
-from sculptlab.series.results import Recorded, record_result
+from sculptlab.series.results import COLUMNS, Recorded, record_result
 from sculptlab.series.studies.runner import run_study
 from sculptlab.series.studies.settings import Objectives, train_and_test, train_autoencoder
 from sculptlab.training.objectives import DIP, KL, BetaTC, FactorVAE, InfoVAE, Objective, Reconstruction
@@ -39,7 +39,7 @@ def beta_sweep(betas: Iterable[float] = BETAS) -> dict[str, Objective]:
 def evaluate_vae(run: Run, held_out: Dataset) -> list[dict[str, Any]]:
     """A row for each kind of code (means, samples) of held-out images, compared with N(0, I).
 
-    The columns of `diagnose(...).joint` and the errors and KL that `results.COLUMNS` describes.
+    The columns of `diagnose(...).joint`, the errors and KL, as far as `results.COLUMNS` describes them.
     """
     codes = run.codes(held_out, seed=run.seed)
     joint = diagnose(codes, Gaussian(run.model.dim), seed=run.seed).joint
@@ -49,7 +49,8 @@ def evaluate_vae(run: Run, held_out: Dataset) -> list[dict[str, Any]]:
         kl = kl_to_standard_normal(run.posterior(held_out)).mean(0)
         common |= {"kl": kl.sum().item(), "active": int((kl > 0.01).sum())}
     chance = {f"chance_{name}": joint.loc[PRIOR_ROW, name] for name in ("mmd2", "c2st", "coverage_gap", "distance_correlation")}
-    return [{"codes": kind, **common, **{str(k): v for k, v in joint.loc[kind].items()}, **chance} for kind in codes]
+    shown = [name for name in joint if name in COLUMNS]
+    return [{"codes": kind, **common, **{str(k): v for k, v in joint.loc[kind, shown].items()}, **chance} for kind in codes]
 
 
 def kl_study(
