@@ -133,7 +133,7 @@ def lps_curve(
     else:
         scored = codes("held_out", held_out, dim=given.shape[1]).detach().to(fitted)
     columns, active, dead = active_columns(torch.cat([fitted, scored]), names, least=2)
-    predictor, chosen, notes = choose(regressor, predictor, latents, len(active), generator)
+    predictor, chosen, notes = choose(regressor, predictor, latents, len(fitted), len(active), generator)
     most, least = len(fitted), predictor.least_rows(given.shape[1])
     predictor.check_rows(most, given.shape[1])
     if rows is None:

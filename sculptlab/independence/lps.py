@@ -196,7 +196,7 @@ def lps(
     if dim < 2:
         raise ValueError("z must have at least 2 columns: one latent has no others to be predicted from")
     columns, active, dead = active_columns(rows.detach(), names, device=device)
-    predictor, chosen, notes = choose(regressor, predictor, latents, len(active), torch.Generator().manual_seed(seed))
+    predictor, chosen, notes = choose(regressor, predictor, latents, n, len(active), torch.Generator().manual_seed(seed))
     predictor.check_rows(n, len(active))
     warn_of_repeats("z", columns, "a row is then predicted by a model that saw its copy, which looks like dependence")
     folds = n if predictor.leaves_one_out else predictor.folds or 2

@@ -12,26 +12,35 @@ MANY = 32  # latents; for up to so many, the 20 fits of "mlp" to 10,000 codes ta
 
 
 def choose(
-    regressor: Any, predictor: LatentPredictor, latents: int | None, active: int, generator: torch.Generator
+    regressor: Any,
+    predictor: LatentPredictor,
+    latents: int | None,
+    rows: int,
+    active: int,
+    generator: torch.Generator,
 ) -> tuple[LatentPredictor, list[int], list[str]]:
     """The predictor, the latents that it predicts as places among the `active` ones, and notes for the result.
 
-    Where `regressor` is None and there are more than 32 latents, the predictor becomes "linear", and unless it is fitted in
-    closed form, 32 latents are drawn.
+    Where `regressor` is None and there are more than 32 latents, the predictor becomes "linear", if there are rows enough; and
+    unless it is then fitted in closed form, 32 latents are drawn.
     """
-    notes = []
-    if regressor is None and active > MANY:
+    notes: list[str] = []
+    linear = replace(predictor, regressor="linear")
+    if regressor is None and active > MANY and rows < linear.least_rows(active):
+        notes.append(f"{predictor.name}, because linear needs {linear.least_rows(active)} rows for {active} latents")
+        latents = MANY if latents is None else latents
+    elif regressor is None and active > MANY:
         notes.append(
             f"linear, because of {active} latents, and blind to what is not linear; regressor={predictor.name!r}, "
             f"latents={MANY} takes minutes"
         )
-        predictor = replace(predictor, regressor="linear")
+        predictor = linear
         latents = MANY if latents is None and not predictor.closed_form else latents
     if latents is None:
         return predictor, list(range(active)), notes
     if whole("latents", latents) > active:
         raise ValueError(f"latents must be at most the {active} that vary, got {latents}")
-    chosen = sorted(torch.randperm(active, generator=generator)[:latents].tolist())
+    chosen = sorted(torch.randperm(active, generator=generator, device="cpu")[:latents].tolist())
     if latents < active:
         notes.append(f"{latents} of {active} latents, drawn by the seed, each against all others; latents={active} uses all")
     return predictor, chosen, notes

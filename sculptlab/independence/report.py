@@ -157,7 +157,7 @@ def independence_report(
     everyone, active, dead = active_columns(rows, names, least=2)
     few = standardize(as_float64(draw_rows(rows, max_rows, seed)[:, active]))
     most = MANY if latents is None and len(active) > MANY else latents
-    predictor, chosen, notes = choose(regressor, predictor, most, len(active), torch.Generator().manual_seed(seed))
+    predictor, chosen, notes = choose(regressor, predictor, most, len(rows), len(active), torch.Generator().manual_seed(seed))
     lines, null = [], {}
     for k, (name, (measure, unit, detects)) in enumerate(MEASURES.items(), 1):
         label, used = f"{k} of {len(MEASURES)}: {name}", len(chosen)

@@ -14,7 +14,20 @@ from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 from sculptlab.independence.dependence import correlation, distance_correlation
 from sculptlab.plots.codes import density, marginal_density, matrix_map, shades
 from sculptlab.plots.figures import corner, marginals, most_dependent, overview, pairs, prior_picture  # noqa: F401
-from sculptlab.plots.style import BAD, CODES, GOOD, PRIOR, RECONSTRUCTION, TEXT, Picture, latent_label, panel, panels, style
+from sculptlab.plots.style import (
+    BAD,
+    CODES,
+    GOOD,
+    PRIOR,
+    RECONSTRUCTION,
+    TEXT,
+    Picture,
+    latent_label,
+    panel,
+    panels,
+    plain,
+    style,
+)
 
 MOST_NAMES = 64  # of latents at the ticks of an axis: more would overlap
 COPIES = {"source": "source", "before": "B before, at its own scale", "copy": "B after"}  # titles by the name of the codes
@@ -35,7 +48,7 @@ def lps_bars(found: Any, ax: Axes | None = None) -> Axes | Picture:
     if list(frame.index) == list(range(len(frame))):
         ax.xaxis.set_major_locator(MaxNLocator(nbins=20, integer=True))
     elif len(frame) <= MOST_NAMES:
-        ax.set_xticks(positions, [latent_label(name) for name in frame.index], rotation=90)
+        ax.set_xticks(positions, [plain(name) for name in frame.index], rotation=90)
     else:
         ax.set_xticks([])
     ax.legend(fontsize=8, frameon=False, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.18))

@@ -190,7 +190,7 @@ def test_the_posterior_of_scvi_tools():
     assert sl.latents(plain, cells)["codes"] is cells
 
 
-@pytest.mark.parametrize("model", [np.ones((5, 2)), "vae", None, pair], ids=str)
+@pytest.mark.parametrize("model", [np.ones((5, 2)), "vae", None, pair], ids=["array", "name", "None", "function"])
 def test_what_is_no_model_is_refused(model):
     with pytest.raises(TypeError, match=r"model must be a Run, a torch module, or have a method encode, .* pass encode="):
         sl.latents(model, IMAGES)

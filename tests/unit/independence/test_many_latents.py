@@ -106,8 +106,11 @@ def test_the_curve_is_linear_for_many_latents():
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: lps(normal(60, 80)), "at least 82 rows for linear on 80 columns, got 60: give more rows, fewer columns"),
-        (lambda: independence_report(normal(60, 80)), "at least 82 rows for linear on 80 columns, got 60"),
+        (
+            lambda: lps(normal(60, 80), "linear"),
+            "at least 82 rows for linear on 80 columns, got 60: give more rows, fewer columns",
+        ),
+        (lambda: independence_report(normal(60, 80), regressor="linear"), "at least 82 rows for linear on 80 columns, got 60"),
         (lambda: lps(normal(60, 3), "linear", latents=4), "latents must be at most the 3 that vary, got 4"),
         (lambda: lps(normal(60, 3), "linear", latents=0), "latents must be at least 1, got 0"),
     ],
