@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import secrets
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, replace
@@ -13,11 +14,12 @@ import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
-from sculptlab.estimator_inputs import ImageFormat, TableFormat, as_rows, checked_image_shape
+from sculptlab.estimator_inputs import ImageFormat, TableFormat, as_lazy_images, as_rows, checked_image_shape
 from sculptlab.priors import Gaussian, as_prior
 from sculptlab.training.loop import fit
 from sculptlab.training.models import Autoencoder, build_autoencoder
 from sculptlab.training.objectives import KL, MMD, Objective, Predictability, Reconstruction, as_objective
+from sculptlab.training.sources import Source, check_image_shape
 from sculptlab.validation import as_seed, choice, whole
 
 FLOATS = (np.float64, np.float32)
@@ -29,7 +31,8 @@ class SculptedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     """An autoencoder whose codes follow a prior: a scikit-learn transformer of tables and of images.
 
     The columns of a table (n, p) are standardized for training; outputs are in their original units. Images are (n, channels,
-    height, width) in uint8 or floats in [0, 1], or, with `image_shape`, one image per row of a table (n, c * h * w).
+    height, width) in uint8 or floats in [0, 1], or, with `image_shape`, one image per row of a table (n, c * h * w). Images may
+    also come from a torch `Dataset`, a `DataLoader`, a memory map or anything else that `sl.fit` reads when needed.
 
     Parameters
     ----------
@@ -107,17 +110,25 @@ class SculptedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         dim, steps = whole("n_components", self.n_components), whole("max_iter", self.max_iter)
         objective = self._objective(dim)
         least = max(2, objective.least_batch)
-        rows, shape, flat = as_rows(X, checked_image_shape(self.image_shape))
-        rows = validate_data(self, rows, dtype=IMAGE_TYPES if shape else FLOATS, ensure_min_samples=least)
-        self._format = TableFormat(rows) if shape is None else ImageFormat(shape, flat)
+        given, expected = as_lazy_images(X), checked_image_shape(self.image_shape)
+        data: Any
+        self._format: TableFormat | ImageFormat
+        if isinstance(given, Source):
+            data, most, image_shape = given, given.rows or 2**62, self._lazy_shape(given, expected)
+            self._format, self.n_features_in_ = ImageFormat(image_shape, flat=False), math.prod(image_shape)
+        else:
+            rows, shape, flat = as_rows(given, expected)
+            rows = validate_data(self, rows, dtype=IMAGE_TYPES if shape else FLOATS, ensure_min_samples=least)
+            self._format = TableFormat(rows) if shape is None else ImageFormat(shape, flat)
+            data, most, image_shape = self._format.to_network(rows), len(rows), shape or rows.shape[1:]
         width = None if self.hidden_size is None else whole("hidden_size", self.hidden_size)
-        batch = None if self.batch_size is None else min(whole("batch_size", self.batch_size, least=least), len(rows))
+        batch = None if self.batch_size is None else min(whole("batch_size", self.batch_size, least=least), most)
         model = build_autoencoder(
-            self.architecture, image_shape=shape or rows.shape[1:], dim=dim, stochastic=objective.needs_posterior,
-            width=width, output="sigmoid" if shape else "linear", seed=seed,
+            self.architecture, image_shape=image_shape, dim=dim, stochastic=objective.needs_posterior,
+            width=width, output="sigmoid" if isinstance(self._format, ImageFormat) else "linear", seed=seed,
         )  # fmt: skip
         run = fit(
-            model, self._format.to_network(rows), objective, steps=steps, batch_size=batch,
+            model, data, objective, steps=steps, batch_size=batch,
             learning_rate=self.learning_rate, seed=seed, device=self.device, progress=bool(self.verbose),
         )  # fmt: skip
         if run.device.type != "mps":  # which has no float64
@@ -130,7 +141,7 @@ class SculptedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     def transform(self, X: Any) -> np.ndarray:
         """The codes (n, n_components) of X, as in `fit`: float64; float32 if X is float32 or uint8."""
         rows, dtype = self._network_rows(X)
-        return self.run_.encode(rows).astype(dtype)
+        return np.asarray(self.run_.encode(rows)).astype(dtype)
 
     def inverse_transform(self, Z: Any) -> np.ndarray:
         """Rows (n, p), or images as they were given to `fit`, decoded from codes Z (n, n_components)."""
@@ -177,15 +188,24 @@ class SculptedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             return KL(weight)
         return MMD(prior, weight) + Predictability() if name == "mmd+predictability" else MMD(prior, weight)
 
-    def _network_rows(self, X: Any) -> tuple[np.ndarray, type]:
+    def _network_rows(self, X: Any) -> tuple[Any, type]:
         """What the network takes for X, checked as in `fit`, and the type of the codes."""
         check_is_fitted(self)
         known = getattr(self._format, "shape", None)
-        rows, shape, _ = as_rows(X, known)
+        given = as_lazy_images(X)
+        if isinstance(given, Source):
+            self._lazy_shape(given, known or (self.n_features_in_,))
+            return given, np.float32
+        rows, shape, _ = as_rows(given, known)
         if shape != known:
             raise ValueError(f"X must be a table (n, {self.n_features_in_}), as in fit, got images of {shape}")
         rows = validate_data(self, rows, dtype=IMAGE_TYPES if shape else FLOATS, reset=False)
         return self._format.to_network(rows), np.float64 if rows.dtype == np.float64 else np.float32
+
+    @staticmethod
+    def _lazy_shape(source: Source, expected: tuple[int, ...] | None) -> tuple[int, ...]:
+        check_image_shape("X", source.first, expected, "the shape of the images in fit")
+        return tuple(source.first.shape[1:])
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

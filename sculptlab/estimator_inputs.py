@@ -1,5 +1,6 @@
 """How the rows of a scikit-learn caller, a table or images, become what a network takes, and back."""
 
+import inspect
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ import torch
 from sklearn.preprocessing import StandardScaler
 
 from sculptlab.data import Dataset
+from sculptlab.training.sources import as_source, check_images
 from sculptlab.validation import whole
 
 
@@ -71,6 +73,26 @@ def checked_image_shape(given: Any) -> tuple[int, ...] | None:
         error = ValueError if isinstance(given, Sequence) else TypeError
         raise error(f"image_shape must be (channels, height, width) or None, got {given!r}")
     return tuple(whole(f"image_shape[{i}]", size) for i, size in enumerate(given))
+
+
+def as_lazy_images(X: Any) -> Any:
+    """A source of images that are read when they are needed, if X is a data set, a loader, a stream or a memory map of images.
+
+    Anything else is returned as it is; a data set of rows, not images, as one array.
+    """
+    if isinstance(X, np.memmap):
+        lazy = X.ndim == 4
+    else:
+        array = isinstance(X, Dataset | torch.Tensor | list | tuple | str) or hasattr(X, "__array__") or hasattr(X, "toarray")
+        lazy = not array and (hasattr(X, "__iter__") or hasattr(X, "__getitem__") or inspect.isroutine(X))
+    if not lazy:
+        return X
+    source = as_source(X, name="X")
+    if source.known.ndim != 4:
+        return torch.cat([*source.chunks(4096)]).numpy()
+    source.limits = source.limits._replace(unit_range=True)
+    check_images(source.known, "X", source.limits)
+    return source
 
 
 def as_rows(X: Any, expected: tuple[int, ...] | None) -> tuple[Any, tuple[int, ...] | None, bool]:

@@ -90,6 +90,8 @@ def known_options(
 ) -> None:
     """Raise TypeError if `caller` got `options` that it cannot pass on to `function`: unknown ones, or those in `taken`."""
     own, found = (inspect.signature(one).parameters.values() for one in (caller, function))
+    if any(p.kind is p.VAR_KEYWORD for p in found):
+        return
     passed = [p.name for p in found if p.kind is p.KEYWORD_ONLY and p.name not in taken]
     legal = [*passed, *(p.name for p in own if p.kind is p.KEYWORD_ONLY and p.name not in passed)]
     for name in options:
@@ -106,7 +108,7 @@ def as_device(device: Any, default: Any = "auto") -> torch.device:
             other = "cpu" if device == "auto" else "mps" if torch.backends.mps.is_available() else "cuda"
             place = "cuda" if torch.cuda.is_available() else other
         place = torch.device(place)
-        torch.empty(0, device=place)
+        torch.empty(0, device=place, dtype=torch.float32)
     except (RuntimeError, AssertionError, TypeError) as error:
         reason, legal = str(error).partition("\n")[0], "None, 'auto', 'gpu' or a torch device of this machine"
         raise ValueError(f"device must be {legal}, got {device!r} ({reason})") from error

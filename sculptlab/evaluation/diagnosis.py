@@ -114,7 +114,7 @@ class Diagnosis:
         scale = latents["scale"][~latents["dead"]].median()
         parts = [f"{len(inactive)} of {len(latents)} latents inactive: {_listed(inactive)}"] if inactive else []
         parts += [f"latents that repeat others: {_listed(self.duplicates[name])}"] if self.duplicates[name] else []
-        if not np.isnan(scale):
+        if not np.isnan(scale) and (state != "far" or abs(scale - 1) >= 0.005):
             parts += [f"scale {_scale_in_words(scale)}" + (f", the median of {len(latents)} latents" if len(latents) > 1 else "")]
         shown = effects[(effects["state"] == state) & ~effects["where"].isin(inactive)]
         if state == "undecided":
@@ -125,7 +125,7 @@ class Diagnosis:
             places = [_place(effect, *line) for line in zip(found["where"], found["value"], strict=True)]
             parts += [] if not places else ["joint distribution"] if effect == "c2st" else [f"{effect}: {_listed(places)}"]
         accuracy = f"C2ST accuracy {row['c2st']:.0%}, {row['c2st_low']:.0%} to {row['c2st_high']:.0%}; 50% is chance"
-        return f"{state}: {'; '.join(parts)} ({accuracy}); p = {row['mmd_p']:.2g} (MMD), {row['c2st_p']:.2g} (C2ST)."
+        return f"{state}: {'; '.join(parts)} ({accuracy}); p = {row['mmd_p']:.2g} (MMD), {max(row['c2st_p'], 1e-16):.2g} (C2ST)."
 
     def advice(self, name: str) -> Advice:
         """What to try with the set `name`: the mildest remedy that suffices, found by testing them, once, when this is called."""

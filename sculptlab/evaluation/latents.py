@@ -15,7 +15,7 @@ from sculptlab.training.encodings import encoding, evaluating, placement
 from sculptlab.training.models import Autoencoder, Posterior
 from sculptlab.training.run import CHUNK, Run
 from sculptlab.training.sources import as_source, as_unit_floats
-from sculptlab.validation import choice, finite, whole
+from sculptlab.validation import as_seed, choice, finite, whole
 from sculptlab.validation import codes as valid_codes
 
 
@@ -76,7 +76,7 @@ def latents(
     >>> latents(PCA(2).fit(digits), digits)["codes"].shape
     (50, 2)
     """
-    generator = torch.Generator().manual_seed(whole("seed", seed, least=0))
+    generator = torch.Generator().manual_seed(as_seed("seed", seed))
     choice("places", places, ("one", "all"))
     model = model.model if isinstance(model, Run) else model
     if isinstance(model, nn.Module) and not _is_text(data):
@@ -137,7 +137,7 @@ def _rows(maps: Tensor, places: str, generator: torch.Generator) -> Tensor:
     if places == "all":
         return by_place.flatten(1, 2)
     n, count = by_place.shape[1:3]
-    return by_place[:, torch.arange(n), torch.randint(count, (n,), generator=generator, device="cpu")]
+    return by_place[:, torch.arange(n, device="cpu"), torch.randint(count, (n,), generator=generator, device="cpu")]
 
 
 def _is_text(data: Any) -> bool:
@@ -170,7 +170,9 @@ def _encode_whole(model: Any, data: Any, encode: Callable[[Any], Any] | None) ->
 def _tensors(found: Any) -> Any:
     """The arrays in a tuple, a list of arrays or a mapping as tensors; anything else as it is."""
     if isinstance(found, Mapping):
-        return {name: torch.as_tensor(part) if isinstance(part, np.ndarray) else part for name, part in found.items()}
+        return {
+            name: torch.as_tensor(part, device="cpu") if isinstance(part, np.ndarray) else part for name, part in found.items()
+        }
     if isinstance(found, tuple | list) and len(found) and all(isinstance(part, np.ndarray | Tensor) for part in found):
-        return tuple(torch.as_tensor(part) for part in found)
+        return tuple(torch.from_numpy(part) if isinstance(part, np.ndarray) else part for part in found)
     return found

@@ -161,7 +161,7 @@ def find_weight(
 
 
 def _evaluate(run: Run, images: Source, objective: Objective) -> dict[str, float]:
-    codes = run.encode(images.subset(torch.arange(min(2000, images.rows or 0))))
+    codes = run.encode(images.subset(torch.arange(min(2000, images.rows or 0), device="cpu")))
     found = {"reconstruction_mse": run.reconstruction_error(images), "lps": float("nan"), "mmd2": float("nan")}
     if codes.shape[1] > 1:
         found["lps"] = lps(codes, "mlp", permutations=0, seed=run.seed).score

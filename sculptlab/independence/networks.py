@@ -46,7 +46,7 @@ def predict_by_networks(
     constant = log_frequencies(targets.T, classes) if classes else targets.mean(1, keepdim=True)
     networks = Networks(hidden, constant.to(x.dtype), generator)
     if columns is not None:
-        networks.keep(torch.tensor(columns, device=x.device))
+        networks.keep(torch.tensor(columns, dtype=torch.int64, device=x.device))
     output = _trained(networks, rows, targets, held, generator, advance)(new.T)
     return output.log_softmax(1).permute(2, 0, 1) if classes else output[:, 0].T
 

@@ -7,7 +7,7 @@ The tensors, by their keys:
 - "history.COLUMN": each column of `run.history`, float64, NaN where a step has no such term.
 
 The metadata, by name: "format"; "sculptlab", the version; "model", as JSON: the arguments of `build_autoencoder`, or
-{"class": name}; "objective", as it prints itself; "seed", "steps", "stopped"; "columns" of the history in order, as
+{"class": name}; "objective", as it prints itself; "seed", "steps", "dim", "stopped"; "columns" of the history in order, as
 JSON; "crc32" of the tensors.
 """
 
@@ -68,7 +68,9 @@ def write_run(given: str | os.PathLike[str], model: nn.Module, companions: dict[
     if other := weights.keys() - _tensors(weights):
         raise ValueError(f"model.state_dict() must hold tensors only to be saved, which {sorted(other)} are not")
     columns = dict.fromkeys(name for row in rows for name in row)
-    history = {name: torch.tensor([row.get(name, math.nan) for row in rows], dtype=torch.float64) for name in columns}
+    history = {
+        name: torch.tensor([row.get(name, math.nan) for row in rows], dtype=torch.float64, device="cpu") for name in columns
+    }
     parts = {"model": weights, "companions": companions, "history": history}
     tensors = {f"{part}.{name}": value for part, found in parts.items() for name, value in found.items()}
     built = json.dumps(getattr(model, "built_with", None) or {"class": type(model).__name__})

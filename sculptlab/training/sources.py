@@ -57,6 +57,8 @@ def as_source(data: Any, model: Any = None, *, unit_range: bool = False, name: s
         data = data.images
     if isinstance(data, IterableDataset) or (hasattr(data, "__iter__") and not hasattr(data, "__getitem__")):
         return StreamSource(data, name, limits)
+    if isinstance(data, list | tuple) and _are_batches(data, limits.shape):
+        return StreamSource(data, name, limits)
     if _has_rows(data):
         return RowSource(data, name, limits)
     if inspect.isroutine(data) or isinstance(data, partial):
@@ -233,7 +235,7 @@ class StreamSource(Source):
     def __init__(self, data: Any, name: str, limits: Limits) -> None:
         super().__init__(name, limits)
         self._start: Callable[[], Any] = (lambda: data) if hasattr(data, "__iter__") else data
-        self._step, self._epoch, self._number, self._batch = 0, 1, 0, torch.empty(0, device="cpu")
+        self._step, self._epoch, self._number, self._batch = 0, 1, 0, torch.empty(0, device="cpu", dtype=torch.float32)
         self._unit = "image" if isinstance(data, IterableDataset) else "batch"
         self._items = self._read()
         with _watched(self._where):
@@ -256,7 +258,7 @@ class StreamSource(Source):
         for _ in range(2):  # from the rest of this epoch, or else from another one
             found = list(islice((item for item in self._items if len(item) >= least), items))
             if len(found) == items:
-                return torch.cat(found)
+                return self._joined(found)
             self._epoch += 1
             self._items = self._read()
         raise ValueError(
@@ -267,13 +269,24 @@ class StreamSource(Source):
     def chunks(self, size: int) -> Iterator[Tensor]:
         items, self._items = self._items, self._read()
         while found := list(islice(items, 1 if self.own_batches else size)):
-            yield from torch.cat(found).split(size)
+            yield from self._joined(found).split(size)
+
+    def _joined(self, items: list[Tensor]) -> Tensor:
+        """The last items that were read as one tensor; single images are checked here, together, which is faster."""
+        try:
+            images = torch.cat(items)
+            return images if self.own_batches else self._checked(images, self._where())
+        except (ValueError, TypeError, RuntimeError):  # find the item
+            last = self._number
+            for self._number, image in enumerate(items, last - len(items) + 1):
+                self._checked(image, self._where())
+            raise
 
     def steps_per_epoch(self, size: int) -> int | None:
         return self._length if self.own_batches else super().steps_per_epoch(size)
 
     def _read(self) -> Iterator[Tensor]:
-        """The checked items of one epoch, each as a tensor (n, *image_shape)."""
+        """The items of one epoch, each as a tensor (n, *image_shape); batches, and the first image, are checked."""
         self._number, items, shape = 0, None, self.limits.shape
         while True:
             self._number += 1
@@ -287,11 +300,19 @@ class StreamSource(Source):
             image = image_of(item, self._where())
             if self._number == self._epoch == 1 and (shape is not None or image.ndim > 3):
                 self._unit = "image" if tuple(image.shape) == shape else "batch"
-            yield self._checked(image[None] if self._unit == "image" else image, self._where())
+            image = image[None] if self._unit == "image" else image
+            yield image if self._unit == "image" and self._number > 1 else self._checked(image, self._where())
 
     def _where(self) -> str:
         step = f" (step {self._step:,})" if self._step else ""
         return f"{self._unit} {self._number:,} of epoch {self._epoch}{step} of {self.name}"
+
+
+def _are_batches(items: Sequence[Any], shape: Sequence[int] | None) -> bool:
+    """Whether a list holds batches (b, *shape), or pairs (batch, labels), and not images."""
+    first = items[0][0] if items and isinstance(items[0], tuple | list) and len(items[0]) else items[0] if items else None
+    size = tuple(getattr(first, "shape", ()))
+    return len(size) == 4 if shape is None else len(size) > 1 and size[1:] == tuple(shape) != size
 
 
 def image_of(item: Any, name: str) -> Tensor:

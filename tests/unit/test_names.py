@@ -36,7 +36,7 @@ def test_a_tilde_is_the_home_folder_in_every_path(monkeypatch, tmp_path):
     assert len(sl.load_folder("~", size=2)) == 1
     assert sl.priors.Samples("~/points.npy").dim == 3
     assert sl.priors.FromImage("~/dot.png").darkness.tolist() == [[1, 0], [0, 0]]
-    assert writable_path("~/runs/a.pt") == tmp_path / "runs" / "a.pt"
+    assert writable_path("checkpoint", "~/runs/a.pt") == tmp_path / "runs" / "a.pt"
     assert pages.find("~/mine.ipynb") == (tmp_path / "mine.ipynb").resolve()
     Picture().savefig("~/figure.png")
     assert (tmp_path / "figure.png").is_file()

@@ -32,7 +32,7 @@ BEYOND_THE_ROOMS = {
     "independence.dependence.distance_correlation_to_rest": dependence.distance_correlation_to_rest,
     "independence.dependence.hsic_to_rest": dependence.hsic_to_rest,
 }  # fmt: skip
-RECORDS = {"independence.LPSResult", "training.Run"}  # they hold the seed of work that is done
+RECORDS = {"evaluation.Diagnosis", "independence.LPSResult", "training.Run"}  # they hold the seed of work that is done
 NAMES = ("seed", "seeds", "random_state")
 
 
@@ -160,6 +160,11 @@ def weights(seed):
     return found.frame.to_numpy()
 
 
+def regularized(seed):
+    term = (sl.objectives.MMD("gaussian") + sl.objectives.Predictability()).regularizer(3, seed=seed)
+    return float(term(torch.from_numpy(CODES))), [*term.companions.state_dict().values()]
+
+
 def reported(seed):
     return sl.independence_report(CODES, regressor="linear", permutations=1, seed=seed).table.to_numpy()[:, :3]
 
@@ -190,6 +195,9 @@ CALLS = {
     "factors.sap": scored(sl.factors.sap, **SPLIT),
     "training.build_autoencoder": lambda seed: list(network(seed).state_dict().values()),
     "training.fit": lambda seed: trained(seed, sl.objectives.MMD("gaussian") + sl.objectives.Predictability()).encode(TABLE),
+    "training.objectives.Regularizer": regularized,
+    "training.objectives.Objective.regularizer": regularized,
+    "training.objectives.Custom.regularizer": regularized,
     "training.Run.codes": lambda seed: STOCHASTIC.codes(TABLE, seed=seed)["samples"],
     "training.Run.sample": lambda seed: RUN.sample(3, seed=seed),
     "evaluation.c2st": lambda seed: c2st(CODES, CODES + 0.1, seed).p_value,
@@ -198,6 +206,7 @@ CALLS = {
     "evaluation.copy_measures.compare": lambda seed: list(compare(CODES, CODES + 0.1, permutations=9, seed=seed).values()),
     "evaluation.diagnose": lambda seed: sl.diagnose(CODES, "gaussian", permutations=9, seed=seed).joint.to_numpy(),
     "evaluation.find_weight": weights,
+    "evaluation.latents": lambda seed: sl.latents(STOCHASTIC, TABLE, seed)["samples"],
     "evaluation.off_support": lambda seed: off_support(CODES, "uniform", seed),
     "estimator.SculptedAutoencoder": estimated,
     "estimator.SculptedAutoencoder.sample": estimated,
@@ -270,8 +279,8 @@ def test_weights_are_those_of_torchs_global_generator(architecture, size, width)
 
 
 MODULES = {
-    "predictors": lambda: [sl.objectives.Predictability().adversaries(3)["predictors"]],
-    "discriminator": lambda: list(sl.objectives.FactorVAE().adversaries(3).values()),
+    "predictors": lambda: [sl.objectives.Predictability().companions(3)["predictors"]],
+    "discriminator": lambda: list(sl.objectives.FactorVAE().companions(3).values()),
     "other layers": lambda: [nn.Embedding(3, 4), nn.GRU(2, 3), nn.Bilinear(2, 3, 4), nn.MultiheadAttention(4, 2), nn.PReLU()],
     "orthogonal": lambda: [nn.ParameterList([nn.init.orthogonal_(torch.empty(4, 3)), nn.init.trunc_normal_(torch.empty(9))])],
     "other draws": lambda: [nn.ParameterList([torch.randn(3), torch.empty(4).exponential_(), torch.randperm(5).float()])],

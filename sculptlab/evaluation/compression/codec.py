@@ -120,7 +120,7 @@ def rate_distortion(
     images = as_unit_floats(as_images(held_out)).detach().cpu()
 
     def error(codes: Tensor) -> float:
-        return (of_shape(torch.as_tensor(run.decode(codes)), images, run) - images).double().square().mean().item()
+        return (of_shape(torch.as_tensor(run.decode(codes), device="cpu"), images, run) - images).double().square().mean().item()
 
     rows = []
     for k in bits:

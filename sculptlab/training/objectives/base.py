@@ -71,8 +71,9 @@ class Objective:
         after the optimizer's step. `rows` is the size of the data set, which `BetaTC` needs. An objective that cannot be used
         with codes of `dim` latents raises a ValueError.
         """
+        seed = as_seed("seed", seed)
         self.check(SimpleNamespace(dim=whole("dim", dim), stochastic=self.needs_posterior))
-        return Regularizer(self, dim, rows=rows, seed=as_seed("seed", seed))
+        return Regularizer(self, dim, rows=rows, seed=seed)
 
     def regularizers(self, batch: Batch, companions: Companions) -> Iterable[Term]:
         """The terms beside the reconstruction, with what `companions` made."""
@@ -161,6 +162,7 @@ class Custom(Objective):
         return Batch(images, None, images.new_empty(0, 0), model, rows, generator, step)
 
     def regularizer(self, dim: int, *, rows: int | None = None, seed: int = 0) -> Regularizer:
+        as_seed("seed", seed)
         raise TypeError(f"{self!r} is a function of model and images: it has no terms on codes alone")
 
     def terms(self, batch: Batch, companions: Companions | None = None) -> dict[str, Tensor]:

@@ -1,6 +1,5 @@
 """Effect sizes: closed forms, the coverage of intervals, and what is understood as codes."""
 
-import sys
 import types
 import warnings
 
@@ -9,7 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
-from sculptlab.evaluation import c2st, diagnose
+from sculptlab.evaluation import c2st, diagnose, diagnosis
 from sculptlab.evaluation.effects import Target, duplicated, effective_rank, latent_effects, normalizing_constants
 from sculptlab.priors import Gaussian, Laplace, StudentT, Uniform
 
@@ -156,7 +155,7 @@ def test_a_model_is_diagnosed_by_its_codes_of_data(monkeypatch):
         calls.append((model, data, seed))
         return {"codes": np.random.default_rng(seed).normal(size=(100, 2))}
 
-    monkeypatch.setitem(sys.modules, "sculptlab.evaluation.latents", types.SimpleNamespace(latents=latents))
+    monkeypatch.setattr(diagnosis, "latents_of", latents)
     model = types.SimpleNamespace(encode=None)
     found = diagnose(model, Gaussian(2), data="images", permutations=5, seed=3)
     assert calls == [(model, "images", 3)]

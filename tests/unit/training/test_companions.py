@@ -12,7 +12,7 @@ from sculptlab.training import objectives as o
 from sculptlab.training.state import Training
 
 IMAGES = torch.rand(64, 1, 4, 4, generator=torch.Generator().manual_seed(0))
-OPTIONS = {"batch_size": 16, "schedule": "constant", "device": "cpu", "progress": False}
+OPTIONS = {"batch_size": 16, "scheduler": "constant", "device": "cpu", "progress": False}
 
 
 def mlp(**options):

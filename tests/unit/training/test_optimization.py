@@ -189,7 +189,7 @@ def test_an_error_in_a_callback_keeps_its_type_names_it_and_leaves_a_usable_mode
         ({"scheduler": lambda o: None}, TypeError, "optimizer -> LRScheduler.*returned None"),
         ({"scheduler": lr_scheduler.ReduceLROnPlateau}, TypeError, "stepped once a step without an argument"),
         ({"callbacks": [3]}, TypeError, "callbacks must be a function of a record, or a list of them, got 3"),
-        ({"schedule": "constant"}, TypeError, "schedule"),
+        ({"scheduler": "constant"}, TypeError, "schedule"),
     ],
 )
 def test_bad_arguments_are_named_before_training(digits, options, error, words):

@@ -41,7 +41,7 @@ def test_a_loaded_run_is_the_saved_one(digits, tmp_path, objective):
     assert loaded.history.equals(run.history)
     assert (loaded.seed, loaded.steps, loaded.stopped) == (3, 6, None)
     assert loaded.companions.keys() == run.companions.keys()
-    assert all(torch.equal(value, run.companions[name]) for name, value in loaded.companions.items())
+    assert same(loaded.companions, run.companions)
     assert torch.equal(loaded.sample(5, seed=1), run.sample(5, seed=1))
     with pytest.raises(ValueError, match="data must be given"):
         loaded.train_more(2)
@@ -114,7 +114,7 @@ def test_the_keys_are_the_documented_ones(digits, tmp_path):
     assert tensors["history.loss"].tolist() == list(run.history["loss"])
     with safe_open(path, framework="pt") as file:
         about = file.metadata()
-    assert set(about) == {"format", "sculptlab", "model", "objective", "seed", "steps", "stopped", "columns", "crc32"}
+    assert set(about) == {"format", "sculptlab", "model", "objective", "seed", "steps", "dim", "stopped", "columns", "crc32"}
     assert (about["format"], about["sculptlab"]) == ("sculptlab run 1", sl.__version__)
     assert json.loads(about["model"])["architecture"] == "mlp"
 
