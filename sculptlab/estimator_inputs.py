@@ -11,7 +11,7 @@ import torch
 from sklearn.preprocessing import StandardScaler
 
 from sculptlab.data import Dataset
-from sculptlab.training.sources import as_source, check_images
+from sculptlab.training.sources import TensorSource, as_source, check_images
 from sculptlab.validation import whole
 
 
@@ -90,6 +90,8 @@ def as_lazy_images(X: Any) -> Any:
     source = as_source(X, name="X")
     if source.known.ndim != 4:
         return torch.cat([*source.chunks(4096)]).numpy()
+    if isinstance(source, TensorSource):  # of a TensorDataset
+        return source.images.numpy()
     source.limits = source.limits._replace(unit_range=True)
     check_images(source.known, "X", source.limits)
     return source

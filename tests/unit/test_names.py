@@ -47,7 +47,7 @@ def test_a_tilde_is_the_home_folder_in_every_path(monkeypatch, tmp_path):
 def test_a_tilde_without_a_folder_and_what_is_no_path_are_named(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match=r"checkpoint must begin with a folder of this machine, got '~nosuchuser/a\.pt'"):
-        writable_path("~nosuchuser/a.pt")
+        writable_path("checkpoint", "~nosuchuser/a.pt")
     assert not list(tmp_path.iterdir())
     with pytest.raises(TypeError, match="folder must be a path, got 3"):
         as_path("folder", 3)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from sculptlab.training.initialization import Initialization
 from sculptlab.training.models import Posterior
 from sculptlab.training.objectives.companion import Batch, Companion, Companions
+from sculptlab.validation import as_seed
 
 if TYPE_CHECKING:
     from sculptlab.training.objectives.base import Objective
@@ -70,6 +71,7 @@ class Regularizer(nn.Module):
 
     def __init__(self, objective: Objective, dim: int, *, rows: int | None = None, seed: int = 0) -> None:
         super().__init__()
+        seed = as_seed("seed", seed)
         if rows is None and objective.needs_rows:
             raise ValueError(
                 f"{objective!r} needs the number of images in the data set: regularizer(dim, rows=...), in fit data of known size"

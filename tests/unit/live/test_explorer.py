@@ -160,7 +160,7 @@ def test_a_page_that_opens_gets_everything(explorer):
     content, buffers = tell(explorer, views=1)
     count = 2 + STOPS + 3 * STOPS
     assert content["shape"] == (count, 2, 3, 1)
-    assert list(map(len, buffers)) == [300 * 8, 300, count * 6]
+    assert list(map(len, buffers)) == [300 * 8, 300 * 8, count * 6]  # of points, labels, images
 
 
 def test_sliders_clicks_and_pairs(explorer):

@@ -171,10 +171,10 @@ def test_fit_trains_it_and_a_resumed_run_has_the_same_bits(kind, alone, tmp_path
 def test_samples_come_from_the_learned_prior(kind):
     objective = KINDS[kind]()
     run = sl.fit(mlp(stochastic=objective.needs_posterior), IMAGES, objective, steps=12, **OPTIONS)
-    prior = objective.sampling_prior(run.model, run.companions)
+    prior = objective.sampling_prior(2, run.model, run.companions)
     assert torch.equal(run.sample(5, seed=3), run.decode(prior.sample(5, generator=torch.Generator().manual_seed(3))))
     both = objective + o.Isometry()
-    assert both.sampling_prior(run.model, {f"0:{name}": one for name, one in run.companions.items()}) == prior
+    assert both.sampling_prior(2, run.model, {f"0:{name}": one for name, one in run.companions.items()}) == prior
 
 
 def test_after_training_codes_are_those_that_are_decoded():
