@@ -43,10 +43,12 @@ def predict_by_networks(
     order = torch.randperm(len(x), generator=generator, device="cpu").to(x.device)
     held = max(1, min(5000, round(0.2 * len(x))))
     rows, targets = x[order].T.contiguous(), y[order].T.contiguous()
-    constant = log_frequencies(targets.T, classes) if classes else targets.mean(1, keepdim=True)
-    networks = Networks(hidden, constant.to(x.dtype), generator)
-    if columns is not None:
-        networks.keep(torch.tensor(columns, dtype=torch.int64, device=x.device))
+    chosen = torch.tensor(range(x.shape[1]) if columns is None else columns, dtype=torch.int64, device=x.device)
+    constant = x.new_zeros(x.shape[1], classes or 1)
+    own = targets[chosen]
+    constant[chosen] = (log_frequencies(own.T, classes) if classes else own.mean(1, keepdim=True)).to(x.dtype)
+    networks = Networks(hidden, constant, generator)
+    networks.keep(chosen)
     output = _trained(networks, rows, targets, held, generator, advance)(new.T)
     return output.log_softmax(1).permute(2, 0, 1) if classes else output[:, 0].T
 

@@ -113,13 +113,14 @@ class LatentPredictor:
         """Losses of the rows that the `splits` (to fit to, to score) score, in their order in `z`."""
         columns, classes = list(columns), BINS if self.target == "distribution" else 0
         loss, baseline = torch.zeros_like(z[:, columns]), torch.zeros_like(z[:, columns])
-        y = z if classes else self._targets(z)
+        y = torch.zeros(z.shape, dtype=torch.int64, device=z.device) if classes else self._targets(z)
         scored = torch.cat([test for _, test in splits]).sort().values
         # With less than 5 million numbers more threads gain little, and cost much time where other work shares the cores.
         with one_thread() if z.numel() < 5_000_000 else nullcontext():
             for i, (train, test) in enumerate(splits):
                 if classes:
-                    y = torch.searchsorted(bin_edges(z[train], BINS), z.T.contiguous(), right=True).T
+                    edges = bin_edges(z[train][:, columns], BINS)
+                    y[:, columns] = torch.searchsorted(edges, z[:, columns].T.contiguous(), right=True).T
                 predicted = self._predict(z[train], y[train], z[test], columns, (seed + i) % 2**31).to(z)
                 actual = y[test][:, columns]
                 if classes:
