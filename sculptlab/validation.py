@@ -128,10 +128,9 @@ def as_float64(rows: Tensor, device: Any = None) -> Tensor:
 
 def finite(name: str, value: Tensor) -> Tensor:
     """Return `value` if no entry is NaN or infinite; else raise a ValueError with the number of those that are."""
-    bad = (~torch.isfinite(value)).sum().item() if value.is_floating_point() else 0
-    if bad:
-        raise ValueError(f"{name} has {bad} value(s) that are NaN or infinite, of {value.numel()}")
-    return value
+    if not value.is_floating_point() or not value.numel() or all(map(torch.isfinite, value.detach().aminmax())):
+        return value  # the extremes are NaN if any entry is; the mask below takes the memory of several copies
+    raise ValueError(f"{name} has {int((~torch.isfinite(value)).sum())} value(s) that are NaN or infinite, of {value.numel()}")
 
 
 def as_tensor(name: str, value: Any) -> Tensor:

@@ -207,12 +207,15 @@ class RowSource(Source):
             return as_tensor(self.name, self._data[rows]).detach()
         if hasattr(self._data, "dtype") and rows == [*range(rows[0], rows[-1] + 1)]:  # files are faster read in slices
             return as_tensor(self.name, self._data[rows[0] : rows[-1] + 1])
-        images = [self._read_item(row) for row in rows]
-        for row, image in zip(rows, images, strict=True):
-            if (image.shape, image.dtype) != (images[0].shape, images[0].dtype):
-                same, came = (f"{tuple(one.shape)} of {one.dtype}" for one in (images[0], image))
+        first = self._read_item(rows[0])
+        images = first.new_empty(len(rows), *first.shape)
+        for place, row in enumerate(rows):
+            image = self._read_item(row) if place else first
+            if (image.shape, image.dtype) != (first.shape, first.dtype):
+                same, came = (f"{tuple(one.shape)} of {one.dtype}" for one in (first, image))
                 raise ValueError(f"row {row} of {self.name} must be {same}, as row {rows[0]} is, got {came}")
-        return torch.stack(images)
+            images[place] = image
+        return images
 
     def _read_item(self, row: int) -> Tensor:
         self._row = row
