@@ -16,10 +16,11 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from sculptlab.estimator_inputs import ImageFormat, TableFormat, as_lazy_images, as_rows, checked_image_shape
 from sculptlab.priors import Gaussian, as_prior
+from sculptlab.training.images import check_image_shape
 from sculptlab.training.loop import fit
 from sculptlab.training.models import Autoencoder, build_autoencoder
 from sculptlab.training.objectives import KL, MMD, Objective, Predictability, Reconstruction, as_objective
-from sculptlab.training.sources import Source, check_image_shape
+from sculptlab.training.sources import Source
 from sculptlab.validation import as_seed, choice, whole
 
 FLOATS = (np.float64, np.float32)

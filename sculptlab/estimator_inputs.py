@@ -11,7 +11,8 @@ import torch
 from sklearn.preprocessing import StandardScaler
 
 from sculptlab.data import Dataset
-from sculptlab.training.sources import TensorSource, as_source, check_images
+from sculptlab.training.images import check_images
+from sculptlab.training.sources import TensorSource, as_source
 from sculptlab.validation import whole
 
 

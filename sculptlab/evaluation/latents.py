@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from torch.distributions import Normal
 
 from sculptlab.training.encodings import encoding, evaluating, placement
+from sculptlab.training.images import as_unit_floats
 from sculptlab.training.models import Autoencoder, Posterior
 from sculptlab.training.run import CHUNK, Run
-from sculptlab.training.sources import as_source, as_unit_floats
+from sculptlab.training.sources import as_source
 from sculptlab.validation import as_seed, choice, finite, whole
 from sculptlab.validation import codes as valid_codes
 

@@ -14,9 +14,11 @@ from sculptlab.live.snapshots import as_bytes
 from sculptlab.live.widget import LiveWidget, front_script
 from sculptlab.plots.codes import image_grid
 from sculptlab.plots.style import Picture, panels, style
-from sculptlab.training.batches import as_images, as_model, as_unit_floats
+from sculptlab.training.batches import as_model
 from sculptlab.training.encodings import decoded, evaluating, placement
+from sculptlab.training.images import as_unit_floats
 from sculptlab.training.run import Run
+from sculptlab.training.sources import as_images
 from sculptlab.validation import as_seed, as_tensor
 
 MOST_IMAGES = 1000

@@ -12,7 +12,8 @@ from sculptlab.data import load
 from sculptlab.independence.lps import lps as predictability
 from sculptlab.live.targets import Target
 from sculptlab.mmd import mmd2
-from sculptlab.training.batches import as_images, as_unit_floats
+from sculptlab.training.images import as_unit_floats
+from sculptlab.training.sources import as_images
 from sculptlab.validation import as_tensor
 
 MOST_HELD_OUT = 500

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from sculptlab.training.encodings import encoded, evaluating, placement
+from sculptlab.training.images import as_unit_floats
 from sculptlab.training.models import Posterior
-from sculptlab.training.sources import Source, StreamSource, as_images, as_unit_floats
+from sculptlab.training.sources import Source, StreamSource, as_images
 from sculptlab.validation import describe
 
 

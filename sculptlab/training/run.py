@@ -18,12 +18,13 @@ from sculptlab.priors import as_prior
 from sculptlab.training.batches import as_model, of_shape
 from sculptlab.training.checkpoints import Rows, restore, training_state
 from sculptlab.training.encodings import decoded, encoded, placement
+from sculptlab.training.images import as_unit_floats
 from sculptlab.training.models import Posterior, build_autoencoder
 from sculptlab.training.objectives.base import Objective, as_objective
 from sculptlab.training.objectives.companion import Batch
 from sculptlab.training.objectives.regularizer import Regularizer
 from sculptlab.training.saving import UnknownObjective, exported, load_weights, objective_of, read_run, write_run
-from sculptlab.training.sources import as_source, as_unit_floats
+from sculptlab.training.sources import as_source
 from sculptlab.training.state import Training
 from sculptlab.training.trainer import Trainer
 from sculptlab.validation import as_device, as_seed, whole

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import chain, islice
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,17 +17,12 @@ from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 from torch.utils.data import IterableDataset, TensorDataset
 
-from sculptlab.validation import as_tensor, finite
+from sculptlab.training.images import Limits, check_images, image_of, is_image
+from sculptlab.validation import as_tensor
 
 FEW = 64  # rows of a lazy source that are read before training
 STALLED = 60.0  # seconds without data after which a warning says where
-IMAGE_KEYS = ("image", "img", "images", "pixel_values", "x")  # of a mapping, such as an example of a Hugging Face data set
 END = object()  # of an iterator
-
-
-def as_unit_floats(images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-    """`images` as `dtype`: uint8 divided by 255, floats as they are."""
-    return images.to(dtype) / 255 if images.dtype == torch.uint8 else images.to(dtype)
 
 
 def as_images(data: Any, model: Any = None, *, unit_range: bool = False, name: str = "data") -> Tensor:
@@ -42,7 +37,7 @@ def as_source(data: Any, model: Any = None, *, unit_range: bool = False, name: s
     Tensors and arrays are checked at once. A memory map, anything else with a shape, a dtype and rows (such as HDF5), and
     anything with a length and items (a torch `Dataset`, a Hugging Face data set) are read when needed. Any other iterable, or a
     function that returns one, is a stream of batches, or of single images, which training groups. What is read when needed is
-    checked then. An item may be an image, a pair (image, label) or a mapping that has the image under one of `IMAGE_KEYS`.
+    checked then. An item may be an image, a pair (image, label) or a mapping that has the image under one of `images.IMAGE_KEYS`.
 
     With `unit_range`, floats must lie in [0, 1] even if `model` has no such limit. Error messages call the images `name`.
     """
@@ -64,47 +59,6 @@ def as_source(data: Any, model: Any = None, *, unit_range: bool = False, name: s
     if inspect.isroutine(data) or isinstance(data, partial):
         return StreamSource(data, name, limits)
     return TensorSource(check_images(as_tensor(name, data).detach(), name, limits))
-
-
-class Limits(NamedTuple):
-    """What images must be: of this shape (c, h, w), which is `whose`, and, with `unit_range`, in [0, 1] if they are floats."""
-
-    shape: Sequence[int] | None
-    unit_range: bool = False
-    whose: str = "the model's shape"
-
-
-def check_images(images: Tensor, name: str, limits: Limits) -> Tensor:
-    """`images` (n, *shape) as uint8 or float32, finite and within `limits`; errors call them `name`."""
-    if images.is_floating_point():
-        images = images.float()
-    elif images.dtype != torch.uint8:
-        raise TypeError(
-            f"{name} must be uint8 or floats, got {images.dtype}: convert a table of whole numbers to floats, and divide images "
-            "by their largest possible value, such as 65535.0"
-        )
-    if images.ndim < 2 or images.numel() == 0:
-        raise ValueError(f"{name} must have shape (n, ...) with at least one row, got {tuple(images.shape)}")
-    check_image_shape(name, images, limits.shape, limits.whose)
-    finite(name, images)
-    if limits.unit_range and images.is_floating_point():
-        low, high = images.min().item(), images.max().item()
-        if low < 0 or high > 1:
-            raise ValueError(
-                f"{name} must lie in [0, 1] for output='sigmoid' or likelihood='bernoulli', got [{low:g}, {high:g}]: "
-                "rescale it, or take a model with output='linear' and likelihood='gaussian'"
-            )
-    return images
-
-
-def check_image_shape(name: str, images: Tensor, shape: Sequence[int] | None, whose: str = "the model's shape") -> None:
-    """Raise ValueError if `images` (n, *shape) have another shape than `whose`; a `shape` of None allows any."""
-    came, legal = tuple(images.shape[1:]), tuple(images.shape[1:] if shape is None else shape)
-    if came != legal:
-        hint = f"; {name}[:, None] adds the channel" if (1, *came) == legal else ""
-        hint = "; numpy.moveaxis puts the channels first" if len(legal) == 3 and came == (*legal[1:], legal[0]) else hint
-        sizes = ", ".join(map(str, legal))
-        raise ValueError(f"{name} must have shape (n, {sizes}), {whose}, got {tuple(images.shape)}{hint}")
 
 
 class Source:
@@ -318,34 +272,6 @@ def _are_batches(items: Sequence[Any], shape: Sequence[int] | None) -> bool:
     return len(size) == 4 if shape is None else len(size) > 1 and size[1:] == tuple(shape) != size
 
 
-def image_of(item: Any, name: str) -> Tensor:
-    """The image, or the batch of images, in an item of a data set, without a graph.
-
-    Of a pair (image, label) it is the first part, of a mapping the entry of one of `IMAGE_KEYS`. A PIL image is uint8 (c, h, w).
-    """
-    if isinstance(item, Mapping):
-        keys = [key for key in IMAGE_KEYS if key in item] or ([*item] if len(item) == 1 else [])
-        if not keys:
-            raise TypeError(f"{name} must have images under one of the keys {list(IMAGE_KEYS)}, got a mapping of {list(item)}")
-        item = item[keys[0]]
-    elif isinstance(item, tuple | list) and item and _is_image(item[0]):
-        shapes = {getattr(part, "shape", None) for part in item}
-        if len(item) > 2 and len(shapes) == 1:
-            raise TypeError(f"{name} must be images or a pair (images, labels), got {len(item)} arrays of one shape: stack them")
-        item = item[0]
-    if isinstance(item, list) and item and _is_image(item[0]):
-        return torch.stack([image_of(part, name) for part in item])
-    if hasattr(item, "getbands"):  # a PIL image
-        item = item.convert({"1": "L", "P": "RGB"}.get(item.mode, item.mode))
-        pixels = np.array(item)
-        item = pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, 2, 0)
-    return as_tensor(name, item).detach()
-
-
-def _is_image(value: Any) -> bool:
-    return hasattr(value, "getbands") or getattr(value, "ndim", 0) > 0 or isinstance(value, Mapping)
-
-
 def _has_rows(data: Any) -> bool:
     """Whether the rows of `data` are read when they are needed."""
     if isinstance(data, np.memmap):
@@ -355,7 +281,7 @@ def _has_rows(data: Any) -> bool:
     if isinstance(data, list | tuple):
         return len(data) > 0 and not getattr(data[0], "ndim", 0) and (
             hasattr(data[0], "getbands") or isinstance(data[0], Mapping)
-            or (isinstance(data[0], tuple | list) and len(data[0]) > 0 and _is_image(data[0][0]))
+            or (isinstance(data[0], tuple | list) and len(data[0]) > 0 and is_image(data[0][0]))
         )  # fmt: skip
     rows = hasattr(data, "__getitem__") and hasattr(data, "__len__") and not isinstance(data, np.ndarray | Mapping | str | bytes)
     return rows and (hasattr(data, "dtype") or not hasattr(data, "__array__"))

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from sculptlab.evaluation.compression.quantizers import LEVELS, Quantizer
 from sculptlab.training.batches import of_shape
-from sculptlab.training.sources import as_images, as_unit_floats
+from sculptlab.training.images import as_unit_floats
+from sculptlab.training.sources import as_images
 from sculptlab.validation import choice
 
 TOTAL = 1 << 16  # the frequencies of a latent add up to this, so that each fits into two bytes

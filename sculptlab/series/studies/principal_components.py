@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sculptlab.training.batches import as_images, as_unit_floats
+from sculptlab.training.images import as_unit_floats
 from sculptlab.training.loop import fit
+from sculptlab.training.sources import as_images
 from sculptlab.validation import as_seed, codes, whole
 
 

@@ -15,9 +15,9 @@ from sculptlab.mmd.kernels import as_kernel
 from sculptlab.priors import Prior
 from sculptlab.priors.base import drawing_device
 from sculptlab.training.batches import check_dim, held_images
+from sculptlab.training.images import check_image_shape
 from sculptlab.training.objectives.base import Objective
 from sculptlab.training.objectives.companion import Batch, Companions, Term
-from sculptlab.training.sources import check_image_shape
 from sculptlab.validation import as_tensor, codes, finite, number, parameter, whole
 
 IMAGES_PER_STEP = 256
