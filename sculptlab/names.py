@@ -10,6 +10,7 @@ from typing import Any
 
 def suggestion(value: Any, legal: Collection[Any]) -> str:
     """The end of an error message: the one of `legal` that is closest to `value`, whatever its case and hyphens; else ""."""
+    value = "gaussian" if value == "normal" and "gaussian" in legal else value
     plain = {re.sub(r"[\W_]", "", word.lower()): word for word in legal if isinstance(word, str)}
     near = difflib.get_close_matches(re.sub(r"[\W_]", "", value.lower()), plain, 1) if isinstance(value, str) else []
     return f"; did you mean {plain[near[0]]!r}?" if near else ""

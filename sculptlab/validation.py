@@ -23,6 +23,8 @@ def describe(value: Any) -> str:
         return f"the class {value.__name__}: call it first"
     if inspect.isroutine(value) or isinstance(value, functools.partial):
         return f"the function {getattr(value, '__name__', 'of functools.partial')}: call it first"
+    if getattr(value, "ndim", 0) and getattr(value, "size", 0) != 1 and math.prod(value.shape) > 20:
+        return f"a {type(value).__name__} of shape {tuple(value.shape)}"
     return repr(value)
 
 

@@ -1,5 +1,6 @@
 """Do codes follow a prior? How far, in which latents, and what to try; beside the same numbers for a sample of the prior."""
 
+import warnings
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -106,15 +107,17 @@ class Diagnosis:
     seed: int
     _advice: dict[str, Advice] = field(default_factory=dict, repr=False, compare=False)
 
-    def verdict(self, name: str) -> str:
-        """How far the set `name` is from the prior, and in what: effects beside p-values, in words."""
-        inactive = self.dead[choice("name", name, self.dead)]
+    def verdict(self, name: str | None = None) -> str:
+        """How far the set `name` (needless if there is one) is from the prior, and in what: effects beside p-values, in words."""
+        name = self._set(name)
+        inactive = self.dead[name]
         row, effects, latents = self.joint.loc[name], self.effects.loc[name], self.per_dimension.loc[name]
         state = overall_state(effects)
-        scale = latents["scale"][~latents["dead"]].median()
+        scales = latents["scale"][~latents["dead"]]
+        scale, agree = scales.median(), (scales > 1).all() or (scales < 1).all()
         parts = [f"{len(inactive)} of {len(latents)} latents inactive: {_listed(inactive)}"] if inactive else []
         parts += [f"latents that repeat others: {_listed(self.duplicates[name])}"] if self.duplicates[name] else []
-        if not np.isnan(scale) and (state != "far" or abs(scale - 1) >= 0.005):
+        if not np.isnan(scale) and (state != "far" or (abs(scale - 1) > MARGINS["scale"] and agree)):
             parts += [f"scale {_scale_in_words(scale)}" + (f", the median of {len(latents)} latents" if len(latents) > 1 else "")]
         shown = effects[(effects["state"] == state) & ~effects["where"].isin(inactive)]
         if state == "undecided":
@@ -127,9 +130,12 @@ class Diagnosis:
         accuracy = f"C2ST accuracy {row['c2st']:.0%}, {row['c2st_low']:.0%} to {row['c2st_high']:.0%}; 50% is chance"
         return f"{state}: {'; '.join(parts)} ({accuracy}); p = {row['mmd_p']:.2g} (MMD), {max(row['c2st_p'], 1e-16):.2g} (C2ST)."
 
-    def advice(self, name: str) -> Advice:
+    def _set(self, name: str | None) -> str:
+        return choice("name", next(iter(self.dead)) if name is None and len(self.dead) == 1 else name, self.dead)
+
+    def advice(self, name: str | None = None) -> Advice:
         """What to try with the set `name`: the mildest remedy that suffices, found by testing them, once, when this is called."""
-        choice("name", name, self.dead)
+        name = self._set(name)
         if name not in self._advice:
             latents = self.per_dimension.loc[name]
             inactive = latents["dead"] & (latents["scale"] < INACTIVE_BELOW * latents["scale"].max())  # not if all are small
@@ -167,6 +173,11 @@ class Diagnosis:
     def _lines(self) -> list[str]:
         """The verdict and the advice for each set, and what was left out."""
         lines = [line for name in self.dead for line in (f"{name}: {self.verdict(name)}", f"  try: {self.advice(name)}.")]
+        if {"means", "samples"} <= self.dead.keys() and len(self.dead["means"]) == self.prior.dim:
+            lines.append(
+                "All means are inactive: the encoder ignores its input, the samples are noise, and their distance to the prior "
+                "says nothing. A smaller weight of the KL term or of the prior helps."
+            )
         if self.prior.dim > WIDE:
             lines.append(f"Of {self.prior.dim} latents, the {WIDE} with the largest correlations have distance correlations.")
         return lines
@@ -315,6 +326,12 @@ def _means_and_samples(z: Sequence[Any], seed: int) -> dict[str, Any]:
             f'{{"means": mu, "samples": codes}}, got a {type(z).__name__} of shapes {shapes}'
         )
     (mu, names), logvar = named_codes("z[0], the means,", z[0]), codes("z[1], the log-variances,", z[1])
+    if (logvar > 0).all():
+        warnings.warn(
+            "every log-variance is above 0, a posterior wider than N(0, 1): if z[1] holds standard deviations, give their "
+            "2 * log instead",
+            stacklevel=4,
+        )
     # Not `seed` itself: the caller may have drawn the means with it.
     generator = torch.Generator().manual_seed((seed * 1_000_003 + 17) % 2**63)
     noise = torch.randn(mu.shape, generator=generator, device="cpu", dtype=torch.float32)
@@ -356,6 +373,7 @@ def _scale_in_words(scale: float) -> str:
 def _place(effect: str, where: Any, value: float) -> str:
     """A latent or a pair with the size of an effect there, such as "3 (+0.31)" or "0 and 1 (-0.40)"."""
     label = " and ".join(map(str, where)) if effect == "correlation" else str(where)
+    value = min(1.0, max(-1.0, value)) if effect == "correlation" else value  # less the prior's, which is known from draws
     size = _scale_in_words(value) if effect == "scale" else f"{value:.2f}" if effect == "shape" else f"{value:+.2f}"
     return f"{label} ({size})"
 

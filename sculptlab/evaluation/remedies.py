@@ -68,12 +68,12 @@ REMEDIES: dict[str, Callable[[Tensor, Tensor, Target, Generator], Tensor]] = {
     "a marginal term": match_marginals,
 }
 REASONS = {
-    "rescale": "the shift and scale of each latent in `.constants` are enough",
-    "whiten": "giving the codes the prior's mean and covariance by a linear map is enough",
+    "rescale": "the shift and scale of each latent in `.constants` {are} enough",
+    "whiten": "giving the codes the prior's mean and covariance by a linear map {is_} enough",
     "a marginal term": "the latents would follow the prior if each followed its marginal, as MMD(prior, views='marginal') trains",
-    "the predictability penalty": "also with the prior's marginals the latents depend on each other, and the prior's do not: "
-    "train with Predictability()",
-    "reshape after training": "also with the prior's marginals the latents depend on each other in another way than the prior's: "
+    "the predictability penalty": "even with the prior's marginals the latents depend on each other, and the prior's do not: "
+    "if the model can be trained, add Predictability()",
+    "reshape after training": "even with the prior's marginals the latents depend on each other in another way than the prior's: "
     "fit an invertible map from the codes to the prior, or train with more weight on the joint MMD(prior)",
 }
 
@@ -115,7 +115,7 @@ def advise(z: Tensor, names: list[Any], prior: Prior, effects: pd.DataFrame, kep
             return result("nothing", "every measured difference is within its margin")
         if state == "undecided":
             needed = effects.loc[effects["state"] == "undecided", "rows_needed"].max()
-            return result("more samples", f"about {float(f'{needed:.2g}'):,.0f} rows (now {len(z):,}) would decide")
+            return result("more samples", f"about {float(f'{needed:.2g}'):,.0f} rows (now {len(z):,}) would probably decide")
         everyone = torch.ones(z.shape[1], dtype=torch.bool, device="cpu")
         halves = torch.randperm(len(z), generator=generator, device="cpu").chunk(2)
         for name, remedy in _progress(REMEDIES):
@@ -124,14 +124,18 @@ def advise(z: Tensor, names: list[Any], prior: Prior, effects: pd.DataFrame, kep
                 mapped[tested] = remedy(z[fitted], z[tested], target, generator)
             found = outcome(name, mapped, everyone)
             if overall_state(found) != "far":
-                return result(name, f"{REASONS[name]}: {accuracies()} after it")
+                sure = overall_state(found) == "close"
+                words = {"are": "are" if sure else "may be", "is_": "is" if sure else "may be"}
+                return result(name, f"{REASONS[name].format(**words)}: {accuracies()} after it")
         marginal = found["effect"].isin(["shift", "scale", "shape"]) & (found["state"] == "far")
         if marginal.any():  # no map spreads values that occur many times
             return result("a marginal term", "many codes have the same value, which training with it can spread, but no map")
         sample = fresh(rows)[0]
         independent = c2st(sample, permute_columns(fresh(rows)[1], generator), seed).p_value > 0.01
         action = "the predictability penalty" if independent else "reshape after training"
-        return result(action, f"{REASONS[action]}; {accuracies()} with the prior's marginals")
+        first = effects[effects["effect"].isin(["shift", "scale"]) & (effects["state"] == "far")]
+        rescaled = "; first shift and scale the latents by `.constants`" if len(first) else ""
+        return result(action, f"{REASONS[action]}{rescaled}; {accuracies()} with the prior's marginals")
 
 
 def _progress(named: dict[str, Any]) -> Any:

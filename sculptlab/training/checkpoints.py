@@ -23,6 +23,7 @@ import torch
 
 from sculptlab.names import as_path
 from sculptlab.training.optimization import DEFAULT
+from sculptlab.training.sources import StreamSource
 
 if TYPE_CHECKING:
     from sculptlab.training.state import Training
@@ -118,11 +119,13 @@ def resume_from(path: Path, training: Training, total: int) -> Rows:
 
 def _settings(training: Training) -> dict[str, Any]:
     model, known = training.model, training.source.known.cpu().contiguous()
+    # Of rows that are read when needed the first are compared, of streams none: they may begin with other images each time.
+    checksum = "" if isinstance(training.source, StreamSource) else f", crc32 {zlib.crc32(known.numpy().data)}"
     return {
         "model": {name: str(tuple(value.shape)) for name, value in model.state_dict().items()},
         "kind of model": f"{type(model).__name__}, output {getattr(model, 'output', None)}",
         "objective": ADDRESS.sub("", repr(training.objective)),
-        "data": f"{(training.source.rows, *known.shape[1:])}, crc32 {zlib.crc32(known.numpy().data)}",  # or first
+        "data": f"{(training.source.rows, *known.shape[1:])}{checksum}",
         "batch_size": training.batches.size, **training.optimization.settings, "seed": training.seed,
         "scheduler": ADDRESS.sub("", str(training.optimization.settings["scheduler"])), "device": training.device.type,
         "precision": training.execution.precision, "compile": training.compile,

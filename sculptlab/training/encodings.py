@@ -15,6 +15,7 @@ from sculptlab.training.models import Posterior
 
 DISTRIBUTIONS = ("latent_dist", "posterior", "distribution", "dist", "qz")
 MEANS = ("mean", "mu", "loc", "z_mean", "embedding")
+OR_FUNCTION = ", or pass encode= to sl.latents, a function, such as the model itself if its forward gives codes"
 CODES = ("z", "codes", "code", "latents", "latent", "embeddings")
 CONCENTRATIONS = ("concentration", "log_concentration", "kappa")  # of distributions on a sphere
 IMAGES = ("sample", "reconstruction", "recon_x", "recon", "x_hat", "images", "mean", "mu", "loc")
@@ -53,7 +54,7 @@ def encoding(model: Any, images: Tensor, encode: Callable[[Tensor], Any] | None 
     if claims and hasattr(model, "posterior"):
         name, function = f"{_class(model)}.posterior", model.posterior
     elif function is None:
-        function = _method(model, "encode", ", or pass encode=, a function, such as the model itself if its forward gives codes")
+        function = _method(model, "encode", OR_FUNCTION)
     found = function(images)
     codes = _read(found, len(images))
     if codes is None or (claims and isinstance(codes, Tensor)) or (not named and isinstance(found, Tensor)):
@@ -61,7 +62,8 @@ def encoding(model: Any, images: Tensor, encode: Callable[[Tensor], Any] | None 
         why = " (it has stochastic=True)" if claims else "" if codes is None else " (a bare tensor may be features)"
         raise TypeError(
             f"{name} must return {legal}(mean, log_variance), a torch Normal, or a mapping or object with such names as mean "
-            f"and logvar or std, latent_dist, z{why}; got {outline(found)}: or pass encode=, a function that returns one of these"
+            f"and logvar or std, latent_dist, z{why}; got {outline(found)}: or pass encode= to sl.latents, a "
+            "function that returns one of these"
         )
     mean = codes.mean if isinstance(codes, Posterior) else codes
     if not _has_rows(mean, len(images)):

@@ -68,6 +68,8 @@ def image_of(item: Any, name: str) -> Tensor:
         if not keys:
             raise TypeError(f"{name} must have images under one of the keys {list(IMAGE_KEYS)}, got a mapping of {list(item)}")
         item = item[keys[0]]
+    elif isinstance(item, tuple | list) and len(item) == 2 and _dimensions(item[1]) > max(2, _dimensions(item[0])):
+        raise TypeError(f"{name} must be a pair (image, label), got the label first: let the data set return the image first")
     elif isinstance(item, tuple | list) and item and is_image(item[0]):
         shapes = {getattr(part, "shape", None) for part in item}
         if len(item) > 2 and len(shapes) == 1:
@@ -80,6 +82,10 @@ def image_of(item: Any, name: str) -> Tensor:
         pixels = np.array(item)
         item = pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, 2, 0)
     return as_tensor(name, item).detach()
+
+
+def _dimensions(value: Any) -> int:
+    return 3 if hasattr(value, "getbands") else getattr(value, "ndim", 0)
 
 
 def is_image(value: Any) -> bool:

@@ -56,6 +56,8 @@ def as_source(data: Any, model: Any = None, *, unit_range: bool = False, name: s
         return StreamSource(data, name, limits)
     if _has_rows(data):
         return RowSource(data, name, limits)
+    if isinstance(data, TorchDataset):
+        raise TypeError(f"{name} must have a length, `__len__`, or be an IterableDataset, which a {type(data).__name__} is not")
     if inspect.isroutine(data) or isinstance(data, partial):
         return StreamSource(data, name, limits)
     return TensorSource(check_images(as_tensor(name, data).detach(), name, limits))

@@ -51,9 +51,10 @@ class Training:
         self.source = as_source(data, model, unit_range=self.objective.likelihood == "bernoulli").to(self.device)
         n, least, known = self.source.rows, self.objective.least_batch, self.source.known
         if known.is_floating_point() and len(known) > 1 and (widest := float(known.std(0).max())) > 20:  # 200 nats and more
+            remedy = "divide images by 255" if known.ndim == 4 else "bring each column to mean 0 and standard deviation 1 first"
             warnings.warn(
                 f"data has columns with a standard deviation of up to {widest:.3g}, so that the squared error outweighs every "
-                "other term of the loss: bring each column to mean 0 and standard deviation 1 first",
+                f"other term of the loss: {remedy}",
                 stacklevel=3,
             )
         if n is not None and n < least:

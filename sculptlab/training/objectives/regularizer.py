@@ -6,6 +6,7 @@ import contextlib
 import functools
 import io
 import itertools
+import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -16,6 +17,8 @@ from sculptlab.training.initialization import Initialization
 from sculptlab.training.models import Posterior
 from sculptlab.training.objectives.companion import Batch, Companion, Companions
 from sculptlab.validation import as_seed
+
+CALLS_WITHOUT_UPDATE = 20  # in training, after which a warning says that `update` is missing
 
 if TYPE_CHECKING:
     from sculptlab.training.objectives.base import Objective
@@ -78,6 +81,7 @@ class Regularizer(nn.Module):
             )
         self.objective, self.dim, self.rows, self.seed, self.step = objective, dim, rows, seed, 0
         self.generator: torch.Generator | None = None
+        self._calls = 0  # of `forward` in training since the last `update`
         with Initialization(seed):
             made = objective.companions(dim)
         self.companions: Companions = cast("Companions", nn.ModuleDict(made))
@@ -100,6 +104,7 @@ class Regularizer(nn.Module):
         `decode`, by `Anchors`, `LabeledMMD` and `Isometry`.
         """
         codes = self._checked(codes)
+        self._warn_of_missing_updates()
         for name, given, needed in (
             ("posterior", posterior, self.objective.needs_posterior), ("model", model, self.objective.needs_model),
         ):  # fmt: skip
@@ -115,9 +120,20 @@ class Regularizer(nn.Module):
                 total = total + term.weight * term.value
         return total
 
+    def _warn_of_missing_updates(self) -> None:
+        if self.training and torch.is_grad_enabled() and self._optimizers:
+            self._calls += 1
+            if self._calls == CALLS_WITHOUT_UPDATE:
+                warnings.warn(
+                    f"{self.objective!r} was called {self._calls} times without term.update(codes), which trains its companions "
+                    f"({', '.join(self._optimizers)}): call it after each backward, or the term means nothing",
+                    stacklevel=4,
+                )
+
     @_uncompiled
     def update(self, codes: Tensor, model: Any = None) -> None:
         """Train the companions on the codes (b, dim) of a step, after its `backward`; refresh their buffers; count the step."""
+        self._calls = 0
         if len(self.companions):
             codes = self._checked(codes).detach()
             generator = self._generator(codes.device)

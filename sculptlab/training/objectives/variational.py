@@ -36,6 +36,9 @@ class _Variational(Objective):
 class KL(_Variational):
     """Reconstruction + beta * E_x KL(q(z|x) || N(0, I)): a VAE at beta = 1, a beta-VAE elsewhere. In the history: "kl".
 
+    The likelihood "gaussian" has variance 1 for each pixel, far more than images in [0, 1] have: at beta = 1 their latents often
+    become inactive. Take likelihood="bernoulli", or a beta of about 0.1, which stands for a variance of 0.1.
+
     Parameters
     ----------
     beta : float, at least 0
