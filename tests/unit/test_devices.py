@@ -27,7 +27,7 @@ def test_every_name_of_a_device_is_taken_everywhere(monkeypatch, digits, plain, 
 
 
 def test_names_of_gpus(monkeypatch):
-    monkeypatch.setattr(torch, "empty", lambda *shape, device: None)  # as if every device were there
+    monkeypatch.setattr(torch, "empty", lambda *shape, device, dtype: None)  # as if every device were there
     for cuda, mps, auto, gpu in ((True, True, "cuda", "cuda"), (False, True, "cpu", "mps")):
         monkeypatch.setattr(torch.cuda, "is_available", lambda cuda=cuda: cuda)
         monkeypatch.setattr(torch.backends.mps, "is_available", lambda mps=mps: mps)

@@ -336,3 +336,45 @@ def test_the_examples_of_the_readme_run(tmp_path, monkeypatch):
     assert ours
     for block in ours:
         exec(block.replace("n_components=2", "n_components=2, max_iter=5"), {})
+
+
+class _Items(torch.utils.data.Dataset):
+    """Pairs (image, label) that are made when they are asked for."""
+
+    images = np.random.default_rng(0).random((90, 1, 6, 6)).astype(np.float32)
+
+    def __len__(self):
+        return len(self.images)
+
+    def __getitem__(self, row):
+        return self.images[row], row
+
+
+def test_images_that_are_read_when_needed_give_the_bits_of_the_array(tmp_path):
+    memory = np.memmap(tmp_path / "a", np.float32, "w+", shape=_Items.images.shape)
+    memory[:] = _Items.images
+    expected = SculptedAutoencoder(max_iter=5).fit(_Items.images)
+    for data in (_Items(), memory):
+        found = SculptedAutoencoder(max_iter=5).fit(data)
+        np.testing.assert_array_equal(found.transform(data), expected.transform(_Items.images))
+        assert found.score(data) == pytest.approx(expected.score(_Items.images), rel=1e-6)
+        assert found.sample(2).shape == (2, 1, 6, 6)
+        assert found.n_features_in_ == 36
+    loader = torch.utils.data.DataLoader(_Items(), 30, generator=torch.Generator())
+    assert SculptedAutoencoder(max_iter=5).fit(loader).transform(loader).shape == (90, 2)
+
+
+def test_a_data_set_of_rows_is_a_table():
+    rows = torch.utils.data.TensorDataset(torch.randn(60, 4, generator=torch.Generator().manual_seed(0)))
+    found = SculptedAutoencoder(max_iter=3).fit(rows)
+    np.testing.assert_array_equal(
+        found.transform(rows), SculptedAutoencoder(max_iter=3).fit(rows.tensors[0]).transform(rows.tensors[0])
+    )
+
+
+def test_lazy_images_of_another_shape_or_range_are_named():
+    fitted = SculptedAutoencoder(max_iter=2).fit(_Items())
+    with pytest.raises(ValueError, match="the shape of the images in fit"):
+        fitted.transform(iter(torch.zeros(2, 10, 1, 5, 5)))
+    with pytest.raises(ValueError, match=r"X must be|X must lie"):
+        SculptedAutoencoder(max_iter=2).fit(iter(torch.full((2, 10, 1, 5, 5), 3.0)))

@@ -173,3 +173,23 @@ def test_wide_codes_keep_their_names_and_say_what_was_left_out():
     assert found.per_pair["correlation"].notna().all()
     assert "Of 70 latents, the 64 with the largest correlations" in repr(found)
     assert found.effects["where"].isin(frame.columns).sum() == 3 * 70
+
+
+def test_inactive_means_are_named_beside_samples_that_look_right():
+    rng = np.random.default_rng(0)
+    found = diagnose((0.001 * rng.normal(size=(300, 2)), np.zeros((300, 2)) - 1e-9), "gaussian", permutations=20)
+    assert "All means are inactive: the encoder ignores its input" in repr(found)
+    assert "All means" not in repr(diagnose((rng.normal(size=(300, 2)), np.full((300, 2), -5.0)), "gaussian", permutations=20))
+
+
+def test_standard_deviations_in_place_of_log_variances_are_noticed():
+    with pytest.warns(UserWarning, match="every log-variance is above 0"):
+        diagnose((np.random.default_rng(0).normal(size=(100, 2)), np.full((100, 2), 0.4)), "gaussian", permutations=5)
+
+
+def test_a_single_set_needs_no_name():
+    found = diagnose(np.random.default_rng(0).normal(size=(100, 2)), "gaussian", permutations=5)
+    assert found.verdict() == found.verdict("codes")
+    assert found.advice() is found.advice("codes")
+    with pytest.raises(ValueError, match="name must be one of"):
+        diagnose({"a": found.codes["codes"], "b": found.codes["codes"]}, "gaussian", permutations=5).verdict()

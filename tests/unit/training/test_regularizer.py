@@ -5,6 +5,7 @@ import io
 import re
 import shutil
 import sys
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -463,3 +464,20 @@ def test_the_loop_of_the_readme_runs():
         with torch.random.fork_rng():
             exec(block, space := {})
         assert space["term"].step > 0
+
+
+def test_a_forgotten_update_is_named():
+    term = sl.objectives.Predictability().regularizer(2)
+    codes = torch.randn(30, 2, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    with pytest.warns(
+        UserWarning, match=r"called 20 times without term.update\(codes\), which trains its companions \(predictors\)"
+    ):
+        [term(codes) for _ in range(20)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for _ in range(40):
+            term(codes).backward()
+            term.update(codes)
+        plain = sl.objectives.MMD("gaussian").regularizer(2)
+        for _ in range(40):
+            plain(codes)

@@ -290,3 +290,45 @@ def test_data_in_a_graph_are_detached(images):
 def test_whole_numbers_other_than_bytes_are_refused_with_a_remedy(images, dtype):
     with pytest.raises(TypeError, match=r"divide images by their largest possible value, such as 65535.0"):
         trained((images * 255).numpy().astype(dtype), images)
+
+
+def test_a_list_of_batches_or_of_pairs_of_batches_is_a_stream(images):
+    for data in ([*images[:192].split(64)], [(batch, torch.arange(64)) for batch in images[:192].split(64)]):
+        run = sl.fit(model_of(images), data, MMD, **QUICK)
+        assert torch.equal(torch.as_tensor(run.encode(data)), torch.as_tensor(run.encode(images[:192])))
+    with pytest.raises(ValueError, match=r"batch 2 of epoch 1 .* must have shape"):
+        sl.fit(model_of(images), [images[:64], images[:64, :, :4]], MMD, **QUICK)
+
+
+def test_single_images_of_a_stream_are_checked_and_named(images):
+    class Stream(torch.utils.data.IterableDataset):
+        def __iter__(self):
+            for number, image in enumerate(images):
+                yield image * float("nan") if number == 70 else image
+
+    with pytest.raises(ValueError, match=r"image 71 of epoch 1 .* NaN or infinite"):
+        sl.fit(model_of(images), Stream(), MMD, **QUICK | {"batch_size": 32, "steps": 9})
+
+
+@pytest.mark.parametrize("loader", [False, True])
+def test_a_label_before_its_image_is_named(images, loader):
+    pairs = [(number, image) for number, image in enumerate(images[:64])]
+    data = [(torch.arange(32), images[:32]), (torch.arange(32), images[32:64])] if loader else Subset(pairs, range(64))
+    with pytest.raises(TypeError, match="must be a pair \\(image, label\\), got the label first"):
+        sl.fit(model_of(images), iter(data) if loader else data, MMD, **QUICK)
+
+
+def test_a_data_set_without_a_length_is_named(images):
+    class Endless(torch.utils.data.Dataset):
+        def __getitem__(self, row):
+            return images[0]
+
+    with pytest.raises(TypeError, match="data must have a length, `__len__`, or be an IterableDataset, which a Endless is not"):
+        sl.latents(model_of(images), Endless())
+
+
+def test_a_shuffled_loader_is_resumed(images, tmp_path):
+    loader = torch.utils.data.DataLoader(images, 64, shuffle=True, generator=torch.Generator().manual_seed(0))
+    sl.fit(model_of(images), loader, MMD, **QUICK, checkpoint=tmp_path / "a.pt")
+    run = sl.fit(model_of(images), loader, MMD, **QUICK | {"steps": QUICK["steps"] + 3}, checkpoint=tmp_path / "a.pt")
+    assert run.steps == QUICK["steps"] + 3
