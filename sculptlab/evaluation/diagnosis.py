@@ -1,6 +1,5 @@
 """Do codes follow a prior? How far, in which latents, and what to try; beside the same numbers for a sample of the prior."""
 
-import warnings
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from sculptlab.columns import constant_columns, standardize, varies_less, warn_of_repeats
 from sculptlab.drawing import draw
+from sculptlab.evaluation.code_sets import PRIOR_ROW, named_sets
 from sculptlab.evaluation.effects import (
     MARGINS,
     Effect,
@@ -32,11 +32,10 @@ from sculptlab.independence.dependence import correlation, distance_correlation
 from sculptlab.mmd.kernels import IMQ
 from sculptlab.priors import Prior, as_prior
 from sculptlab.threads import one_thread
-from sculptlab.validation import as_seed, choice, codes, describe, named_codes, whole
+from sculptlab.validation import as_seed, choice, whole
 
 INACTIVE_BELOW = 0.05  # of the prior's spread (`varies_less`): a latent that varies less is inactive, as in FactorVAE's score
 LEVEL = 0.05 / 3  # of significance in the verdict, which combines three families of tests
-PRIOR_ROW = "prior"
 LEGEND = (
     "far: a difference beyond its margin (shift 0.1 std, scale 10 %, shape 0.05, correlation 0.15, C2ST accuracy 55 %) that is "
     "not chance; undecided: neither chance nor the margin is excluded; close: the rest",
@@ -235,7 +234,7 @@ def diagnose(z: Any, prior: Any, *, data: Any = None, max_rows: int = 2000, perm
         if isinstance(z, Mapping | Sequence) or hasattr(z, "__array__"):
             raise TypeError("z must be a model where data is given, got codes: leave data out")
         z = latents_of(z, data, seed=seed)
-    given = _named_codes(z, seed)
+    given = named_sets(z, seed)
     checksum = zlib.crc32(b"".join(rows.numpy().tobytes() for rows, _ in given.values()))
     generator = torch.Generator().manual_seed((seed * 1_000_003 + checksum) % 2**63)
     dim = len(next(iter(given.values()))[1])
@@ -292,51 +291,6 @@ def diagnose(z: Any, prior: Any, *, data: Any = None, max_rows: int = 2000, perm
         max_rows=max_rows,
         seed=seed,
     )
-
-
-def _named_codes(z: Any, seed: int) -> dict[str, tuple[Tensor, list[Any]]]:
-    """A mapping from the name of each set, "codes" if there is one, to its codes, float64 on the CPU, and its latents' names."""
-    if callable(z) or ((hasattr(z, "sample") or hasattr(z, "encode")) and not hasattr(z, "__array__")):
-        raise TypeError(
-            f"z must be codes (n, d), or a mapping from names to them, got {describe(z)}; the order is diagnose(codes, prior), "
-            "and for a model diagnose(model, prior, data=...)"
-        )
-    if isinstance(z, tuple | list) and any(getattr(part, "ndim", 0) >= 2 for part in z):
-        z = _means_and_samples(z, seed)
-    given = dict(z) if isinstance(z, Mapping) else {"codes": z}
-    if not given or PRIOR_ROW in given:
-        raise ValueError(f"z must hold at least one set of codes, and none called {PRIOR_ROW!r}, got sets {list(given)}")
-    named: dict[str, tuple[Tensor, list[Any]]] = {}
-    for name, rows in given.items():
-        label = f"z[{name!r}]" if isinstance(z, Mapping) else "z"
-        dim = len(next(iter(named.values()))[1]) if named else None
-        found, latents = named_codes(label, rows, dim=dim, rows=LEAST_ROWS)
-        if (size := found.abs().max().item()) > 1e15:  # squared distances must stay finite in float32
-            raise ValueError(f"{label} must stay within 1e+15, got a value of size {size:.3g}")
-        named[str(name)] = found.detach().cpu().double().contiguous(), latents
-    return named
-
-
-def _means_and_samples(z: Sequence[Any], seed: int) -> dict[str, Any]:
-    """The means of a VAE and samples from its posteriors, of a tuple of two arrays (n, d): means and log-variances."""
-    shapes = [tuple(getattr(part, "shape", ())) for part in z]
-    if not isinstance(z, tuple) or len(z) != 2 or shapes[0] != shapes[1] or len(shapes[0]) != 2:
-        raise TypeError(
-            "z must be codes (n, d), a tuple (mu, logvar) of two arrays of that shape, or a mapping such as "
-            f'{{"means": mu, "samples": codes}}, got a {type(z).__name__} of shapes {shapes}'
-        )
-    (mu, names), logvar = named_codes("z[0], the means,", z[0]), codes("z[1], the log-variances,", z[1])
-    if (logvar > 0).all():
-        warnings.warn(
-            "every log-variance is above 0, a posterior wider than N(0, 1): if z[1] holds standard deviations, give their "
-            "2 * log instead",
-            stacklevel=4,
-        )
-    # Not `seed` itself: the caller may have drawn the means with it.
-    generator = torch.Generator().manual_seed((seed * 1_000_003 + 17) % 2**63)
-    noise = torch.randn(mu.shape, generator=generator, device="cpu", dtype=torch.float32)
-    samples = mu.detach().cpu().double() + (logvar.detach().cpu().double() / 2).exp() * noise
-    return {"means": z[0], "samples": pd.DataFrame(samples.numpy(), columns=names) if hasattr(z[0], "columns") else samples}
 
 
 def _per_dimension(z: Tensor, latents: Sequence[Any], reference: Tensor, found: Mapping[str, Effect]) -> pd.DataFrame:

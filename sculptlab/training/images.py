@@ -85,8 +85,10 @@ def image_of(item: Any, name: str) -> Tensor:
 
 
 def _dimensions(value: Any) -> int:
+    """The number of dimensions of an array; 3 for a PIL image, 0 for anything else."""
     return 3 if hasattr(value, "getbands") else getattr(value, "ndim", 0)
 
 
 def is_image(value: Any) -> bool:
+    """Whether `value` may be an image, or hold one: a PIL image, an array of at least one dimension, or a mapping."""
     return hasattr(value, "getbands") or getattr(value, "ndim", 0) > 0 or isinstance(value, Mapping)
