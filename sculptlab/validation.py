@@ -3,6 +3,7 @@
 import functools
 import inspect
 import math
+import secrets
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import field, fields
@@ -218,3 +219,12 @@ def named_codes(name: str, value: Any, *, dim: int | None = None, rows: int = 2)
     tensor = codes(name, value, dim=dim, rows=rows)
     labels = getattr(only_array(name, value), "columns", range(tensor.shape[1]))
     return tensor, [", ".join(map(str, label)) if isinstance(label, tuple) else label for label in labels]
+
+
+def random_seed(name: str, value: Any) -> int:
+    """A seed from a scikit-learn random state; None draws from the system, never from NumPy's global generator."""
+    if isinstance(value, np.random.RandomState):
+        return int(value.randint(2**31))
+    if value is not None and (isinstance(value, bool) or not isinstance(value, (int, np.integer))):
+        raise TypeError(f"{name} must be a whole number, a numpy.random.RandomState or None, got {value!r}")
+    return secrets.randbits(31) if value is None else as_seed(name, value)
