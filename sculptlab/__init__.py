@@ -24,13 +24,14 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     "mmd": ("kernels", "mmd2", "mmd_test", "witness"),
     "plots": (),
     "priors": (),
+    "reshaping": ("Reshaper", "reshaped"),
     "series": ("profiles",),
     "training": ("Run", "build_autoencoder", "fit", "load_run", "objectives", "steps"),
 }
 __all__ = ["__version__", *_ROOMS, *(name for names in _ROOMS.values() for name in names)]
 
 if TYPE_CHECKING:
-    from sculptlab import data, evaluation, factors, independence, live, mmd, plots, priors, series, training
+    from sculptlab import data, evaluation, factors, independence, live, mmd, plots, priors, reshaping, series, training
     from sculptlab.data import Dataset, load, load_folder
     from sculptlab.estimator import SculptedAutoencoder
     from sculptlab.evaluation import compression, copy_latents, diagnose, find_weight
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from sculptlab.independence import independence_report, lps, lps_curve
     from sculptlab.live import Explorer, Sculptor
     from sculptlab.mmd import kernels, mmd2, mmd_test, witness
+    from sculptlab.reshaping import Reshaper, reshaped
     from sculptlab.series import profiles
     from sculptlab.training import Run, build_autoencoder, fit, load_run, objectives, steps
 

@@ -177,7 +177,7 @@ def _signed(tensor: Tensor) -> Tensor:
 
 def only_array(name: str, value: Any) -> Any:
     """Return the one array in a mapping such as `run.codes` returns; anything but a mapping is returned as it is."""
-    if not isinstance(value, Mapping):
+    if not isinstance(value, Mapping) or hasattr(value, "toarray"):  # a sparse matrix of SciPy may be a dict of its entries
         return value
     if len(value) != 1:
         example = f", for example {name}[{next(iter(value))!r}]" if value else ""

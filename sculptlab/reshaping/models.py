@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +13,8 @@ from sculptlab.priors import Prior
 from sculptlab.reshaping.reshaper import Reshaper
 from sculptlab.training.encodings import decoded, encoded, placement
 from sculptlab.training.models import Posterior
-from sculptlab.training.objectives import Reconstruction
-from sculptlab.training.objectives.companion import Batch
+from sculptlab.training.objectives import Objective, Reconstruction
+from sculptlab.training.objectives.companion import Batch, Companions
 from sculptlab.training.run import Run
 from sculptlab.validation import choice, widest_dtype
 
@@ -30,16 +30,18 @@ class ReshapedModel(nn.Module):
         With `encode` and `decode`, as `sl.fit` takes them.
     reshaper : Reshaper
         Fitted to the model's codes.
-    inner_codes : callable, optional
-        images -> codes (n, d), where the codes that are decoded are not what `model.encode` gives, such as quantized ones.
+    objective, companions : Objective, mapping of str to Companion, optional
+        What the model was trained for, if its codes are changed before they are decoded, for example quantized.
     """
 
     stochastic = False
 
-    def __init__(self, model: nn.Module, reshaper: Reshaper, inner_codes: Callable[[Tensor], Tensor] | None = None) -> None:
+    def __init__(
+        self, model: nn.Module, reshaper: Reshaper, objective: Objective | None = None, companions: Companions | None = None
+    ) -> None:  # fmt: skip
         super().__init__()
-        self.model, self.map, self.prior_map = model, reshaper.map_, reshaper.prior_map_
-        self.dim, self._inner_codes = reshaper.rank_, inner_codes
+        self.model, self.map, self.prior_map = model, copy.deepcopy(reshaper.map_), copy.deepcopy(reshaper.prior_map_)
+        self.dim, self.objective, self.companions = reshaper.rank_, objective, companions or {}
         for name in ("image_shape", "output"):
             if hasattr(model, name):
                 setattr(self, name, getattr(model, name))
@@ -49,8 +51,10 @@ class ReshapedModel(nn.Module):
 
     def encode(self, images: Tensor) -> Tensor:
         """The reshaped codes (n, dim) of `images` (n, *image_shape)."""
-        found = encoded(self.model, images) if self._inner_codes is None else self._inner_codes(images)
+        found = encoded(self.model, images)
         codes = found.mean if isinstance(found, Posterior) else found
+        if self.objective is not None:
+            codes = self.objective.decoder_input(Batch(images, None, codes, self.model, None, None), self.companions)
         return self.prior_map.inverse(self.map(self._wide(codes))[0]).to(codes.dtype)
 
     def decode(self, codes: Tensor) -> Tensor:
@@ -126,6 +130,9 @@ class ReshapedObjective(Reconstruction):
     trained_for: Any
     prior: Any
 
+    def __repr__(self) -> str:
+        return f"{self.trained_for!r}, reshaped to {self.prior!r}"
+
     def prior_for(self, dim: int) -> Prior | None:
         return self.prior
 
@@ -139,11 +146,6 @@ def reshaped_run(run: Run, prior: Any = "gaussian", data: Any = None, *, codes: 
     found = run.codes(images, seed=seed)
     reshaper = Reshaper(prior, random_state=seed, **options).fit(found.get(codes, found.get("codes")))
 
-    def inner_codes(batch: Tensor) -> Tensor:
-        code = encoded(run.model, batch)
-        code = code.mean if isinstance(code, Posterior) else code
-        return run.objective.decoder_input(Batch(batch, None, code, run.model, None, None), run.companions)
-
-    model = ReshapedModel(run.model, checked_reshaper(reshaper), inner_codes).eval()
+    model = ReshapedModel(run.model, checked_reshaper(reshaper), run.objective, run.companions).eval()
     objective = ReshapedObjective(run.objective, reshaper.prior_, likelihood=run.objective.likelihood)
     return Run(model, objective, run.rows, run.seed, run.steps, stopped=run.stopped, dim=model.dim)

@@ -127,7 +127,7 @@ class Reshaper(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
                 "different distribution than these", stacklevel=2,
             )  # fmt: skip
         learned, self._rows = fitting.learn(kept, context)
-        self.n_iter_ = int(self._rows[-1]["step"]) if self._rows else 0
+        self.n_iter_ = max(1, int(self._rows[-1]["step"])) if self._rows else 1
         self.map_ = Chain([columns, learned])
         parts = list(self.prior_.parts) if isinstance(self.prior_, Conditional) else [self.prior_]
         maps = [map_of(part, lambda one: fitting.learn(draws(one, LEARNED_DRAWS), label="prior")[0]) for part in parts]

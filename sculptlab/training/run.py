@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -201,6 +202,15 @@ class Run:
         vars(self).update(outcome(training, trainer, rows, stopped, last.data if last else data, settings))
         vars(self).pop("history", None)
         return self
+
+    def reshape(self, prior: Any = "gaussian", data: Any = None, *, codes: str = "means", seed: int = 0, **options: Any) -> Run:
+        """A run of the same model whose codes have the distribution of `prior`, by an invertible map learned after training.
+
+        The map is a `sl.Reshaper`, whose `options` these are, fitted to the codes of `data`: by default the training images, if
+        this run still holds them. Images are decoded through its inverse, so reconstructions stay as they are. Of a stochastic
+        encoder it maps the means; `codes="samples"` fits it to draws of the posteriors instead.
+        """
+        return import_module("sculptlab.reshaping.models").reshaped_run(self, prior, data, codes=codes, seed=seed, **options)
 
     def export(self) -> dict[str, Any]:
         """The model's `state_dict` as a plain dict of contiguous copies on the CPU, for torch.save and load_state_dict."""
