@@ -21,7 +21,7 @@ Objectives = Mapping[str, Objective]  # by the name of each in a study's table
 def train_and_test(name: str) -> tuple[Dataset, Dataset]:
     """The official training and test images of `name`, or two thirds and one third of a set that has no such split."""
     everything = load(name)
-    if name in ("mnist", "fashion_mnist", "cifar10"):
+    if name in ("mnist", "fashion_mnist", "fashion_mnist_small", "cifar10"):
         return everything, load(name, split="test")
     return everything.split(test=1 / 3, seed=0)
 
