@@ -390,13 +390,6 @@ def test_a_truncated_npz_is_named(dsprites, mine):
 # --- the real ones ---------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def real() -> Path:
-    if not os.environ.get("SCULPTLAB_DATA"):
-        pytest.skip("SCULPTLAB_DATA is not set")
-    return Path(os.environ["SCULPTLAB_DATA"])
-
-
 @pytest.mark.real_data
 @pytest.mark.parametrize("name", ["mnist", "fashion_mnist"])
 def test_real_mnist_and_fashion_mnist(real, name, tmp_path):
