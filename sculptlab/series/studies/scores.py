@@ -78,7 +78,7 @@ def score_models(
 def record_model_scores(name: str, seeds: Sequence[int] = range(5), *, steps: int = 1500, permutations: int = 4) -> Recorded:
     """Run page 02's study of models on the data set `name` and record it."""
     training = {"steps": steps, "width": 128, "dim": 10}
-    frame = score_models(name, MODELS, seeds, {"permutations": permutations}, **training)
+    frame = score_models(name, MODELS, seeds, {"permutations": permutations, "names": LPS_NAMES}, **training)
     settings = {**training, "rows": SCORED_ROWS, "permutations": permutations, "lps": LPS_NAMES}
     return record_result(f"lps_models_{name}", frame, seeds=seeds, settings=settings)
 
