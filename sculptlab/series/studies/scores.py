@@ -83,21 +83,6 @@ def record_model_scores(name: str, seeds: Sequence[int] = range(5), *, steps: in
     return record_result(f"lps_models_{name}", frame, seeds=seeds, settings=settings)
 
 
-def score_gallery(seeds: Iterable[int], *, n: int = 1000, dim: int = 6) -> pd.DataFrame:
-    """LPS of `n` rows of every reference code by each regressor: a row for each code and seed."""
-    gallery = {case.name: case for case in reference_codes.reference_gallery(dim)}
-
-    def sample(case: reference_codes.ReferenceCode, seed: int) -> Tensor:
-        return case.sample(n, 100 + seed)
-
-    return run_study(gallery, seeds, sample, lambda _, z, seed: [lps_scores(z, REGRESSORS, seed=seed)], columns="codes")
-
-
-def record_gallery(seeds: Sequence[int] = range(5)) -> Recorded:
-    """Score every reference code by each regressor and record it."""
-    return record_result("lps_gallery", score_gallery(seeds), seeds=seeds, settings={"n": 1000, "dim": 6})
-
-
 def codes_of_factors(known: Any, dim: int = 10, seed: int = 0) -> dict[str, Tensor]:
     """Codes (n, dim) made from factors (n, k), k < dim, that are disentangled, entangled or empty by construction.
 
