@@ -14,11 +14,12 @@ from sculptlab.drawing import draw
 from sculptlab.evaluation.copy_measures import alignment_error, compare
 from sculptlab.evaluation.two_samples import LEAST_ROWS, hold_out
 from sculptlab.training.batches import as_model, count_latents, of_shape
+from sculptlab.training.encodings import CHUNK
 from sculptlab.training.images import as_unit_floats
 from sculptlab.training.latent_units import Units
 from sculptlab.training.loop import fit
 from sculptlab.training.objectives import Anchors, Copying, Objective, Ramp
-from sculptlab.training.run import CHUNK, Run
+from sculptlab.training.run import Run
 from sculptlab.training.sources import as_images, as_source
 from sculptlab.validation import as_seed, choice, known_options, named_codes, whole
 from sculptlab.validation import codes as valid_codes

@@ -50,6 +50,7 @@ class Trainer:
                         save_checkpoint(path, training, rows)
                         saved = now
                 training.keep_good_weights()
+                training.warn_if_inactive()
         except KeyboardInterrupt:
             stopped = "interrupted"
             warnings.warn(f"interrupted after {training.step} of {total} steps: the model is usable as it is", stacklevel=3)
