@@ -304,8 +304,8 @@ def _has_rows(data: Any) -> bool:
 
 
 def _is_label(part: Any) -> bool:
-    """Whether a part of an item is a single number, so that the item is one image and no batch."""
-    return isinstance(part, int) or getattr(part, "ndim", 1) == 0
+    """Whether a part of an item is a single number or word, so that the item is one image and no batch."""
+    return isinstance(part, int | float | str) or getattr(part, "ndim", 1) == 0
 
 
 def _length(data: Any) -> int | None:

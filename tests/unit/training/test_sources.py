@@ -376,6 +376,8 @@ def test_without_an_image_shape_single_images_are_known_by_their_label_or_refuse
     expected = sl.latents(model, images)["codes"]
     for data in (
         lambda: ((image, row) for row, image in enumerate(images)),
+        lambda: ((image.numpy(), "a word") for image in images),
+        lambda: ([image, 0.5, np.float32(1)] for image in images),
         lambda: ({"image": image, "label": torch.tensor(3)} for image in images),
         lambda: images.split(64),
         lambda: ((batch, torch.zeros(len(batch))) for batch in images.split(64)),
