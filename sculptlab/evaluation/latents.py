@@ -113,7 +113,7 @@ def encode_in_chunks(
     source = as_source(images, model)
     usual = CHUNK if isinstance(model, Autoencoder) else min(256, 1 + 2**22 // math.prod(source.first.shape[1:]))
     size = usual if batch_size is None else whole("batch_size", batch_size)
-    return in_chunks(lambda batch: keep(_stacked(encoding(model, batch, encode))), source, size, model, encode, axis=1)
+    return in_chunks(lambda batch: keep(_stacked(encoding(model, batch, encode))), source, model, encode, size=size, axis=1)
 
 
 def _stacked(found: Tensor | Posterior) -> Tensor:

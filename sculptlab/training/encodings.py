@@ -116,7 +116,7 @@ def evaluating(*models: Any) -> Iterator[None]:
 
 
 def in_chunks(
-    function: Callable[[Tensor], Tensor], source: Source, size: int, model: nn.Module, *others: Any, axis: int = 0,
+    function: Callable[[Tensor], Tensor], source: Source, model: nn.Module, *others: Any, size: int = CHUNK, axis: int = 0,
     ordered: bool = True,
 ) -> Tensor:  # fmt: skip
     """What `function` makes of a source, `size` rows at a time, on the CPU and joined along `axis`, which is that of the rows.
@@ -128,7 +128,7 @@ def in_chunks(
         warnings.warn(
             f"{source.name} is a DataLoader that shuffles: the rows of the result are in the order of this pass, and labels from "
             "another pass are not. Give the data set itself, or a DataLoader with shuffle=False",
-            stacklevel=5,
+            stacklevel=4,
         )
     device, dtype = placement(model)
     with evaluating(model, *others):

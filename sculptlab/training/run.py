@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -17,13 +16,13 @@ from torch import Tensor, nn
 from sculptlab.priors import as_prior
 from sculptlab.training.batches import as_model, of_shape
 from sculptlab.training.checkpoints import restore, training_state
-from sculptlab.training.encodings import CHUNK, decoded, encoded, in_chunks, placement
+from sculptlab.training.encodings import decoded, encoded, in_chunks, placement
 from sculptlab.training.models import Posterior, build_autoencoder
 from sculptlab.training.objectives.base import Objective, as_objective
 from sculptlab.training.objectives.companion import Batch
 from sculptlab.training.objectives.regularizer import Regularizer
 from sculptlab.training.saving import UnknownObjective, exported, load_weights, objective_of, read_run, write_run
-from sculptlab.training.sources import Source, TensorSource, as_source
+from sculptlab.training.sources import TensorSource, as_source
 from sculptlab.training.state import DivergenceError, Training
 from sculptlab.training.trainer import Trainer
 from sculptlab.validation import as_device, as_seed, whole
@@ -128,7 +127,7 @@ class Run:
 
     def _encoded(self, data: Any) -> Tensor:
         """Codes (1, n, dim), or means and log-variances (2, n, dim), of `data`."""
-        return self._in_chunks(as_source(data, self.model), self._encode, axis=1)
+        return in_chunks(self._encode, as_source(data, self.model), self.model, axis=1)
 
     def _encode(self, images: Tensor) -> Tensor:
         """The same of a chunk; the codes or means are those that are decoded, quantized if the objective quantizes them."""
@@ -143,11 +142,11 @@ class Run:
     def decode(self, codes: Any) -> Any:
         """The images (n, *image_shape) of `codes` (n, dim)."""
         z = valid_codes("codes", codes, dim=getattr(self.model, "dim", None), rows=1)
-        return _like(self._in_chunks(TensorSource(z.float()), lambda part: decoded(self.model, part)), codes)
+        return _like(in_chunks(lambda part: decoded(self.model, part), TensorSource(z.float()), self.model), codes)
 
     def reconstruct(self, data: Any) -> Any:
         """The images (n, *image_shape) decoded from the codes of `data` (from the means, if stochastic)."""
-        return _like(self._in_chunks(as_source(data, self.model), self._reconstructed), data)
+        return _like(in_chunks(self._reconstructed, as_source(data, self.model), self.model), data)
 
     def reconstruction_error(self, data: Any) -> float:
         """Mean squared error per pixel of the reconstruction of `data`, best held-out images, in squared units of the data."""
@@ -155,7 +154,7 @@ class Run:
         def errors(images: Tensor) -> Tensor:
             return (self._reconstructed(images) - images).square().flatten(1).mean(1)
 
-        return self._in_chunks(as_source(data, self.model), errors, ordered=False).double().mean().item()
+        return in_chunks(errors, as_source(data, self.model), self.model, ordered=False).double().mean().item()
 
     def sample(self, n: int, *, prior: Any = None, seed: int = 0) -> Tensor:
         """`n` new images (n, *image_shape), decoded from draws of `prior`: a name, or anything else that `as_prior` takes.
@@ -211,9 +210,6 @@ class Run:
         """Write weights, history and settings to one file in the safetensors format, for `load_run`, and return its path."""
         about = {"objective": repr(self.objective), "seed": str(self.seed), "steps": str(self.steps), "dim": str(self.dim or 0)}
         return write_run(path, self.model, exported(self.companions), self.rows, **about, stopped=self.stopped or "")
-
-    def _in_chunks(self, source: Source, function: Callable[[Tensor], Tensor], **options: Any) -> Tensor:
-        return in_chunks(function, source, CHUNK, self.model, **options)
 
 
 def _like(result: Tensor, given: Any) -> Any:

@@ -157,14 +157,15 @@ class Training:
 
     def keep_good_weights(self) -> None:
         """Keep a copy of the weights, which is put back if training diverges; raise DivergenceError if they are not finite."""
-        state = self.model.state_dict()
-        if not all(bool(torch.isfinite(value).all()) for value in state.values() if value.is_floating_point()):
+        if not all(bool(torch.isfinite(value).all()) for value in self.model.state_dict().values() if value.is_floating_point()):
             self._restore_and_raise(f"weights became NaN or infinite by step {self.step}")
-        self.good_step, self._good = self.step, (_copied(state), _copied(self._companions.state_dict()))
+        parts = self.model, self._companions
+        self.good_step = self.step
+        self._good = [(part, {name: value.clone() for name, value in part.state_dict().items()}) for part in parts]
 
     def _restore_and_raise(self, reason: str) -> NoReturn:
-        self.model.load_state_dict(self._good[0])
-        self._companions.load_state_dict(self._good[1])
+        for part, weights in self._good:
+            part.load_state_dict(weights)
         raise DivergenceError(
             f"{reason}. The model was put back to its weights of step {self.good_step}. Try a smaller learning_rate (now "
             f"{self.learning_rate:g}), a smaller weight in {self.objective!r}, a larger batch_size (now {self.batches.size}), "
@@ -201,7 +202,3 @@ class Training:
         self.batches = Batches(self.source, size, self.seed, self.device, goal.least_batch)
         self.optimization.rates = [rate]
         self.optimization.set_rates([rate])
-
-
-def _copied(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: value.clone() for name, value in state.items()}
