@@ -11,10 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Normal
 
-from sculptlab.training.encodings import encoding, evaluating, placement
-from sculptlab.training.images import as_unit_floats
+from sculptlab.training.encodings import CHUNK, encoding, evaluating, in_chunks
 from sculptlab.training.models import Autoencoder, Posterior
-from sculptlab.training.run import CHUNK, Run
+from sculptlab.training.run import Run
 from sculptlab.training.sources import as_source
 from sculptlab.validation import as_seed, choice, finite, whole
 from sculptlab.validation import codes as valid_codes
@@ -114,10 +113,7 @@ def encode_in_chunks(
     source = as_source(images, model)
     usual = CHUNK if isinstance(model, Autoencoder) else min(256, 1 + 2**22 // math.prod(source.first.shape[1:]))
     size = usual if batch_size is None else whole("batch_size", batch_size)
-    device, dtype = placement(model)
-    with evaluating(model, encode):
-        batches = (as_unit_floats(part.to(device), dtype) for part in source.chunks(size))
-        return torch.cat([keep(_stacked(encoding(model, batch, encode))) for batch in batches], 1)
+    return in_chunks(lambda batch: keep(_stacked(encoding(model, batch, encode))), source, model, encode, size=size, axis=1)
 
 
 def _stacked(found: Tensor | Posterior) -> Tensor:

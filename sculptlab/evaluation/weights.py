@@ -154,6 +154,8 @@ def find_weight(
     for weight, seed in tqdm(grid, disable=not progress, unit="model"):
         goal = plain if weight == 0 else objective(weight)
         run = fit(build(seed), training, goal, steps=steps, seed=seed, progress=False, **options)
+        if run.stopped == "interrupted":
+            raise KeyboardInterrupt  # rather than to compare models that were trained for different numbers of steps
         rows.append({"weight": weight, "seed": seed, **_evaluate(run, unseen, first)})
     frame = pd.DataFrame(rows)
     frame["relative_error"] = frame["reconstruction_mse"] / frame.loc[frame["weight"] == 0, "reconstruction_mse"].mean()

@@ -51,13 +51,11 @@ class UnknownObjective(Objective):
 
 def exported(module: nn.Module) -> dict[str, Any]:
     """The `state_dict` of a module as a plain dict of contiguous copies on the CPU, each of its own type."""
-    state = module.state_dict()
-    copied = {name: value.cpu().clone(memory_format=torch.contiguous_format) for name, value in _tensors(state).items()}
-    return dict(state) | copied
 
+    def copied(value: Any) -> Any:
+        return value.cpu().clone(memory_format=torch.contiguous_format) if isinstance(value, Tensor) else value
 
-def _tensors(state: dict[str, Any]) -> dict[str, Tensor]:
-    return {name: value for name, value in state.items() if isinstance(value, Tensor)}
+    return {name: copied(value) for name, value in module.state_dict().items()}
 
 
 def write_run(given: str | os.PathLike[str], model: nn.Module, companions: dict[str, Tensor], rows: Rows, **about: str) -> Path:
@@ -65,8 +63,8 @@ def write_run(given: str | os.PathLike[str], model: nn.Module, companions: dict[
     from safetensors.torch import save_file
 
     path, weights = writable_path("path", given), exported(model)
-    if other := weights.keys() - _tensors(weights):
-        raise ValueError(f"model.state_dict() must hold tensors only to be saved, which {sorted(other)} are not")
+    if other := [name for name, value in weights.items() if not isinstance(value, Tensor)]:
+        raise ValueError(f"model.state_dict() must hold tensors only to be saved, which {other} are not")
     columns = dict.fromkeys(name for row in rows for name in row)
     history = {
         name: torch.tensor([row.get(name, math.nan) for row in rows], dtype=torch.float64, device="cpu") for name in columns

@@ -53,14 +53,10 @@ class Anchors(Objective):
         images, target = held_images("anchors' images", self.images), codes("anchors' codes", self.codes, rows=1).detach().float()
         if len(images) != len(target):
             raise ValueError(f"anchors must pair every image with a code, got {len(images)} images and {len(target)} codes")
-        unit = (
-            torch.ones(target.shape[1], device="cpu", dtype=torch.float32)
-            if self.unit is None
-            else as_tensor("unit", self.unit).detach().float().cpu()
-        )
+        unit = torch.ones_like(target[0]) if self.unit is None else as_tensor("unit", self.unit).detach().float()
         if unit.shape != target.shape[1:] or not (unit > 0).all() or not torch.isfinite(unit).all():
             raise ValueError(f"unit must be {target.shape[1]} number(s) > 0, got {self.unit!r}")
-        vars(self).update(images=images, codes=target.cpu(), unit=unit)
+        vars(self).update(images=images, codes=target.cpu(), unit=unit.cpu())
 
     def __repr__(self) -> str:
         held = b"".join(part.contiguous().numpy().tobytes() for part in (self.images, self.codes, self.unit))
