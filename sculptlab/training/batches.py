@@ -43,10 +43,15 @@ def count_latents(model: Any, images: Tensor) -> int:
         return int(model.dim)
     if not hasattr(model, "encode"):
         return 0
+    found = first_codes(model, images)
+    return (found.mean if isinstance(found, Posterior) else found).shape[1]
+
+
+def first_codes(model: Any, images: Tensor) -> Posterior | Tensor:
+    """What the model's encoder gives for the first two of `images`, codes or a posterior."""
     device, dtype = placement(model)
     with evaluating(model):
-        found = encoded(model, as_unit_floats(images[:2].to(device), dtype))
-    return (found.mean if isinstance(found, Posterior) else found).shape[1]
+        return encoded(model, as_unit_floats(images[:2].to(device), dtype))
 
 
 def check_dim(name: str, dim: int, model: Any) -> None:

@@ -113,3 +113,44 @@ def test_default_dtype_and_device_change_nothing(digits, defaults):
         torch.set_default_dtype(torch.float32)
         torch.set_default_device(None)
     assert torch.equal(found, expected)
+
+
+class Wrapped(Own):
+    """The same network, which returns its codes in a mapping and its images in a tuple."""
+
+    def encode(self, x):
+        found = super().encode(x)
+        return {"z": found} if isinstance(found, torch.Tensor) else dict(zip(("mu", "logvar"), found, strict=True))
+
+    def decode(self, z):
+        return (super().decode(z),)
+
+
+IMAGES = torch.rand(40, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+SEEDED = torch.Generator().manual_seed(0)
+CLASSES = sl.priors.Conditional({0: sl.priors.Gaussian(2), 1: sl.priors.Uniform(2)})
+
+
+@pytest.mark.parametrize(
+    "objective",
+    [
+        sl.objectives.Anchors(IMAGES[:4], torch.zeros(4, 2)),
+        sl.objectives.LabeledMMD(CLASSES, IMAGES, torch.arange(40) % 2),
+        sl.objectives.Isometry(),
+        MMD + sl.objectives.Predictability(),
+    ],
+    ids=lambda objective: type(objective).__name__,
+)
+def test_objectives_that_use_the_model_read_whatever_it_returns(objective):
+    plain, wrapped = Own(), Wrapped()
+    wrapped.load_state_dict(plain.state_dict())
+    first, second = (sl.fit(model, IMAGES, objective, **QUICK | {"batch_size": 32}) for model in (plain, wrapped))
+    assert second.history.drop(columns="seconds").equals(first.history.drop(columns="seconds"))
+
+
+@pytest.mark.parametrize("make", [Wrapped, lambda: Wrapped(encoding=lambda z: (z, z - 1))], ids=["codes", "posterior"])
+def test_the_codes_of_any_model_are_copied_to(make):
+    images = IMAGES.repeat(5, 1, 1, 1)
+    found = sl.copy_latents(sl.priors.Ring().sample(200, SEEDED), make(), images, steps=2, device="cpu", progress=False)
+    assert found.run.encode(images).shape == (200, 2)
+    assert [*found.run.codes(images)] == (["codes"] if make is Wrapped else ["means", "samples"])
