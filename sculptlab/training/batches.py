@@ -30,6 +30,8 @@ def as_trainable(model: Any) -> nn.Module:
     name, weights = type(as_model(model)).__name__, list(model.parameters())
     if not weights:
         raise ValueError(f"model must have weights to train, a {name} without parameters has none")
+    if any(nn.parameter.is_lazy(weight) for weight in weights):
+        raise ValueError(f"model must have made its lazy layers: call this {name} on a few images first")
     if any(weight.is_meta for weight in weights):
         raise ValueError(f"model must have its weights in memory, those of this {name} are on the device 'meta'")
     if torch.is_inference_mode_enabled() or any(weight.is_inference() for weight in weights):

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from sculptlab.priors import as_prior
 from sculptlab.training.batches import as_model, of_shape
 from sculptlab.training.checkpoints import Rows, restore, training_state
-from sculptlab.training.encodings import decoded, encoded, placement
+from sculptlab.training.encodings import decoded, encoded, evaluating, placement
 from sculptlab.training.images import as_unit_floats
 from sculptlab.training.models import Posterior, build_autoencoder
 from sculptlab.training.objectives.base import Objective, as_objective
@@ -141,7 +141,7 @@ class Run:
 
     def decode(self, codes: Any) -> Any:
         """The images (n, *image_shape) of `codes` (n, dim)."""
-        z = valid_codes("codes", codes, dim=getattr(self.model, "dim", None), rows=1)
+        z = valid_codes("codes", codes, dim=getattr(self.model, "dim", self.dim), rows=1)
         return _like(self._in_chunks(z.float().split(CHUNK), lambda part: decoded(self.model, part)), codes)
 
     def reconstruct(self, data: Any) -> Any:
@@ -217,13 +217,15 @@ class Run:
 
     def _in_chunks(self, chunks: Iterable[Tensor], function: Callable[[Tensor], Tensor], axis: int = 0) -> Tensor:
         device, dtype = placement(self.model)
-        with torch.no_grad():
+        with evaluating(self.model):
             parts = [function(as_unit_floats(part.to(device), dtype)).cpu() for part in chunks]
         return torch.cat(parts, axis)
 
 
 def _like(result: Tensor, given: Any) -> Any:
-    return result.numpy() if isinstance(given, np.ndarray) else result
+    if not isinstance(given, np.ndarray):
+        return result
+    return (result.float() if result.dtype == torch.bfloat16 else result).numpy()  # NumPy has no bfloat16
 
 
 def outcome(

@@ -125,7 +125,7 @@ def _checksum(tensors: dict[str, Tensor]) -> str:
 
 
 def load_weights(model: Any, weights: dict[str, Tensor], wanted: str = "model must be built like the one that was saved") -> None:
-    """Give `model` these weights, each of the type that it has in the file; a ValueError, `wanted`, if they are another model's."""
+    """Give `model` these weights, each of the type that it has in the file; a ValueError, with `wanted`, if they do not fit."""
     try:
         model.load_state_dict(weights)
         for name, value in model.state_dict(keep_vars=True).items():

@@ -154,3 +154,47 @@ def test_the_codes_of_any_model_are_copied_to(make):
     found = sl.copy_latents(sl.priors.Ring().sample(200, SEEDED), make(), images, steps=2, device="cpu", progress=False)
     assert found.run.encode(images).shape == (200, 2)
     assert [*found.run.codes(images)] == (["codes"] if make is Wrapped else ["means", "samples"])
+
+
+@pytest.mark.parametrize("layer", [nn.BatchNorm1d(2), nn.Dropout(0.5)], ids=lambda layer: type(layer).__name__)
+def test_a_run_whose_model_is_in_train_mode_encodes_as_in_eval_mode(layer):
+    with torch.random.fork_rng(devices=[]):  # dropout draws from the global generator in training
+        run = sl.fit(Own(encoding=layer), IMAGES, MMD, **QUICK | {"batch_size": 32})
+    codes, error, weights = run.encode(IMAGES), run.reconstruction_error(IMAGES), run.export()
+    run.model.train()
+    assert torch.equal(run.encode(IMAGES), codes)
+    assert run.reconstruction_error(IMAGES) == error
+    assert all(torch.equal(value, weights[name]) for name, value in run.export().items())
+    assert run.model.training
+
+
+def test_bfloat16_codes_of_arrays_are_arrays_of_float32():
+    run = sl.fit(Own().bfloat16(), IMAGES, MMD, **QUICK | {"batch_size": 32})
+    codes = run.encode(IMAGES.numpy())
+    assert codes.dtype == "float32"
+    assert torch.equal(torch.from_numpy(codes), run.encode(IMAGES).float())
+
+
+def test_codes_of_another_number_of_columns_are_not_decoded():
+    with pytest.raises(ValueError, match=r"codes must have 2 column\(s\), got 5"):
+        sl.fit(Own(), IMAGES, MMD, **QUICK | {"batch_size": 32}).decode(torch.zeros(3, 5))
+
+
+class WithoutGraph(Own):
+    @torch.no_grad()
+    def encode(self, x):
+        return super().encode(x)
+
+    @torch.no_grad()
+    def decode(self, z):
+        return super().decode(z)
+
+
+def test_a_model_that_leaves_the_graph_is_named():
+    with pytest.raises(ValueError, match="something in WithoutGraph or the objective leaves the graph"):
+        sl.fit(WithoutGraph(), IMAGES, MMD, **QUICK | {"batch_size": 32})
+
+
+def test_a_model_with_lazy_layers_is_named():
+    with pytest.raises(ValueError, match="model must have made its lazy layers: call this LazyLinear on a few images"):
+        sl.fit(nn.LazyLinear(2), IMAGES, MMD, **QUICK)
