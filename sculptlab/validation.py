@@ -143,9 +143,13 @@ def as_tensor(name: str, value: Any) -> Tensor:
     """
     value = only_array(name, value)
     if isinstance(value, Tensor):
-        if value.layout != torch.strided:
+        if value.layout != torch.strided or value.is_nested:
             raise TypeError(f"{name} must be a dense tensor, got layout {value.layout}; use .to_dense()")
+        if value.is_meta:
+            raise TypeError(f"{name} must be in memory, got a tensor on the device 'meta'")
         return _signed(value)
+    if hasattr(value, "toarray"):  # of scipy.sparse
+        raise TypeError(f"{name} must be a dense array, got a {type(value).__name__}; use .toarray()")
     if np.ma.is_masked(value):
         raise ValueError(f"{name} has masked values: drop those rows or fill them in")
     try:

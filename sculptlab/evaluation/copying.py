@@ -13,11 +13,12 @@ from torch import Tensor, nn
 from sculptlab.drawing import draw
 from sculptlab.evaluation.copy_measures import alignment_error, compare
 from sculptlab.evaluation.two_samples import LEAST_ROWS, hold_out
-from sculptlab.training.batches import as_model, count_latents, of_shape
+from sculptlab.training.batches import as_model, count_latents, first_codes, of_shape
 from sculptlab.training.encodings import CHUNK
 from sculptlab.training.images import as_unit_floats
 from sculptlab.training.latent_units import Units
 from sculptlab.training.loop import fit
+from sculptlab.training.models import Posterior
 from sculptlab.training.objectives import Anchors, Copying, Objective, Ramp
 from sculptlab.training.run import Run
 from sculptlab.training.sources import Source, as_images, as_source
@@ -175,7 +176,7 @@ def copy_latents(
     def shaped(run: Run) -> Tensor:
         return list(run.codes(unseen).values())[-1]  # what `Copying` shapes: a stochastic encoder's samples
 
-    wrapped = units.wrap(model).eval()
+    wrapped = units.wrap(model, isinstance(first_codes(model, images.first), Posterior)).eval()
     before = shaped(Run(wrapped, full, [], seed=seed, steps=0))
     full = full if objective is None else full + objective
     run = fit(wrapped, seen, full, steps=steps, seed=seed, **{"learning_rate": LEARNING_RATE, **options})

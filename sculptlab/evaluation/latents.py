@@ -139,7 +139,7 @@ def _rows(maps: Tensor, places: str, generator: torch.Generator) -> Tensor:
 
 def _is_text(data: Any) -> bool:
     """Whether data are a column of strings."""
-    column = isinstance(data, Sequence | np.ndarray) or hasattr(data, "to_list")
+    column = (isinstance(data, Sequence | np.ndarray) and not isinstance(data, str)) or hasattr(data, "to_list")
     return column and getattr(data, "ndim", 1) == 1 and len(data) > 0 and isinstance(next(iter(data)), str)
 
 

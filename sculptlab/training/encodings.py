@@ -44,6 +44,12 @@ def encoded(model: Any, images: Tensor, encode: Callable[[Tensor], Any] | None =
     return found
 
 
+def encoded_means(model: Any, images: Tensor) -> Tensor:
+    """The codes (n, d) of `images` by any model; the means, if its encoder is stochastic."""
+    found = encoded(model, images)
+    return found.mean if isinstance(found, Posterior) else found
+
+
 def encoding(model: Any, images: Tensor, encode: Callable[[Tensor], Any] | None = None) -> Posterior | Tensor:
     """What `model.encode(images)`, or a function `encode`, returned: a tensor of codes or a posterior, of any shape (n, ...).
 

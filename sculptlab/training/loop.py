@@ -61,6 +61,14 @@ def _records(training: Training) -> Generator[Record]:
         training.end()
 
 
+def fit_to_the_end(*given: Any, **options: Any) -> Run:
+    """As `fit`, for one of several models that are compared: Ctrl-C ends the comparison with KeyboardInterrupt."""
+    run = fit(*given, **options)
+    if run.stopped == "interrupted":
+        raise KeyboardInterrupt
+    return run
+
+
 def fit(
     model: nn.Module,
     data: Any,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
+import warnings
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -141,7 +141,7 @@ class Run:
 
     def decode(self, codes: Any) -> Any:
         """The images (n, *image_shape) of `codes` (n, dim)."""
-        z = valid_codes("codes", codes, dim=getattr(self.model, "dim", None), rows=1)
+        z = valid_codes("codes", codes, dim=getattr(self.model, "dim", self.dim), rows=1)
         return _like(in_chunks(lambda part: decoded(self.model, part), TensorSource(z.float()), self.model), codes)
 
     def reconstruct(self, data: Any) -> Any:
@@ -209,11 +209,17 @@ class Run:
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write weights, history and settings to one file in the safetensors format, for `load_run`, and return its path."""
         about = {"objective": repr(self.objective), "seed": str(self.seed), "steps": str(self.steps), "dim": str(self.dim or 0)}
+        for part in getattr(self.objective, "parts", (self.objective,)):
+            for name in ("decoder_input", "sampling_prior"):
+                if getattr(type(part), name) is not getattr(Objective, name):
+                    about["changes"] = name
         return write_run(path, self.model, exported(self.companions), self.rows, **about, stopped=self.stopped or "")
 
 
 def _like(result: Tensor, given: Any) -> Any:
-    return result.numpy() if isinstance(given, np.ndarray) else result
+    if not isinstance(given, np.ndarray):
+        return result
+    return (result.float() if result.dtype == torch.bfloat16 else result).numpy()  # NumPy has no bfloat16
 
 
 def train(run: Run, training: Training, trainer: Trainer, data: Any, options: dict[str, Any]) -> Run:
@@ -251,7 +257,8 @@ def load_run(
     model : nn.Module, optional
         The module to load the weights into, with the structure of the one that was saved.
     objective : Objective or callable, optional
-        What the run was trained for, if it cannot be rebuilt: `sample` without a prior and `train_more` need it.
+        What the run was trained for, if it cannot be rebuilt: `sample` without a prior and `train_more` need it, and all of the
+        run if the objective quantizes codes or has learned what to sample from.
     device : str or torch.device
         Where the model is put; "auto" is the GPU if there is one, else the CPU.
 
@@ -262,7 +269,7 @@ def load_run(
     Raises
     ------
     ValueError
-        For a damaged file, another file, or weights that do not fit the model.
+        For a damaged file, another file, or weights that do not fit the model or the objective.
 
     Examples
     --------
@@ -276,20 +283,24 @@ def load_run(
     True
     """
     parts, about = read_run(path)
-    kind = json.loads(about["model"])
+    kind = about["model"]
     if model is None:
         if "class" in kind:
             raise ValueError(f"model must be given: the file has the weights of a {kind['class']}, which load_run cannot build")
         model = build_autoencoder(**kind)
     load_weights(as_model(model), parts["model"])
-    columns = {name: parts["history"][name].tolist() for name in json.loads(about["columns"])}
-    rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
     found = objective_of(about["objective"]) if objective is None else as_objective(objective)
-    regularizer = Regularizer(found, int(about["dim"]))
-    if parts["companions"] and regularizer.dim and not isinstance(found, UnknownObjective):
-        regularizer.companions.load_state_dict(parts["companions"])  # type: ignore[attr-defined]  # a ModuleDict
+    if isinstance(found, UnknownObjective) and about.get("changes"):
+        raise ValueError(f"objective must be given: it changes codes or samples, and the file has only its text, {found.text}")
+    regularizer = Regularizer(found, about["dim"])
+    if parts["companions"] and isinstance(found, UnknownObjective):
+        warnings.warn(
+            f"companions are left out ({', '.join(parts['companions'])}): give the objective to keep them", stacklevel=2
+        )
+    elif parts["companions"]:
+        load_weights(regularizer.companions, parts["companions"], "objective must be the one that the run was trained for")
     place = as_device(device)
     return Run(
-        model.to(place).eval(), found, rows, seed=int(about["seed"]), steps=int(about["steps"]),
-        stopped=about["stopped"] or None, dim=regularizer.dim or None, companions=regularizer.to(place).eval().companions,
+        model.to(place).eval(), found, about["rows"], seed=about["seed"], steps=about["steps"], stopped=about["stopped"],
+        dim=regularizer.dim or None, companions=regularizer.to(place).eval().companions,
     )  # fmt: skip

@@ -52,6 +52,8 @@ def as_source(data: Any, model: Any = None, *, unit_range: bool = False, name: s
         data = data.tensors[0]
     elif hasattr(data, "images") and not isinstance(data, TorchDataset):
         data = data.images
+    elif isinstance(data, tuple | list) and len(data) == 2 and _are_images_and_labels(*data):
+        data = data[0]
     if isinstance(data, IterableDataset) or (hasattr(data, "__iter__") and not hasattr(data, "__getitem__")):
         return StreamSource(data, name, limits)
     if isinstance(data, list | tuple) and _are_batches(data, limits.shape):
@@ -233,6 +235,8 @@ class StreamSource(Source):
         """The last items that were read as one tensor; single images are checked here, together, which is faster."""
         try:
             images = torch.cat(items)
+            if len(types := {str(image.dtype) for image in items}) > 1:
+                raise TypeError(f"{self.name} must be images of one type, got {' and '.join(sorted(types))}")
             return images if self.own_batches else self._checked(images, self._where())
         except (ValueError, TypeError, RuntimeError):  # find the item
             last = self._number
@@ -288,10 +292,18 @@ def _are_batches(items: Sequence[Any], shape: Sequence[int] | None) -> bool:
     return len(size) == 4 if shape is None else len(size) > 1 and size[1:] == tuple(shape) != size
 
 
+def _are_images_and_labels(images: Any, labels: Any) -> bool:
+    """Whether two arrays are images or rows, and a label for each."""
+    size, count = (tuple(getattr(part, "shape", ())) for part in (images, labels))
+    return len(size) > 1 and len(count) == 1 and size[0] == count[0]
+
+
 def _has_rows(data: Any) -> bool:
     """Whether the rows of `data` are read when they are needed."""
     if isinstance(data, np.memmap):
         return True
+    if hasattr(data, "toarray"):  # of scipy.sparse, which `as_tensor` refuses
+        return False
     if isinstance(data, Tensor):
         return data.device.type == "cpu" and data.layout == torch.strided and data.untyped_storage().filename is not None
     if isinstance(data, list | tuple):

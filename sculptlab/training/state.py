@@ -136,6 +136,11 @@ class Training:
         """Take one step of the model's optimizer, then those of the objective's companions on the same codes."""
         with torch.autocast(self.device.type, enabled=False):  # also inside a caller's autocast
             codes, terms = self._terms()
+            if not terms["loss"].requires_grad:
+                raise ValueError(
+                    f"model must compute its loss with gradients: something in {type(self.model).__name__} or the objective "
+                    "leaves the graph, such as torch.no_grad, detach or NumPy"
+                )
             self._check(terms["loss"])
             self.optimization.optimizer.zero_grad()
             terms["loss"].backward()

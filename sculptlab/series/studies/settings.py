@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sculptlab.data import Dataset, load
 from sculptlab.series.studies.principal_components import PrincipalComponents
-from sculptlab.training.loop import fit
+from sculptlab.training.loop import fit_to_the_end
 from sculptlab.training.models import build_autoencoder
 from sculptlab.training.objectives import Objective
 from sculptlab.training.run import Run
@@ -37,7 +37,7 @@ def train_autoencoder(
     training = {name: options.pop(name) for name in ("batch_size", "learning_rate") if name in options}
     shape = images.image_shape if isinstance(images, Dataset) else tuple(images.shape[1:])
     model: Any = build_autoencoder(kind, image_shape=shape, seed=seed, **{"width": 128, **options})
-    return fit(wrap(model) if wrap else model, images, objective, steps=steps, seed=seed, progress=False, **training)
+    return fit_to_the_end(wrap(model) if wrap else model, images, objective, steps=steps, seed=seed, progress=False, **training)
 
 
 @dataclass(frozen=True)

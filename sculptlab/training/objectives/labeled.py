@@ -15,6 +15,7 @@ from sculptlab.mmd.kernels import as_kernel
 from sculptlab.priors import Prior
 from sculptlab.priors.base import drawing_device
 from sculptlab.training.batches import check_dim, held_images
+from sculptlab.training.encodings import encoded_means
 from sculptlab.training.images import check_image_shape
 from sculptlab.training.objectives.base import Objective
 from sculptlab.training.objectives.companion import Batch, Companions, Term
@@ -68,7 +69,7 @@ class Anchors(Objective):
         check_image_shape("anchors' images", self.images, getattr(model, "image_shape", None))
 
     def regularizers(self, batch: Batch, companions: Companions) -> Iterable[Term]:
-        found: Tensor = batch.model.encode(self.images.to(batch.codes))
+        found = encoded_means(batch.model, self.images.to(batch.codes))
         deviation = (found - self.codes.to(found)) / self.unit.to(found)
         yield Term("anchors", self.weight, 0.5 * deviation.square().sum(1).mean())
 
@@ -153,7 +154,7 @@ class LabeledMMD(Objective):
         if len(rows) > IMAGES_PER_STEP:
             order = torch.randperm(len(rows), generator=batch.generator, device=drawing_device(batch.generator, None))
             rows = order[:IMAGES_PER_STEP].cpu()
-        z: Tensor = batch.model.encode(self.images[rows].to(batch.codes))
+        z = encoded_means(batch.model, self.images[rows].to(batch.codes))
         z = z if self.latents is None else z[:, self.latents]
         target = self._targets(rows, batch.generator).to(z)
         yield Term("mmd2_labeled", self.weight, labeled_mmd2(z, target, self.similarity[rows][:, rows].to(z), self.fitted_kernel))

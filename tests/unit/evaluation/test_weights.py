@@ -93,14 +93,14 @@ def test_a_row_for_each_weight_and_seed():
 @pytest.fixture
 def spied(monkeypatch):
     """What `fit` was given: images, objective and options of each run, beside the run itself."""
-    calls, fit = [], module.fit
+    calls, fit = [], module.fit_to_the_end
 
     def spy(model, images, objective, **options):
         run = fit(model, images, objective, **options)
         calls.append((as_images(images), objective, options, run))
         return run
 
-    monkeypatch.setattr(module, "fit", spy)
+    monkeypatch.setattr(module, "fit_to_the_end", spy)
     return calls
 
 

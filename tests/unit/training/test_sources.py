@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, Tenso
 
 import sculptlab as sl
 from sculptlab.training import sources
-from sculptlab.training.sources import as_source
+from sculptlab.training.sources import as_images, as_source
 
 MMD = sl.objectives.MMD("gaussian")
 QUICK = {"steps": 12, "device": "cpu", "progress": False}
@@ -301,7 +301,7 @@ def test_a_list_of_batches_or_of_pairs_of_batches_is_a_stream(images):
 
 
 def test_single_images_of_a_stream_are_checked_and_named(images):
-    class Stream(torch.utils.data.IterableDataset):
+    class Stream(IterableDataset):
         def __iter__(self):
             for number, image in enumerate(images):
                 yield image * float("nan") if number == 70 else image
@@ -397,3 +397,28 @@ def test_without_an_image_shape_single_rows_of_a_table_are_rows():
     del model.image_shape
     for data in (iter(table), iter(table.split(8))):
         assert torch.allclose(sl.latents(model, data)["codes"], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("make", [tuple, list])
+def test_of_a_pair_of_arrays_the_images_are_taken(make):
+    images, labels = torch.rand(6, 1, 4, 4, generator=torch.Generator().manual_seed(0)), torch.arange(6)
+    for pair in ((images, labels), (images.numpy(), labels.numpy())):
+        assert torch.equal(as_images(make(pair)), images)
+    assert torch.equal(as_images(make((images[:, 0, 0], labels))), images[:, 0, 0])  # a table
+    assert len(as_images(make((images, images)))) == 12  # two batches
+
+
+class BytesAndFloats(IterableDataset):
+    def __iter__(self):
+        return iter([torch.ones(1, 4, 4), torch.full((1, 4, 4), 255, dtype=torch.uint8)])
+
+
+def test_single_images_of_different_types_are_refused():
+    with pytest.raises(TypeError, match=r"data must be images of one type, got torch\.float32 and torch\.uint8"):
+        as_images(BytesAndFloats())
+
+
+def test_a_path_is_no_column_of_texts():
+    model = sl.build_autoencoder("mlp", image_shape=(4,), dim=2, width=8)
+    with pytest.raises(TypeError, match="data must be real numbers"):
+        sl.latents(model, "images.npy")
