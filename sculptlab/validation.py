@@ -54,6 +54,15 @@ def as_seed(name: str, value: Any) -> int:
     return found
 
 
+def as_group_size(value: Any, *rows: int, least: int = 2) -> int:
+    """Return a `group_size` as an int if it divides each number of rows into at least `least` groups."""
+    size = whole("group_size", value)
+    if any(n % size or n < least * size for n in rows):
+        given = " and ".join(map(str, rows))
+        raise ValueError(f"group_size must divide the number of rows, {given}, into {least} groups or more, got {size}")
+    return size
+
+
 def number(name: str, value: Any, *, above: float = -math.inf, least: float = -math.inf) -> float:
     """Return `value` as a float if it is finite, greater than `above` and at least `least`."""
     if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):

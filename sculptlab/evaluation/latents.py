@@ -51,7 +51,7 @@ def latents(
     places : {"one", "all"}
         Of feature maps (n, c, h, w): codes (n, c) of one place of each image, drawn by `seed`, so that rows are independent; or
         of all places, (n h w, c), those of an image in consecutive rows. These are not independent: `mmd_test` with
-        `group_size` h w permutes whole images; p-values and intervals of other functions would be wrong.
+        `group_size` h w permutes whole images, also in `c2st` and the scores of independence; those of other functions are wrong.
     batch_size : int, optional
         Images that pass through the model at once; by default 4,096 for our own models, at most 256 for others.
 

@@ -332,3 +332,17 @@ def test_a_scale_is_set_by_the_middle_of_a_heavy_tailed_sample_and_by_all_of_oth
     assert without_heavy_tails(spikes) is spikes  # no interquartile range to measure by
     few = torch.tensor([[0.0], [1.0]])
     assert without_heavy_tails(few) is few
+
+
+def test_a_classifier_takes_whole_groups_of_rows():
+    z, other = (normal(40, 2, seed).repeat(9, axis=0) for seed in (0, 1))  # nine equal rows in each group
+    rows, groups = c2st(z, other), c2st(z, other, group_size=9)
+    assert rows.accuracy > 0.9  # the copies of a row recognize each other
+    assert rows.p_value < 1e-6 < 0.01 < groups.p_value
+    low, high = groups.interval
+    assert low < 0.5 < high
+    assert high - low > 0.15  # of 80 rows, two thirds of them counted: 0.26; of 720 rows 0.09
+    assert c2st(z + 6, other, group_size=9).p_value < 1e-6
+    for size in (7, 60):
+        with pytest.raises(ValueError, match="group_size must divide the number of rows, 360 and 360, into 20 groups"):
+            c2st(z, other, group_size=size)
