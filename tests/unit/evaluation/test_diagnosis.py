@@ -61,7 +61,7 @@ def test_the_words_say_it(ill):
     words = ill.verdict("codes")
     assert words.startswith("far: 1 of 5 latents inactive: 2; latents that repeat others: 1; shape: ")
     assert "; shape: 4 (0." in words
-    assert "; correlation: 0 and 1 (+0.95)" in words
+    assert "; excess correlation: 0 and 1 (+0.95)" in words
     assert "; joint distribution (C2ST accuracy 9" in words
     assert words in repr(ill)
     assert f"try: {ill.advice('codes')}" in repr(ill)
