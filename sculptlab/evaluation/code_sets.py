@@ -11,7 +11,7 @@ from torch.distributions import Distribution
 
 from sculptlab.evaluation.two_samples import LEAST_ROWS
 from sculptlab.priors import Prior, as_prior
-from sculptlab.validation import codes, describe, named_codes
+from sculptlab.validation import codes, describe, is_model, named_codes
 
 PRIOR_ROW = "prior"  # the row of the tables for a sample of the prior itself
 
@@ -19,11 +19,10 @@ PRIOR_ROW = "prior"  # the row of the tables for a sample of the prior itself
 def check_order(z: Any, prior: Any, data: Any) -> None:
     """Raise TypeError if the arguments of `diagnose` are in another order, or a model comes without its data."""
     order = "the order is diagnose(codes, prior), and for a model diagnose(model, prior, data=...)"
-    arrays = isinstance(z, Mapping | tuple | list) or hasattr(z, "__array__")
-    if arrays and data is not None:
+    model = is_model(z) or callable(z)
+    if data is not None and not model and not isinstance(z, str | Prior | Distribution):
         raise TypeError(f"z must be a model where data is given, got codes: leave data out; {order}")
-    model = not arrays and any(hasattr(z, name) for name in ("encode", "transform", "get_latent_representation"))
-    if isinstance(z, str | Prior | Distribution) or (not arrays and callable(z) and data is None) or (model and data is None):
+    if isinstance(z, str | Prior | Distribution) or (model and data is None):
         raise TypeError(f"z must be codes (n, d), or a mapping from names to them, got {describe(z)}; {order}")
     if isinstance(data, str | Prior | Distribution):
         raise TypeError(f"data must be what the model encodes, such as images, got {describe(data)}; {order}")
