@@ -12,26 +12,17 @@ import torch
 from sculptlab.columns import warn_of_repeats
 from sculptlab.drawing import draw
 from sculptlab.evaluation.code_sets import PRIOR_ROW, check_order, named_sets
-from sculptlab.evaluation.effects import MARGINS, Target, effect_table, normalizing_constants, overall_state
+from sculptlab.evaluation.effects import Target, effect_table, normalizing_constants
 from sculptlab.evaluation.latents import latents as latents_of
 from sculptlab.evaluation.remedies import Advice, advise
 from sculptlab.evaluation.set_tables import INACTIVE_BELOW, dependence, duplicated, per_dimension, per_pair
 from sculptlab.evaluation.two_samples import LEAST_ROWS, WIDE, coverage_gap, prior_samples, two_sample_tests
+from sculptlab.evaluation.verdicts import LEGEND, headline, verdict
 from sculptlab.mmd.kernels import IMQ
 from sculptlab.priors import Prior, as_prior
 from sculptlab.progress import Progress
 from sculptlab.threads import one_thread
 from sculptlab.validation import as_seed, choice, whole
-
-LEGEND = (
-    "far: a difference beyond its margin (shift 0.1 std, scale 10 %, shape 0.05, excess correlation 0.15, C2ST accuracy 55 %) "
-    "that is not chance; undecided: neither chance nor the margin is excluded; close: the rest",
-    "mmd2: unbiased MMD² to the prior, about 0 without a difference; mmd2_95: exceeded in 5 % by chance; mmd_p: its p-value",
-    "c2st: C2ST accuracy, codes against prior on held-out rows, 0.5 by chance, with its 95 % interval; c2st_p: its p-value",
-    "coverage_gap: share of the prior's draws that lie far from every code, 0.05 by chance",
-    "effective_rank: about how many directions the codes use; duplicates: latents that repeat others",
-    "prior: the same numbers for a sample of the prior itself, what they are without any difference",
-)
 
 
 @dataclass(frozen=True)
@@ -97,33 +88,12 @@ class Diagnosis:
     def verdict(self, name: str | None = None) -> str:
         """How far the set `name` (needless if there is one) is from the prior, and in what: effects beside p-values, in words."""
         name = self._set(name)
-        row, effects, latents = self.joint.loc[name], self.effects.loc[name], self.per_dimension.loc[name]
-        state, inactive, repeated = overall_state(effects), self.dead[name], self.duplicates[name]
-        parts = [f"{len(inactive)} of {len(latents)} latents inactive: {_listed(inactive)}"] if inactive else []
-        parts += [f"latents that repeat others: {_listed(repeated)}"] if repeated else []
-        scales = latents["scale"][~latents["dead"]]
-        common, agree = scales.median(), (scales > 1).all() or (scales < 1).all()
-        if len(scales) and (state != "far" or (abs(common - 1) > MARGINS["scale"] and agree)):
-            parts += [
-                f"scale {_scale_in_words(common)}" + (f", the median of {len(latents)} latents" if len(latents) > 1 else "")
-            ]
-        shown = effects[(effects["state"] == state) & ~effects["where"].isin(inactive)].groupby("effect")
-        found = {effect: shown.get_group(effect) for effect in MARGINS if effect in shown.groups}
-        if state == "undecided":
-            parts += [f"too few rows to exclude a difference that matters in {', '.join(found)}"]
-        for effect, lines in found.items() if state == "far" else ():
-            places = [_place(effect, *line) for line in zip(lines["where"], lines["value"], strict=True)]
-            parts += ["joint distribution" if effect == "c2st" else f"{effect}: {_listed(places)}"]
-        accuracy = f"C2ST accuracy {row['c2st']:.0%}, {row['c2st_low']:.0%} to {row['c2st_high']:.0%}; 50% is chance"
-        return f"{state}: {'; '.join(parts)} ({accuracy}); p = {row['mmd_p']:.2g} (MMD), {max(row['c2st_p'], 1e-16):.2g} (C2ST)."
+        tables = (table.loc[name] for table in (self.effects, self.per_dimension, self.joint))
+        return verdict(*tables, self.dead[name], self.duplicates[name])
 
     def headline(self, name: str | None = None) -> str:
         """The verdict in a few words, such as "far from the prior in scale, shape"."""
-        effects = self.effects.loc[self._set(name)]
-        state = overall_state(effects)
-        kinds = [kind for kind in MARGINS if ((effects["effect"] == kind) & (effects["state"] == state)).any()]
-        named = ", ".join("the joint distribution" if kind == "c2st" else kind for kind in kinds)
-        return {"close": "close to the prior"}.get(state, f"{state}{' from the prior' if state == 'far' else ''} in {named}")
+        return headline(self.effects.loc[self._set(name)])
 
     def _set(self, name: str | None) -> str:
         return choice("name", next(iter(self.dead)) if name is None and len(self.dead) == 1 else name, self.dead)
@@ -283,19 +253,3 @@ def diagnose(z: Any, prior: Any, data: Any = None, *, max_rows: int = 2000, perm
         max_rows=max_rows,
         seed=seed,
     )
-
-
-def _scale_in_words(scale: float) -> str:
-    return "right" if abs(scale - 1) < 0.005 else f"{abs(scale - 1):.0%} {'wide' if scale > 1 else 'narrow'}"
-
-
-def _place(effect: str, where: Any, value: float) -> str:
-    """A latent or a pair with the size of an effect there, such as "3 (+0.31)" or "0 and 1 (-0.40)"."""
-    label = " and ".join(map(str, where)) if effect == "excess correlation" else str(where)
-    size = _scale_in_words(value) if effect == "scale" else f"{value:.2f}" if effect == "shape" else f"{value:+.2f}"
-    return f"{label} ({size})"
-
-
-def _listed(latents: list[Any]) -> str:
-    shown = ", ".join(str(i) for i in latents[:8])
-    return f"{shown} and {len(latents) - 8} more" if len(latents) > 8 else shown
