@@ -59,8 +59,7 @@ class Diagnosis:
         95 % intervals; in the row "all" one shift and one scale for all latents, the "scaling factor" of latent diffusion.
     prior, codes : Prior, dict of str to ndarray of shape (n, d)
         What was compared.
-    max_rows, seed : int
-        As given to `diagnose`.
+    max_rows, seed : as given to `diagnose`
 
     Notes
     -----
@@ -106,17 +105,12 @@ class Diagnosis:
             inactive = latents["dead"] & (latents["scale"] < INACTIVE_BELOW * latents["scale"].max())  # not if all are small
             unused = inactive | (latents["std"] == 0) | latents.index.isin(self.duplicates[name])
             z, kept = torch.from_numpy(self.codes[name]), torch.from_numpy(~unused.to_numpy(dtype=bool))
-            self._advice[name] = advise(
-                z, list(latents.index), self.prior, self.effects.loc[name], kept, self.max_rows, self.seed
-            )
+            effects, names = self.effects.loc[name], list(latents.index)
+            self._advice[name] = advise(z, names, self.prior, effects, kept, self.max_rows, self.seed)
         return self._advice[name]
 
     def plot(self, kind: str = "effects") -> Any:
-        """Draw what `kind` names.
-
-        "effects": shift, scale and shape of each latent and the C2ST accuracy, with 95 % intervals and margins. Codes over the
-        prior: "overview", "marginals", "pairs" (the most dependent ones), "corner".
-        """
+        """Draw the "effects" with intervals and margins; or codes and prior: "overview", "marginals", "pairs", "corner"."""
         choice("kind", kind, ("effects", "overview", "marginals", "pairs", "corner"))
         codes = {name: pd.DataFrame(z, columns=self.per_dimension.loc[name].index) for name, z in self.codes.items()}
         if kind == "effects":
