@@ -87,8 +87,8 @@ class Diagnosis:
     def verdict(self, name: str | None = None) -> str:
         """How far the set `name` (needless if there is one) is from the prior, and in what: effects beside p-values, in words."""
         name = self._set(name)
-        tables = (table.loc[name] for table in (self.effects, self.per_dimension, self.joint))
-        return verdict(*tables, self.dead[name], self.duplicates[name])
+        effects, latents, row = self.effects.loc[name], self.per_dimension.loc[name], self.joint.loc[name]
+        return verdict(effects, latents, row, self.dead[name], self.duplicates[name])
 
     def headline(self, name: str | None = None) -> str:
         """The verdict in a few words, such as "far from the prior in scale, shape"."""
