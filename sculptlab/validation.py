@@ -23,9 +23,19 @@ def describe(value: Any) -> str:
         return f"the class {value.__name__}: call it first"
     if inspect.isroutine(value) or isinstance(value, functools.partial):
         return f"the function {getattr(value, '__name__', 'of functools.partial')}: call it first"
+    if is_model(value):
+        return f"the model {type(value).__name__}"
     if getattr(value, "ndim", 0) and getattr(value, "size", 0) != 1 and math.prod(value.shape) > 20:
         return f"a {type(value).__name__} of shape {tuple(value.shape)}"
     return repr(value)
+
+
+def is_model(value: Any) -> bool:
+    """Whether `value` is a torch module or has a method that encodes data; arrays, strings and classes are not."""
+    if isinstance(value, str | bytes | type) or hasattr(value, "__array__"):
+        return False
+    encodes = any(callable(getattr(value, name, None)) for name in ("encode", "transform", "get_latent_representation"))
+    return encodes or isinstance(value, torch.nn.Module)
 
 
 def choice(name: str, value: Any, legal: Collection[Any]) -> Any:
@@ -169,7 +179,8 @@ def as_tensor(name: str, value: Any) -> Tensor:
         with suppress(TypeError, ValueError):
             array = value.to_numpy(dtype=float, na_value=np.nan)
     if array.dtype.kind == "O" and not array.ndim:  # not an array at all
-        raise TypeError(f"{name} must be an array of real numbers, got {describe(value)}")
+        remedy = ": sl.latents(model, data) gives its codes" if is_model(value) else ""
+        raise TypeError(f"{name} must be an array of real numbers, got {describe(value)}{remedy}")
     if array.dtype.kind not in "biuf":
         remedy = (
             ": encode categories as numbers, pandas.factorize(column)[0] of each column" if array.dtype.kind in "OUST" else ""

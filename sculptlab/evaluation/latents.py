@@ -15,7 +15,7 @@ from sculptlab.training.encodings import CHUNK, encoding, evaluating, in_chunks
 from sculptlab.training.models import Autoencoder, Posterior
 from sculptlab.training.run import Run
 from sculptlab.training.sources import as_source
-from sculptlab.validation import as_seed, choice, finite, whole
+from sculptlab.validation import as_seed, choice, describe, finite, is_model, whole
 from sculptlab.validation import codes as valid_codes
 
 
@@ -77,6 +77,8 @@ def latents(
     (50, 2)
     """
     generator = torch.Generator().manual_seed(as_seed("seed", seed))
+    if is_model(data) or isinstance(data, str):
+        raise TypeError(f"data must be what the model encodes, got {describe(data)}; the order is latents(model, data)")
     choice("places", places, ("one", "all"))
     model = model.model if isinstance(model, Run) else model
     if isinstance(model, nn.Module) and not _is_text(data):
@@ -113,7 +115,24 @@ def encode_in_chunks(
     source = as_source(images, model)
     usual = CHUNK if isinstance(model, Autoencoder) else min(256, 1 + 2**22 // math.prod(source.first.shape[1:]))
     size = usual if batch_size is None else whole("batch_size", batch_size)
-    return in_chunks(lambda batch: keep(_stacked(encoding(model, batch, encode))), source, model, encode, size=size, axis=1)
+    return in_chunks(lambda batch: keep(_stacked(_encoded_batch(model, batch, encode))), source, model, encode, size=size, axis=1)
+
+
+def _encoded_batch(model: nn.Module, batch: Tensor, encode: Callable[[Tensor], Any] | None) -> Posterior | Tensor:
+    """`encoding`; where it fails, the error names the shape given, the first layer, and a call that may fit."""
+    try:
+        return encoding(model, batch, encode)
+    except (RuntimeError, ValueError, IndexError) as error:
+        layer = next((part for part in model.modules() if hasattr(part, "in_features") or hasattr(part, "in_channels")), None)
+        if layer is None or isinstance(error, torch.OutOfMemoryError):
+            raise
+        shape, wanted = tuple(batch.shape), getattr(layer, "in_features", getattr(layer, "in_channels", None))
+        fits = {"flatten(1)": math.prod(shape[1:]), "movedim(1, -1)": shape[1], "movedim(-1, 1)": shape[-1], "unsqueeze(1)": 1}
+        example = next((f", such as lambda x: model.encode(x.{change})" for change, size in fits.items() if size == wanted), "")
+        raise ValueError(
+            f"data must have the shape that {type(model).__name__} takes, got {shape}; its first layer, {layer}, takes {wanted} "
+            f"features or channels: pass encode=, a function that changes the shape{example}. The model's error: {error}"
+        ) from error
 
 
 def _stacked(found: Tensor | Posterior) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sculptlab import factors
 from sculptlab.data import load
-from sculptlab.evaluation.diagnosis import INACTIVE_BELOW
+from sculptlab.evaluation.set_tables import INACTIVE_BELOW
 from sculptlab.independence import dependence, lps
 from sculptlab.independence.regressors import REGRESSORS
 from sculptlab.series.reference_codes import cases as reference_codes

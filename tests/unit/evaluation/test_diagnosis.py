@@ -61,7 +61,7 @@ def test_the_words_say_it(ill):
     words = ill.verdict("codes")
     assert words.startswith("far: 1 of 5 latents inactive: 2; latents that repeat others: 1; shape: ")
     assert "; shape: 4 (0." in words
-    assert "; correlation: 0 and 1 (+0.95)" in words
+    assert "; excess correlation: 0 and 1 (+0.95)" in words
     assert "; joint distribution (C2ST accuracy 9" in words
     assert words in repr(ill)
     assert f"try: {ill.advice('codes')}" in repr(ill)
@@ -195,7 +195,7 @@ def test_the_three_parts_of_an_array_of_samples_are_disjoint():
     assert torch.equal(reference.unique(dim=0), bank.double())
 
 
-@pytest.mark.parametrize("kind", ["overview", "marginals", "pairs", "corner"])
+@pytest.mark.parametrize("kind", ["effects", "overview", "marginals", "pairs", "corner"])
 def test_every_figure_is_drawn(ill, kind):
     assert ill.plot(kind)._repr_png_().startswith(b"\x89PNG")
 
@@ -242,6 +242,16 @@ def test_what_is_printed_explains_its_rows_below_the_table(ill):
         assert f"{name}: " in legend
         assert name in table
         assert f"{name}: " in ill._repr_html_()
+
+
+def test_the_figure_of_effects_has_the_finding_as_title_and_the_values_of_the_table(ill):
+    figure = ill.plot()
+    assert figure.get_suptitle().replace("\n", " ") == f"codes: {ill.headline()}"
+    assert ill.headline().startswith("far from the prior in scale, shape, excess correlation")
+    shift, scale, shape, accuracy = (ax.collections[-1].get_offsets()[:, 1] for ax in figure.axes)
+    for drawn, name in ((shift, "shift"), (scale, "scale"), (shape, "shape")):
+        assert np.allclose(drawn, ill.per_dimension[name])
+    assert np.allclose(accuracy, ill.joint.loc["codes", "c2st"])
 
 
 def test_unknown_figures_and_names_are_refused(ill):
