@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from sculptlab.columns import interquantile_range
 from sculptlab.reshaping.flows import SplineFlow, maximize_likelihood
-from sculptlab.reshaping.maps import Chain, HeavyTails, Linear, Map
-from sculptlab.threads import one_thread
+from sculptlab.reshaping.maps import HeavyTails, Linear, Map
 
 VALIDATION = 5000  # most rows that are held out
 Rows = list[dict[str, float]]
@@ -24,7 +22,8 @@ class Fitting:
 
     steps: int
     batch_size: int
-    learning_rate: float
+    learning_rate: float | None
+    weight_decay: float
     validation_fraction: float
     patience: int
     layers: int | None
@@ -33,8 +32,8 @@ class Fitting:
     seed: int
     verbose: bool
 
-    def learn(self, x: Tensor, context: Tensor | None = None, label: str = "codes") -> tuple[Map, Rows]:
-        """The map of the distribution that `x` (n, d) was drawn from, on the CPU in float64, and the rows of its training.
+    def learn(self, x: Tensor, context: Tensor | None = None, label: str = "codes") -> tuple[list[Map], Rows]:
+        """The maps of the distribution that `x` (n, d) was drawn from, on the CPU in float64, and the rows of their training.
 
         The flow begins as the identity. Fewer than 5 rows to hold out leave it so: the codes are only whitened.
         """
@@ -65,10 +64,10 @@ class Fitting:
 
             with tqdm(total=self.steps, desc=f"reshaping ({label})", unit="step", leave=False, disable=not self.verbose) as bar:
                 history = maximize_likelihood(
-                    flow, draw, rows(validation), steps=self.steps, learning_rate=self.learning_rate,
-                    patience=self.patience, advance=bar.update,
+                    flow, draw, rows(validation), steps=self.steps, patience=self.patience, weight_decay=self.weight_decay,
+                    learning_rate=self.learning_rate or (5e-3 if small else 2e-3), advance=bar.update,
                 )  # fmt: skip
-        return Chain([tails, whitening, flow.cpu().double()]).requires_grad_(False).eval(), history
+        return [part.double().requires_grad_(False).eval() for part in (tails, whitening, flow.cpu())], history
 
 
 def heavy_tails(x: Tensor) -> HeavyTails:

@@ -39,10 +39,12 @@ class SplineFlow(Map):
     Durkan et al. 2019, arXiv 1906.04032 (neural spline flows).
     """
 
-    def __init__(self, dim: int, *, context: int = 0, layers: int = 6, hidden_size: int = 128, bins: int = 8, seed: int = 0) -> None:
+    def __init__(
+        self, dim: int, *, context: int = 0, layers: int = 6, hidden_size: int = 128, bins: int = 8, seed: int = 0
+    ) -> None:  # fmt: skip
         super().__init__()
-        from zuko.flows import NICE
-        from zuko.transforms import MonotonicRQSTransform
+        from zuko.flows import NICE  # type: ignore[import-untyped]
+        from zuko.transforms import MonotonicRQSTransform  # type: ignore[import-untyped]
 
         splines = partial(MonotonicRQSTransform, slope=1e-3)
         with Initialization(seed):
@@ -74,10 +76,11 @@ def maximize_likelihood(
     *,
     steps: int,
     learning_rate: float,
+    weight_decay: float,
     patience: int,
     advance: Callable[[], Any],
 ) -> list[dict[str, float]]:
-    """Train a flow in place by Adam; return a row for every 25 steps: step, and mean log-likelihoods in nats.
+    """Train a flow in place by AdamW; return a row for every 25 steps: step, and mean log-likelihoods in nats.
 
     The weights are averaged over steps: each step takes one percent of the new weights. Those averages are kept that gave the
     validation rows their largest likelihood, and training ends when `patience` steps bring nothing better.
@@ -92,11 +95,13 @@ def maximize_likelihood(
     steps, patience : int
     learning_rate : float
         At the start; it falls to 0 along a cosine over all steps.
+    weight_decay : float
+        Each step takes the share learning rate x weight_decay off every weight.
     advance : callable
         Called after each step.
     """
     average = copy.deepcopy(flow)
-    optimizer = torch.optim.Adam(flow.parameters(), learning_rate)
+    optimizer = torch.optim.AdamW(flow.parameters(), learning_rate, weight_decay=weight_decay)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     rows: list[dict[str, float]] = []
     best, best_step, kept, loss = -math.inf, 0, flow.state_dict(), None
@@ -104,7 +109,7 @@ def maximize_likelihood(
         if step:
             loss = -log_likelihood(flow, *draw()).mean()
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             nn.utils.clip_grad_norm_(flow.parameters(), 5.0)
             optimizer.step()
             schedule.step()

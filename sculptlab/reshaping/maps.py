@@ -1,5 +1,6 @@
 """Invertible maps between codes and normally distributed codes, and chains of them."""
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import cast
 
@@ -61,6 +62,10 @@ class Blocks(Map):
 class Linear(Map):
     """z = (x - mean) matrix, with a mean (d,) and an invertible matrix (d, d)."""
 
+    mean: Tensor
+    matrix: Tensor
+    inverse_matrix: Tensor
+
     def __init__(self, mean: Tensor, matrix: Tensor) -> None:
         super().__init__()
         for name, value in (("mean", mean), ("matrix", matrix), ("inverse_matrix", torch.linalg.inv(matrix))):
@@ -91,6 +96,10 @@ class HeavyTails(Map):
     the columns; all others stay as they are.
     """
 
+    median: Tensor
+    scale: Tensor
+    heavy: Tensor
+
     def __init__(self, median: Tensor, scale: Tensor, heavy: Tensor) -> None:
         super().__init__()
         for name, value in (("median", median), ("scale", scale), ("heavy", heavy)):
@@ -100,7 +109,7 @@ class HeavyTails(Map):
         t = (x - self.median) / self.scale
         tail = torch.where(t.abs() < 1, 0.5 - t.abs().atan() / torch.pi, t.abs().clamp(min=1).reciprocal().atan() / torch.pi)
         z = torch.where(t < 0, 1, -1) * torch.special.ndtri(tail)
-        stretched = -(torch.pi * (1 + t * t) * self.scale).log() + 0.5 * (z * z + torch.log(torch.tensor(2 * torch.pi)))
+        stretched = -(torch.pi * (1 + t * t) * self.scale).log() + 0.5 * (z * z + math.log(2 * math.pi))
         return torch.where(self.heavy, z, x), torch.where(self.heavy, stretched, 0).sum(1)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
@@ -120,6 +129,9 @@ class Columns(Map):
         The affine function.
     """
 
+    coefficients: Tensor
+    offset: Tensor
+
     def __init__(self, kept: list[int], other: list[int], coefficients: Tensor, offset: Tensor) -> None:
         super().__init__()
         self.kept, self.other = kept, other
@@ -133,10 +145,6 @@ class Columns(Map):
         order = torch.tensor(self.kept + self.other, device=z.device).argsort()
         return torch.cat([z, z @ self.coefficients + self.offset], 1)[:, order]
 
-    def residual(self, x: Tensor) -> Tensor:
-        """How far (n, d - r) the other columns of `x` are from the affine function of the kept ones."""
-        return x[:, self.other] - (x[:, self.kept] @ self.coefficients + self.offset)
-
     @classmethod
     def independent(cls, x: Tensor, tolerance: float = 1e-9) -> "Columns":
         """The columns of `x` (n, d) that are no affine function of those before them.
@@ -147,7 +155,7 @@ class Columns(Map):
         mean, std = x.mean(0), torch.where(constant, 1, x.std(0, correction=0))
         standardized = (x - mean) / std
         r = (standardized.T @ standardized / len(x)).cpu()
-        lower, kept = torch.zeros_like(r), []
+        lower, kept = torch.zeros_like(r), list[int]()
         for j in range(len(r)):  # a Cholesky factorization that leaves out what is dependent
             row = lower[:j].new_zeros(len(kept))
             for k, i in enumerate(kept):

@@ -6,7 +6,6 @@ import copy
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from sculptlab.priors import Prior
@@ -137,7 +136,9 @@ class ReshapedObjective(Reconstruction):
         return self.prior
 
 
-def reshaped_run(run: Run, prior: Any = "gaussian", data: Any = None, *, codes: str = "means", seed: int = 0, **options: Any) -> Run:
+def reshaped_run(
+    run: Run, prior: Any = "gaussian", data: Any = None, *, codes: str = "means", seed: int = 0, **options: Any
+) -> Run:
     """What `Run.reshape` returns."""
     choice("codes", codes, ("means", "samples"))
     images = run.continuation.data if data is None and run.continuation is not None else data

@@ -17,8 +17,8 @@ class Quantiles(Map):
     """The map z_1 = Phi^-1(F(x_1)), z_2 = Phi^-1(F(x_2 | x_1)) of a distribution of one or two dimensions.
 
     It is a table of quantiles: of the first column, and for two dimensions of the second one given the first. Between them it
-    interpolates linearly in z, and beyond the last ones it is continued along straight lines. It is therefore continuous: it joins
-    the separate parts of a distribution by thin bridges.
+    interpolates linearly in z, and beyond the last ones it is continued along straight lines. It is therefore continuous, and
+    joins the separate parts of a distribution by thin bridges.
 
     Parameters
     ----------
@@ -33,6 +33,10 @@ class Quantiles(Map):
     ----------
     Rosenblatt 1952, Ann. Math. Statist. 23, 470 (the map). Darmois 1951, in one dimension.
     """
+
+    scores: Tensor
+    first: Tensor
+    second: Tensor | None
 
     def __init__(self, scores: Tensor, first: Tensor, second: Tensor | None = None) -> None:
         super().__init__()
@@ -87,7 +91,8 @@ class Quantiles(Map):
         """Interpolate a table of quantiles (1 or n, rows) at scores `at` (n,), or scores at quantiles; and the slopes dx/dz."""
         known = table if inverse else self.scores[None]
         ordered, given = (known[0], at) if len(known) == 1 else (known, at[:, None])
-        low = (torch.searchsorted(ordered.contiguous(), given.contiguous(), right=True).reshape(-1) - 1).clamp(0, len(self.scores) - 2)
+        position = torch.searchsorted(ordered.contiguous(), given.contiguous(), right=True).reshape(-1)
+        low = (position - 1).clamp(0, len(self.scores) - 2)
         rows = torch.arange(len(at), device=at.device) if len(table) > 1 else 0
         x0, x1, z0, z1 = table[rows, low], table[rows, low + 1], self.scores[low], self.scores[low + 1]
         slope = (x1 - x0) / (z1 - z0)

@@ -46,8 +46,8 @@ class Reshaper(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         `inverse_transform` then need labels beside the codes.
     max_iter, batch_size : int
         Most steps of Adam, and rows per step.
-    learning_rate : float
-        At the first step; it falls along a cosine.
+    learning_rate, weight_decay : float
+        Of AdamW; the rate falls along a cosine, and is by default 0.005 at first for up to 3 columns, else 0.002.
     validation_fraction : float
         The share of the rows that are held out for early stopping, at most 5,000 of them.
     n_iter_no_change : int
@@ -99,7 +99,8 @@ class Reshaper(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
     _: KW_ONLY
     max_iter: int = 1000
     batch_size: int = 512
-    learning_rate: float = 2e-3
+    learning_rate: float | None = None
+    weight_decay: float = 1.0
     validation_fraction: float = 0.1
     n_iter_no_change: int = 200
     n_layers: int | None = None
@@ -123,17 +124,17 @@ class Reshaper(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         context, kept = self._context(y, len(x)), dequantized(columns(x)[0], fitting.seed)
         if len(x) < 10 * self.rank_:
             warnings.warn(
-                f"X has {len(x)} rows for {self.rank_} columns: with fewer than 10 for each column, other rows may be mapped to a "
-                "different distribution than these", stacklevel=2,
+                f"X has {len(x)} rows for {self.rank_} columns: with fewer than 10 for each, other rows may be mapped to another "
+                "distribution than these", stacklevel=2,
             )  # fmt: skip
         learned, self._rows = fitting.learn(kept, context)
         self.n_iter_ = max(1, int(self._rows[-1]["step"])) if self._rows else 1
-        self.map_ = Chain([columns, learned])
+        self.map_ = Chain([columns, *learned])
         parts = list(self.prior_.parts) if isinstance(self.prior_, Conditional) else [self.prior_]
-        maps = [map_of(part, lambda one: fitting.learn(draws(one, LEARNED_DRAWS), label="prior")[0]) for part in parts]
+        maps = [map_of(part, lambda one: Chain(fitting.learn(draws(one, LEARNED_DRAWS), label="prior")[0])) for part in parts]
         self.prior_map_: Map = Choice(maps) if self.classes_ else maps[0]
         self._std = kept.std(0, correction=0)
-        self._reach = float(_distances(self.map_, x, context).max()) * FAR
+        self._reach = float(_distances(self.map_, x).max()) * FAR
         some = slice(None, 5000)
         _, error = self._forward(x[some], None if context is None else context[some], rows.dtype)
         self.round_trip_error_ = float(error.quantile(0.999))
@@ -146,7 +147,7 @@ class Reshaper(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         rows = validate_data(self, _array(X), dtype=FLOATS, reset=False)
         x, context = torch.from_numpy(rows.astype(np.float64)), self._context(y, len(rows))
         z, error = self._forward(x, context, rows.dtype)
-        far = int((_distances(self.map_, x, context) > self._reach).sum())
+        far = int((_distances(self.map_, x) > self._reach).sum())
         if far:
             warnings.warn(
                 f"X has {far} of {len(x)} row(s) far outside the codes that the map was fitted to: where those are mapped to was "
@@ -169,7 +170,8 @@ class Reshaper(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         check_is_fitted(self)
         generator = torch.Generator().manual_seed(random_seed("random_state", random_state))
         context = self._context(y, whole("n", n))
-        drawn = self.prior_.sample(n, generator) if context is None else self.prior_.given(_labels(y), generator)
+        prior = self.prior_
+        drawn = prior.given(_labels(y), generator) if isinstance(prior, Conditional) else prior.sample(n, generator)
         return self.map_.inverse(self.prior_map_(drawn.double(), context)[0], context).float().numpy()
 
     def score(self, X: Any, y: Any = None) -> float:
@@ -191,9 +193,11 @@ class Reshaper(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
             raise ValueError(f"validation_fraction must be below 1, got {self.validation_fraction}")
         sizes = {name: getattr(self, name) for name in ("n_layers", "hidden_size")}
         layers, hidden_size = (None if size is None else whole(name, size) for name, size in sizes.items())
+        rate = None if self.learning_rate is None else number("learning_rate", self.learning_rate, above=0)
         return Fitting(
             steps=whole("max_iter", self.max_iter), batch_size=whole("batch_size", self.batch_size, least=2),
-            learning_rate=number("learning_rate", self.learning_rate, above=0), validation_fraction=self.validation_fraction,
+            learning_rate=rate, weight_decay=number("weight_decay", self.weight_decay, least=0),
+            validation_fraction=self.validation_fraction,
             patience=whole("n_iter_no_change", self.n_iter_no_change), layers=layers, hidden_size=hidden_size,
             device=as_device(self.device), seed=random_seed("random_state", self.random_state), verbose=bool(self.verbose),
         )  # fmt: skip
@@ -206,8 +210,8 @@ class Reshaper(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
             fate = "left out of the reshaped codes" if self.low_rank == "drop" else "passed on unchanged"
             names = [getattr(self, "feature_names_in_", range(x.shape[1]))[i] for i in self.dropped_[:8]]
             warnings.warn(
-                f"X has rank {self.rank_} of {x.shape[1]} columns: {len(self.dropped_)} of them, {', '.join(map(str, names))}, are "
-                f"constant or an affine function of others. They are {fate}; low_rank chooses, and the inverse restores them",
+                f"X has rank {self.rank_} of {x.shape[1]} columns: {', '.join(map(str, names))}: constant, or an affine function "
+                f"of others. They are {fate}; low_rank chooses, and the inverse restores them",
                 stacklevel=3,
             )  # fmt: skip
 
@@ -288,11 +292,11 @@ def _labels(y: Any) -> list[Any]:
 
 def _chunks(x: Tensor, context: Tensor | None) -> Iterator[tuple[Tensor, Tensor | None]]:
     contexts = repeat(None) if context is None else context.split(CHUNK)
-    return zip(x.split(CHUNK), contexts)
+    return zip(x.split(CHUNK), contexts, strict=False)
 
 
-def _distances(map_: Map, x: Tensor, context: Tensor | None) -> Tensor:
-    """The largest whitened value (n,) of each row: that before the flow."""
-    columns, learned = map_.maps
-    tails, whitening, _ = learned.maps
-    return whitening(tails(columns(x)[0])[0])[0].abs().amax(1)
+def _distances(map_: Chain, x: Tensor) -> Tensor:
+    """The largest absolute value (n,) in each row of the whitened codes."""
+    for one in [*map_.maps][:-1]:
+        x = one(x)[0]
+    return x.abs().amax(1)

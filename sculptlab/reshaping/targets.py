@@ -20,12 +20,12 @@ def map_of(prior: Prior, learn: Callable[[Prior], Map], seed: int = 0) -> Map:
     """The map from `prior` to N(0, I), float64.
 
     It is linear for a Gaussian, and by formulas for independent coordinates whose quantiles have one, and for a `Copula` of
-    them. Parts of a `Product` are mapped each by itself. In one and two dimensions every other prior gets a table of quantiles; in
-    more, `learn` gives its map.
+    them. Parts of a `Product` are mapped each by itself. In one and two dimensions every other prior gets a table of
+    quantiles; in more, `learn` gives its map.
     """
     if isinstance(prior, Gaussian):
         mean, covariance = prior._moments()
-        return Linear(mean, torch.linalg.inv(torch.linalg.cholesky(covariance)).T.contiguous())
+        return Linear(mean, _uncorrelating(covariance))
     if isinstance(prior, Affine):
         matrix, offset = prior._map
         if len(matrix) != prior.prior.dim or torch.linalg.matrix_rank(matrix.double()) < len(matrix):
@@ -35,7 +35,7 @@ def map_of(prior: Prior, learn: Callable[[Prior], Map], seed: int = 0) -> Map:
     if isinstance(prior, Copula):
         marginals = Blocks([map_of(part, learn, seed) for part in prior.marginals], [1] * prior.dim)
         correlation = prior._correlation.double()
-        return Chain([marginals, Linear(correlation.new_zeros(prior.dim), torch.linalg.inv(torch.linalg.cholesky(correlation)).T.contiguous())])
+        return Chain([marginals, Linear(correlation.new_zeros(prior.dim), _uncorrelating(correlation))])
     parts = list(prior.parts) if type(prior) is Product else [prior]
     if isinstance(prior, INDEPENDENT) and prior.dim > 1:
         parts = [replace(prior, dim=1)] * prior.dim
@@ -52,6 +52,11 @@ def map_of(prior: Prior, learn: Callable[[Prior], Map], seed: int = 0) -> Map:
     generator = torch.Generator().manual_seed(seed)
     noise = torch.randn(drawn.shape, generator=generator, dtype=torch.float64, device="cpu")
     return Quantiles.of_samples(drawn + JITTER * drawn.std(0, correction=0) * noise)
+
+
+def _uncorrelating(covariance: Tensor) -> Tensor:
+    """The matrix A (d, d) for which x A has covariance I if x has `covariance`."""
+    return torch.linalg.inv(torch.linalg.cholesky(covariance)).T.contiguous()
 
 
 def draws(prior: Prior, n: int, seed: int = 0) -> Tensor:
