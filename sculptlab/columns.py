@@ -54,28 +54,47 @@ def without_heavy_tails(z: Tensor) -> Tensor:
     return torch.where(heavy, z.clamp(median - reach, median + reach), z) if heavy.any() else z
 
 
-def permute_columns(z: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """Permute the rows of each column of `z` (n, d) independently: every column keeps its values but depends on no other."""
-    columns = z.T.contiguous()  # two times faster for wide codes than to gather from rows
+def rows_of(groups: Tensor, group_size: int) -> Tensor:
+    """The numbers of the rows in these groups, of which number g holds the rows from g `group_size` on."""
+    if group_size == 1:
+        return groups
+    return (groups[:, None] * group_size + torch.arange(group_size, device=groups.device)).flatten()
+
+
+def random_rows(n: int, generator: torch.Generator | int | None = None, group_size: int = 1) -> Tensor:
+    """The numbers 0 ... n - 1 in random order, by a generator or a seed; groups of `group_size` consecutive rows stay whole."""
+    if isinstance(generator, int):
+        generator = torch.Generator().manual_seed(generator)
     device = None if generator is None else generator.device
+    return rows_of(torch.randperm(n // group_size, generator=generator, device=device), group_size)
+
+
+def permute_columns(z: Tensor, generator: torch.Generator | None = None, group_size: int = 1) -> Tensor:
+    """Permute the rows of each column of `z` (n, d) independently: every column keeps its values but depends on no other.
+
+    Groups of `group_size` consecutive rows are moved whole, so that a column also keeps the dependence within them.
+    """
+    columns = z.T.contiguous()  # two times faster for wide codes than to gather from rows
     for column in columns:
-        column.copy_(column[torch.randperm(len(z), generator=generator, device=device).to(z.device)])
+        column.copy_(column.index_select(0, random_rows(len(z), generator, group_size).to(z.device)))
     return torch.empty_like(z).copy_(columns.T)
 
 
-def draw_rows(z: Tensor, most: int, seed: int) -> Tensor:
-    """Return `z` if it has at most `most` rows, else `most` of its rows, drawn without replacement by `seed`."""
+def draw_rows(z: Tensor, most: int, seed: int, group_size: int = 1) -> Tensor:
+    """Return `z` if it has at most `most` rows, else as many of its groups as `most` rows hold, drawn by `seed`."""
     if len(z) <= most:
         return z
-    generator = torch.Generator().manual_seed(seed)
-    return z[torch.randperm(len(z), generator=generator, device="cpu")[:most].to(z.device)]
+    return z[random_rows(len(z), seed, group_size)[: most - most % group_size].to(z.device)]
 
 
 def warn_of_repeats(name: str, z: Tensor, consequence: str) -> None:
     """Warn if rows of `z` (n, d) are repeated. Columns with many ties of their own, such as small integers, do not count."""
-    n = len(z)
-    distinct = max((len(torch.unique(column)) for column in z.T), default=n)
+    n, distinct = len(z), 0
+    for column in z.T if z.shape[1] > 1 else ():
+        distinct = max(distinct, len(torch.unique(column)))
+        if distinct > 0.99 * n:
+            return
     # If the ties were the columns' own, there would be more distinct rows than distinct values in any column.
-    if z.shape[1] > 1 and n / 50 < distinct <= 0.99 * n and len(torch.unique(z, dim=0)) == distinct:
+    if n / 50 < distinct and len(torch.unique(z, dim=0)) == distinct:
         words = f"{name} has {1 - distinct / n:.0%} repeated rows: {consequence}; drop the copies"
         warnings.warn(words, stacklevel=3)

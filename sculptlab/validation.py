@@ -23,9 +23,19 @@ def describe(value: Any) -> str:
         return f"the class {value.__name__}: call it first"
     if inspect.isroutine(value) or isinstance(value, functools.partial):
         return f"the function {getattr(value, '__name__', 'of functools.partial')}: call it first"
+    if is_model(value):
+        return f"the model {type(value).__name__}"
     if getattr(value, "ndim", 0) and getattr(value, "size", 0) != 1 and math.prod(value.shape) > 20:
         return f"a {type(value).__name__} of shape {tuple(value.shape)}"
     return repr(value)
+
+
+def is_model(value: Any) -> bool:
+    """Whether `value` is a torch module or has a method that encodes data; arrays, strings and classes are not."""
+    if isinstance(value, str | bytes | type) or hasattr(value, "__array__"):
+        return False
+    encodes = any(callable(getattr(value, name, None)) for name in ("encode", "transform", "get_latent_representation"))
+    return encodes or isinstance(value, torch.nn.Module)
 
 
 def choice(name: str, value: Any, legal: Collection[Any]) -> Any:
@@ -52,6 +62,15 @@ def as_seed(name: str, value: Any) -> int:
     if found >= SEEDS:
         raise ValueError(f"{name} must be below 2**32, got {found}: take the remainder, {name} % 2**32")
     return found
+
+
+def as_group_size(value: Any, *rows: int, least: int = 2) -> int:
+    """Return a `group_size` as an int if it divides each number of rows into at least `least` groups."""
+    size = whole("group_size", value)
+    if any(n % size or n < least * size for n in rows):
+        given = " and ".join(map(str, rows))
+        raise ValueError(f"group_size must divide the number of rows, {given}, into {least} groups or more, got {size}")
+    return size
 
 
 def number(name: str, value: Any, *, above: float = -math.inf, least: float = -math.inf) -> float:
@@ -143,9 +162,13 @@ def as_tensor(name: str, value: Any) -> Tensor:
     """
     value = only_array(name, value)
     if isinstance(value, Tensor):
-        if value.layout != torch.strided:
+        if value.layout != torch.strided or value.is_nested:
             raise TypeError(f"{name} must be a dense tensor, got layout {value.layout}; use .to_dense()")
+        if value.is_meta:
+            raise TypeError(f"{name} must be in memory, got a tensor on the device 'meta'")
         return _signed(value)
+    if hasattr(value, "toarray"):  # of scipy.sparse
+        raise TypeError(f"{name} must be a dense array, got a {type(value).__name__}; use .toarray()")
     if np.ma.is_masked(value):
         raise ValueError(f"{name} has masked values: drop those rows or fill them in")
     try:
@@ -156,7 +179,8 @@ def as_tensor(name: str, value: Any) -> Tensor:
         with suppress(TypeError, ValueError):
             array = value.to_numpy(dtype=float, na_value=np.nan)
     if array.dtype.kind == "O" and not array.ndim:  # not an array at all
-        raise TypeError(f"{name} must be an array of real numbers, got {describe(value)}")
+        remedy = ": sl.latents(model, data) gives its codes" if is_model(value) else ""
+        raise TypeError(f"{name} must be an array of real numbers, got {describe(value)}{remedy}")
     if array.dtype.kind not in "biuf":
         remedy = (
             ": encode categories as numbers, pandas.factorize(column)[0] of each column" if array.dtype.kind in "OUST" else ""

@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 
 from sculptlab.data import checksums, folders
 from sculptlab.data.checksums import DataDamaged
-from sculptlab.data.sources import NAMES, PUBLISHED, Download, Source
+from sculptlab.data.sources import BUNDLED, NAMES, PUBLISHED, SHIPPED, Download, Source
 from sculptlab.names import suggestion
 
 TIMEOUT = 10.0  # seconds to wait for an answer, and for each further block
@@ -24,7 +24,7 @@ class DataNotFound(FileNotFoundError):
 
 
 def resolve(name: str, split: str | None = None) -> tuple[Source | None, str]:
-    """The source of an image set, None if it comes with the installation, and its split ("all" if it has no others)."""
+    """The source of an image set, None if it is scikit-learn's or rendered, and its split ("all" if it has no others)."""
     if not isinstance(name, str | None):
         raise TypeError(f"name must be the name of an image set, got {type(name).__name__}; your own array goes to fit as it is")
     if name not in NAMES:
@@ -101,6 +101,8 @@ def ensure(published: Source, split: str) -> Path:
     root, damage = _verified_root(published, split)
     if root:
         return root
+    if published.name in BUNDLED:
+        raise DataDamaged(f"{damage or f'{SHIPPED / published.folder} is incomplete'}; it ships with sculptlab: install it again")
     target, failures = _destination(published), list[str]()
     if target is None or not folders.writable(target):
         reason = f"{target} cannot be written" if target else "there is no home folder for a cache, so set SCULPTLAB_DATA"
@@ -124,7 +126,8 @@ def _bundled(name: str) -> Path:
 
 def _complete_root(published: Source, split: str) -> Path | None:
     """The first folder that holds every file of the split, not verified."""
-    return next((root for root in folders.roots() if published.find(split, root)), None)
+    roots = [SHIPPED] if published.name in BUNDLED else folders.roots()
+    return next((root for root in roots if published.find(split, root)), None)
 
 
 def _archive(download: Download) -> Path | None:

@@ -33,9 +33,10 @@ def load(
 ) -> Dataset:
     """Load an image set by its name.
 
-    "digits", "patches" and "sprites" come with the installation. The other sets are read from $SCULPTLAB_DATA or the
-    cache (a clone's data/, else the user's cache folder), or downloaded once to the first of these that is writable.
-    Their files are checked against published checksums on first use, and again when a size or time of change differs.
+    "digits", "patches", "sprites" and "fashion_mnist_small" come with the installation. The other sets are read from
+    $SCULPTLAB_DATA or the cache (a clone's data/, else the user's cache folder), or downloaded once to the first of these that
+    is writable. Files are checked against their recorded checksums on first use, and again when a size or time of change
+    differs.
 
     Parameters
     ----------
@@ -68,18 +69,19 @@ def load(
 
     Notes
     -----
-    =============  ============================  ===========  =====================================
-    name           split: images                 c x h x w    notes
-    =============  ============================  ===========  =====================================
-    digits         1,797                         1 x 8 x 8    scikit-learn's; 17 gray levels
-    patches        520                           3 x 32 x 32  of two photographs; 7,700 at stride 8
-    sprites        20,000 rendered, or n         1 x 64 x 64  as dSprites; factors known
-    mnist          train 60,000; test 10,000     1 x 28 x 28
-    fashion_mnist  train 60,000; test 10,000     1 x 28 x 28
-    cifar10        train 50,000; test 10,000     3 x 32 x 32
-    tiny_imagenet  test 10,000; train 100,000    3 x 64 x 64  test: its labeled validation images
-    dsprites       737,280                       1 x 64 x 64  factors known; 12 GB as float32: give n
-    =============  ============================  ===========  =====================================
+    ===================  ============================  ===========  =====================================
+    name                 split: images                 c x h x w    notes
+    ===================  ============================  ===========  =====================================
+    digits               1,797                         1 x 8 x 8    scikit-learn's; 17 gray levels
+    patches              520                           3 x 32 x 32  of two photographs; 7,700 at stride 8
+    sprites              20,000 rendered, or n         1 x 64 x 64  as dSprites; factors known
+    fashion_mnist_small  train 6,000; test 1,000       1 x 28 x 28  the first images of every class
+    mnist                train 60,000; test 10,000     1 x 28 x 28
+    fashion_mnist        train 60,000; test 10,000     1 x 28 x 28
+    cifar10              train 50,000; test 10,000     3 x 32 x 32
+    tiny_imagenet        test 10,000; train 100,000    3 x 64 x 64  test: its labeled validation images
+    dsprites             737,280                       1 x 64 x 64  factors known; 12 GB as float32: give n
+    ===================  ============================  ===========  =====================================
 
     The training images of Tiny ImageNet take 4.9 GB as float32, so its default split is "test".
 

@@ -171,6 +171,7 @@ READERS: dict[str, Callable[..., RawImages]] = {
     "digits": read_digits,
     "patches": read_patches,
     "sprites": render_sprites,
+    "fashion_mnist_small": partial(read_mnist, published="FashionMNIST"),
     "mnist": partial(read_mnist, published="MNIST"),
     "fashion_mnist": partial(read_mnist, published="FashionMNIST"),
     "cifar10": read_cifar10,

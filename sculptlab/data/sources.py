@@ -1,6 +1,7 @@
 """The published image sets: their files, mirrors, checksums and licenses, read from data/manifest.json, without torch.
 
-All sets share one folder, with the paths that torchvision uses in it. Checksums are as in the module `checksums`.
+Downloaded sets share one folder, with the paths that torchvision uses in it. The set that ships with the package lies in
+SHIPPED, and its entry has no downloads. Checksums are as in the module `checksums`.
 """
 
 import json
@@ -63,7 +64,8 @@ def _source(entry: dict[str, Any]) -> Source:
 
 
 _clone = folders.clone()
-_manifest = (_clone / "data" if _clone else Path(__file__).parents[1] / "share") / "manifest.json"
-PUBLISHED = {name: _source(entry) for name, entry in json.loads(_manifest.read_text(encoding="utf-8")).items()}
-BUNDLED = ("digits", "patches", "sprites")
-NAMES = (*BUNDLED, *PUBLISHED)
+SHIPPED = _clone / "data" if _clone else Path(__file__).parents[1] / "share"
+_manifest = json.loads((SHIPPED / "manifest.json").read_text(encoding="utf-8"))
+PUBLISHED = {name: _source(entry) for name, entry in _manifest.items()}
+BUNDLED = ("digits", "patches", "sprites", "fashion_mnist_small")
+NAMES = tuple(dict.fromkeys((*BUNDLED, *PUBLISHED)))

@@ -7,20 +7,31 @@ from typing import Any
 import pandas as pd
 import torch
 from torch import Tensor
+from torch.distributions import Distribution
 
 from sculptlab.evaluation.two_samples import LEAST_ROWS
-from sculptlab.validation import codes, describe, named_codes
+from sculptlab.priors import Prior, as_prior
+from sculptlab.validation import codes, describe, is_model, named_codes
 
 PRIOR_ROW = "prior"  # the row of the tables for a sample of the prior itself
 
 
+def check_order(z: Any, prior: Any, data: Any) -> None:
+    """Raise TypeError if the arguments of `diagnose` are in another order, or a model comes without its data."""
+    order = "the order is diagnose(codes, prior), and for a model diagnose(model, prior, data=...)"
+    model = is_model(z) or callable(z)
+    if data is not None and not model and not isinstance(z, str | Prior | Distribution):
+        raise TypeError(f"z must be a model where data is given, got codes: leave data out; {order}")
+    if isinstance(z, str | Prior | Distribution) or (model and data is None):
+        raise TypeError(f"z must be codes (n, d), or a mapping from names to them, got {describe(z)}; {order}")
+    if isinstance(data, str | Prior | Distribution):
+        raise TypeError(f"data must be what the model encodes, such as images, got {describe(data)}; {order}")
+    if isinstance(prior, str):
+        as_prior(prior, 1)  # whether there is one of this name, before a model encodes
+
+
 def named_sets(z: Any, seed: int) -> dict[str, tuple[Tensor, list[Any]]]:
     """A mapping from the name of each set, "codes" if there is one, to its codes, float64 on the CPU, and its latents' names."""
-    if callable(z) or ((hasattr(z, "sample") or hasattr(z, "encode")) and not hasattr(z, "__array__")):
-        raise TypeError(
-            f"z must be codes (n, d), or a mapping from names to them, got {describe(z)}; the order is diagnose(codes, prior), "
-            "and for a model diagnose(model, prior, data=...)"
-        )
     if isinstance(z, tuple | list) and any(getattr(part, "ndim", 0) >= 2 for part in z):
         z = _means_and_samples(z, seed)
     given = dict(z) if isinstance(z, Mapping) else {"codes": z}

@@ -13,13 +13,15 @@ from torch import Tensor, nn
 from sculptlab.drawing import draw
 from sculptlab.evaluation.copy_measures import alignment_error, compare
 from sculptlab.evaluation.two_samples import LEAST_ROWS, hold_out
-from sculptlab.training.batches import as_model, count_latents, of_shape
+from sculptlab.training.batches import as_model, count_latents, first_codes, of_shape
+from sculptlab.training.encodings import CHUNK
 from sculptlab.training.images import as_unit_floats
 from sculptlab.training.latent_units import Units
 from sculptlab.training.loop import fit
+from sculptlab.training.models import Posterior
 from sculptlab.training.objectives import Anchors, Copying, Objective, Ramp
-from sculptlab.training.run import CHUNK, Run
-from sculptlab.training.sources import as_images, as_source
+from sculptlab.training.run import Run
+from sculptlab.training.sources import Source, as_images, as_source
 from sculptlab.validation import as_seed, choice, known_options, named_codes, whole
 from sculptlab.validation import codes as valid_codes
 
@@ -149,26 +151,14 @@ def copy_latents(
     if isinstance(source, Run) and source.model is model:
         raise ValueError("model must be another one than the source's, which it would train anew")
     images = as_source(data, as_model(model)).to(torch.device("cpu"))
-    given = source
-    if isinstance(source, Run):
-        given = source.encode(as_source(images, source.model, name="data for a source that is a Run"))
-    elif isinstance(source, nn.Module) or (hasattr(source, "sample") and not hasattr(source, "shape")):
-        raise TypeError(
-            f"source must be codes (n, d) or a Run, got {type(source).__name__}: a model's codes are run.encode(images); "
-            "for any other target train with objectives.MMD(prior)"
-        )
-    given, names = named_codes("source", given, dim=count_latents(model, images.first) or None)
-    given = given.detach().cpu().float()
+    given, names = _source_codes(source, model, images)
     training, evaluation = hold_out(images.rows or 0, held_out, seed)
     seen, unseen = images.subset(training), images.subset(evaluation)
     kept, aside = hold_out(len(given), held_out, seed)
     full = copying_objective(given[kept], anchors, weight=weight, anchor_weight=anchor_weight, steps=steps)
     if anchors is not None:
-        anchor_images = as_unit_floats(as_images(anchors[0], model, name="anchors' images")).cpu()
-        known = {image.numpy().tobytes() for image in anchor_images}
-        parts = map(as_unit_floats, unseen.chunks(CHUNK))
-        new = [image.numpy().tobytes() not in known for part in parts for image in part]
-        evaluation = evaluation[torch.tensor(new, dtype=torch.bool, device="cpu")]
+        known = as_images(anchors[0], model, name="anchors' images").cpu()
+        evaluation = evaluation[_differ(unseen, known)]
         unseen = images.subset(evaluation)
     if isinstance(source, Run):
         aside = evaluation
@@ -186,7 +176,7 @@ def copy_latents(
     def shaped(run: Run) -> Tensor:
         return list(run.codes(unseen).values())[-1]  # what `Copying` shapes: a stochastic encoder's samples
 
-    wrapped = units.wrap(model).eval()
+    wrapped = units.wrap(model, isinstance(first_codes(model, images.first), Posterior)).eval()
     before = shaped(Run(wrapped, full, [], seed=seed, steps=0))
     full = full if objective is None else full + objective
     run = fit(wrapped, seen, full, steps=steps, seed=seed, **{"learning_rate": LEARNING_RATE, **options})
@@ -202,6 +192,27 @@ def copy_latents(
         report["decoded_mse"] = [float((images - shown).square().mean()) for images in made]
     table = pd.DataFrame({"mean": units.mean, "std": units.std}, index=pd.Index(names, name="latent"))
     return CopyResult(run, report, table, codes, warning)
+
+
+def _source_codes(source: Any, model: nn.Module, images: Source) -> tuple[Tensor, list[Any]]:
+    """The codes (n, d) of the source, float32 on the CPU, and the names of its latents."""
+    given = source
+    if isinstance(source, Run):
+        given = source.encode(as_source(images, source.model, name="data for a source that is a Run"))
+    elif isinstance(source, nn.Module) or (hasattr(source, "sample") and not hasattr(source, "shape")):
+        raise TypeError(
+            f"source must be codes (n, d) or a Run, got {type(source).__name__}: a model's codes are run.encode(images); "
+            "for any other target train with objectives.MMD(prior)"
+        )
+    codes, names = named_codes("source", given, dim=count_latents(model, images.first) or None)
+    return codes.detach().cpu().float(), names
+
+
+def _differ(images: Source, known: Tensor) -> Tensor:
+    """Whether each image of a source is none of the images `known`, bool (n,)."""
+    held = {image.numpy().tobytes() for image in as_unit_floats(known)}
+    new = [image.numpy().tobytes() not in held for part in images.chunks(CHUNK) for image in as_unit_floats(part)]
+    return torch.tensor(new, dtype=torch.bool, device="cpu")
 
 
 def copying_objective(

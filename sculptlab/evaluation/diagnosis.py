@@ -1,7 +1,6 @@
 """Do codes follow a prior? How far, in which latents, and what to try; beside the same numbers for a sample of the prior."""
 
 import zlib
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from typing import Any
@@ -9,42 +8,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
 
-from sculptlab.columns import constant_columns, standardize, varies_less, warn_of_repeats
+from sculptlab.columns import warn_of_repeats
 from sculptlab.drawing import draw
-from sculptlab.evaluation.code_sets import PRIOR_ROW, named_sets
-from sculptlab.evaluation.effects import (
-    MARGINS,
-    Effect,
-    Target,
-    duplicated,
-    effect_table,
-    effective_rank,
-    latent_effects,
-    normalizing_constants,
-    overall_state,
-)  # fmt: skip
+from sculptlab.evaluation.code_sets import PRIOR_ROW, check_order, named_sets
+from sculptlab.evaluation.effects import Target, effect_table, normalizing_constants
 from sculptlab.evaluation.latents import latents as latents_of
 from sculptlab.evaluation.remedies import Advice, advise
+from sculptlab.evaluation.set_tables import INACTIVE_BELOW, dependence, duplicated, per_dimension, per_pair
 from sculptlab.evaluation.two_samples import LEAST_ROWS, WIDE, coverage_gap, prior_samples, two_sample_tests
-from sculptlab.independence.dependence import correlation, distance_correlation
+from sculptlab.evaluation.verdicts import LEGEND, headline, verdict
 from sculptlab.mmd.kernels import IMQ
 from sculptlab.priors import Prior, as_prior
+from sculptlab.progress import Progress
 from sculptlab.threads import one_thread
 from sculptlab.validation import as_seed, choice, whole
-
-INACTIVE_BELOW = 0.05  # of the prior's spread (`varies_less`): a latent that varies less is inactive, as in FactorVAE's score
-LEVEL = 0.05 / 3  # of significance in the verdict, which combines three families of tests
-LEGEND = (
-    "far: a difference beyond its margin (shift 0.1 std, scale 10 %, shape 0.05, correlation 0.15, C2ST accuracy 55 %) that is "
-    "not chance; undecided: neither chance nor the margin is excluded; close: the rest",
-    "mmd2: unbiased MMD² to the prior, about 0 without a difference; mmd2_95: exceeded in 5 % by chance; mmd_p: its p-value",
-    "c2st: C2ST accuracy, codes against prior on held-out rows, 0.5 by chance, with its 95 % interval; c2st_p: its p-value",
-    "coverage_gap: share of the prior's draws that lie far from every code, 0.05 by chance",
-    "effective_rank: about how many directions the codes use; duplicates: latents that repeat others",
-    "prior: the same numbers for a sample of the prior itself, what they are without any difference",
-)
 
 
 @dataclass(frozen=True)
@@ -60,8 +38,9 @@ class Diagnosis:
         (ratio of stds) and shape (what remains after both: half the root of the chi-square divergence over ten bins, 0 by
         chance).
     per_pair : pandas.DataFrame
-        A row for each set and pair of latents: correlation, distance_correlation (squared, bias-corrected). Of more than 64
-        latents the latter is computed among the 64 with the largest correlations only, else NaN.
+        A row for each set and pair of latents: correlation, excess_correlation (less that of the prior), distance_correlation
+        (squared, bias-corrected). Of more than 64 latents the last is computed among the 64 with the largest correlations only,
+        else NaN.
     joint : pandas.DataFrame
         A row for each set: mmd2 (unbiased), mmd2_95 (the 95 % quantile of its permutation null), mmd_p; c2st (accuracy, 0.5 is
         chance), its 95 % interval c2st_low and c2st_high, c2st_p; coverage_gap (0.05 is chance); of pairs of active latents
@@ -73,23 +52,22 @@ class Diagnosis:
         The inactive latents of each set; those that repeat others.
     effects : pandas.DataFrame
         For each set the effects that the verdict weighs, the largest in units of its margin first: effect ("shift", "scale",
-        "shape", "correlation" less the prior's, "c2st"), where (latent, pair or "all"), value, low, high (95 % interval), state
-        ("close", "undecided" or "far") and rows_needed (about how many rows would decide).
+        "shape", "excess correlation", "c2st"), where (latent, pair or "all"), value, low, high (95 % interval), state ("close",
+        "undecided" or "far") and rows_needed (about how many rows would decide).
     constants : pandas.DataFrame
         For each set and latent the shift and the scale with which (z - shift) * scale has the prior's mean and std, with their
         95 % intervals; in the row "all" one shift and one scale for all latents, the "scaling factor" of latent diffusion.
     prior, codes : Prior, dict of str to ndarray of shape (n, d)
         What was compared.
-    max_rows, seed : int
-        As given to `diagnose`.
+    max_rows, seed : as given to `diagnose`
 
     Notes
     -----
     The margins say from which size on a difference matters. They were chosen before any example was seen. A latent at its margin
-    (shift 0.1, scale 10 %, shape 0.05, correlation 0.15) differs from a Gaussian by a total variation distance of 0.04 to 0.05,
-    and a C2ST accuracy of 55 % is a distance of 0.1. An effect is "far" if its value is beyond the margin and chance does not
-    explain it (level 0.05 for all effects together); "undecided" if neither chance nor the margin is excluded (the margin by a
-    one-sided 95 % bound); else "close". Where mean or standard deviation may not exist (prior draws with a kurtosis above 12),
+    (shift 0.1, scale 10 %, shape 0.05, excess correlation 0.15) differs from a Gaussian by a total variation distance of 0.04 to
+    0.05, and a C2ST accuracy of 55 % is a distance of 0.1. An effect is "far" if its value is beyond the margin and chance does
+    not explain it (level 0.05 for all effects together); "undecided" if neither chance nor the margin is excluded (the margin by
+    a one-sided 95 % bound); else "close". Where mean or standard deviation may not exist (prior draws with a kurtosis above 12),
     median and interquartile range replace them.
     """
 
@@ -109,25 +87,12 @@ class Diagnosis:
     def verdict(self, name: str | None = None) -> str:
         """How far the set `name` (needless if there is one) is from the prior, and in what: effects beside p-values, in words."""
         name = self._set(name)
-        inactive = self.dead[name]
-        row, effects, latents = self.joint.loc[name], self.effects.loc[name], self.per_dimension.loc[name]
-        state = overall_state(effects)
-        scales = latents["scale"][~latents["dead"]]
-        scale, agree = scales.median(), (scales > 1).all() or (scales < 1).all()
-        parts = [f"{len(inactive)} of {len(latents)} latents inactive: {_listed(inactive)}"] if inactive else []
-        parts += [f"latents that repeat others: {_listed(self.duplicates[name])}"] if self.duplicates[name] else []
-        if not np.isnan(scale) and (state != "far" or (abs(scale - 1) > MARGINS["scale"] and agree)):
-            parts += [f"scale {_scale_in_words(scale)}" + (f", the median of {len(latents)} latents" if len(latents) > 1 else "")]
-        shown = effects[(effects["state"] == state) & ~effects["where"].isin(inactive)]
-        if state == "undecided":
-            open_effects = [effect for effect in MARGINS if (shown["effect"] == effect).any()]
-            parts += [f"too few rows to exclude a difference that matters in {', '.join(open_effects)}"]
-        for effect in MARGINS if state == "far" else ():
-            found = shown[shown["effect"] == effect]
-            places = [_place(effect, *line) for line in zip(found["where"], found["value"], strict=True)]
-            parts += [] if not places else ["joint distribution"] if effect == "c2st" else [f"{effect}: {_listed(places)}"]
-        accuracy = f"C2ST accuracy {row['c2st']:.0%}, {row['c2st_low']:.0%} to {row['c2st_high']:.0%}; 50% is chance"
-        return f"{state}: {'; '.join(parts)} ({accuracy}); p = {row['mmd_p']:.2g} (MMD), {max(row['c2st_p'], 1e-16):.2g} (C2ST)."
+        effects, latents, row = self.effects.loc[name], self.per_dimension.loc[name], self.joint.loc[name]
+        return verdict(effects, latents, row, self.dead[name], self.duplicates[name])
+
+    def headline(self, name: str | None = None) -> str:
+        """The verdict in a few words, such as "far from the prior in scale, shape"."""
+        return headline(self.effects.loc[self._set(name)])
 
     def _set(self, name: str | None) -> str:
         return choice("name", next(iter(self.dead)) if name is None and len(self.dead) == 1 else name, self.dead)
@@ -140,25 +105,26 @@ class Diagnosis:
             inactive = latents["dead"] & (latents["scale"] < INACTIVE_BELOW * latents["scale"].max())  # not if all are small
             unused = inactive | (latents["std"] == 0) | latents.index.isin(self.duplicates[name])
             z, kept = torch.from_numpy(self.codes[name]), torch.from_numpy(~unused.to_numpy(dtype=bool))
-            self._advice[name] = advise(
-                z, list(latents.index), self.prior, self.effects.loc[name], kept, self.max_rows, self.seed
-            )
+            effects, names = self.effects.loc[name], list(latents.index)
+            self._advice[name] = advise(z, names, self.prior, effects, kept, self.max_rows, self.seed)
         return self._advice[name]
 
-    def plot(self, kind: str = "overview") -> Any:
-        """Draw codes and prior: `kind` "overview", "marginals", "pairs" (the most dependent ones) or "corner"."""
-        choice("kind", kind, ("overview", "marginals", "pairs", "corner"))
+    def plot(self, kind: str = "effects") -> Any:
+        """Draw the "effects" with intervals and margins; or codes and prior: "overview", "marginals", "pairs", "corner"."""
+        choice("kind", kind, ("effects", "overview", "marginals", "pairs", "corner"))
         codes = {name: pd.DataFrame(z, columns=self.per_dimension.loc[name].index) for name, z in self.codes.items()}
+        if kind == "effects":
+            return draw("effects", self)
         if kind in ("marginals", "corner"):
             return draw(kind, codes, self.prior)
         first, second = np.triu_indices(self.prior.dim, 1)
-        dependence = self.per_pair["distance_correlation"].to_numpy().reshape(len(self.codes), -1)  # a row for each set
+        values = self.per_pair["distance_correlation"].to_numpy().reshape(len(self.codes), -1)  # a row for each set
         if kind == "pairs":
-            order = pd.DataFrame(dependence).max().sort_values(ascending=False).index
+            order = pd.DataFrame(values).max().sort_values(ascending=False).index
             return draw("pairs", codes, self.prior, list(zip(first[order], second[order], strict=True)))
         matrices = {name: np.full((self.prior.dim, self.prior.dim), np.nan) for name in self.codes}
-        for matrix, values in zip(matrices.values(), dependence, strict=True):
-            matrix[first, second] = matrix[second, first] = values
+        for matrix, row in zip(matrices.values(), values, strict=True):
+            matrix[first, second] = matrix[second, first] = row
         return draw("overview", codes, self.prior, matrices)
 
     def __repr__(self) -> str:
@@ -182,8 +148,11 @@ class Diagnosis:
         return lines
 
 
-def diagnose(z: Any, prior: Any, *, data: Any = None, max_rows: int = 2000, permutations: int = 200, seed: int = 0) -> Diagnosis:
+def diagnose(z: Any, prior: Any, data: Any = None, *, max_rows: int = 2000, permutations: int = 200, seed: int = 0) -> Diagnosis:
     """Compare codes with the prior that they should follow: how far, in which latents, and what to try.
+
+    "Is my VAE's latent space Gaussian?" is answered by the verdict on "samples", draws of the aggregate posterior, which the
+    decoder sees in training; the means alone are narrower even where the samples follow the prior.
 
     The draws of the prior depend on `seed` and on a checksum of the codes: equal inputs give equal results, and different codes
     are compared with different draws. Repeated rows give a warning. 10,000 rows of 384 latents take about 25 s on one CPU core,
@@ -225,16 +194,11 @@ def diagnose(z: Any, prior: Any, *, data: Any = None, max_rows: int = 2000, perm
     >>> found.verdict("codes").split(",")[0], found.advice("codes").action
     ('far: scale 60% wide', 'rescale')
     """
-    from tqdm.auto import tqdm  # its bar for notebooks imports IPython
-
     seed = as_seed("seed", seed)
     whole("max_rows", max_rows, least=LEAST_ROWS)
     whole("permutations", permutations)
-    if data is not None:
-        if isinstance(z, Mapping | Sequence) or hasattr(z, "__array__"):
-            raise TypeError("z must be a model where data is given, got codes: leave data out")
-        z = latents_of(z, data, seed=seed)
-    given = named_sets(z, seed)
+    check_order(z, prior, data)
+    given = named_sets(z if data is None else latents_of(z, data, seed=seed), seed)
     checksum = zlib.crc32(b"".join(rows.numpy().tobytes() for rows, _ in given.values()))
     generator = torch.Generator().manual_seed((seed * 1_000_003 + checksum) % 2**63)
     dim = len(next(iter(given.values()))[1])
@@ -242,96 +206,44 @@ def diagnose(z: Any, prior: Any, *, data: Any = None, max_rows: int = 2000, perm
     reference, control, fresh, limit = prior_samples(prior, max(len(rows) for rows, _ in given.values()), max_rows, generator)
     for name, (rows, _) in given.items():
         warn_of_repeats(f"z[{name!r}]", rows, "a classifier recognizes them, which looks like a difference from the prior")
-    kernel, target = IMQ().fit(reference), Target.of(prior, reference)
-    first, second = np.triu_indices(dim, 1)
-    per_dimension, per_pair, joint, effects, constants, copies = {}, {}, {}, {}, {}, {}
-    sets = {**given, PRIOR_ROW: (control, list(range(dim)))}
-    with one_thread(), tqdm(total=3 * len(sets), desc="diagnose", unit="step", delay=5, leave=False) as bar:
+    kernel, target = IMQ().fit(reference), Target.of(reference, prior)
+    sets, found = {**given, PRIOR_ROW: (control, list(range(dim)))}, {}
+    with one_thread(), Progress("diagnose", 3 * len(sets)) as bar:
         for name, (rows, latents) in sets.items():
-            found = latent_effects(rows, target)
-            per_dimension[name] = _per_dimension(rows, latents, reference, found)
-            bar.update()
-            per_pair[name] = _per_pair(rows, latents, seed)
-            bar.update()
+            single = per_dimension(rows, latents, target)
+            bar.advance(1)
+            pairs = per_pair(rows, latents, target, seed)
+            bar.advance(1)
             shown = rows[torch.randperm(len(rows), generator=generator, device="cpu")[:limit]]
             drawn, other = fresh(len(shown))
-            active = ~per_dimension[name]["dead"].to_numpy()
-            pairs = per_pair[name][active[first] & active[second]]
-            repeated = duplicated(rows, reference, torch.from_numpy(active)).numpy()
             tests = two_sample_tests(shown, drawn, kernel, permutations, seed)
-            joint[name] = {
-                **tests,
-                "coverage_gap": coverage_gap(shown, drawn, other),
-                "largest_correlation": pairs["correlation"].abs().max(),
-                "distance_correlation": pairs["distance_correlation"].mean(),
-                "dead": (~active).sum(),
-                "effective_rank": effective_rank(rows),
-                "duplicates": repeated.sum(),
+            tests["coverage_gap"] = coverage_gap(shown, drawn, other)
+            dead = single["dead"].to_numpy()
+            repeated = duplicated(rows, reference, torch.from_numpy(~dead))
+            found[name] = {
+                "per_dimension": single,
+                "per_pair": pairs,
+                "joint": tests | dependence(rows, dead, pairs, repeated),
+                "effects": effect_table(rows, target, tests["c2st"], len(shown), latents),
+                "constants": normalizing_constants(rows, target, latents),
+                "dead": single.index[dead].tolist(),
+                "duplicates": [latents[i] for i in repeated.nonzero()[:, 0].tolist()],
             }
-            effects[name] = effect_table(found, rows, target, tests["c2st"], len(shown), latents)
-            constants[name], copies[name] = (
-                normalizing_constants(rows, target, latents),
-                np.array(latents, object)[repeated].tolist(),
-            )
-            bar.update()
+            bar.advance(1)
 
-    def stacked(tables: dict[str, pd.DataFrame], *names: str) -> pd.DataFrame:
-        return pd.concat({name: tables[name] for name in given}, names=["codes", *names])
+    def stacked(table: str, *levels: str) -> pd.DataFrame:
+        return pd.concat({name: found[name][table] for name in given}, names=["codes", *levels])
 
     return Diagnosis(
-        per_dimension=stacked(per_dimension, "dimension"),
-        per_pair=stacked(per_pair, "first", "second"),
-        joint=pd.DataFrame(joint.values(), index=pd.Index(joint, name="codes")),
-        dead={name: per_dimension[name].index[per_dimension[name]["dead"]].tolist() for name in given},
-        duplicates={name: copies[name] for name in given},
-        effects=stacked(effects, "rank"),
-        constants=stacked(constants, "dimension"),
+        per_dimension=stacked("per_dimension", "dimension"),
+        per_pair=stacked("per_pair", "first", "second"),
+        joint=pd.DataFrame([one["joint"] for one in found.values()], index=pd.Index(found, name="codes")),
+        dead={name: found[name]["dead"] for name in given},
+        duplicates={name: found[name]["duplicates"] for name in given},
+        effects=stacked("effects", "rank"),
+        constants=stacked("constants", "dimension"),
         prior=prior,
         codes={name: rows.numpy() for name, (rows, _) in given.items()},
         max_rows=max_rows,
         seed=seed,
     )
-
-
-def _per_dimension(z: Tensor, latents: Sequence[Any], reference: Tensor, found: Mapping[str, Effect]) -> pd.DataFrame:
-    from scipy.stats import ks_2samp
-
-    constant = constant_columns(z)
-    spread = torch.where(constant, 0, z.std(0, correction=0))
-    shape = torch.where(constant, torch.nan, standardize(z))
-    tests = [ks_2samp(column, target, method="asymp") for column, target in zip(z.T.numpy(), reference.T.numpy(), strict=True)]
-    columns = {
-        "mean": z.mean(0), "std": spread, "skew": shape.pow(3).mean(0), "kurtosis": shape.pow(4).mean(0) - 3,
-        "ks": [test.statistic for test in tests], "ks_p": [test.pvalue for test in tests],
-        "dead": varies_less(z, reference, INACTIVE_BELOW),
-    }  # fmt: skip
-    columns |= {f"{name}{end}": values for name, effect in found.items() for end, values in effect.table().items()}
-    return pd.DataFrame({name: np.asarray(values) for name, values in columns.items()}, index=pd.Index(latents))
-
-
-def _per_pair(z: Tensor, latents: Sequence[Any], seed: int) -> pd.DataFrame:
-    first, second = np.triu_indices(len(latents), 1)
-    linear = correlation(z)
-    largest = linear.nan_to_num().fill_diagonal_(0).abs().amax(0).argsort(descending=True, stable=True)[:WIDE].sort().values
-    nonlinear = torch.full_like(linear, torch.nan)
-    nonlinear[largest[:, None], largest] = distance_correlation(z[:, largest], seed=seed)
-    pairs = pd.MultiIndex.from_arrays([pd.Index(latents)[of] for of in (first, second)], names=["first", "second"])
-    columns = {"correlation": linear, "distance_correlation": nonlinear}
-    return pd.DataFrame({name: matrix.numpy()[first, second] for name, matrix in columns.items()}, index=pairs)
-
-
-def _scale_in_words(scale: float) -> str:
-    return "right" if abs(scale - 1) < 0.005 else f"{abs(scale - 1):.0%} {'wide' if scale > 1 else 'narrow'}"
-
-
-def _place(effect: str, where: Any, value: float) -> str:
-    """A latent or a pair with the size of an effect there, such as "3 (+0.31)" or "0 and 1 (-0.40)"."""
-    label = " and ".join(map(str, where)) if effect == "correlation" else str(where)
-    value = min(1.0, max(-1.0, value)) if effect == "correlation" else value  # less the prior's, which is known from draws
-    size = _scale_in_words(value) if effect == "scale" else f"{value:.2f}" if effect == "shape" else f"{value:+.2f}"
-    return f"{label} ({size})"
-
-
-def _listed(latents: list[Any]) -> str:
-    shown = ", ".join(str(i) for i in latents[:8])
-    return f"{shown} and {len(latents) - 8} more" if len(latents) > 8 else shown

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,11 +15,9 @@ from sculptlab.priors import Prior
 
 # A shift by 0.1 standard deviations, a scale 10 % too wide, a share of 0.05 in the wrong place, or a correlation of 0.15 changes
 # a Gaussian by a total variation distance of 0.04 to 0.05. The joint margin is twice that: an accuracy of 0.55 is 0.1.
-MARGINS = {"shift": 0.1, "scale": 0.1, "shape": 0.05, "correlation": 0.15, "c2st": 0.05}
+MARGINS = {"shift": 0.1, "scale": 0.1, "shape": 0.05, "excess correlation": 0.15, "c2st": 0.05}
 BINS = 10  # of equal probability under the prior, for the shape of a latent
-HEAVY_KURTOSIS = 12  # of the prior's draws: from here on, its mean or standard deviation may not exist
-DUPLICATE = 0.95  # absolute correlation from which on one of two latents is a duplicate: it shares 90 % of its variance
-RESIDUAL = 0.05  # of its standard deviation: a latent that earlier ones leave less of is a linear function of them
+HEAVY_KURTOSIS = 12  # of the prior's draws: from here on, the standard error of a standard deviation may not exist
 
 
 @dataclass(frozen=True)
@@ -36,10 +34,10 @@ class Effect:
     power: int = 2
     one_sided: bool = False  # a difference can only make the estimate larger than 0
 
-    def table(self) -> dict[str, np.ndarray]:
-        """Estimates and the ends of their 95 % intervals, on the scale that is shown."""
+    def table(self, name: str = "") -> dict[str, np.ndarray]:
+        """Estimates and the ends of their 95 % intervals (name_low, name_high), on the scale that is shown."""
         sides = {"": 0.0, "_low": -1.96, "_high": 1.96}
-        return {end: self.shown(self.estimate + side * self.error).numpy() for end, side in sides.items()}
+        return {f"{name}{end}": self.shown(self.estimate + side * self.error).numpy() for end, side in sides.items()}
 
     def states(self) -> tuple[np.ndarray, np.ndarray]:
         """Whether each estimate is "close", "far" or "undecided", and how many times the rows would decide it.
@@ -57,64 +55,69 @@ class Effect:
         return states, (((chance + bound) / self.margin) ** self.power).numpy()
 
 
+class LocationScale(NamedTuple):
+    """Location and scale (d,) of columns, and the influence (n, d) of each row on the location and on the log of the scale.
+
+    The standard error of an estimate is the standard deviation of the influence, divided by sqrt(n).
+    """
+
+    location: Tensor
+    scale: Tensor
+    on_location: Tensor
+    on_scale: Tensor
+
+
+def location_and_scale(z: Tensor, heavy: Tensor) -> LocationScale:
+    """Mean and standard deviation of the columns of z (n, d); median and interquartile range / 1.349 of `heavy` ones (d,)."""
+    mean, std = z.mean(0), z.std(0, correction=0)
+    centered = z - mean
+    usual = (mean, std, centered, ((centered / torch.where(std > 0, std, 1)).square() - 1) / 2)
+    if not heavy.any():
+        return LocationScale(*usual)
+    ordered, reach, quartiles, influences = z.sort(0).values, 0.5 / len(z) ** 0.5, [], []
+    for share in (0.25, 0.5, 0.75):
+        low, quartile, high = (_quantiles(ordered, share + side * reach) for side in (-1, 0, 1))
+        quartiles.append(quartile)
+        influences.append((share - (z <= quartile).double()) * (high - low) / (2 * reach))  # (u - 1[z <= q]) / density
+    width = quartiles[2] - quartiles[0]
+    on_scale = (influences[2] - influences[0]) / torch.where(width > 0, width, 1)
+    robust = (quartiles[1], width / 1.349, influences[1], on_scale)
+    return LocationScale(*(torch.where(heavy, one, other) for one, other in zip(robust, usual, strict=True)))
+
+
+def pooled(z: Tensor, heavy: Tensor) -> LocationScale:
+    """`location_and_scale` of all numbers in z (n, d) together; the influences (n, 1) are of whole rows."""
+    location, scale, *influences = location_and_scale(z.reshape(-1, 1), heavy.any()[None])
+    return LocationScale(location, scale, *(part.reshape(z.shape).mean(1, keepdim=True) for part in influences))
+
+
 @dataclass(frozen=True)
 class Target:
-    """Draws (m, d) of a prior; the location, scale and standard errors of both, for each latent (d,) and for all together (1,).
+    """Draws (m, d) of a prior; location and scale of each latent and of all numbers together; correlations and their variances.
 
-    Mean and standard deviation, by formula and without error where the prior has one. Where the draws have `heavy` tails (d,),
-    the median and the interquartile range / 1.349, which always exist.
+    They are exact where the prior has formulas, else those of the draws. `heavy` marks the latents (d,) with heavy tails.
     """
 
     draws: Tensor
     heavy: Tensor
-    each: tuple[Tensor, ...]
-    pooled: tuple[Tensor, ...]
+    each: LocationScale
+    together: LocationScale
+    correlations: tuple[Tensor, Tensor]
 
     @classmethod
-    def of(cls, prior: Prior, draws: Tensor) -> "Target":
-        """The target that is known by these draws of a prior, and by its formulas."""
+    def of(cls, draws: Tensor, prior: Prior | None = None) -> "Target":
+        """The target that is known by draws of a prior and, if it is given, by its formulas."""
         first, third = (_quantiles(draws.sort(0).values, share) for share in (0.25, 0.75))
         heavy = (standardize(draws).pow(4).mean(0) > HEAVY_KURTOSIS) & (third > first)
-        each, pooled = ((*found[:2], *map(_error, found[2:])) for found in (location_and_scale(draws, heavy), pool(draws, heavy)))
-        mean, covariance = prior.mean, prior.covariance
-        if mean is not None and covariance is not None and not heavy.any() and getattr(prior, "bank", None) is None:
-            mean, variance = mean.double().cpu(), covariance.double().cpu().diagonal()
-            whole = (variance.mean() + mean.var(correction=0)).sqrt()[None]
-            each = (mean, variance.sqrt(), torch.zeros_like(mean), torch.zeros_like(mean))
-            pooled = (mean.mean()[None], whole, torch.zeros_like(whole), torch.zeros_like(whole))
-        return cls(draws, heavy, each, pooled)
-
-    def only(self, kept: Tensor) -> "Target":
-        """The same for some of the latents."""
-        return Target(self.draws[:, kept], self.heavy[kept], tuple(part[kept] for part in self.each), self.pooled)
-
-
-def location_and_scale(z: Tensor, heavy: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Location and scale (d,) of z (n, d), and each row's influence (n, d) on the location and on the log of the scale.
-
-    The standard error of an estimate is the standard deviation of the influence, divided by sqrt(n). See `Target` for `heavy`.
-    """
-    location, scale = z.mean(0), z.std(0, correction=0)
-    on_location = z - location
-    on_scale = ((on_location / torch.where(scale > 0, scale, 1)).square() - 1) / 2
-    if heavy.any():
-        columns = z[:, heavy]
-        ordered, reach, quartiles, influences = columns.sort(0).values, 0.5 / len(z) ** 0.5, [], []
-        for share in (0.25, 0.5, 0.75):
-            low, quartile, high = (_quantiles(ordered, share + side * reach) for side in (-1, 0, 1))
-            quartiles.append(quartile)
-            influences.append((share - (columns <= quartile).double()) * (high - low) / (2 * reach))  # (u - 1[z <= q]) / density
-        width = quartiles[2] - quartiles[0]
-        location[heavy], scale[heavy], on_location[:, heavy] = quartiles[1], width / 1.349, influences[1]
-        on_scale[:, heavy] = (influences[2] - influences[0]) / torch.where(width > 0, width, 1)
-    return location, scale, on_location, on_scale
-
-
-def pool(z: Tensor, heavy: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """`location_and_scale` of all numbers in z (n, d) together; the influences (n, 1) are of whole rows."""
-    location, scale, *influences = location_and_scale(z.reshape(-1, 1), heavy.any()[None])
-    on_location, on_scale = (part.reshape(z.shape).mean(1, keepdim=True) for part in influences)
-    return location, scale, on_location, on_scale
+        mean, covariance = (None, None) if prior is None else (prior.mean, prior.covariance)
+        if mean is None or covariance is None or heavy.any() or getattr(prior, "bank", None) is not None:
+            return cls(draws, heavy, location_and_scale(draws, heavy), pooled(draws, heavy), correlations(draws))
+        mean, covariance = mean.double().cpu(), covariance.double().cpu()
+        std, exact = covariance.diagonal().sqrt(), torch.zeros(1, len(mean), dtype=torch.float64, device="cpu")
+        all_std = (std.square().mean() + mean.var(correction=0)).sqrt()[None]
+        r = (covariance / torch.where(std > 0, std, 1) / torch.where(std > 0, std, 1)[:, None])[_pairs(len(mean))]
+        together = LocationScale(mean.mean()[None], all_std, exact[:, :1], exact[:, :1])
+        return cls(draws, heavy, LocationScale(mean, std, exact, exact), together, (r, torch.zeros_like(r)))
 
 
 def latent_effects(z: Tensor, target: Target) -> dict[str, Effect]:
@@ -123,18 +126,24 @@ def latent_effects(z: Tensor, target: Target) -> dict[str, Effect]:
     Shift is in units of the prior's scale; scale is a ratio. Shape compares both after they were given the same location and
     scale: half the root of the chi-square divergence of the shares in ten bins, less what is expected by chance.
     """
-    aim, unit, *errors = target.each
-    location, scale, *influences = location_and_scale(z, target.heavy)
-    by_location, by_scale = map(_error, influences)
-    divisor = torch.where(unit > 0, unit, 1)
-    ratio = torch.where(unit > 0, scale / divisor, torch.where(scale > 0, torch.inf, 1.0))
-    own, own_unit = location_and_scale(target.draws, target.heavy)[:2]
-    matched = (z - location) / torch.where(scale > 0, scale, 1)
+    own, aim = location_and_scale(z, target.heavy), target.each
+    unit = torch.where(aim.scale > 0, aim.scale, 1)
+    ratio = torch.where(aim.scale > 0, own.scale / unit, torch.where(own.scale > 0, torch.inf, 1.0))
+    by_location, by_scale = (
+        _error(own.on_location).hypot(_error(aim.on_location)),
+        _error(own.on_scale).hypot(_error(aim.on_scale)),
+    )
+    matched, draws = (_matched(rows, target.heavy) for rows in (z, target.draws))
     return {
-        "shift": Effect((location - aim) / divisor, (by_location / divisor).hypot(errors[0] / divisor), MARGINS["shift"]),
-        "scale": Effect(ratio.log(), by_scale.hypot(errors[1]), float(np.log1p(MARGINS["scale"])), torch.exp),
-        "shape": _shape(matched, (target.draws - own) / torch.where(own_unit > 0, own_unit, 1)),
+        "shift": Effect((own.location - aim.location) / unit, by_location / unit, MARGINS["shift"]),
+        "scale": Effect(ratio.log(), by_scale, float(np.log1p(MARGINS["scale"])), torch.exp),
+        "shape": _shape(matched, draws),
     }
+
+
+def _matched(z: Tensor, heavy: Tensor) -> Tensor:
+    location, scale, *_ = location_and_scale(z, heavy)
+    return (z - location) / torch.where(scale > 0, scale, 1)
 
 
 def _shape(z: Tensor, draws: Tensor) -> Effect:
@@ -157,32 +166,24 @@ def _shape(z: Tensor, draws: Tensor) -> Effect:
     )
 
 
-def correlation_effect(z: Tensor, draws: Tensor) -> Effect:
-    """Correlation of each pair of latents (i < j) in z (n, d), less that in draws (m, d) of the prior."""
-    above = torch.triu_indices(z.shape[1], z.shape[1], 1).unbind()
-    found = []
-    for rows in map(standardize, (z, draws)):
-        r, squares = rows.T @ rows / len(rows), rows.square()
-        # The influence of a row on r is x y - r (x^2 + y^2) / 2.
-        cubic = (rows**3).T @ rows / len(rows)
-        fourth = squares.square().mean(0)
-        mixed = squares.T @ squares / len(rows)
-        variance = mixed - r * (cubic + cubic.T) + r.square() * (fourth[:, None] + fourth + 2 * mixed) / 4
-        found.append((r[above], variance.clamp_min(0)[above] / len(rows)))
-    (own, own_variance), (prior, variance) = found
-    return Effect(own - prior, (own_variance + variance).sqrt(), MARGINS["correlation"])
+def correlations(z: Tensor) -> tuple[Tensor, Tensor]:
+    """Correlation of each pair of latents (i < j) in z (n, d), and the variance of this estimate."""
+    rows = standardize(z)
+    r, squares = rows.T @ rows / len(rows), rows.square()
+    # The influence of a row on r is x y - r (x^2 + y^2) / 2.
+    cubic = (rows**3).T @ rows / len(rows)
+    fourth = squares.square().mean(0)
+    mixed = squares.T @ squares / len(rows)
+    variance = mixed - r * (cubic + cubic.T) + r.square() * (fourth[:, None] + fourth + 2 * mixed) / 4
+    above = _pairs(len(r))
+    return r[above], variance.clamp_min(0)[above] / len(rows)
 
 
 def accuracy_effect(accuracy: float, rows: int) -> Effect:
     """C2ST accuracy less 1/2, of `rows` rows of each sample."""
     error = (SHARED * accuracy * (1 - accuracy) / (2 * rows)) ** 0.5
-    return Effect(
-        torch.tensor([accuracy - 0.5], dtype=torch.float64, device="cpu"),
-        torch.tensor([error], dtype=torch.float64, device="cpu"),
-        MARGINS["c2st"],
-        lambda value: value + 0.5,
-        one_sided=True,
-    )
+    excess, error = torch.tensor([[accuracy - 0.5], [error]], dtype=torch.float64, device="cpu")
+    return Effect(excess, error, MARGINS["c2st"], lambda value: value + 0.5, one_sided=True)
 
 
 def normalizing_constants(z: Tensor, target: Target, names: list[Any]) -> pd.DataFrame:
@@ -191,66 +192,46 @@ def normalizing_constants(z: Tensor, target: Target, names: list[Any]) -> pd.Dat
     A row for each latent and one, "all", for the same two numbers in all latents.
     """
     parts = []
-    for found, aim in ((location_and_scale(z, target.heavy), target.each), (pool(z, target.heavy), target.pooled)):
-        location, spread, on_location, on_scale = found
-        scale = aim[1] / torch.where(spread > 0, spread, torch.nan)
-        by_location = _error(on_location - aim[0] / scale * on_scale).hypot(aim[2] / scale).hypot(aim[0] / scale * aim[3])
-        shift = Effect(location - aim[0] / scale, by_location, 1)
-        stretch = Effect(scale.log(), _error(on_scale).hypot(aim[3]), 1, torch.exp)
-        columns = {f"{name}{end}": v for name, one in (("shift", shift), ("scale", stretch)) for end, v in one.table().items()}
-        parts.append(pd.DataFrame(columns))
+    for own, aim in ((location_and_scale(z, target.heavy), target.each), (pooled(z, target.heavy), target.together)):
+        scale = aim.scale / torch.where(own.scale > 0, own.scale, torch.nan)
+        at = aim.location / scale
+        by_location = _error(own.on_location - at * own.on_scale).hypot(_error(aim.on_location / scale - at * aim.on_scale))
+        shift = Effect(own.location - at, by_location, 1)
+        stretch = Effect(scale.log(), _error(own.on_scale).hypot(_error(aim.on_scale)), 1, torch.exp)
+        parts.append(pd.DataFrame({**shift.table("shift"), **stretch.table("scale")}))
     return pd.concat(parts).set_axis(pd.Index([*names, "all"], name="dimension"))
 
 
-def effective_rank(z: Tensor) -> float:
-    """exp of the entropy of the covariance's eigenvalues, divided by their sum (Roy and Vetterli 2007); 0 if all is constant."""
-    spectrum = torch.linalg.eigvalsh(torch.cov(z.T / z.abs().max().clamp_min(1e-300)).reshape(z.shape[1], -1)).clamp_min(0)
-    shares = spectrum / spectrum.sum()
-    return float(torch.special.entr(shares).sum().exp()) if spectrum.sum() > 0 else 0.0
+def effect_table(z: Tensor, target: Target, accuracy: float, rows: int, names: list[Any]) -> pd.DataFrame:
+    """Every effect of codes z (n, d), the largest in units of its margin first; columns as in `Diagnosis.effects`.
 
-
-def duplicated(z: Tensor, draws: Tensor, active: Tensor) -> Tensor:
-    """Active latents (d,) that repeat an earlier one, or are a linear function of earlier ones, where the prior's are not."""
-
-    def repeats(rows: Tensor) -> Tensor:
-        n, d = rows.shape
-        found = ((rows.T @ rows / n).tril(-1).abs() >= DUPLICATE).any(1)
-        if n > 2 * d:
-            left = torch.linalg.qr(rows, mode="r").R.diagonal().square() / (n - torch.arange(d, device="cpu"))
-            found |= left < RESIDUAL**2
-        return found
-
-    result = torch.zeros_like(active)
-    if active.any():
-        result[active] = repeats(standardize(z[:, active])) & ~repeats(standardize(draws[:, active]))
-    return result
-
-
-def effect_table(
-    latent: dict[str, Effect], z: Tensor, target: Target, accuracy: float, rows: int, names: list[Any]
-) -> pd.DataFrame:
-    """A row for each effect and latent or pair, the largest in units of its margin first; columns as in `Diagnosis.effects`.
-
-    `latent` are the `latent_effects` of z (n, d), `accuracy` is that of the C2ST with `rows` rows of each sample.
+    `accuracy` is that of the C2ST with `rows` rows of each sample.
     """
-    first, second = np.triu_indices(len(names), 1)
-    pairs = [(names[i], names[j]) for i, j in zip(first, second, strict=True)]
-    effects = [(name, names, len(z), effect) for name, effect in latent.items()]
-    effects += [("correlation", pairs, len(z), correlation_effect(z, target.draws))] if pairs else []
-    effects += [("c2st", ["all"], rows, accuracy_effect(accuracy, rows))]
+    effects = [(name, names, len(z), effect) for name, effect in latent_effects(z, target).items()]
+    if len(names) > 1:
+        (own, variance), (aim, aim_variance) = correlations(z), target.correlations
+        excess = Effect(own - aim, (variance + aim_variance).sqrt(), MARGINS["excess correlation"])
+        pairs = [(names[i], names[j]) for i, j in torch.stack(_pairs(len(names)), 1).tolist()]
+        effects.append(("excess correlation", pairs, len(z), excess))
+    effects.append(("c2st", ["all"], rows, accuracy_effect(accuracy, rows)))
     parts = []
     for name, places, n, effect in effects:
-        (states, times), shown = effect.states(), effect.table()
-        columns = {"effect": name, "where": pd.Series(places, dtype=object), "value": shown[""], "low": shown["_low"]}
-        columns |= {"high": shown["_high"], "state": states, "rows_needed": np.ceil(n * np.maximum(1, times))}
-        part = pd.DataFrame({**columns, "size": effect.estimate.abs() / effect.margin})
+        states, times = effect.states()
+        columns = {"effect": name, "where": pd.Series(places, dtype=object), **effect.table("value"), "state": states}
+        columns |= {"rows_needed": np.ceil(n * np.maximum(1, times)), "size": effect.estimate.abs() / effect.margin}
+        part = pd.DataFrame(columns)
         parts.append(part.sort_values("size", ascending=False, kind="stable"))
-    return pd.concat(parts).sort_values("size", ascending=False, kind="stable", ignore_index=True).drop(columns="size")
+    table = pd.concat(parts).sort_values("size", ascending=False, kind="stable", ignore_index=True).drop(columns="size")
+    return table.rename(columns={"value_low": "low", "value_high": "high"})
 
 
 def overall_state(table: pd.DataFrame) -> str:
     """ "far" if any effect is, else "undecided" if any is, else "close"."""
     return next((state for state in ("far", "undecided") if (table["state"] == state).any()), "close")
+
+
+def _pairs(d: int) -> tuple[Tensor, ...]:
+    return torch.triu_indices(d, d, 1, device="cpu").unbind()
 
 
 def _quantiles(ordered: Tensor, share: float) -> Tensor:

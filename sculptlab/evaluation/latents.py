@@ -11,12 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Normal
 
-from sculptlab.training.encodings import encoding, evaluating, placement
-from sculptlab.training.images import as_unit_floats
+from sculptlab.training.encodings import CHUNK, encoding, evaluating, in_chunks
 from sculptlab.training.models import Autoencoder, Posterior
-from sculptlab.training.run import CHUNK, Run
+from sculptlab.training.run import Run
 from sculptlab.training.sources import as_source
-from sculptlab.validation import as_seed, choice, finite, whole
+from sculptlab.validation import as_seed, choice, describe, finite, is_model, whole
 from sculptlab.validation import codes as valid_codes
 
 
@@ -52,7 +51,7 @@ def latents(
     places : {"one", "all"}
         Of feature maps (n, c, h, w): codes (n, c) of one place of each image, drawn by `seed`, so that rows are independent; or
         of all places, (n h w, c), those of an image in consecutive rows. These are not independent: `mmd_test` with
-        `group_size` h w permutes whole images; p-values and intervals of other functions would be wrong.
+        `group_size` h w permutes whole images, also in `c2st` and the scores of independence; those of other functions are wrong.
     batch_size : int, optional
         Images that pass through the model at once; by default 4,096 for our own models, at most 256 for others.
 
@@ -78,6 +77,8 @@ def latents(
     (50, 2)
     """
     generator = torch.Generator().manual_seed(as_seed("seed", seed))
+    if is_model(data) or isinstance(data, str):
+        raise TypeError(f"data must be what the model encodes, got {describe(data)}; the order is latents(model, data)")
     choice("places", places, ("one", "all"))
     model = model.model if isinstance(model, Run) else model
     if isinstance(model, nn.Module) and not _is_text(data):
@@ -114,10 +115,24 @@ def encode_in_chunks(
     source = as_source(images, model)
     usual = CHUNK if isinstance(model, Autoencoder) else min(256, 1 + 2**22 // math.prod(source.first.shape[1:]))
     size = usual if batch_size is None else whole("batch_size", batch_size)
-    device, dtype = placement(model)
-    with evaluating(model, encode):
-        batches = (as_unit_floats(part.to(device), dtype) for part in source.chunks(size))
-        return torch.cat([keep(_stacked(encoding(model, batch, encode))) for batch in batches], 1)
+    return in_chunks(lambda batch: keep(_stacked(_encoded_batch(model, batch, encode))), source, model, encode, size=size, axis=1)
+
+
+def _encoded_batch(model: nn.Module, batch: Tensor, encode: Callable[[Tensor], Any] | None) -> Posterior | Tensor:
+    """`encoding`; where it fails, the error names the shape given, the first layer, and a call that may fit."""
+    try:
+        return encoding(model, batch, encode)
+    except (RuntimeError, ValueError, IndexError) as error:
+        layer = next((part for part in model.modules() if hasattr(part, "in_features") or hasattr(part, "in_channels")), None)
+        if layer is None or isinstance(error, torch.OutOfMemoryError):
+            raise
+        shape, wanted = tuple(batch.shape), getattr(layer, "in_features", getattr(layer, "in_channels", None))
+        fits = {"flatten(1)": math.prod(shape[1:]), "movedim(1, -1)": shape[1], "movedim(-1, 1)": shape[-1], "unsqueeze(1)": 1}
+        example = next((f", such as lambda x: model.encode(x.{change})" for change, size in fits.items() if size == wanted), "")
+        raise ValueError(
+            f"data must have the shape that {type(model).__name__} takes, got {shape}; its first layer, {layer}, takes {wanted} "
+            f"features or channels: pass encode=, a function that changes the shape{example}. The model's error: {error}"
+        ) from error
 
 
 def _stacked(found: Tensor | Posterior) -> Tensor:
@@ -143,7 +158,7 @@ def _rows(maps: Tensor, places: str, generator: torch.Generator) -> Tensor:
 
 def _is_text(data: Any) -> bool:
     """Whether data are a column of strings."""
-    column = isinstance(data, Sequence | np.ndarray) or hasattr(data, "to_list")
+    column = (isinstance(data, Sequence | np.ndarray) and not isinstance(data, str)) or hasattr(data, "to_list")
     return column and getattr(data, "ndim", 1) == 1 and len(data) > 0 and isinstance(next(iter(data)), str)
 
 

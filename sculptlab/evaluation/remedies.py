@@ -9,9 +9,10 @@ import torch
 from torch import Generator, Tensor
 
 from sculptlab.columns import permute_columns
-from sculptlab.evaluation.effects import Target, effect_table, latent_effects, location_and_scale, overall_state
+from sculptlab.evaluation.effects import Target, effect_table, location_and_scale, overall_state
 from sculptlab.evaluation.two_samples import c2st, prior_samples
 from sculptlab.priors import Prior
+from sculptlab.progress import Progress
 from sculptlab.threads import one_thread
 
 
@@ -42,7 +43,7 @@ class Advice:
 def rescale(fitted: Tensor, z: Tensor, target: Target, generator: Generator) -> Tensor:
     """Give each latent the location and scale of the prior."""
     location, scale, *_ = location_and_scale(fitted, target.heavy)
-    return (z - location) / torch.where(scale > 0, scale, 1) * target.each[1] + target.each[0]
+    return (z - location) / torch.where(scale > 0, scale, 1) * target.each.scale + target.each.location
 
 
 def whiten(fitted: Tensor, z: Tensor, target: Target, generator: Generator) -> Tensor:
@@ -68,77 +69,88 @@ REMEDIES: dict[str, Callable[[Tensor, Tensor, Target, Generator], Tensor]] = {
     "a marginal term": match_marginals,
 }
 REASONS = {
-    "rescale": "the shift and scale of each latent in `.constants` {are} enough",
-    "whiten": "giving the codes the prior's mean and covariance by a linear map {is_} enough",
-    "a marginal term": "the latents would follow the prior if each followed its marginal, as MMD(prior, views='marginal') trains",
+    "rescale": "shifting and scaling each latent by `.constants`",
+    "whiten": "giving the codes the prior's mean and covariance by a linear map",
+    "a marginal term": "giving each latent the prior's marginal, as MMD(prior, views='marginal') trains,",
     "the predictability penalty": "even with the prior's marginals the latents depend on each other, and the prior's do not: "
     "if the model can be trained, add Predictability()",
     "reshape after training": "even with the prior's marginals the latents depend on each other in another way than the prior's: "
-    "fit an invertible map from the codes to the prior, or train with more weight on the joint MMD(prior)",
+    "sl.Reshaper(prior) fits an invertible map from the codes to the prior; or train with more weight on the joint MMD(prior)",
 }
+
+
+@dataclass
+class Trials:
+    """Tests of codes (n, d) against fresh draws of a prior, after different remedies."""
+
+    target: Target
+    names: list[Any]
+    fresh: Callable[[int], tuple[Tensor, Tensor]]
+    rows: int
+    generator: Generator
+    seed: int
+    tried: list[dict[str, Any]] = field(default_factory=list)
+
+    def test(self, remedy: str, z: Tensor, kept: Tensor) -> pd.DataFrame:
+        """The effects that are left in codes z (n, k) of the `kept` latents (d,)."""
+        shown = z[torch.randperm(len(z), generator=self.generator, device="cpu")[: self.rows]]
+        test = c2st(shown, self.fresh(self.rows)[0][:, kept], self.seed)
+        target = self.target if kept.all() else Target.of(self.target.draws[:, kept])
+        left = effect_table(z, target, test.accuracy, self.rows, [self.names[i] for i in kept.nonzero()[:, 0].tolist()])
+        low, high = test.interval
+        found = {"remedy": remedy, "c2st": test.accuracy, "c2st_low": low, "c2st_high": high}
+        self.tried.append(found | {"largest": left["effect"][0], "where": left["where"][0], "state": overall_state(left)})
+        return left
+
+    def advice(self, action: str, reason: str, after: str = "") -> Advice:
+        """The advice, with the C2ST accuracy that was measured last if `after` says after what."""
+        table = pd.DataFrame(self.tried, columns=["remedy", "c2st", "c2st_low", "c2st_high", "largest", "where", "state"])
+        if self.tried and after:
+            last = self.tried[-1]
+            reason += f"; C2ST accuracy {last['c2st']:.0%} ({last['c2st_low']:.0%} to {last['c2st_high']:.0%}) {after}"
+        return Advice(action, reason, table.set_index("remedy"))
 
 
 def advise(z: Tensor, names: list[Any], prior: Prior, effects: pd.DataFrame, kept: Tensor, max_rows: int, seed: int) -> Advice:
     """What to try with codes z (n, d) of these measured effects, of which some latents are not `kept`: inactive or copies."""
     generator = torch.Generator().manual_seed(seed + 1)
     draws, _, fresh, limit = prior_samples(prior, len(z), max_rows, generator)
-    target, rows, state = Target.of(prior, draws), min(limit, len(z)), overall_state(effects)
-    tried: list[dict[str, Any]] = []
-
-    def outcome(name: str, mapped: Tensor, of: Tensor) -> pd.DataFrame:
-        shown = mapped[torch.randperm(len(mapped), generator=generator, device="cpu")[:rows]]
-        test = c2st(shown, fresh(rows)[0][:, of], seed)
-        part, labels = target.only(of), [names[i] for i in of.nonzero()[:, 0].tolist()]
-        found = effect_table(latent_effects(mapped, part), mapped, part, test.accuracy, rows, labels)
-        largest = found.iloc[0]
-        tried.append({
-            "remedy": name, "c2st": test.accuracy, "c2st_low": test.interval[0], "c2st_high": test.interval[1],
-            "largest": largest["effect"], "where": largest["where"], "state": overall_state(found),
-        })  # fmt: skip
-        return found
-
-    def result(action: str, reason: str) -> Advice:
-        table = pd.DataFrame(tried, columns=["remedy", "c2st", "c2st_low", "c2st_high", "largest", "where", "state"])
-        return Advice(action, reason, table.set_index("remedy"))
-
-    def accuracies() -> str:
-        last = tried[-1]
-        return f"C2ST accuracy {last['c2st']:.0%} ({last['c2st_low']:.0%} to {last['c2st_high']:.0%})"
-
+    trials = Trials(Target.of(draws, prior), names, fresh, min(limit, len(z)), generator, seed)
+    state = overall_state(effects)
     with one_thread():
         if not kept.all():
             if kept.any():
-                outcome("fewer latents", z[:, kept], kept)
-            without = f"; the other {int(kept.sum())} alone: {accuracies()}" if tried else ""
-            return result("fewer latents", f"{int((~kept).sum())} of {len(kept)} are inactive or repeat others{without}")
+                trials.test("fewer latents", z[:, kept], kept)
+            few = f"{int((~kept).sum())} of {len(kept)} are inactive or repeat others"
+            return trials.advice("fewer latents", few, f"with the other {int(kept.sum())} alone")
         if state == "close":
-            return result("nothing", "every measured difference is within its margin")
+            return trials.advice("nothing", "every measured difference is within its margin")
         if state == "undecided":
             needed = effects.loc[effects["state"] == "undecided", "rows_needed"].max()
-            return result("more samples", f"about {float(f'{needed:.2g}'):,.0f} rows (now {len(z):,}) would probably decide")
-        everyone = torch.ones(z.shape[1], dtype=torch.bool, device="cpu")
-        halves = torch.randperm(len(z), generator=generator, device="cpu").chunk(2)
-        for name, remedy in _progress(REMEDIES):
+            return trials.advice(
+                "more samples", f"about {float(f'{needed:.2g}'):,.0f} rows (now {len(z):,}) would probably decide"
+            )
+        return _mildest_remedy(z, effects, trials)
+
+
+def _mildest_remedy(z: Tensor, effects: pd.DataFrame, trials: Trials) -> Advice:
+    """The first of `REMEDIES` after which no effect is "far"; or the one that the dependence asks for that all of them leave."""
+    generator, everyone = trials.generator, torch.ones(z.shape[1], dtype=torch.bool, device="cpu")
+    halves = torch.randperm(len(z), generator=generator, device="cpu").chunk(2)
+    with Progress("remedies", len(REMEDIES)) as bar:
+        for name, remedy in REMEDIES.items():
             mapped = torch.empty_like(z)
             for fitted, tested in (halves, halves[::-1]):
-                mapped[tested] = remedy(z[fitted], z[tested], target, generator)
-            found = outcome(name, mapped, everyone)
-            if overall_state(found) != "far":
-                sure = overall_state(found) == "close"
-                words = {"are": "are" if sure else "may be", "is_": "is" if sure else "may be"}
-                return result(name, f"{REASONS[name].format(**words)}: {accuracies()} after it")
-        marginal = found["effect"].isin(["shift", "scale", "shape"]) & (found["state"] == "far")
-        if marginal.any():  # no map spreads values that occur many times
-            return result("a marginal term", "many codes have the same value, which training with it can spread, but no map")
-        sample = fresh(rows)[0]
-        independent = c2st(sample, permute_columns(fresh(rows)[1], generator), seed).p_value > 0.01
-        action = "the predictability penalty" if independent else "reshape after training"
-        first = effects[effects["effect"].isin(["shift", "scale"]) & (effects["state"] == "far")]
-        rescaled = "; first shift and scale the latents by `.constants`" if len(first) else ""
-        return result(action, f"{REASONS[action]}{rescaled}; {accuracies()} with the prior's marginals")
-
-
-def _progress(named: dict[str, Any]) -> Any:
-    from tqdm.auto import tqdm  # its bar for notebooks imports IPython
-
-    return tqdm(named.items(), desc="remedies", unit="test", delay=5, leave=False)
+                mapped[tested] = remedy(z[fitted], z[tested], trials.target, generator)
+            left = trials.test(name, mapped, everyone)
+            bar.advance(1)
+            if (state := overall_state(left)) != "far":
+                return trials.advice(name, f"{REASONS[name]} {'is' if state == 'close' else 'may be'} enough", "after it")
+    if ((left["state"] == "far") & left["effect"].isin(["shift", "scale", "shape"])).any():  # no map spreads equal values
+        return trials.advice("a marginal term", "many codes have the same value, which training with it can spread, but no map")
+    sample, copies = trials.fresh(trials.rows)[0], permute_columns(trials.fresh(trials.rows)[1], generator)
+    independent = c2st(sample, copies, trials.seed).p_value > 0.01
+    action = "the predictability penalty" if independent else "reshape after training"
+    moved = ((effects["state"] == "far") & effects["effect"].isin(["shift", "scale"])).any()
+    first = "; first shift and scale the latents by `.constants`" if moved else ""
+    return trials.advice(action, REASONS[action] + first, "with the prior's marginals")

@@ -12,7 +12,7 @@ from sculptlab.mmd import mmd_test
 from sculptlab.mmd.kernels import Kernel
 from sculptlab.priors import Prior, as_prior
 from sculptlab.threads import one_thread
-from sculptlab.validation import as_seed, codes, finite, number
+from sculptlab.validation import as_group_size, as_seed, codes, finite, number
 
 LEAST_ROWS = 20  # no test here has any power with fewer
 SHARED = 1.5  # variance of the C2ST accuracy in two dimensions, relative to coin tosses: 1.44 to 1.54 in 150 simulated tests
@@ -38,7 +38,7 @@ class C2STResult:
     interval: tuple[float, float]
 
 
-def c2st(x: Any, y: Any, seed: int = 0) -> C2STResult:
+def c2st(x: Any, y: Any, seed: int = 0, group_size: int = 1) -> C2STResult:
     """Classifier two-sample test with gradient-boosted trees (Lopez-Paz and Oquab 2017, arXiv 1610.06545).
 
     Each half of the rows is classified by trees fitted to the other half. The binomial p-value is slightly too small, because
@@ -51,6 +51,11 @@ def c2st(x: Any, y: Any, seed: int = 0) -> C2STResult:
         Two samples with about as many rows, at least 20 each.
     seed : int
         Of the trees.
+    group_size : int
+        How many consecutive rows belong together, such as all places of one feature map. Each half holds whole groups, at least
+        20 of x and of y in all, and the p-value and the interval count fewer rows, by how alike the rows of a group are
+        classified. With 30 images of 9 places, correlated by 0.8, against 270 draws of the places' own distribution, the
+        p-value was below 0.05 in 9 % of 110 tests; in 60 % without groups.
 
     Returns
     -------
@@ -69,16 +74,20 @@ def c2st(x: Any, y: Any, seed: int = 0) -> C2STResult:
     seed = as_seed("seed", seed)
     x = codes("x", x, rows=LEAST_ROWS)
     y = codes("y", y, dim=x.shape[1], rows=LEAST_ROWS)
+    size = as_group_size(group_size, len(x), len(y), least=LEAST_ROWS)
     rows = np.concatenate([sample.detach().cpu().double().numpy() for sample in (x, y)])
-    first, half = np.arange(len(rows)) < len(x), np.concatenate([np.arange(len(sample)) % 2 for sample in (x, y)])
+    first, half = np.arange(len(rows)) < len(x), np.concatenate([np.arange(len(sample)) // size % 2 for sample in (x, y)])
     bins = 255 if rows.shape[1] <= WIDE else 32
     trees = HistGradientBoostingClassifier(max_iter=50, max_bins=bins, early_stopping=False, random_state=seed)
     with one_thread():
-        correct = int((cross_val_predict(trees, rows, first, cv=PredefinedSplit(half)) == first).sum())
-    interval = binomtest(round(correct / SHARED), round(len(rows) / SHARED)).proportion_ci(method="wilson")
-    return C2STResult(
-        correct / len(rows), float(binom.sf(correct - 1, len(rows), 0.5)), (float(interval.low), float(interval.high))
-    )
+        right = cross_val_predict(trees, rows, first, cv=PredefinedSplit(half)) == first
+    # Groups classified alike have a variance of up to 1/4 around the share of their sample, independent rows 1 / (4 size).
+    shares = [part.reshape(-1, size).mean(1) for part in np.split(right, [len(x)])]
+    alike = max(1.0, 4 * size * np.concatenate([share - share.mean() for share in shares]).var()) if size > 1 else 1.0
+    correct, count = right.sum() / alike, len(rows) / alike
+    interval = binomtest(round(correct / SHARED), round(count / SHARED)).proportion_ci(method="wilson")
+    p_value = float(binom.sf(round(correct) - 1, round(count), 0.5))
+    return C2STResult(int(right.sum()) / len(rows), p_value, (float(interval.low), float(interval.high)))
 
 
 def prior_samples(prior: Prior, most: int, max_rows: int, generator: Generator) -> tuple[Tensor, Tensor, Callable, int]:

@@ -14,7 +14,7 @@ from sculptlab.drawing import draw
 from sculptlab.evaluation.two_samples import LEAST_ROWS, hold_out
 from sculptlab.independence.lps import lps
 from sculptlab.mmd import mmd2
-from sculptlab.training.loop import fit
+from sculptlab.training.loop import fit, fit_to_the_end
 from sculptlab.training.objectives import Objective, Reconstruction, as_objective
 from sculptlab.training.run import Run
 from sculptlab.training.sources import Source, as_source
@@ -153,7 +153,7 @@ def find_weight(
     grid = [(weight, seed) for weight in (0.0, *sorted(all_weights)) for seed in all_seeds]
     for weight, seed in tqdm(grid, disable=not progress, unit="model"):
         goal = plain if weight == 0 else objective(weight)
-        run = fit(build(seed), training, goal, steps=steps, seed=seed, progress=False, **options)
+        run = fit_to_the_end(build(seed), training, goal, steps=steps, seed=seed, progress=False, **options)
         rows.append({"weight": weight, "seed": seed, **_evaluate(run, unseen, first)})
     frame = pd.DataFrame(rows)
     frame["relative_error"] = frame["reconstruction_mse"] / frame.loc[frame["weight"] == 0, "reconstruction_mse"].mean()

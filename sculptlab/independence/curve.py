@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from sculptlab.columns import permute_columns
+from sculptlab.columns import permute_columns, random_rows
 from sculptlab.drawing import draw
 from sculptlab.independence.lps import active_columns
 from sculptlab.independence.many_latents import choose
 from sculptlab.independence.regressors import UNITS, LatentPredictor
 from sculptlab.progress import Progress
-from sculptlab.validation import as_seed, codes, named_codes, whole
+from sculptlab.validation import as_group_size, as_seed, codes, named_codes, whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -79,7 +79,8 @@ def lps_curve(
     target: str = "mean",
     *,
     rows: Sequence[int] | None = None,
-    latents: int | None = None,
+    latents: int | str | None = None,
+    group_size: int = 1,
     permutations: int = 1,
     seed: int = 0,
     progress: bool | str = True,
@@ -101,8 +102,10 @@ def lps_curve(
         aside, and the order of the codes.
     rows : sequence of int, optional
         The numbers n; by default 500, 2,000, 8,000, ... and all of `z`. Smaller samples are parts of larger ones.
-    latents : int, optional
+    latents : int or "all", optional
         How many latents are predicted, drawn by `seed`, each from all others; by default as in `lps`.
+    group_size : int
+        As in `lps`: whole groups of rows are set aside, drawn and permuted, and the numbers n are rounded up to them.
 
     Returns
     -------
@@ -123,15 +126,17 @@ def lps_curve(
     import pandas as pd
 
     seed, permutations = as_seed("seed", seed), whole("permutations", permutations, least=0)
-    predictor = LatentPredictor("boosting" if regressor is None else regressor, target, folds=2)
+    predictor = LatentPredictor("boosting" if regressor is None else regressor, target, folds=2, group_size=group_size)
     given, names = named_codes("z", z)
     generator = torch.Generator().manual_seed(seed)
-    fitted = given.detach()[torch.randperm(len(given), generator=generator, device="cpu").to(given.device)]
+    group_size = as_group_size(group_size, len(given))
+    fitted = given.detach()[random_rows(len(given), generator, group_size).to(given.device)]
     if held_out is None:
-        aside = min(10_000, max(1, round(0.2 * len(given))))
+        aside = max(1, min(10_000, round(0.2 * len(given))) // group_size) * group_size
         fitted, scored = fitted[aside:], fitted[:aside]
     else:
         scored = codes("held_out", held_out, dim=given.shape[1]).detach().to(fitted)
+        as_group_size(group_size, len(scored))
     columns, active, dead = active_columns(torch.cat([fitted, scored]), names, least=2)
     predictor, chosen, notes = choose(regressor, predictor, latents, len(fitted), len(active), generator)
     most, least = len(fitted), predictor.least_rows(given.shape[1])
@@ -139,7 +144,8 @@ def lps_curve(
     if rows is None:
         sizes = [*(n for n in (max(500, least) * 4**k for k in range(20)) if n < most), most]
     else:
-        sizes = sorted({whole("rows", n, least=least) for n in rows})
+        sizes = [whole("rows", n, least=least) for n in rows]
+    sizes = sorted({n + -n % group_size for n in sizes})
     if not sizes or sizes[-1] > most:
         raise ValueError(f"rows must be numbers between {least} and the {most} that are there to fit to, got {rows!r}")
     parts = columns.split([len(fitted), len(scored)])
@@ -148,7 +154,7 @@ def lps_curve(
     with Progress(progress if isinstance(progress, str) else label, fits, bool(progress)) as bar:
         predictor = replace(predictor, advance=bar.advance)
         for copy in range(1 + permutations):
-            fitted, scored = (permute_columns(part, generator) for part in parts) if copy else parts
+            fitted, scored = (permute_columns(part, generator, group_size) for part in parts) if copy else parts
             losses = (predictor.held_out(torch.cat([fitted[:n], scored]), n, seed, chosen) for n in sizes)
             scores.append([predictor.gain(loss).clip(0) for loss in losses])
     mean = np.mean(scores, 2)

@@ -80,7 +80,7 @@ def gaussian_total_correlation(z: Any) -> float:
 
 def distance_correlations(data: Tensor, chosen: Sequence[int] | None = None) -> Tensor:
     """`distance_correlation_to_rest` of the `chosen` (default: all) of standardized columns (n, d), as (c,)."""
-    return _to_rest(data, lambda own, rest: (own.sqrt_(), rest.sqrt_()), chosen)
+    return _to_rest(data, lambda own, rest: (own, rest.sqrt_()), chosen)
 
 
 def hsics(data: Tensor, chosen: Sequence[int] | None = None) -> Tensor:
@@ -95,7 +95,7 @@ def hsics(data: Tensor, chosen: Sequence[int] | None = None) -> Tensor:
 
     # 1 - k replaces k. Centering removes the constant, and the diagonal becomes 0, as the unbiased form requires.
     def kernels(own: Tensor, rest: Tensor) -> list[Tensor]:
-        return [part.mul_(-0.5 / width).exp_().neg_().add_(1) for part, width in zip((own, rest), widths, strict=True)]
+        return [part.mul_(-0.5 / width).exp_().neg_().add_(1) for part, width in zip((own.square_(), rest), widths, strict=True)]
 
     return _to_rest(data, kernels, chosen)
 
@@ -147,20 +147,22 @@ def _to_rest(
 ) -> Tensor:
     """For the c `chosen` columns of `data` (n, d), the unbiased cosine between its matrix A and that of all other columns, B.
 
-    `transform` turns the squared distances (c, block, n) of the column and of the others into A and B, which must be
-    symmetric with zero diagonal: each block of rows computes only the entries right of its first column.
+    `transform` turns distances (c, block, n) within the column and squared distances within the others into A and B, which
+    must be symmetric with zero diagonal: each block of rows computes only the entries right of its first column.
     """
     columns = (data if chosen is None else data[:, list(chosen)]).T.contiguous()
     d, n = columns.shape
-    products, row_sums = data.new_zeros(3, d), data.new_zeros(2, d, n)
+    products, row_sums, norms = data.new_zeros(3, d), data.new_zeros(2, d, n), data.square().sum(1)
     start = 0
     while start < n:
         size = min(n - start, max(1, BLOCK_NUMBERS // (d * (n - start))))
-        own = (columns[:, start : start + size, None] - columns[:, None, start:]).square_()
-        total = (
-            own.sum(0) if chosen is None else torch.cdist(data[start : start + size], data[start:]).fill_diagonal_(0).square_()
-        )
-        rest = (total - own).clamp_min_(0)
+        rows = slice(start, start + size)
+        own = (columns[:, rows, None] - columns[:, None, start:]).abs_()
+        if chosen is None:
+            total = torch.linalg.vecdot(own, own, dim=0)
+        else:
+            total = torch.addmm(norms[rows, None] + norms[start:], data[rows], data[start:].T, alpha=-2).fill_diagonal_(0)
+        rest = torch.addcmul(total, own, own, value=-1).clamp_min_(0)
         matrices = transform(own, rest)
         for sums, matrix in zip(row_sums, matrices, strict=True):
             sums[:, start : start + size] += matrix.sum(2)

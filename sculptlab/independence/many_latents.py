@@ -5,8 +5,9 @@ from typing import Any
 
 import torch
 
+from sculptlab.columns import random_rows
 from sculptlab.independence.regressors import LatentPredictor
-from sculptlab.validation import whole
+from sculptlab.validation import choice, whole
 
 MANY = 32  # latents; for up to so many, the 20 fits of "mlp" to 10,000 codes take at most 2 minutes on one core
 
@@ -14,7 +15,7 @@ MANY = 32  # latents; for up to so many, the 20 fits of "mlp" to 10,000 codes ta
 def choose(
     regressor: Any,
     predictor: LatentPredictor,
-    latents: int | None,
+    latents: int | str | None,
     rows: int,
     active: int,
     generator: torch.Generator,
@@ -36,11 +37,12 @@ def choose(
         )
         predictor = linear
         latents = MANY if latents is None and not predictor.closed_form else latents
-    if latents is None:
+    if latents is None or (isinstance(latents, str) and choice("latents", latents, ("all",))):
         return predictor, list(range(active)), notes
-    if whole("latents", latents) > active:
-        raise ValueError(f"latents must be at most the {active} that vary, got {latents}")
-    chosen = sorted(torch.randperm(active, generator=generator, device="cpu")[:latents].tolist())
-    if latents < active:
-        notes.append(f"{latents} of {active} latents, drawn by the seed, each against all others; latents={active} uses all")
+    number = whole("latents", latents)
+    if number > active:
+        raise ValueError(f"latents must be 'all' or at most the {active} that vary, got {number}")
+    chosen = sorted(random_rows(active, generator)[:number].tolist())
+    if number < active:
+        notes.append(f"{number} of {active} latents, drawn by the seed, each against all others; latents='all' uses all")
     return predictor, chosen, notes

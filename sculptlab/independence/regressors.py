@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sculptlab.columns import random_rows, rows_of
 from sculptlab.independence.networks import LEAST_LOG_FREQUENCY, log_frequencies, predict_by_networks
 from sculptlab.threads import one_thread
-from sculptlab.validation import check_parameters, choice, describe, parameter, whole
+from sculptlab.validation import as_group_size, check_parameters, choice, describe, parameter, whole
 
 REGRESSORS = ("mlp", "linear", "boosting")
 UNITS = {"mean": "share of variance (R²)", "square": "share of variance of the squares (R²)", "distribution": "bits"}
@@ -23,7 +24,7 @@ Losses = tuple[np.ndarray, np.ndarray]  # of each row and column (n, d): of the 
 
 @dataclass(frozen=True)
 class LatentPredictor:
-    """A regressor, the target it predicts of each latent, the number of folds (None: the default), and a count of fits done.
+    """A regressor, its target, the number of folds (None: the default), rows in a group, and what counts the fits done.
 
     Losses are squared errors, with the column's mean as baseline; for the target "distribution" they are log-losses in bits,
     with the bins' frequencies in the training rows as baseline.
@@ -32,6 +33,7 @@ class LatentPredictor:
     regressor: Any
     target: str = parameter(choice, "mean", legal=UNITS)
     folds: int | None = parameter(whole, None, least=2)
+    group_size: int = parameter(whole, 1)
     advance: Callable[[int], Any] = lambda fits: None
 
     def __post_init__(self) -> None:
@@ -57,23 +59,29 @@ class LatentPredictor:
     @property
     def leaves_one_out(self) -> bool:
         """Whether each row is a fold of its own."""
-        return self.folds is None and self.closed_form
+        return self.folds is None and self.closed_form and self.group_size == 1
 
     @property
     def closed_form(self) -> bool:
         """Whether all latents are predicted at once by least squares."""
         return self.regressor == "linear" and self.target != "distribution"
 
+    @property
+    def fits(self) -> int:
+        """How many fits of each latent predict all rows."""
+        return 1 if self.leaves_one_out else self.folds or 2
+
     def least_rows(self, dim: int) -> int:
         """The smallest number of rows with `dim` columns that can be cross-fitted."""
         if self.leaves_one_out:
             return max(20, dim + 2)
-        folds = self.folds or 2
+        folds = self.fits
         return max(20, 2 * folds, math.ceil((dim + 2) * folds / (folds - 1)) + 1 if self.closed_form else 0)
 
     def check_rows(self, n: int, dim: int) -> None:
-        """A ValueError if `n` rows are too few for `dim` columns, with what can be done about it."""
+        """A ValueError if `n` rows are too few for `dim` columns, with what can be done about it, or hold too few groups."""
         least = self.least_rows(dim)
+        as_group_size(self.group_size, n, least=max(20, 2 * self.fits) if self.group_size > 1 else 1)
         if n < least:
             remedy = ": give more rows, fewer columns (the first principal components), or regressor='mlp' with a few `latents`"
             given = f"z must have at least {least} rows for {self.name} on {dim} columns, got {n}"
@@ -93,14 +101,13 @@ class LatentPredictor:
         if dim < 2:  # a single column has no others: its prediction is the baseline
             return np.zeros((n, dim)), np.zeros((n, dim))
         if self.leaves_one_out:
-            y = self._targets(z)
-            errors, deviations = y - predict_by_least_squares(z, y), y - y.mean(0)
+            y = self._targets(z, columns)
+            errors = left_out_errors(z, y, columns, latents=self.target == "mean")
             self.advance(len(columns))
-            loss, baseline = (part[:, list(columns)].square().cpu().numpy() for part in (errors, deviations))
-            return loss, baseline
-        folds = self.folds or 2
-        order = torch.randperm(n, generator=torch.Generator().manual_seed(seed), device="cpu").to(z.device)
-        parts = [order[fold::folds].sort().values for fold in range(folds)]
+            return errors.square_().cpu().numpy(), (y - y.mean(0)).square_().cpu().numpy()
+        folds = self.fits
+        groups = random_rows(n // self.group_size, seed)
+        parts = [rows_of(groups[fold::folds].sort().values, self.group_size).to(z.device) for fold in range(folds)]
         splits = [(torch.cat(parts[:i] + parts[i + 1 :]), part) for i, part in enumerate(parts)]
         return self._losses(z, splits, folds * seed, columns)
 
@@ -111,60 +118,60 @@ class LatentPredictor:
 
     def _losses(self, z: Tensor, splits: list[tuple[Tensor, Tensor]], seed: int, columns: Sequence[int]) -> Losses:
         """Losses of the rows that the `splits` (to fit to, to score) score, in their order in `z`."""
-        columns, classes = list(columns), BINS if self.target == "distribution" else 0
-        loss, baseline = torch.zeros_like(z[:, columns]), torch.zeros_like(z[:, columns])
-        y = torch.zeros(z.shape, dtype=torch.int64, device=z.device) if classes else self._targets(z)
+        classes, latents = BINS if self.target == "distribution" else 0, _columns(z, columns)
+        y, loss, baseline = self._targets(z, columns), torch.zeros_like(latents), torch.zeros_like(latents)
         scored = torch.cat([test for _, test in splits]).sort().values
         # With less than 5 million numbers more threads gain little, and cost much time where other work shares the cores.
         with one_thread() if z.numel() < 5_000_000 else nullcontext():
             for i, (train, test) in enumerate(splits):
                 if classes:
-                    edges = bin_edges(z[train][:, columns], BINS)
-                    y[:, columns] = torch.searchsorted(edges, z[:, columns].T.contiguous(), right=True).T
-                predicted = self._predict(z[train], y[train], z[test], columns, (seed + i) % 2**31).to(z)
-                actual = y[test][:, columns]
+                    edges = bin_edges(latents.index_select(0, train), BINS)
+                    y = torch.searchsorted(edges, latents.T.contiguous(), right=True).T
+                x, known, new, actual = (part.index_select(0, rows) for rows in (train, test) for part in (z, y))
+                predicted = self._predict(x, known, new, list(columns), (seed + i) % 2**31).to(z)
                 if classes:
                     loss[test] = -predicted.gather(2, actual[:, :, None])[:, :, 0] / math.log(2)
-                    baseline[test] = -log_frequencies(y[train][:, columns], BINS).to(z).T.gather(0, actual) / math.log(2)
+                    baseline[test] = -log_frequencies(known, BINS).to(z).T.gather(0, actual) / math.log(2)
                 else:
                     loss[test] = (actual - predicted).square()
         if not classes:
-            y = y[scored][:, columns]
+            y = y[scored]
             baseline[scored] = (y - y.mean(0)).square()
         return loss[scored].cpu().numpy(), baseline[scored].cpu().numpy()
 
-    def _targets(self, z: Tensor) -> Tensor:
+    def _targets(self, z: Tensor, columns: Sequence[int]) -> Tensor:
         """The latents, or their squares with mean 0 and variance 1; constant squares, those of -1 and 1, become 0."""
-        if self.target == "mean":
-            return z
-        squares = z.square()
-        centered = squares - squares.mean(0)
-        deviation = centered.square().mean(0).sqrt()
-        return torch.where(deviation > 1e-9 * squares.amax(0), centered / deviation, 0)
+        latents = _columns(z, columns)
+        if self.target != "square":
+            return latents
+        squares = latents.square()
+        least = 1e-9 * squares.amax(0)
+        deviation = squares.sub_(squares.mean(0)).square().mean(0).sqrt()
+        return squares.div_(torch.where(deviation > least, deviation, torch.inf))
 
     def _predict(self, x: Tensor, y: Tensor, new: Tensor, columns: list[int], seed: int) -> Tensor:
-        """Predict the `columns` of `y` (n, d) for the rows `new` (t, d), each from all other columns of `x` (n, d).
+        """Predict `y` (n, c) for the rows `new` (t, d), column i from all columns of `x` (n, d) but columns[i].
 
-        Returns values (t, c) for c columns, or for the target "distribution" log-probabilities (t, c, BINS) of the bins in `y`.
+        Returns values (t, c), or for the target "distribution" log-probabilities (t, c, BINS) of the bins in `y`.
         """
         classes = BINS if self.target == "distribution" else 0
         if self.closed_form:
             self.advance(len(columns))
-            return predict_by_least_squares(x, y, new)[:, columns]
+            return predict_by_least_squares(x, y, new, columns)
         if self.regressor in ("mlp", "linear"):
             return predict_by_networks(
                 x.float(), y if classes else y.float(), new.float(), hidden=HIDDEN if self.regressor == "mlp" else (),
-                classes=classes, seed=seed, columns=columns, advance=self.advance,
+                classes=classes, seed=seed, columns=columns, group_size=self.group_size, advance=self.advance,
             )  # fmt: skip
         from sklearn.base import clone
 
         fitted_rows, targets, new_rows = (part.cpu().numpy() for part in (x, y, new))
         found = []
-        for i in columns:
-            estimator = _boosting(targets[:, i]) if self.regressor == "boosting" else clone(self.regressor)
+        for i, target in zip(columns, targets.T, strict=True):
+            estimator = _boosting(target) if self.regressor == "boosting" else clone(self.regressor)
             # With random_state=None, in a pipeline's step too, scikit-learn would use NumPy's global generator.
             unset = [k for k, value in estimator.get_params().items() if k.split("__")[-1] == "random_state" and value is None]
-            estimator.set_params(**dict.fromkeys(unset, seed)).fit(np.delete(fitted_rows, i, 1), targets[:, i])
+            estimator.set_params(**dict.fromkeys(unset, seed)).fit(np.delete(fitted_rows, i, 1), target)
             rest = np.delete(new_rows, i, 1)
             if classes:
                 shares = np.full((len(rest), classes), np.exp(LEAST_LOG_FREQUENCY))
@@ -175,6 +182,10 @@ class LatentPredictor:
                 found.append(np.asarray(estimator.predict(rest)).reshape(len(rest)))
             self.advance(1)
         return torch.from_numpy(np.stack(found, axis=1)).to(x.device)
+
+
+def _columns(z: Tensor, columns: Sequence[int]) -> Tensor:
+    return z if list(columns) == list(range(z.shape[1])) else z[:, list(columns)]
 
 
 def bin_edges(z: Tensor, bins: int) -> Tensor:
@@ -209,22 +220,38 @@ def _boosting(targets: np.ndarray) -> Any:
     return HistGradientBoostingClassifier(**options)
 
 
-def predict_by_least_squares(x: Tensor, y: Tensor, new: Tensor | None = None) -> Tensor:
-    """Predict column i of `y` (n, d) for the rows `new` (t, d) by least squares from all other columns of `x` (n, d).
+def predict_by_least_squares(x: Tensor, y: Tensor, new: Tensor, columns: Sequence[int]) -> Tensor:
+    """Predict `y` (n, c) for the rows `new` (t, d) by least squares, column i from all columns of `x` (n, d) but columns[i].
 
-    Without `new`, each row of `y` is predicted by a fit to the n - 1 others (n > d + 1): its residual is that of the fit to
-    all rows over 1 - leverage. `x` is in float64, its columns have a variance near 1. All fits share one inverse: with
-    G = (x'x / n + ridge)^-1 and b = G x'y / n, the weights without column i are b[:, i] - G[:, i] b[i, i] / G[i, i].
+    `x` is in float64, its columns have a variance near 1. All fits share one inverse, see `_weights`.
     """
-    n, center, mean = len(x), x.mean(0), y.mean(0)
+    center, mean = x.mean(0), y.mean(0)
     x = x - center
-    gram = x.T @ x / n
-    gram.diagonal().add_(1e-12)  # makes the matrix of duplicate columns invertible, and is too small to change a score
-    inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram))
-    full = inverse @ (x.T @ (y - mean)) / n
-    weights = full - inverse * (full.diagonal() / inverse.diagonal())
-    if new is not None:
-        return mean + (new - center) @ weights
+    return mean + (new - center) @ _weights(x, y - mean, _inverse(x), columns)
+
+
+def left_out_errors(x: Tensor, y: Tensor, columns: Sequence[int], latents: bool) -> Tensor:
+    """`y` (n, c) less the predictions of `predict_by_least_squares` that are fitted to the n - 1 other rows (n > d + 1).
+
+    The columns of `x` and `y` have mean 0. The errors are those of the fit to all rows, over 1 - leverage. If `y` are the
+    `latents` columns[i] of `x` themselves, the errors of the fit are x G[:, k] / G[k, k] with the G of `_weights`.
+    """
+    inverse = _inverse(x)
     through = x @ inverse
-    leverage = (1 + (through * x).sum(1, keepdim=True) - through.square() / inverse.diagonal()) / n
-    return y - (y - (mean + x @ weights)) / (1 - leverage)
+    fixed = 1 - (1 + torch.linalg.vecdot(through, x)) / len(x)
+    own, through = inverse.diagonal()[list(columns)], _columns(through, columns)
+    errors = through / own
+    unexplained = torch.addcmul(fixed[:, None], through, errors, value=1 / len(x))
+    return (errors if latents else torch.addmm(y, x, _weights(x, y, inverse, columns), alpha=-1)).div_(unexplained)
+
+
+def _inverse(x: Tensor) -> Tensor:
+    gram = x.T @ x / len(x)
+    gram.diagonal().add_(1e-12)  # makes the matrix of duplicate columns invertible, and is too small to change a score
+    return torch.cholesky_inverse(torch.linalg.cholesky(gram))
+
+
+def _weights(x: Tensor, y: Tensor, inverse: Tensor, columns: Sequence[int]) -> Tensor:
+    """The weights b[:, i] - G[:, k] b[k, i] / G[k, k] of y_i without column k, with G = (x'x / n + ridge)^-1, b = G x'y / n."""
+    full, own, i = inverse @ (x.T @ y) / len(x), inverse[:, list(columns)], torch.arange(y.shape[1], device=y.device)
+    return full - own * (full[list(columns), i] / own[list(columns), i])

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from sculptlab.columns import draw_rows, permute_columns, standardize
+from sculptlab.columns import draw_rows, permute_columns, standardize, warn_of_repeats
 from sculptlab.drawing import draw
 from sculptlab.independence.dependence import distance_correlations, hsics, total_correlation
-from sculptlab.independence.lps import active_columns, lps
+from sculptlab.independence.lps import REPEATS, active_columns
 from sculptlab.independence.many_latents import MANY, choose
-from sculptlab.independence.regressors import REGRESSORS, LatentPredictor
+from sculptlab.independence.regressors import REGRESSORS, UNITS, LatentPredictor
 from sculptlab.progress import Progress
 from sculptlab.threads import one_thread
 from sculptlab.validation import as_float64, as_seed, choice, named_codes, whole
@@ -22,17 +25,16 @@ from sculptlab.validation import as_float64, as_seed, choice, named_codes, whole
 if TYPE_CHECKING:
     import pandas as pd
 
-MEASURES: dict[str, tuple[Any, str, str]] = {  # name: target of an LPS or measure of standardized columns, unit, what it detects
-    "LPS of means": ("mean", "share of variance", "whether the others shift its mean; blind to a ring or a rotated square"),
-    "LPS of squares": ("square", "share of variance", "whether they change its spread; blind where only the sign depends"),
-    "LPS of the distribution": ("distribution", "bits", "whatever the regressor can learn: a lower bound on information"),
+MEASURES = {  # name: unit, what it detects
+    "LPS of means": ("share of variance", "whether the others shift its mean; blind to a ring or a rotated square"),
+    "LPS of squares": ("share of variance", "whether they change its spread; blind where only the sign depends"),
+    "LPS of the distribution": ("bits", "whatever the regressor can learn: a lower bound on information"),
     "distance correlation": (
-        distance_correlations,
         "squared correlation",
         "any dependence of one latent on all others, given enough rows; weak if it oscillates or if there are many latents",
     ),
-    "HSIC": (hsics, "kernel alignment", "any dependence at about the median distance; weak on finer structure or many latents"),
-    "Gaussian total correlation": (total_correlation, "nats", "linear dependence only: 0 if there is none, infinite for a copy"),
+    "HSIC": ("kernel alignment", "any dependence at about the median distance; weak on finer structure or many latents"),
+    "Gaussian total correlation": ("nats", "linear dependence only: 0 if there is none, infinite for a copy"),
 }
 
 
@@ -109,7 +111,8 @@ def independence_report(
     z: Any,
     *,
     regressor: str | None = None,
-    latents: int | None = None,
+    latents: int | str | None = None,
+    group_size: int = 1,
     permutations: int = 19,
     max_rows: int = 1000,
     seed: int = 0,
@@ -128,9 +131,11 @@ def independence_report(
         Codes, samples first, at least 20 rows, of which at least 2 columns vary.
     regressor : {"mlp", "linear", "boosting"}, optional
         Regressor of the three LPS; by default "mlp", and "linear" for more than 32 active latents.
-    latents : int, optional
+    latents : int or "all", optional
         How many latents are drawn by `seed` for all measures but the total correlation; each is compared with all others. By
         default all, and 32 of more than 32, but all for what "linear" predicts in closed form: LPS of means and of squares.
+    group_size : int
+        As in `lps`: folds, drawn rows and permutations take whole groups of so many consecutive rows.
     max_rows : int
         Distance correlation and HSIC use at most so many rows, since their work grows with the square.
     permutations, seed : int
@@ -150,41 +155,55 @@ def independence_report(
     import pandas as pd
 
     seed, permutations = as_seed("seed", seed), whole("permutations", permutations)
-    predictor = LatentPredictor("mlp" if regressor is None else choice("regressor", regressor, REGRESSORS), "distribution")
+    name = "mlp" if regressor is None else choice("regressor", regressor, REGRESSORS)
+    predictor = LatentPredictor(name, "distribution", group_size=group_size)
     whole("max_rows", max_rows, least=20)
     rows, names = named_codes("z", z, rows=20)
-    rows = rows.detach()
+    rows, n, group_size = rows.detach(), len(rows), predictor.group_size
     everyone, active, dead = active_columns(rows, names, least=2)
-    few = standardize(as_float64(draw_rows(rows, max_rows, seed)[:, active]))
     most = MANY if latents is None and len(active) > MANY else latents
-    predictor, chosen, notes = choose(regressor, predictor, most, len(rows), len(active), torch.Generator().manual_seed(seed))
-    lines, null = [], {}
-    for k, (name, (measure, unit, detects)) in enumerate(MEASURES.items(), 1):
-        label, used = f"{k} of {len(MEASURES)}: {name}", len(chosen)
-        if isinstance(measure, str):
-            if latents is None and replace(predictor, target=measure).closed_form:
-                used = len(active)
-            of = used if used < len(active) else None
-            found = lps(
-                rows, predictor.name, measure, latents=of, permutations=permutations, seed=seed, progress=progress and label
-            )
-            value, p_value, count, null[name] = found.score, found.p_value, len(rows), found.null
-        else:
-            data, within = (everyone, None) if measure is total_correlation else (few, chosen)
-            if len(within or active) == len(active):
-                used, within = len(active), None
-            generator, count = torch.Generator().manual_seed(seed + 1), len(data)
-            with one_thread(), Progress(label, 1 + permutations, progress) as bar:
-                values = []
-                for copy in range(1 + permutations):
-                    values.append(float(measure(permute_columns(data, generator) if copy else data, within).mean()))
-                    bar.advance(1)
-            value, null[name] = values[0], np.array(values[1:])
-            # The tolerance makes a copy that equals the codes count as a tie in spite of rounding.
-            reached = null[name] >= value - (1e-9 * max(1.0, abs(value)) if np.isfinite(value) else 0)
-            p_value = float((1 + reached.sum()) / (1 + permutations))
-        lines.append((name, value, float(null[name].mean()), p_value, unit, count, used, detects))
-    columns = ["measure", "value", "chance", "p_value", "unit", "rows", "latents", "detects"]
-    drawn = [names[active[i]] for i in chosen]
-    table = pd.DataFrame(lines, columns=columns).set_index("measure")
-    return IndependenceReport(table, null, dead, len(rows), rows.shape[1], permutations, drawn, notes)
+    predictor, chosen, notes = choose(regressor, predictor, most, n, len(active), torch.Generator().manual_seed(seed))
+    predictors = [replace(predictor, target=target) for target in UNITS]
+    for one in predictors:
+        one.check_rows(n, len(active))
+    warn_of_repeats("z", everyone, REPEATS)
+    few = standardize(as_float64(draw_rows(rows, max(max_rows, 20 * group_size), seed, group_size)[:, active]))
+    every = list(range(len(active)))
+    predicted = [every if latents is None and one.closed_form else chosen for one in predictors]
+    within = None if chosen == every else chosen
+    tasks = list(zip(predictors, predicted, strict=True))
+
+    def scores(data: Tensor, copy: int, advance: Callable[[int], None]) -> list[float]:
+        losses = (replace(one, advance=advance).cross_fitted(data, seed + copy, each) for one, each in tasks)
+        return [float(one.gain(loss).clip(0).mean()) for one, loss in zip(predictors, losses, strict=True)]
+
+    def to_rest(data: Tensor, copy: int, advance: Callable[[int], None]) -> list[float]:
+        advance(1)
+        return [float(measure(data, within).mean()) for measure in (distance_correlations, hsics)]
+
+    def total(data: Tensor, copy: int, advance: Callable[[int], None]) -> list[float]:
+        advance(1)
+        return [float(total_correlation(data))]
+
+    values: list[tuple[float, ...]] = []  # for each measure, of the codes and of each permuted copy
+    for label, data, start, work, measures in (
+        (f"1 of 3: LPS ({predictor.name})", everyone, seed, sum(len(each) * one.fits for one, each in tasks), scores),
+        ("2 of 3: distance correlation and HSIC", few, seed + 1, 1, to_rest),
+        ("3 of 3: Gaussian total correlation", everyone, seed + 1, 1, total),
+    ):
+        generator = torch.Generator().manual_seed(start)
+        with nullcontext() if measures is scores else one_thread(), Progress(label, work * (1 + permutations), progress) as bar:
+            copies = (permute_columns(data, generator, group_size) if copy else data for copy in range(1 + permutations))
+            values += zip(*(measures(each, copy, bar.advance) for copy, each in enumerate(copies)), strict=True)
+    table = pd.DataFrame(MEASURES, index=["unit", "detects"]).T.rename_axis("measure")
+    found, copied = np.array(values)[:, 0], np.array(values)[:, 1:]
+    # The tolerance makes a copy that equals the codes count as a tie in spite of rounding.
+    tolerance = np.where(np.isfinite(found), 1e-9 * np.maximum(1, np.abs(found)), 0)
+    reached = copied >= (found - tolerance)[:, None]
+    columns = {
+        "value": found, "chance": copied.mean(1), "p_value": (1 + reached.sum(1)) / (1 + permutations), "unit": table["unit"],
+        "rows": [n] * 3 + [len(few)] * 2 + [n], "latents": [*map(len, predicted)] + [len(chosen)] * 2 + [len(active)],
+        "detects": table["detects"],
+    }  # fmt: skip
+    null, drawn = dict(zip(MEASURES, copied, strict=True)), [names[active[i]] for i in chosen]
+    return IndependenceReport(table.assign(**columns)[[*columns]], null, dead, n, rows.shape[1], permutations, drawn, notes)

@@ -16,7 +16,7 @@ from sculptlab.mmd.kernels import as_kernel
 from sculptlab.mmd.precision import centered, without_autocast
 from sculptlab.mmd.tiles import Tiles
 from sculptlab.mmd.views import VIEWS, views_of
-from sculptlab.validation import as_seed, choice, whole, widest_dtype
+from sculptlab.validation import as_group_size, as_seed, choice, whole, widest_dtype
 
 
 @dataclass(frozen=True)
@@ -98,9 +98,7 @@ def mmd_test(
     choice("reduction", reduction, ("mean", "max"))
     x, y = (rows.detach() for rows in pair_of_codes(x, y, rows=2, generator=generator))
     n, m = len(x), len(y)
-    size = whole("group_size", group_size)
-    if n % size or m % size or min(n, m) < 2 * size:
-        raise ValueError(f"group_size must divide the numbers of rows, n = {n} and m = {m}, into two groups or more, got {size}")
+    size = as_group_size(group_size, n, m)
     for name, rows in (("x", x), ("y", y)):  # squared distances must not overflow
         far, largest = rows.abs().max().item(), 0.01 * (torch.finfo(rows.dtype).max / rows.shape[1]) ** 0.5
         if far > largest:

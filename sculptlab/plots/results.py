@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,10 @@ import seaborn
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
+from sculptlab.evaluation.effects import MARGINS
 from sculptlab.independence.dependence import correlation, distance_correlation
 from sculptlab.plots.codes import density, marginal_density, matrix_map, shades
-from sculptlab.plots.figures import corner, marginals, most_dependent, overview, pairs, prior_picture  # noqa: F401
+from sculptlab.plots.figures import COLORS, OTHER_COLORS, corner, marginals, most_dependent, overview, pairs, prior_picture  # noqa: F401
 from sculptlab.plots.style import (
     BAD,
     CODES,
@@ -30,6 +32,8 @@ from sculptlab.plots.style import (
 )
 
 MOST_NAMES = 64  # of latents at the ticks of an axis: more would overlap
+MOST_LATENTS = 16
+UNITS = {"shift": "shift\n(prior stds)", "scale": "scale\n(ratio)", "shape": "shape", "c2st": "C2ST\naccuracy"}
 COPIES = {"source": "source", "before": "B before, at its own scale", "copy": "B after"}  # titles by the name of the codes
 
 
@@ -66,6 +70,47 @@ def lps_against_codes(found: Any, ax: Axes | None = None) -> Axes | Picture:
     ax.legend(fontsize=8, frameon=False)
     style(ax, title=found.verdict(), x="codes that the regressor learned from", y=f"LPS, {found.unit}")
     return figure or ax
+
+
+def effects(found: Any) -> Picture:
+    """Shift, scale and shape of each latent and the C2ST accuracy, with 95 % intervals: dots are filled where they are "far".
+
+    The gray bands are the margins below which a difference matters little. At most 16 latents are shown, the farthest ones.
+    """
+    names, sets = list(found.per_dimension.loc[next(iter(found.codes))].index), list(found.codes)
+    table = found.effects.reset_index(level="codes")
+    of_latents = table[table["effect"].isin(("shift", "scale", "shape")) & table["where"].isin(names)]
+    largest = set(of_latents["where"].drop_duplicates().iloc[:MOST_LATENTS])  # the table has the largest first
+    names = [name for name in names if name in largest]
+    figure = Picture(figsize=(5.0, 6.6))
+    titles = [fill(f"{name}: {found.headline(name)}", 48) for name in sets]
+    figure.suptitle(plain("\n".join(titles)), fontsize=12, color=TEXT)
+    chances = {"shift": 0.0, "scale": 1.0, "shape": 0.0, "c2st": 0.5}
+    for ax, (kind, chance) in zip(figure.subplots(4, 1).flat, chances.items(), strict=True):
+        margin = MARGINS[kind]
+        low = {"scale": 1 / (1 + margin), "shape": 0.0}.get(kind, chance - margin)
+        ax.axhspan(low, chance + margin, color=PRIOR, alpha=0.25, linewidth=0)
+        ax.axhline(chance, color=TEXT, linewidth=0.8)
+        ticks = sets if kind == "c2st" else names
+        for k, name in enumerate(sets):
+            rows = table[(table["codes"] == name) & (table["effect"] == kind)].set_index("where")
+            rows = rows if kind == "c2st" else rows.loc[names]
+            at = np.array([k]) if kind == "c2st" else np.arange(len(names)) + 0.25 * (k - (len(sets) - 1) / 2)
+            color, value = COLORS.get(name) or OTHER_COLORS[k % len(OTHER_COLORS)], rows["value"]
+            ax.vlines(at, rows["low"], rows["high"], color=color, linewidth=2)
+            filled = [color if state == "far" else "white" for state in rows["state"]]
+            ax.scatter(at, value, s=34, c=filled, edgecolors=color, linewidths=1.6, zorder=3, label=plain(name))
+        long = max(len(str(name)) for name in ticks) * len(ticks) > 40
+        ax.set_xticks(range(len(ticks)), [plain(name) for name in ticks], rotation=90 if long else 0)
+        ax.set_xlim(-0.6, len(ticks) - 0.4)
+        ax.locator_params(axis="y", nbins=4)
+        style(ax, y=UNITS[kind])
+        ax.tick_params(labelsize=10)
+        ax.yaxis.label.set_size(11)
+    few = "" if len(names) == len(found.per_dimension) // len(sets) else f": the {len(names)} farthest"
+    figure.axes[2].set_xlabel(f"latent{few}", fontsize=11, color=TEXT)
+    figure.axes[3].set_xlabel("filled: a difference that matters; band: margin; bars: 95 %", fontsize=10, color=TEXT)
+    return figure
 
 
 def independence_strips(found: Any) -> Picture:

@@ -21,7 +21,7 @@ from sculptlab.names import as_path
 from sculptlab.priors.base import Device, Prior
 from sculptlab.priors.families import Gaussian, Uniform
 from sculptlab.priors.parameters import Moments, checksum, weighted_moments
-from sculptlab.validation import choice, codes, describe, finite
+from sculptlab.validation import choice, codes, describe, finite, is_model
 
 NAMES = {"gaussian": Gaussian, "uniform": Uniform}
 GLOBAL_GENERATORS = threading.RLock()
@@ -210,7 +210,8 @@ def as_priors(name: str, given: Any, dim: int | None = None, same_dim: bool = Fa
 
 def _tried(obj: Any) -> Drawn:
     """`obj` as a prior, tried by a few draws."""
-    if isinstance(obj, type) or not callable(getattr(obj, "sample", obj)):
+    sampled = not is_model(obj) or (hasattr(obj, "sample") and not hasattr(obj, "encode"))
+    if isinstance(obj, type) or not sampled or not callable(getattr(obj, "sample", obj)):
         legal = "a name, a Prior, an object with .sample, a torch Distribution, a callable n -> (n, d) or an (m, d) array"
         raise TypeError(f"prior must be {legal}, got {describe(obj)}")
     if getattr(obj, "random_state", None) is not None:

@@ -30,6 +30,8 @@ def as_trainable(model: Any) -> nn.Module:
     name, weights = type(as_model(model)).__name__, list(model.parameters())
     if not weights:
         raise ValueError(f"model must have weights to train, a {name} without parameters has none")
+    if any(nn.parameter.is_lazy(weight) for weight in weights):
+        raise ValueError(f"model must have made its lazy layers: call this {name} on a few images first")
     if any(weight.is_meta for weight in weights):
         raise ValueError(f"model must have its weights in memory, those of this {name} are on the device 'meta'")
     if torch.is_inference_mode_enabled() or any(weight.is_inference() for weight in weights):
@@ -43,10 +45,15 @@ def count_latents(model: Any, images: Tensor) -> int:
         return int(model.dim)
     if not hasattr(model, "encode"):
         return 0
+    found = first_codes(model, images)
+    return (found.mean if isinstance(found, Posterior) else found).shape[1]
+
+
+def first_codes(model: Any, images: Tensor) -> Posterior | Tensor:
+    """What the model's encoder gives for the first two of `images`, codes or a posterior."""
     device, dtype = placement(model)
     with evaluating(model):
-        found = encoded(model, as_unit_floats(images[:2].to(device), dtype))
-    return (found.mean if isinstance(found, Posterior) else found).shape[1]
+        return encoded(model, as_unit_floats(images[:2].to(device), dtype))
 
 
 def check_dim(name: str, dim: int, model: Any) -> None:

@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from sculptlab.names import as_path
-from sculptlab.training.optimization import DEFAULT
 from sculptlab.training.sources import StreamSource
 
 if TYPE_CHECKING:
@@ -30,11 +29,6 @@ if TYPE_CHECKING:
 
 Rows = list[dict[str, float]]
 ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")  # of a function in memory, another one in each process
-OLDER = {
-    "precision": "float32",
-    "compile": False,
-    **DEFAULT,
-}  # settings of checkpoints from before there was a choice
 
 
 def writable_path(name: str, given: str | os.PathLike[str]) -> Path:
@@ -96,23 +90,21 @@ def resume_from(path: Path, training: Training, total: int) -> Rows:
         return []
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-        saved, state, rows = OLDER | content["settings"], content["state"], list(content["rows"])
-        saved["objective"] = ADDRESS.sub("", saved["objective"])
-        if "cosine over" in saved:  # of a checkpoint that was written before there was another scheduler
-            saved["scheduler"] = "constant" if saved["cosine over"] is None else "cosine"
+        saved, state, rows = dict(content["settings"]), content["state"], list(content["rows"])
+        step, _ = state["step"], state["regularizer"]  # which the first versions did not have
     except Exception as error:
         raise ValueError(
             f"checkpoint {str(path)!r} cannot be read as a checkpoint of fit (damaged, or another file): name another file, "
             f"or delete it to start anew ({error})"
         ) from error
-    if "regularizer" not in state:
-        raise ValueError(f"checkpoint {str(path)!r} was written by an older version: name another file to start anew")
     here = _settings(training)
     if different := [name for name, value in here.items() if saved.get(name) != value]:
-        listed = "; ".join(f"{name}: {_brief(saved.get(name))} there, {_brief(here[name])} here" for name in different)
+        both = {name: f"{saved.get(name)!r} there, {here[name]!r} here" for name in different if name != "model"}
+        both |= {"model": "tensors of other shapes or names"} if "model" in different else {}
+        listed = "; ".join(f"{name}: {text}" for name, text in both.items())
         raise ValueError(f"checkpoint {str(path)!r} belongs to another training ({listed}); it stays as it is: name another file")
-    if state["step"] > total:
-        raise ValueError(f"checkpoint {str(path)!r} is {state['step']} steps along, steps asks for {total}")
+    if step > total:
+        raise ValueError(f"checkpoint {str(path)!r} is {step} steps along, steps asks for {total}")
     restore(training, state)
     return rows
 
@@ -130,7 +122,3 @@ def _settings(training: Training) -> dict[str, Any]:
         "scheduler": ADDRESS.sub("", str(training.optimization.settings["scheduler"])), "device": training.device.type,
         "precision": training.execution.precision, "compile": training.compile,
     }  # fmt: skip
-
-
-def _brief(value: Any) -> str:
-    return f"{len(value)} tensors of other shapes or names" if isinstance(value, dict) else repr(value)

@@ -1,5 +1,6 @@
-"""What the encoder or decoder of any model returned, as codes, a posterior or images."""
+"""What the encoder or decoder of any model returned, as codes, a posterior or images; and how many rows pass through it."""
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from itertools import chain
@@ -11,8 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, MultivariateNormal, Normal
 
+from sculptlab.training.images import as_unit_floats
 from sculptlab.training.models import Posterior
+from sculptlab.training.sources import Source
 
+CHUNK = 4096  # rows that pass through a network of ours at once, when no gradient is needed
 DISTRIBUTIONS = ("latent_dist", "posterior", "distribution", "dist", "qz")
 MEANS = ("mean", "mu", "loc", "z_mean", "embedding")
 OR_FUNCTION = ", or pass encode= to sl.latents, a function, such as the model itself if its forward gives codes"
@@ -38,6 +42,12 @@ def encoded(model: Any, images: Tensor, encode: Callable[[Tensor], Any] | None =
             "encoder flatten them, and its decoder undo that"
         )
     return found
+
+
+def encoded_means(model: Any, images: Tensor) -> Tensor:
+    """The codes (n, d) of `images` by any model; the means, if its encoder is stochastic."""
+    found = encoded(model, images)
+    return found.mean if isinstance(found, Posterior) else found
 
 
 def encoding(model: Any, images: Tensor, encode: Callable[[Tensor], Any] | None = None) -> Posterior | Tensor:
@@ -109,6 +119,27 @@ def evaluating(*models: Any) -> Iterator[None]:
         finally:
             for part, mode in modes:
                 part.training = mode
+
+
+def in_chunks(
+    function: Callable[[Tensor], Tensor], source: Source, model: nn.Module, *others: Any, size: int = CHUNK, axis: int = 0,
+    ordered: bool = True,
+) -> Tensor:  # fmt: skip
+    """What `function` makes of a source, `size` rows at a time, on the CPU and joined along `axis`, which is that of the rows.
+
+    The rows come as floats of the type and on the device of `model`; it and `others` are in eval mode. If the order of the rows
+    matters, it is `ordered`, and a `DataLoader` that shuffles is warned of.
+    """
+    if ordered and source.shuffled:
+        warnings.warn(
+            f"{source.name} is a DataLoader that shuffles: the rows of the result are in the order of this pass, and labels from "
+            "another pass are not. Give the data set itself, or a DataLoader with shuffle=False",
+            stacklevel=4,
+        )
+    device, dtype = placement(model)
+    with evaluating(model, *others):
+        parts = [function(as_unit_floats(part.to(device), dtype)).cpu() for part in source.chunks(size)]
+    return torch.cat(parts, axis)
 
 
 def outline(value: Any) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from sculptlab.columns import constant_columns, without_heavy_tails
-from sculptlab.training.models import Autoencoder
+from sculptlab.training.encodings import decoded, encoded
+from sculptlab.training.models import Autoencoder, Posterior
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,14 +31,13 @@ class Units:
         """Codes (n, d) as standard deviations from the mean, of their own type and on their device."""
         return (codes - self.mean.to(codes)) / self.std.to(codes)
 
-    def wrap(self, model: nn.Module) -> Autoencoder:
+    def wrap(self, model: nn.Module, stochastic: bool) -> Autoencoder:
         """A model whose codes are in these units, while `model` inside works in standard deviations; it shares the weights.
 
         The codes of an untrained network are near 0 with a standard deviation below 1, and move by steps of the learning rate:
-        a latent space with another mean and scale would take long to reach.
+        a latent space with another mean and scale would take long to reach. `stochastic`: the encoder gives a posterior.
         """
-        stochastic = getattr(model, "stochastic", False)
-        networks: tuple[nn.Module, nn.Module] = _Method(model, "posterior" if stochastic else "encode"), _Method(model, "decode")
+        networks: tuple[nn.Module, nn.Module] = _Method(model, encoded), _Method(model, decoded)
         encoder, decoder = (model.encoder, model.decoder) if isinstance(model, Autoencoder) else networks
         scale, shift = self.std, self.mean
         if stochastic:  # the encoder's second half is log-variances, which grow by 2 log std
@@ -53,14 +54,14 @@ class Units:
 
 
 class _Method(nn.Module):
-    """A method of a model as a network; of a posterior the means, then the log-variances."""
+    """What `encoded` or `decoded` reads from a model, as a network; of a posterior the means, then the log-variances."""
 
-    def __init__(self, model: nn.Module, name: str) -> None:
+    def __init__(self, model: nn.Module, read: Callable[[nn.Module, Tensor], Posterior | Tensor]) -> None:
         super().__init__()
-        self.model, self.name = model, name
+        self.model, self.read = model, read
 
     def forward(self, rows: Tensor) -> Tensor:
-        found = getattr(self.model, self.name)(rows)
+        found = self.read(self.model, rows)
         return found if isinstance(found, Tensor) else torch.cat([found.mean, found.log_variance], 1)
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from sculptlab.training.checkpoints import Rows, resume_from, writable_path
-from sculptlab.training.run import Run, outcome
+from sculptlab.training.checkpoints import resume_from, writable_path
+from sculptlab.training.run import Run, train
 from sculptlab.training.state import Record, Training
 from sculptlab.training.trainer import Trainer
 from sculptlab.validation import known_options, whole
@@ -61,6 +61,14 @@ def _records(training: Training) -> Generator[Record]:
         training.end()
 
 
+def fit_to_the_end(*given: Any, **options: Any) -> Run:
+    """As `fit`, for one of several models that are compared: Ctrl-C ends the comparison with KeyboardInterrupt."""
+    run = fit(*given, **options)
+    if run.stopped == "interrupted":
+        raise KeyboardInterrupt
+    return run
+
+
 def fit(
     model: nn.Module,
     data: Any,
@@ -85,7 +93,8 @@ def fit(
 ) -> Run:
     """Train `model` in place and return a `Run`: the model, its history, and methods that use them.
 
-    Ctrl-C ends training with a warning and returns the run so far; `run.stopped` is then "interrupted". `run.train_more` goes on.
+    Ctrl-C ends training with a warning and returns the run so far, its model in eval mode; `run.stopped` is then "interrupted".
+    `run.train_more` goes on. A warning tells if every latent of a VAE is inactive at the end: its codes then say nothing.
 
     Parameters
     ----------
@@ -173,7 +182,5 @@ def fit(
         total *= training.steps_per_epoch
     path = None if checkpoint is None else writable_path("checkpoint", checkpoint)
     trainer = Trainer(total, log_every, progress, callbacks, path)
-    rows: Rows = [] if path is None else resume_from(path, training, total)
-    stopped = trainer.train(training, rows)
-    found = outcome(training, trainer, rows, stopped, data, options)
-    return Run(model, training.objective, seed=training.seed, **found)
+    rows = [] if path is None else resume_from(path, training, total)
+    return train(Run(model, training.objective, rows, training.seed, training.step), training, trainer, data, options)

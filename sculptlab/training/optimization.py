@@ -13,7 +13,6 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from sculptlab.validation import choice, describe, number
 
-DEFAULT = {"optimizer": "Adam(betas=(0.9, 0.999), eps=1e-08, weight_decay=0, amsgrad=False)", "max_grad_norm": None}
 HYPERPARAMETERS = ("betas", "eps", "weight_decay", "momentum", "dampening", "nesterov", "alpha", "rho", "amsgrad")
 
 

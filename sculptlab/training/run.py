@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Callable, Iterable
+import warnings
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,16 +15,15 @@ from torch import Tensor, nn
 
 from sculptlab.priors import as_prior
 from sculptlab.training.batches import as_model, of_shape
-from sculptlab.training.checkpoints import Rows, restore, training_state
-from sculptlab.training.encodings import decoded, encoded, placement
-from sculptlab.training.images import as_unit_floats
+from sculptlab.training.checkpoints import restore, training_state
+from sculptlab.training.encodings import decoded, encoded, in_chunks, placement
 from sculptlab.training.models import Posterior, build_autoencoder
 from sculptlab.training.objectives.base import Objective, as_objective
 from sculptlab.training.objectives.companion import Batch
 from sculptlab.training.objectives.regularizer import Regularizer
 from sculptlab.training.saving import UnknownObjective, exported, load_weights, objective_of, read_run, write_run
-from sculptlab.training.sources import as_source
-from sculptlab.training.state import Training
+from sculptlab.training.sources import TensorSource, as_source
+from sculptlab.training.state import DivergenceError, Training
 from sculptlab.training.trainer import Trainer
 from sculptlab.validation import as_device, as_seed, whole
 from sculptlab.validation import codes as valid_codes
@@ -33,7 +31,6 @@ from sculptlab.validation import codes as valid_codes
 if TYPE_CHECKING:
     import pandas as pd
 
-CHUNK = 4096  # rows that pass through the network at once, when no gradient is needed
 CHANGEABLE = ("batch_size", "learning_rate", "scheduler", "max_grad_norm")  # while the optimizer's averages go on
 
 
@@ -61,7 +58,7 @@ class Run:
     seed, steps : int
         Of the training.
     stopped : str, optional
-        "interrupted" after Ctrl-C, "callback" if a callback ended training.
+        "interrupted" after Ctrl-C, "callback" if a callback ended training, "failed" if `train_more` raised an error.
     dim : int, optional
         Number of latents.
     companions : mapping of str to Companion
@@ -107,7 +104,10 @@ class Run:
         return placement(self.model)[0]
 
     def encode(self, data: Any) -> Any:
-        """The codes (n, dim) that are decoded for `data`, images (n, *image_shape): means if stochastic, or quantized codes."""
+        """The codes (n, dim) that are decoded for `data`, images (n, *image_shape): means if stochastic, or quantized codes.
+
+        Row i belongs to the i-th image. A `DataLoader` that shuffles has another order in each pass, of which a warning tells.
+        """
         return _like(self._encoded(data)[0], data)
 
     def codes(self, data: Any, seed: int = 0) -> dict[str, Any]:
@@ -127,7 +127,7 @@ class Run:
 
     def _encoded(self, data: Any) -> Tensor:
         """Codes (1, n, dim), or means and log-variances (2, n, dim), of `data`."""
-        return self._in_chunks(as_source(data, self.model).chunks(CHUNK), self._encode, axis=1)
+        return in_chunks(self._encode, as_source(data, self.model), self.model, axis=1)
 
     def _encode(self, images: Tensor) -> Tensor:
         """The same of a chunk; the codes or means are those that are decoded, quantized if the objective quantizes them."""
@@ -141,18 +141,20 @@ class Run:
 
     def decode(self, codes: Any) -> Any:
         """The images (n, *image_shape) of `codes` (n, dim)."""
-        z = valid_codes("codes", codes, dim=getattr(self.model, "dim", None), rows=1)
-        return _like(self._in_chunks(z.float().split(CHUNK), lambda part: decoded(self.model, part)), codes)
+        z = valid_codes("codes", codes, dim=getattr(self.model, "dim", self.dim), rows=1)
+        return _like(in_chunks(lambda part: decoded(self.model, part), TensorSource(z.float()), self.model), codes)
 
     def reconstruct(self, data: Any) -> Any:
         """The images (n, *image_shape) decoded from the codes of `data` (from the means, if stochastic)."""
-        return _like(self._in_chunks(as_source(data, self.model).chunks(CHUNK), self._reconstructed), data)
+        return _like(in_chunks(self._reconstructed, as_source(data, self.model), self.model), data)
 
     def reconstruction_error(self, data: Any) -> float:
         """Mean squared error per pixel of the reconstruction of `data`, best held-out images, in squared units of the data."""
-        chunks = as_source(data, self.model).chunks(CHUNK)
-        errors = self._in_chunks(chunks, lambda images: (self._reconstructed(images) - images).square().flatten(1).mean(1))
-        return errors.double().mean().item()
+
+        def errors(images: Tensor) -> Tensor:
+            return (self._reconstructed(images) - images).square().flatten(1).mean(1)
+
+        return in_chunks(errors, as_source(data, self.model), self.model, ordered=False).double().mean().item()
 
     def sample(self, n: int, *, prior: Any = None, seed: int = 0) -> Tensor:
         """`n` new images (n, *image_shape), decoded from draws of `prior`: a name, or anything else that `as_prior` takes.
@@ -179,7 +181,9 @@ class Run:
         batch_size, learning_rate, scheduler and max_grad_norm. A checkpoint is written on.
 
         With `data`, a new optimizer begins, and `options` are those of `fit`. A run that was loaded, copied or unpickled, or
-        whose last training failed, has nothing else to go on with.
+        whose last training failed, has nothing else to go on with. Ctrl-C and errors leave the model in eval mode, with the
+        weights of the last step or, if the loss exploded, the last good ones; steps, history and companions are those of that
+        step. After Ctrl-C training can go on without data.
         """
         last = self.continuation if data is None else None
         if data is None and last is None:
@@ -196,11 +200,7 @@ class Run:
         else:
             training.step = training.regularizer.step = self.steps
             training.regularizer.companions.load_state_dict(self.companions.state_dict())  # type: ignore[attr-defined]
-        vars(self)["continuation"], rows = None, list(self.rows)  # until training has ended well
-        stopped = trainer.train(training, rows)
-        vars(self).update(outcome(training, trainer, rows, stopped, last.data if last else data, settings))
-        vars(self).pop("history", None)
-        return self
+        return train(self, training, trainer, last.data if last else data, settings)
 
     def export(self) -> dict[str, Any]:
         """The model's `state_dict` as a plain dict of contiguous copies on the CPU, for torch.save and load_state_dict."""
@@ -209,33 +209,35 @@ class Run:
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write weights, history and settings to one file in the safetensors format, for `load_run`, and return its path."""
         about = {"objective": repr(self.objective), "seed": str(self.seed), "steps": str(self.steps), "dim": str(self.dim or 0)}
+        for part in getattr(self.objective, "parts", (self.objective,)):
+            for name in ("decoder_input", "sampling_prior"):
+                if getattr(type(part), name) is not getattr(Objective, name):
+                    about["changes"] = name
         return write_run(path, self.model, exported(self.companions), self.rows, **about, stopped=self.stopped or "")
-
-    def _in_chunks(self, chunks: Iterable[Tensor], function: Callable[[Tensor], Tensor], axis: int = 0) -> Tensor:
-        device, dtype = placement(self.model)
-        with torch.no_grad():
-            parts = [function(as_unit_floats(part.to(device), dtype)).cpu() for part in chunks]
-        return torch.cat(parts, axis)
 
 
 def _like(result: Tensor, given: Any) -> Any:
-    return result.numpy() if isinstance(given, np.ndarray) else result
+    if not isinstance(given, np.ndarray):
+        return result
+    return (result.float() if result.dtype == torch.bfloat16 else result).numpy()  # NumPy has no bfloat16
 
 
-def outcome(
-    training: Training, trainer: Trainer, rows: Rows, stopped: str | None, data: Any, options: dict[str, Any]
-) -> dict[str, Any]:  # fmt: skip
-    """What a training gives a run, by the names of its fields."""
-    companions = training.regularizer.eval().companions
-    kept = Continuation(data, options, training_state(training), trainer)
-    return {
-        "rows": rows,
-        "steps": training.step,
-        "stopped": stopped,
-        "dim": training.regularizer.dim or None,
-        "companions": companions,
-        "continuation": kept,
-    }
+def train(run: Run, training: Training, trainer: Trainer, data: Any, options: dict[str, Any]) -> Run:
+    """Train the model of `run`, and note in `run` how far it came, also if an error ends it."""
+    found: dict[str, Any] = {"stopped": "failed", "continuation": None}
+    rows = list(run.rows)
+    try:
+        found["stopped"] = trainer.train(training, rows)
+        found["continuation"] = Continuation(data, options, training_state(training), trainer)
+    except DivergenceError:
+        training.step = training.good_step  # of the weights that were put back
+        raise
+    finally:
+        found["rows"] = [row for row in rows if row["step"] <= training.step]
+        found |= {"steps": training.step, "dim": training.regularizer.dim or None}
+        vars(run).update(found, companions=training.regularizer.eval().companions)
+        vars(run).pop("history", None)
+    return run
 
 
 def load_run(
@@ -255,7 +257,8 @@ def load_run(
     model : nn.Module, optional
         The module to load the weights into, with the structure of the one that was saved.
     objective : Objective or callable, optional
-        What the run was trained for, if it cannot be rebuilt: `sample` without a prior and `train_more` need it.
+        What the run was trained for, if it cannot be rebuilt: `sample` without a prior and `train_more` need it, and all of the
+        run if the objective quantizes codes or has learned what to sample from.
     device : str or torch.device
         Where the model is put; "auto" is the GPU if there is one, else the CPU.
 
@@ -266,7 +269,7 @@ def load_run(
     Raises
     ------
     ValueError
-        For a damaged file, another file, or weights that do not fit the model.
+        For a damaged file, another file, or weights that do not fit the model or the objective.
 
     Examples
     --------
@@ -280,20 +283,24 @@ def load_run(
     True
     """
     parts, about = read_run(path)
-    kind = json.loads(about["model"])
+    kind = about["model"]
     if model is None:
         if "class" in kind:
             raise ValueError(f"model must be given: the file has the weights of a {kind['class']}, which load_run cannot build")
         model = build_autoencoder(**kind)
     load_weights(as_model(model), parts["model"])
-    columns = {name: parts["history"][name].tolist() for name in json.loads(about["columns"])}
-    rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
     found = objective_of(about["objective"]) if objective is None else as_objective(objective)
-    regularizer = Regularizer(found, int(about["dim"]))
-    if parts["companions"] and regularizer.dim and not isinstance(found, UnknownObjective):
-        regularizer.companions.load_state_dict(parts["companions"])  # type: ignore[attr-defined]  # a ModuleDict
+    if isinstance(found, UnknownObjective) and about.get("changes"):
+        raise ValueError(f"objective must be given: it changes codes or samples, and the file has only its text, {found.text}")
+    regularizer = Regularizer(found, about["dim"])
+    if parts["companions"] and isinstance(found, UnknownObjective):
+        warnings.warn(
+            f"companions are left out ({', '.join(parts['companions'])}): give the objective to keep them", stacklevel=2
+        )
+    elif parts["companions"]:
+        load_weights(regularizer.companions, parts["companions"], "objective must be the one that the run was trained for")
     place = as_device(device)
     return Run(
-        model.to(place).eval(), found, rows, seed=int(about["seed"]), steps=int(about["steps"]),
-        stopped=about["stopped"] or None, dim=regularizer.dim or None, companions=regularizer.to(place).eval().companions,
+        model.to(place).eval(), found, about["rows"], seed=about["seed"], steps=about["steps"], stopped=about["stopped"],
+        dim=regularizer.dim or None, companions=regularizer.to(place).eval().companions,
     )  # fmt: skip

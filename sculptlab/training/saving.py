@@ -8,7 +8,8 @@ The tensors, by their keys:
 
 The metadata, by name: "format"; "sculptlab", the version; "model", as JSON: the arguments of `build_autoencoder`, or
 {"class": name}; "objective", as it prints itself; "seed", "steps", "dim", "stopped"; "columns" of the history in order, as
-JSON; "crc32" of the tensors.
+JSON; "crc32" of the tensors; "changes", if only the objective itself knows the
+codes that are decoded ("decoder_input") or drawn ("sampling_prior").
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from sculptlab.names import as_path
 from sculptlab.training import objectives
 from sculptlab.training.checkpoints import Rows, replacing, writable_path
 from sculptlab.training.objectives.base import Objective
+from sculptlab.validation import whole
 
 FORMAT = "sculptlab run 1"
 
@@ -51,13 +53,11 @@ class UnknownObjective(Objective):
 
 def exported(module: nn.Module) -> dict[str, Any]:
     """The `state_dict` of a module as a plain dict of contiguous copies on the CPU, each of its own type."""
-    state = module.state_dict()
-    copied = {name: value.cpu().clone(memory_format=torch.contiguous_format) for name, value in _tensors(state).items()}
-    return dict(state) | copied
 
+    def copied(value: Any) -> Any:
+        return value.cpu().clone(memory_format=torch.contiguous_format) if isinstance(value, Tensor) else value
 
-def _tensors(state: dict[str, Any]) -> dict[str, Tensor]:
-    return {name: value for name, value in state.items() if isinstance(value, Tensor)}
+    return {name: copied(value) for name, value in module.state_dict().items()}
 
 
 def write_run(given: str | os.PathLike[str], model: nn.Module, companions: dict[str, Tensor], rows: Rows, **about: str) -> Path:
@@ -65,8 +65,8 @@ def write_run(given: str | os.PathLike[str], model: nn.Module, companions: dict[
     from safetensors.torch import save_file
 
     path, weights = writable_path("path", given), exported(model)
-    if other := weights.keys() - _tensors(weights):
-        raise ValueError(f"model.state_dict() must hold tensors only to be saved, which {sorted(other)} are not")
+    if other := [name for name, value in weights.items() if not isinstance(value, Tensor)]:
+        raise ValueError(f"model.state_dict() must hold tensors only to be saved, which {other} are not")
     columns = dict.fromkeys(name for row in rows for name in row)
     history = {
         name: torch.tensor([row.get(name, math.nan) for row in rows], dtype=torch.float64, device="cpu") for name in columns
@@ -81,8 +81,11 @@ def write_run(given: str | os.PathLike[str], model: nn.Module, companions: dict[
     return path
 
 
-def read_run(given: str | os.PathLike[str]) -> tuple[dict[str, dict[str, Tensor]], dict[str, str]]:
-    """The tensors of a run's file by the two parts of their keys, and its metadata; a ValueError for another or damaged file."""
+def read_run(given: str | os.PathLike[str]) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
+    """The tensors of a run's file by the two parts of their keys, and its metadata, with the rows of the history as "rows".
+
+    Another or damaged file raises a ValueError.
+    """
     from safetensors import SafetensorError, safe_open
 
     path = as_path("path", given)
@@ -98,10 +101,17 @@ def read_run(given: str | os.PathLike[str]) -> tuple[dict[str, dict[str, Tensor]
     if about.get("crc32") != _checksum(tensors):
         raise ValueError(f"path {str(path)!r} is damaged: its tensors have another checksum than when they were written")
     parts: dict[str, dict[str, Tensor]] = {"model": {}, "companions": {}, "history": {}}
-    for name, value in tensors.items():
-        part, _, key = name.partition(".")
-        parts[part][key] = value
-    return parts, about
+    try:
+        for name, value in tensors.items():
+            part, _, key = name.partition(".")
+            parts[part][key] = value
+        columns = {name: parts["history"][name].tolist() for name in json.loads(about["columns"])}
+        rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+        numbers = {name: whole(name, int(about[name]), least=0) for name in ("seed", "steps", "dim")}
+        known = {"model": dict(json.loads(about["model"])), "stopped": about["stopped"] or None, "objective": about["objective"]}
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"path {str(path)!r} is damaged: its metadata are not those of a run ({error!r})") from error
+    return parts, {**about, **known, **numbers, "rows": rows}
 
 
 def _checksum(tensors: dict[str, Tensor]) -> str:
@@ -112,15 +122,15 @@ def _checksum(tensors: dict[str, Tensor]) -> str:
     return str(found)
 
 
-def load_weights(model: nn.Module, weights: dict[str, Tensor]) -> None:
-    """Give `model` these weights, each of the type that it has in the file; a ValueError if they are another model's."""
+def load_weights(model: Any, weights: dict[str, Tensor], wanted: str = "model must be built like the one that was saved") -> None:
+    """Give `model` these weights, each of the type that it has in the file; a ValueError, with `wanted`, if they do not fit."""
     try:
         model.load_state_dict(weights)
+        for name, value in model.state_dict(keep_vars=True).items():
+            if value.dtype != weights[name].dtype:
+                value.data = weights[name].to(value.device)
     except RuntimeError as error:
-        raise ValueError(f"model must be built like the one that was saved: {error}") from error
-    for name, value in model.state_dict(keep_vars=True).items():
-        if value.dtype != weights[name].dtype:
-            value.data = weights[name].to(value.device)
+        raise ValueError(f"{wanted}: {error}") from error
 
 
 def objective_of(text: str) -> Objective:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
-from torch.utils.data import IterableDataset, TensorDataset
+from torch.utils.data import IterableDataset, RandomSampler, SubsetRandomSampler, TensorDataset, WeightedRandomSampler
 
 from sculptlab.training.images import Limits, check_images, image_of, is_image
 from sculptlab.validation import as_tensor
@@ -23,6 +23,7 @@ from sculptlab.validation import as_tensor
 FEW = 64  # rows of a lazy source that are read before training
 STALLED = 60.0  # seconds without data after which a warning says where
 END = object()  # of an iterator
+RANDOM = RandomSampler, SubsetRandomSampler, WeightedRandomSampler  # of a DataLoader
 
 
 def as_images(data: Any, model: Any = None, *, unit_range: bool = False, name: str = "data") -> Tensor:
@@ -36,8 +37,9 @@ def as_source(data: Any, model: Any = None, *, unit_range: bool = False, name: s
 
     Tensors and arrays are checked at once. A memory map, anything else with a shape, a dtype and rows (such as HDF5), and
     anything with a length and items (a torch `Dataset`, a Hugging Face data set) are read when needed. Any other iterable, or a
-    function that returns one, is a stream of batches, or of single images, which training groups. What is read when needed is
-    checked then. An item may be an image, a pair (image, label) or a mapping that has the image under one of `images.IMAGE_KEYS`.
+    function that returns one, is a stream of batches, or of single images, which training groups; a `model` without image_shape
+    leaves it to the first item, and a ValueError says so if that may be either. What is read when needed is checked then. An item
+    may be an image, a pair (image, label) or a mapping that has the image under one of `images.IMAGE_KEYS`.
 
     With `unit_range`, floats must lie in [0, 1] even if `model` has no such limit. Error messages call the images `name`.
     """
@@ -50,6 +52,8 @@ def as_source(data: Any, model: Any = None, *, unit_range: bool = False, name: s
         data = data.tensors[0]
     elif hasattr(data, "images") and not isinstance(data, TorchDataset):
         data = data.images
+    elif isinstance(data, tuple | list) and len(data) == 2 and _are_images_and_labels(*data):
+        data = data[0]
     if isinstance(data, IterableDataset) or (hasattr(data, "__iter__") and not hasattr(data, "__getitem__")):
         return StreamSource(data, name, limits)
     if isinstance(data, list | tuple) and _are_batches(data, limits.shape):
@@ -72,6 +76,7 @@ class Source:
     rows: int | None = None
     known: Tensor
     own_batches = False  # whether the data come in batches, whose size is then theirs
+    shuffled = False  # whether each pass has another order
 
     def __init__(self, name: str, limits: Limits) -> None:
         self.name, self.limits = name, limits
@@ -97,7 +102,7 @@ class Source:
 
     def chunks(self, size: int) -> Iterator[Tensor]:
         """Every image once, in order, in tensors of at most `size` images."""
-        raise NotImplementedError
+        return map(self.take, torch.arange(self.rows or 0, device="cpu").split(size))
 
     def subset(self, rows: Tensor) -> Source:
         """The source of these rows alone; a stream, which has no rows, raises a TypeError."""
@@ -121,9 +126,6 @@ class TensorSource(Source):
     def take(self, rows: Tensor) -> Tensor:
         return self.images[rows]
 
-    def chunks(self, size: int) -> Iterator[Tensor]:
-        return iter(self.images.split(size))
-
     def subset(self, rows: Tensor) -> Source:
         return TensorSource(self.images[rows])
 
@@ -143,9 +145,6 @@ class RowSource(Source):
 
     def subset(self, rows: Tensor) -> Source:
         return RowSource(self._data, self.name, self.limits, self._index[rows])
-
-    def chunks(self, size: int) -> Iterator[Tensor]:
-        return map(self.take, torch.arange(len(self._index), device="cpu").split(size))
 
     def take(self, rows: Tensor) -> Tensor:
         wanted = self._index[rows].tolist()
@@ -204,6 +203,8 @@ class StreamSource(Source):
         self.known, self._items = first, chain([first], self._items)
         self.own_batches = self._unit == "batch"
         self._length, self.rows = _length(data), _length(getattr(data, "dataset", None) if self.own_batches else data)
+        sampler = getattr(getattr(data, "batch_sampler", None), "sampler", getattr(data, "sampler", None))
+        self.shuffled = isinstance(sampler, RANDOM) or getattr(sampler, "shuffle", False) is True
 
     def at(self, step: int, size: int, least: int = 1) -> Tensor:
         """The batch of a step, counted from 0: `size` images, or the data's next batch that has at least `least` images."""
@@ -234,6 +235,8 @@ class StreamSource(Source):
         """The last items that were read as one tensor; single images are checked here, together, which is faster."""
         try:
             images = torch.cat(items)
+            if len(types := {str(image.dtype) for image in items}) > 1:
+                raise TypeError(f"{self.name} must be images of one type, got {' and '.join(sorted(types))}")
             return images if self.own_batches else self._checked(images, self._where())
         except (ValueError, TypeError, RuntimeError):  # find the item
             last = self._number
@@ -246,7 +249,7 @@ class StreamSource(Source):
 
     def _read(self) -> Iterator[Tensor]:
         """The items of one epoch, each as a tensor (n, *image_shape); batches, and the first image, are checked."""
-        self._number, items, shape = 0, None, self.limits.shape
+        self._number, items = 0, None
         while True:
             self._number += 1
             try:
@@ -257,10 +260,25 @@ class StreamSource(Source):
             if item is END:
                 return
             image = image_of(item, self._where())
-            if self._number == self._epoch == 1 and (shape is not None or image.ndim > 3):
-                self._unit = "image" if tuple(image.shape) == shape else "batch"
+            if self._number == self._epoch == 1:
+                self._unit = self._unit_of(item, image)
             image = image[None] if self._unit == "image" else image
             yield image if self._unit == "image" and self._number > 1 else self._checked(image, self._where())
+
+    def _unit_of(self, item: Any, image: Tensor) -> str:
+        """Whether the first item is an "image" or a "batch": by the model's shape, else by its label or its dimensions."""
+        size, shape = tuple(image.shape), self.limits.shape
+        if shape is not None or image.ndim > 3:
+            return "image" if size == shape else "batch"
+        parts = item.values() if isinstance(item, Mapping) else item if isinstance(item, tuple | list) else ()
+        if self._unit == "image" or image.ndim == 1 or any(map(_is_label, parts)):
+            return "image"
+        if len(size) == 3 and size[0] in (1, 3, 4):
+            raise ValueError(
+                f"{self._where()} has shape {size}: it may be one image (c, h, w) or a batch of images (h, w). Give batches "
+                "(b, c, h, w), as DataLoader(data, batch_size=64) does, or give the model an attribute image_shape"
+            )
+        return "batch"
 
     def _where(self) -> str:
         step = f" (step {self._step:,})" if self._step else ""
@@ -274,10 +292,18 @@ def _are_batches(items: Sequence[Any], shape: Sequence[int] | None) -> bool:
     return len(size) == 4 if shape is None else len(size) > 1 and size[1:] == tuple(shape) != size
 
 
+def _are_images_and_labels(images: Any, labels: Any) -> bool:
+    """Whether two arrays are images or rows, and a label for each."""
+    size, count = (tuple(getattr(part, "shape", ())) for part in (images, labels))
+    return len(size) > 1 and len(count) == 1 and size[0] == count[0]
+
+
 def _has_rows(data: Any) -> bool:
     """Whether the rows of `data` are read when they are needed."""
     if isinstance(data, np.memmap):
         return True
+    if hasattr(data, "toarray"):  # of scipy.sparse, which `as_tensor` refuses
+        return False
     if isinstance(data, Tensor):
         return data.device.type == "cpu" and data.layout == torch.strided and data.untyped_storage().filename is not None
     if isinstance(data, list | tuple):
@@ -287,6 +313,11 @@ def _has_rows(data: Any) -> bool:
         )  # fmt: skip
     rows = hasattr(data, "__getitem__") and hasattr(data, "__len__") and not isinstance(data, np.ndarray | Mapping | str | bytes)
     return rows and (hasattr(data, "dtype") or not hasattr(data, "__array__"))
+
+
+def _is_label(part: Any) -> bool:
+    """Whether a part of an item is a single number or word, so that the item is one image and no batch."""
+    return isinstance(part, int | float | str) or getattr(part, "ndim", 1) == 0
 
 
 def _length(data: Any) -> int | None:

@@ -3,7 +3,7 @@
 import math
 import warnings
 from types import SimpleNamespace
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn, cast
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from sculptlab.training.batches import Batches, as_trainable, count_latents
 from sculptlab.training.devices import Execution, pick_precision
 from sculptlab.training.encodings import placement
 from sculptlab.training.objectives.base import Custom, Objective, SumObjective, as_objective
+from sculptlab.training.objectives.divergences import information_bounds
 from sculptlab.training.objectives.regularizer import Regularizer
 from sculptlab.training.optimization import Optimization
 from sculptlab.training.sources import as_source
@@ -19,6 +20,8 @@ from sculptlab.validation import as_device, as_seed, choice, number, whole
 
 BATCH_SIZE = 256
 LOSS_LIMIT = 1e3  # times the first loss: then training has diverged
+INACTIVE = 0.01  # nats of information about the images, below which a latent is inactive
+LEAST_STEPS = 100  # of training, before inactive latents are warned of: at first all of them are
 CHECK_EVERY = 50  # steps between checks of the weights, and on a GPU, which has to wait for them, of the loss
 
 
@@ -62,7 +65,7 @@ class Training:
         size = self._batch_size(batch_size, min(BATCH_SIZE, n or BATCH_SIZE), self.objective)
         self.compile = choice("compile", compile, (True, False))
         self.batches = Batches(self.source, size, self.seed, self.device, least)
-        self.step, self.first_loss = 0, math.nan
+        self.step, self.first_loss, self._posterior = 0, math.nan, None
         self.generator = torch.Generator(self.device).manual_seed(self.seed)
         self.execution = Execution(model, self.device, pick_precision(precision, model, self.device))
         self.dtype = placement(model)[1]
@@ -70,6 +73,7 @@ class Training:
         self.objective.check(model if latents == 0 or hasattr(model, "dim") else SimpleNamespace(dim=latents))
         self.regularizer = Regularizer(self.objective, latents, rows=n, seed=self.seed)
         self.regularizer.to(self.device, self.dtype).generator = self.generator
+        self._companions = cast("nn.ModuleDict", self.regularizer.companions)
         joined = [weight for weight in self.regularizer.parameters() if weight.requires_grad]
         if not any(weight.requires_grad for weight in (*model.parameters(), *joined)):
             raise ValueError(f"model must have a weight that requires a gradient: all of {type(model).__name__} are frozen")
@@ -105,6 +109,7 @@ class Training:
 
     def start(self) -> None:
         """Make the model ready for `advance`. To compile it, run the next step once without an update."""
+        self.keep_good_weights()
         self.execution.begin()
         self.regularizer.train()
         if self.compile:
@@ -124,12 +129,18 @@ class Training:
         """The codes of the step's batch, and its terms by name."""
         images = self.batches.at(self.step, self.dtype)
         batch = self.objective.batch(self.execution.view, images, self.source.rows, self.generator, self.step)
+        self._posterior = batch.posterior
         return batch.codes, self.objective.terms(batch, self.regularizer.companions)
 
     def advance(self) -> Record:
         """Take one step of the model's optimizer, then those of the objective's companions on the same codes."""
         with torch.autocast(self.device.type, enabled=False):  # also inside a caller's autocast
             codes, terms = self._terms()
+            if not terms["loss"].requires_grad:
+                raise ValueError(
+                    f"model must compute its loss with gradients: something in {type(self.model).__name__} or the objective "
+                    "leaves the graph, such as torch.no_grad, detach or NumPy"
+                )
             self._check(terms["loss"])
             self.optimization.optimizer.zero_grad()
             terms["loss"].backward()
@@ -151,19 +162,33 @@ class Training:
 
     def keep_good_weights(self) -> None:
         """Keep a copy of the weights, which is put back if training diverges; raise DivergenceError if they are not finite."""
-        state = self.model.state_dict()
-        if not all(bool(torch.isfinite(value).all()) for value in state.values() if value.is_floating_point()):
+        if not all(bool(torch.isfinite(value).all()) for value in self.model.state_dict().values() if value.is_floating_point()):
             self._restore_and_raise(f"weights became NaN or infinite by step {self.step}")
-        self._good = self.step, {name: value.clone() for name, value in state.items()}
+        parts = self.model, self._companions
+        self.good_step = self.step
+        self._good = [(part, {name: value.clone() for name, value in part.state_dict().items()}) for part in parts]
 
     def _restore_and_raise(self, reason: str) -> NoReturn:
-        step, weights = self._good
-        self.model.load_state_dict(weights)
+        for part, weights in self._good:
+            part.load_state_dict(weights)
         raise DivergenceError(
-            f"{reason}. The model was put back to its weights of step {step}. Try a smaller learning_rate (now "
+            f"{reason}. The model was put back to its weights of step {self.good_step}. Try a smaller learning_rate (now "
             f"{self.learning_rate:g}), a smaller weight in {self.objective!r}, a larger batch_size (now {self.batches.size}), "
             "or images scaled to [0, 1], tables to variance 1."
         )
+
+    def warn_if_inactive(self) -> None:
+        """Warn if no latent of a stochastic encoder depended on the images of the last batch, after `LEAST_STEPS` steps."""
+        if self._posterior is None or self.step < LEAST_STEPS:
+            return
+        most = information_bounds(self._posterior).max().item()
+        if most < INACTIVE:
+            warnings.warn(
+                f"every latent is inactive: none has more than {most:.1g} nats of information about the images, so the codes are "
+                "noise. Give the reconstruction more weight: a smaller beta, as in KL(beta=0.1), or likelihood='bernoulli' for "
+                f"images in [0, 1]. The objective was {self.objective!r}",
+                stacklevel=5,
+            )
 
     def change(self, *, objective: Any = None, batch_size: int | None = None, learning_rate: float | None = None) -> None:
         """Go on with another objective, batch size or learning rate from the next step; None keeps what there is.

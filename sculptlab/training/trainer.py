@@ -50,6 +50,7 @@ class Trainer:
                         save_checkpoint(path, training, rows)
                         saved = now
                 training.keep_good_weights()
+                training.warn_if_inactive()
         except KeyboardInterrupt:
             stopped = "interrupted"
             warnings.warn(f"interrupted after {training.step} of {total} steps: the model is usable as it is", stacklevel=3)
@@ -61,9 +62,10 @@ class Trainer:
 
     def _call(self, record: Record) -> str | None:
         """Call the callbacks, the model in eval mode meanwhile, and return "callback" if one of them returned True."""
+        if not self.callbacks:
+            return None
         answers = []
-        if self.callbacks:
-            record.model.eval()
+        record.model.eval()
         for callback in self.callbacks:
             try:
                 answers.append(callback(record))
@@ -71,7 +73,7 @@ class Trainer:
                 name = getattr(callback, "__qualname__", type(callback).__qualname__)
                 error.add_note(f"raised by the callback {name} after step {record.step}; the model is usable as it is")
                 raise
-        if self.callbacks:
-            record.model.train()
-        true = any((one.item() if isinstance(one, Tensor | np.generic) else one) is True for one in answers)
-        return "callback" if true else None
+        record.model.train()
+        return (
+            "callback" if any((one.item() if isinstance(one, Tensor | np.generic) else one) is True for one in answers) else None
+        )

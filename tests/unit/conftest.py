@@ -1,5 +1,8 @@
 """Small things that several test files train and look at."""
 
+import os
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -22,6 +25,14 @@ def vae():
 def plain():
     """A small deterministic autoencoder for digits."""
     return sl.build_autoencoder("mlp", image_shape=(1, 8, 8), dim=2, width=32)
+
+
+@pytest.fixture
+def real() -> Path:
+    """The folder of the real image sets; without one the test is skipped."""
+    if not os.environ.get("SCULPTLAB_DATA"):
+        pytest.skip("SCULPTLAB_DATA is not set")
+    return Path(os.environ["SCULPTLAB_DATA"])
 
 
 @pytest.fixture(autouse=True)

@@ -85,7 +85,7 @@ def test_data_sets_are_bundled_found_or_to_be_fetched(monkeypatch, tmp_path):
     monkeypatch.setattr(downloads, "locate", lambda name: tmp_path if name == "mnist" else None)
     assert [check[0].removeprefix("data: ") for check in doctor.CHECKS if "data: " in check[0]] == list(sources.NAMES)
     found = {name: finding(f"data: {name}") for name in sources.NAMES}
-    assert {found[name].detail for name in ("digits", "patches", "sprites")} == {"bundled"}
+    assert {found[name].detail for name in sources.BUNDLED} == {"bundled"}
     assert (found["mnist"].ok, found["mnist"].detail) == (True, f"found in {tmp_path}")
     assert (found["cifar10"].ok, found["cifar10"].remedy) == (None, "sculptlab fetch cifar10")
 

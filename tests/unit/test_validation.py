@@ -1,8 +1,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse
 import torch
 
+import sculptlab as sl
 from sculptlab import validation as v
 
 
@@ -106,3 +108,26 @@ def test_a_mixed_frame_is_read():
 def test_what_cannot_be_read(value, error, message):
     with pytest.raises(error, match=message):
         v.codes("z", value)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: scipy.sparse.csr_array(np.eye(3)), r"must be a dense array, got a csr_array; use \.toarray\(\)"),
+        (lambda: scipy.sparse.coo_matrix(np.eye(3)), r"must be a dense array, got a coo_matrix; use \.toarray\(\)"),
+        (lambda: torch.eye(3).to_sparse(), r"must be a dense tensor, got layout torch\.sparse_coo"),
+        (lambda: torch.empty(3, 2, device="meta"), "must be in memory, got a tensor on the device 'meta'"),
+    ],
+)
+def test_arrays_without_dense_values_in_memory_are_named(make, words):
+    model = sl.build_autoencoder("mlp", image_shape=(3,), dim=2, output="linear", width=8)
+    quick = {"steps": 1, "device": "cpu", "progress": False}
+    for name, call in {
+        "z": lambda value: v.codes("z", value),
+        "x": lambda value: sl.mmd2(value, np.eye(3)),
+        "data": lambda value: sl.fit(model, value, sl.objectives.Reconstruction(), **quick),
+    }.items():
+        with pytest.raises(TypeError, match=f"{name} {words}"):
+            call(make())
+    with pytest.raises(TypeError, match=f"data {words}"):
+        sl.latents(model, make())

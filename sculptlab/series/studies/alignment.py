@@ -18,7 +18,7 @@ from sculptlab.series.studies import alignment_recipe as recipe
 from sculptlab.series.studies.alignment_cases import CASES, SpriteSet, labeled_distance, labeled_prior
 from sculptlab.series.studies.alignment_recipe import continue_training, warm_started
 from sculptlab.series.studies.runner import run_study
-from sculptlab.training.loop import fit
+from sculptlab.training.loop import fit_to_the_end
 from sculptlab.training.objectives import MMD
 from sculptlab.training.run import Run
 
@@ -136,7 +136,7 @@ def regression_codes(sprites: SpriteSet, images: Tensor, values: Tensor, seed: i
 
     # `fit` passes one tensor: the components of an image with its target beside them
     model.image_shape = (sprites.case.components + targets.shape[1],)
-    run = fit(model, torch.cat([images, targets], 1), squared_distance, steps=recipe.STEPS, seed=seed, progress=False)
+    run = fit_to_the_end(model, torch.cat([images, targets], 1), squared_distance, steps=recipe.STEPS, seed=seed, progress=False)
     with torch.no_grad():
         return run.model.encode(sprites.held_out)
 

@@ -16,7 +16,7 @@ from sculptlab.mmd import mmd2
 from sculptlab.priors import Prior
 from sculptlab.series.studies.alignment_cases import SpriteSet
 from sculptlab.series.studies.principal_components import warm_start
-from sculptlab.training.loop import fit
+from sculptlab.training.loop import fit_to_the_end
 from sculptlab.training.models import build_autoencoder
 from sculptlab.training.objectives import MMD, Isometry, Objective
 from sculptlab.training.objectives.isometry import distortion
@@ -54,7 +54,7 @@ def continue_training(
     sprites: SpriteSet, model: Any, objective: Objective, steps: int, seed: int, learning_rate: float = LEARNING_RATE
 ) -> Run:
     """Train `model`, as it is, on the case's components."""
-    return fit(model, sprites.training, objective, steps=steps, seed=seed, learning_rate=learning_rate, progress=False)
+    return fit_to_the_end(model, sprites.training, objective, steps=steps, seed=seed, learning_rate=learning_rate, progress=False)
 
 
 def restarts(

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sculptlab.training.images import as_unit_floats
-from sculptlab.training.loop import fit
+from sculptlab.training.loop import fit_to_the_end
 from sculptlab.training.sources import as_images
 from sculptlab.validation import as_seed, codes, whole
 
@@ -92,7 +92,7 @@ def warm_start(
         loss = 10 * encoding + decoding  # an image has more nats than a code
         return {"loss": loss, "encoding": encoding, "decoding": decoding}
 
-    fit(model, images, towards_components, steps=steps, learning_rate=learning_rate, seed=seed, progress=False)
+    fit_to_the_end(model, images, towards_components, steps=steps, learning_rate=learning_rate, seed=seed, progress=False)
     return components
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sculptlab import factors
 from sculptlab.data import load
-from sculptlab.evaluation.diagnosis import INACTIVE_BELOW
+from sculptlab.evaluation.set_tables import INACTIVE_BELOW
 from sculptlab.independence import dependence, lps
 from sculptlab.independence.regressors import REGRESSORS
 from sculptlab.series.reference_codes import cases as reference_codes
@@ -78,7 +78,7 @@ def score_models(
 def record_model_scores(name: str, seeds: Sequence[int] = range(5), *, steps: int = 1500, permutations: int = 4) -> Recorded:
     """Run page 02's study of models on the data set `name` and record it."""
     training = {"steps": steps, "width": 128, "dim": 10}
-    frame = score_models(name, MODELS, seeds, {"permutations": permutations}, **training)
+    frame = score_models(name, MODELS, seeds, {"permutations": permutations, "names": LPS_NAMES}, **training)
     settings = {**training, "rows": SCORED_ROWS, "permutations": permutations, "lps": LPS_NAMES}
     return record_result(f"lps_models_{name}", frame, seeds=seeds, settings=settings)
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sculptlab.data import Dataset, load
 from sculptlab.series.studies.principal_components import PrincipalComponents
-from sculptlab.training.loop import fit
+from sculptlab.training.loop import fit_to_the_end
 from sculptlab.training.models import build_autoencoder
 from sculptlab.training.objectives import Objective
 from sculptlab.training.run import Run
@@ -21,7 +21,7 @@ Objectives = Mapping[str, Objective]  # by the name of each in a study's table
 def train_and_test(name: str) -> tuple[Dataset, Dataset]:
     """The official training and test images of `name`, or two thirds and one third of a set that has no such split."""
     everything = load(name)
-    if name in ("mnist", "fashion_mnist", "cifar10"):
+    if name in ("mnist", "fashion_mnist", "fashion_mnist_small", "cifar10"):
         return everything, load(name, split="test")
     return everything.split(test=1 / 3, seed=0)
 
@@ -37,7 +37,7 @@ def train_autoencoder(
     training = {name: options.pop(name) for name in ("batch_size", "learning_rate") if name in options}
     shape = images.image_shape if isinstance(images, Dataset) else tuple(images.shape[1:])
     model: Any = build_autoencoder(kind, image_shape=shape, seed=seed, **{"width": 128, **options})
-    return fit(wrap(model) if wrap else model, images, objective, steps=steps, seed=seed, progress=False, **training)
+    return fit_to_the_end(wrap(model) if wrap else model, images, objective, steps=steps, seed=seed, progress=False, **training)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,15 @@ def kl_to_standard_normal(posterior: Posterior) -> Tensor:
     return 0.5 * (mean.square() + log_variance.exp() - log_variance - 1)
 
 
+def information_bounds(posterior: Posterior) -> Tensor:
+    """The most mutual information that each latent z_j can have with the images of a batch, (dim,), in nats.
+
+    It is (ln(Var(mean) + E(variance)) - E(log variance)) / 2, as of all variables of one variance a Gaussian has most entropy.
+    """
+    mean, log_variance = posterior.mean.detach(), posterior.log_variance.detach()
+    return 0.5 * ((mean.var(0, correction=0) + log_variance.exp().mean(0)).log() - log_variance.mean(0))
+
+
 class KLParts(NamedTuple):
     """The three parts of E_x KL(q(z|x) || p(z)), as differentiable 0-d tensors in nats; `total` is their sum."""
 

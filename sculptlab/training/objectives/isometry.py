@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from sculptlab.priors.base import drawing_device
+from sculptlab.training.encodings import decoded
 from sculptlab.training.objectives.base import Objective
 from sculptlab.training.objectives.companion import Batch, Companions, Term
 from sculptlab.validation import number, parameter
@@ -24,7 +25,7 @@ def distortion(model: Any, codes: Tensor, reach: float = 0.1, generator: torch.G
     """
     drawn = torch.randn(codes.shape, generator=generator, device=drawing_device(generator, codes.device), dtype=torch.float32)
     step = reach * codes.std(dim=0).mean() * functional.normalize(drawn.to(codes), dim=1)
-    stretch = (model.decode(codes + step) - model.decode(codes - step)).flatten(1).square().sum(1)  # in a unit that cancels
+    stretch = (decoded(model, codes + step) - decoded(model, codes - step)).flatten(1).square().sum(1)  # in a unit that cancels
     return stretch.var() / stretch.mean().square().clamp_min(torch.finfo(stretch.dtype).tiny)
 
 

@@ -15,6 +15,7 @@ from sculptlab.mmd.kernels import as_kernel
 from sculptlab.priors import Prior
 from sculptlab.priors.base import drawing_device
 from sculptlab.training.batches import check_dim, held_images
+from sculptlab.training.encodings import encoded_means
 from sculptlab.training.images import check_image_shape
 from sculptlab.training.objectives.base import Objective
 from sculptlab.training.objectives.companion import Batch, Companions, Term
@@ -53,14 +54,10 @@ class Anchors(Objective):
         images, target = held_images("anchors' images", self.images), codes("anchors' codes", self.codes, rows=1).detach().float()
         if len(images) != len(target):
             raise ValueError(f"anchors must pair every image with a code, got {len(images)} images and {len(target)} codes")
-        unit = (
-            torch.ones(target.shape[1], device="cpu", dtype=torch.float32)
-            if self.unit is None
-            else as_tensor("unit", self.unit).detach().float().cpu()
-        )
+        unit = torch.ones_like(target[0]) if self.unit is None else as_tensor("unit", self.unit).detach().float()
         if unit.shape != target.shape[1:] or not (unit > 0).all() or not torch.isfinite(unit).all():
             raise ValueError(f"unit must be {target.shape[1]} number(s) > 0, got {self.unit!r}")
-        vars(self).update(images=images, codes=target.cpu(), unit=unit)
+        vars(self).update(images=images, codes=target.cpu(), unit=unit.cpu())
 
     def __repr__(self) -> str:
         held = b"".join(part.contiguous().numpy().tobytes() for part in (self.images, self.codes, self.unit))
@@ -72,7 +69,7 @@ class Anchors(Objective):
         check_image_shape("anchors' images", self.images, getattr(model, "image_shape", None))
 
     def regularizers(self, batch: Batch, companions: Companions) -> Iterable[Term]:
-        found: Tensor = batch.model.encode(self.images.to(batch.codes))
+        found = encoded_means(batch.model, self.images.to(batch.codes))
         deviation = (found - self.codes.to(found)) / self.unit.to(found)
         yield Term("anchors", self.weight, 0.5 * deviation.square().sum(1).mean())
 
@@ -157,7 +154,7 @@ class LabeledMMD(Objective):
         if len(rows) > IMAGES_PER_STEP:
             order = torch.randperm(len(rows), generator=batch.generator, device=drawing_device(batch.generator, None))
             rows = order[:IMAGES_PER_STEP].cpu()
-        z: Tensor = batch.model.encode(self.images[rows].to(batch.codes))
+        z = encoded_means(batch.model, self.images[rows].to(batch.codes))
         z = z if self.latents is None else z[:, self.latents]
         target = self._targets(rows, batch.generator).to(z)
         yield Term("mmd2_labeled", self.weight, labeled_mmd2(z, target, self.similarity[rows][:, rows].to(z), self.fitted_kernel))

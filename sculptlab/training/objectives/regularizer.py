@@ -121,14 +121,22 @@ class Regularizer(nn.Module):
         return total
 
     def _warn_of_missing_updates(self) -> None:
-        if self.training and torch.is_grad_enabled() and self._optimizers:
-            self._calls += 1
-            if self._calls == CALLS_WITHOUT_UPDATE:
-                warnings.warn(
-                    f"{self.objective!r} was called {self._calls} times without term.update(codes), which trains its companions "
-                    f"({', '.join(self._optimizers)}): call it after each backward, or the term means nothing",
-                    stacklevel=4,
-                )
+        if not self.training or not torch.is_grad_enabled():
+            return
+        self._calls += 1
+        if self._calls == CALLS_WITHOUT_UPDATE and (changed := self._changed_by_update()):
+            warnings.warn(
+                f"{self.objective!r} was called {self._calls} times without term.update(codes), which changes "
+                f"{', '.join(changed)}: call it after each backward, or the term means nothing",
+                stacklevel=4,
+            )
+
+    def _changed_by_update(self) -> list[str]:
+        """What stays as it was at first without `update`: companions that learn or refresh themselves, and a schedule."""
+        refreshed = [name for name, one in self.companions.items() if type(one).refresh is not Companion.refresh]
+        parts = getattr(self.objective, "parts", (self.objective,))
+        scheduled = any(getattr(part, "schedule", None) is not None for part in parts)
+        return [*dict.fromkeys([*self._optimizers, *refreshed]), *(["its schedule"] if scheduled else [])]
 
     @_uncompiled
     def update(self, codes: Tensor, model: Any = None) -> None:

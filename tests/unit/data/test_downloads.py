@@ -266,7 +266,7 @@ def test_looking_needs_no_network(cache, mnist, mirror, monkeypatch):
     (cache / "MNIST/raw/train.bin").write_bytes(mirror.files["train.bin"])
     assert locate("mnist") == fetch("mnist") == cache / "MNIST"
     assert not available("mnist", "test")
-    for name in ("digits", "patches", "sprites"):
+    for name in sources.BUNDLED:
         assert available(name)
         assert fetch(name).is_dir()
 
@@ -340,7 +340,7 @@ def test_offline_says_what_to_type_what_to_put_where_and_what_can_replace_it(cac
         assert words in said
 
 
-@pytest.mark.parametrize("name", PUBLISHED)
+@pytest.mark.parametrize("name", [name for name in sources.NAMES if name not in sources.BUNDLED])
 def test_every_set_has_a_bundled_replacement_and_a_place(cache, name, monkeypatch):
     def offline(*_, **options):
         raise OSError("offline")

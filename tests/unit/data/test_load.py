@@ -2,12 +2,17 @@
 
 import errno
 import gzip
+import hashlib
 import io
 import os
 import pickle
+import re
+import runpy
+import shutil
 import struct
 import subprocess
 import sys
+import tomllib
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -20,9 +25,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import sculptlab as sl
-from sculptlab.data import DataDamaged, DataNotFound, Dataset, checksums, folders, loading, readers
+from sculptlab.data import DataDamaged, DataNotFound, Dataset, checksums, downloads, folders, loading, readers
 from sculptlab.data.downloads import locate
-from sculptlab.data.sources import NAMES, PUBLISHED, File, Source
+from sculptlab.data.sources import NAMES, PUBLISHED, SHIPPED, File, Source
+
+REPOSITORY = Path(__file__).resolve().parents[3]
 
 TINY_DOWNLOADS = PUBLISHED["tiny_imagenet"].downloads
 
@@ -103,6 +110,66 @@ def test_sprites_come_with_the_factors_they_were_drawn_from():
     assert torch.equal(data.labels, data.factors[:, 0].long() - 1)
     assert data.label_names == ("square", "ellipse", "heart")
     assert not torch.equal(data.factors, sl.load("sprites", n=64, size=32, seed=4).factors)
+
+
+CODE_OFFLINE = """
+import socket, sys
+def refused(*arguments, **options): raise OSError("no network")
+socket.socket.connect = socket.create_connection = socket.getaddrinfo = refused
+import sculptlab as sl
+from sculptlab.data import folders
+folders.cache = lambda: None
+assert sl.__file__.startswith(sys.argv[1])
+for split in ("train", "test"):
+    data = sl.load("fashion_mnist_small", split)
+    print(len(data), *data.images.shape[1:], *data.labels.bincount().tolist())
+"""
+
+
+def test_fashion_mnist_small_is_balanced_and_named_as_torchvision_names_it():
+    from torchvision.datasets import FashionMNIST
+
+    for split, n in (("train", 600), ("test", 100)):
+        data = sl.load("fashion_mnist_small", split)
+        assert data.images.shape == (10 * n, 1, 28, 28)
+        assert data.images.dtype == torch.float32
+        assert (data.images.min(), data.images.max()) == (0, 1)
+        assert data.labels.bincount().tolist() == [n] * 10
+        assert len(torch.unique(data.images.flatten(1), dim=0)) == 10 * n
+        assert data.label_names == tuple(FashionMNIST.classes)
+    assert torch.equal(sl.load("fashion_mnist_small").images, sl.load("fashion_mnist_small", "train").images)
+
+
+def test_fashion_mnist_small_has_the_license_of_its_source():
+    text = (SHIPPED / PUBLISHED["fashion_mnist_small"].folder / "LICENSE").read_text(encoding="utf-8")
+    assert "Copyright © 2017 Zalando SE" in text
+    assert "The above copyright notice and this permission notice shall be included in all copies" in text
+
+
+@pytest.mark.parametrize("fault", ["altered", "missing"])
+def test_damage_to_what_ships_is_named(mine, monkeypatch, fault):
+    shutil.copytree(SHIPPED / "bundled", mine / "bundled")
+    monkeypatch.setattr(downloads, "SHIPPED", mine)
+    sl.load("fashion_mnist_small", "test")
+    path = mine / PUBLISHED["fashion_mnist_small"].splits["test"][0].path
+    path.write_bytes(path.read_bytes()[:-1]) if fault == "altered" else path.unlink()
+    said = f"{path} is not the published one" if fault == "altered" else f"{path.parent} is incomplete"
+    monkeypatch.delenv("SCULPTLAB_DATA")
+    with pytest.raises(DataDamaged, match=f"{re.escape(said)}.*ships with sculptlab: install it again"):
+        sl.load("fashion_mnist_small", "test")
+
+
+def test_a_wheel_has_fashion_mnist_small_and_reads_it_without_a_network_or_a_home_folder(tmp_path):
+    """The wheel is laid out as pyproject.toml says, since building one downloads what builds it."""
+    wheel = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
+    for source, place in {**{name: name for name in wheel["packages"]}, **wheel["force-include"]}.items():
+        copy = shutil.copytree if (REPOSITORY / source).is_dir() else shutil.copy
+        copy(REPOSITORY / source, tmp_path / place)
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "HOME": str(tmp_path / "absent"), "SCULPTLAB_DATA": ""}
+    command = [sys.executable, "-c", CODE_OFFLINE, str(tmp_path)]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split("\n")[:2] == ["6000 1 28 28" + " 600" * 10, "1000 1 28 28" + " 100" * 10]
 
 
 # --- imitations of the published ones --------------------------------------------------------------------------------
@@ -323,13 +390,6 @@ def test_a_truncated_npz_is_named(dsprites, mine):
 # --- the real ones ---------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def real() -> Path:
-    if not os.environ.get("SCULPTLAB_DATA"):
-        pytest.skip("SCULPTLAB_DATA is not set")
-    return Path(os.environ["SCULPTLAB_DATA"])
-
-
 @pytest.mark.real_data
 @pytest.mark.parametrize("name", ["mnist", "fashion_mnist"])
 def test_real_mnist_and_fashion_mnist(real, name, tmp_path):
@@ -351,6 +411,21 @@ def test_real_mnist_and_fashion_mnist(real, name, tmp_path):
     theirs = {"mnist": tv.MNIST, "fashion_mnist": tv.FashionMNIST}[name](tmp_path, train=False)
     assert torch.equal(test.images[:, 0], theirs.data)
     assert torch.equal(test.labels, theirs.targets)
+
+
+@pytest.mark.real_data
+def test_fashion_mnist_small_is_made_again_from_the_published_files(real, tmp_path):
+    for split, n in (("train", 600), ("test", 100)):
+        whole, small = (sl.load(name, split, dtype="uint8") for name in ("fashion_mnist", "fashion_mnist_small"))
+        rows = torch.cat([(whole.labels == label).nonzero()[:n, 0] for label in range(10)]).sort().values
+        assert torch.equal(small.images, whole.images[rows])
+        assert torch.equal(small.labels, whole.labels[rows])
+    script = REPOSITORY / "data" / "make_fashion_mnist_small.py"
+    runpy.run_path(str(script))["make"](real, tmp_path)
+    for file in (file for files in PUBLISHED["fashion_mnist_small"].splits.values() for file in files):
+        content = gzip.decompress((tmp_path / file.path).read_bytes())  # other versions of zlib compress to other bytes
+        assert f"md5:{hashlib.md5(content).hexdigest()}" == file.unpacked
+        assert content == gzip.decompress((SHIPPED / file.path).read_bytes())
 
 
 @pytest.mark.real_data
@@ -504,7 +579,7 @@ def test_bad_input_is_refused_by_name(call, error, said):
 
 def test_names():
     assert NAMES == (
-        "digits", "patches", "sprites", "mnist", "fashion_mnist", "cifar10", "tiny_imagenet", "dsprites",
+        "digits", "patches", "sprites", "fashion_mnist_small", "mnist", "fashion_mnist", "cifar10", "tiny_imagenet", "dsprites",
     )  # fmt: skip
 
 

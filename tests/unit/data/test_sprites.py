@@ -1,8 +1,6 @@
 """Sprites: areas and outlines against closed forms, symmetries, the factor grid, bad input, genuine frames."""
 
 import math
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -251,13 +249,10 @@ def candidates() -> torch.Tensor:
 
 
 @pytest.mark.real_data
-def test_frames_of_dsprites_are_matched_within_a_few_pixels():
-    folder = os.environ.get("SCULPTLAB_DATA")
-    if not folder:
-        pytest.skip("SCULPTLAB_DATA is not set")
+def test_frames_of_dsprites_are_matched_within_a_few_pixels(real):
     from PIL import Image, ImageSequence  # torchvision's own dependency
 
-    with Image.open(Path(folder) / "dsprites" / "dsprites.gif") as animation:
+    with Image.open(real / "dsprites" / "dsprites.gif") as animation:
         frames = np.stack([np.asarray(frame.convert("L")) for frame in ImageSequence.Iterator(animation)])
     assert frames.shape == (320, 64, 64)
     genuine = torch.tensor(frames > 127).flatten(1).float()

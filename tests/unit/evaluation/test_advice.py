@@ -98,7 +98,7 @@ def test_advice_reports_what_was_measured_and_is_measured_once():
 def test_remedies_give_rows_that_they_were_not_fitted_to_the_moments_of_the_prior():
     g = torch.Generator().manual_seed(0)
     prior = Gaussian(3).affine(MIXING.double(), torch.tensor([1.0, 0.0, -1.0]))
-    target = Target.of(prior, prior.sample(20_000, g).double())
+    target = Target.of(prior.sample(20_000, g).double(), prior)
     z = (torch.randn(8000, 3, generator=g).exp() * 3 + 5).double()
     for remedy in (rescale, whiten, match_marginals):
         mapped = remedy(z[:4000], z[4000:], target, g)

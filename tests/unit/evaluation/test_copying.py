@@ -137,7 +137,7 @@ def test_units_are_put_on_and_taken_off(stochastic):
     units, inner = Units.of(source), model(stochastic=stochastic)
     assert units.plain(source).mean(0).abs().max() < 0.02  # 1000 +- 0.01 has few digits left in float32
     assert units.plain(source).std(0) == pytest.approx(torch.ones(2), abs=0.02)
-    wrapped = units.wrap(inner)
+    wrapped = units.wrap(inner, stochastic)
     with torch.no_grad():
         assert wrapped.encode(ROWS) == pytest.approx(inner.encode(ROWS) * units.std + units.mean, rel=1e-5)
         assert wrapped(ROWS) == pytest.approx(inner(ROWS), abs=0.02)
@@ -149,7 +149,7 @@ def test_units_are_put_on_and_taken_off(stochastic):
 
 def test_any_module_takes_units():
     units = Units.of(normal(500, 6) * 3 + 5)
-    wrapped = units.wrap(Identity())
+    wrapped = units.wrap(Identity(), stochastic=False)
     assert wrapped.encode(ROWS) == pytest.approx(ROWS * units.std + units.mean, rel=1e-5)
     assert wrapped.decode(wrapped.encode(ROWS)) == pytest.approx(ROWS, abs=1e-5)
 

@@ -61,7 +61,7 @@ def test_the_words_say_it(ill):
     words = ill.verdict("codes")
     assert words.startswith("far: 1 of 5 latents inactive: 2; latents that repeat others: 1; shape: ")
     assert "; shape: 4 (0." in words
-    assert "; correlation: 0 and 1 (+0.95)" in words
+    assert "; excess correlation: 0 and 1 (+0.95)" in words
     assert "; joint distribution (C2ST accuracy 9" in words
     assert words in repr(ill)
     assert f"try: {ill.advice('codes')}" in repr(ill)
@@ -195,7 +195,7 @@ def test_the_three_parts_of_an_array_of_samples_are_disjoint():
     assert torch.equal(reference.unique(dim=0), bank.double())
 
 
-@pytest.mark.parametrize("kind", ["overview", "marginals", "pairs", "corner"])
+@pytest.mark.parametrize("kind", ["effects", "overview", "marginals", "pairs", "corner"])
 def test_every_figure_is_drawn(ill, kind):
     assert ill.plot(kind)._repr_png_().startswith(b"\x89PNG")
 
@@ -242,6 +242,16 @@ def test_what_is_printed_explains_its_rows_below_the_table(ill):
         assert f"{name}: " in legend
         assert name in table
         assert f"{name}: " in ill._repr_html_()
+
+
+def test_the_figure_of_effects_has_the_finding_as_title_and_the_values_of_the_table(ill):
+    figure = ill.plot()
+    assert figure.get_suptitle().replace("\n", " ") == f"codes: {ill.headline()}"
+    assert ill.headline().startswith("far from the prior in scale, shape, excess correlation")
+    shift, scale, shape, accuracy = (ax.collections[-1].get_offsets()[:, 1] for ax in figure.axes)
+    for drawn, name in ((shift, "shift"), (scale, "scale"), (shape, "shape")):
+        assert np.allclose(drawn, ill.per_dimension[name])
+    assert np.allclose(accuracy, ill.joint.loc["codes", "c2st"])
 
 
 def test_unknown_figures_and_names_are_refused(ill):
@@ -332,3 +342,17 @@ def test_a_scale_is_set_by_the_middle_of_a_heavy_tailed_sample_and_by_all_of_oth
     assert without_heavy_tails(spikes) is spikes  # no interquartile range to measure by
     few = torch.tensor([[0.0], [1.0]])
     assert without_heavy_tails(few) is few
+
+
+def test_a_classifier_takes_whole_groups_of_rows():
+    z, other = (normal(40, 2, seed).repeat(9, axis=0) for seed in (0, 1))  # nine equal rows in each group
+    rows, groups = c2st(z, other), c2st(z, other, group_size=9)
+    assert rows.accuracy > 0.9  # the copies of a row recognize each other
+    assert rows.p_value < 1e-6 < 0.01 < groups.p_value
+    low, high = groups.interval
+    assert low < 0.5 < high
+    assert high - low > 0.15  # of 80 rows, two thirds of them counted: 0.26; of 720 rows 0.09
+    assert c2st(z + 6, other, group_size=9).p_value < 1e-6
+    for size in (7, 60):
+        with pytest.raises(ValueError, match="group_size must divide the number of rows, 360 and 360, into 20 groups"):
+            c2st(z, other, group_size=size)

@@ -8,8 +8,11 @@ import pandas as pd
 import pytest
 import torch
 
-from sculptlab.evaluation import c2st, diagnose, diagnosis
-from sculptlab.evaluation.effects import Target, duplicated, effective_rank, latent_effects, normalizing_constants
+from sculptlab.evaluation import c2st, diagnose, diagnosis, latents
+from sculptlab.evaluation.effects import LocationScale, Target, latent_effects, normalizing_constants
+from sculptlab.evaluation.set_tables import duplicated, effective_rank
+from sculptlab.independence import lps
+from sculptlab.mmd import mmd_test
 from sculptlab.priors import Gaussian, Laplace, StudentT, Uniform
 
 COLUMNS = 200  # independent columns are repetitions of one experiment
@@ -21,10 +24,9 @@ def generator(seed=0):
 
 def target_of(prior, columns=1):
     """A prior of one dimension, repeated."""
-    one = Target.of(prior, prior.sample(20_000, generator(9)).double())
-    return Target(
-        one.draws[:, [0] * columns], one.heavy[[0] * columns], tuple(part[[0] * columns] for part in one.each), one.pooled
-    )
+    one, repeated = Target.of(prior.sample(20_000, generator(9)).double(), prior), [0] * columns
+    each = LocationScale(*(part[..., repeated] for part in one.each))
+    return Target(one.draws[:, repeated], one.heavy[repeated], each, one.together, one.correlations)
 
 
 def test_shift_and_scale_are_those_of_a_known_map():
@@ -43,7 +45,7 @@ def test_intervals_hold_the_true_shift_scale_and_constants(prior, least):
     """Measured with 1,000 rows: 94 to 97 % (shift), 93 to 96 % (scale and its constant)."""
     z = 2 * prior.sample(1000 * COLUMNS, generator(1)).double().reshape(1000, COLUMNS) + 0.5
     target = target_of(prior, COLUMNS)
-    effects, unit = latent_effects(z, target), target.each[1][0].item()
+    effects, unit = latent_effects(z, target), target.each.scale[0].item()
     tables = [(effects["shift"].table(), 0.5 / unit), (effects["scale"].table(), 2.0)]
     for table, truth in tables:
         assert ((table["_low"] <= truth) & (truth <= table["_high"])).mean() >= least
@@ -76,7 +78,7 @@ def test_shape_is_zero_by_chance_and_not_for_another_family():
 
 def test_draws_of_a_discrete_prior_have_its_shape():
     dice = np.random.default_rng(0).integers(1, 7, (9000, 1)).astype(float)
-    target = Target.of(types.SimpleNamespace(mean=None, covariance=None), torch.from_numpy(dice[:6000]))
+    target = Target.of(torch.from_numpy(dice[:6000]))
     assert latent_effects(torch.from_numpy(dice[6000:]), target)["shape"].states()[0][0] == "close"
 
 
@@ -156,14 +158,14 @@ def test_a_model_is_diagnosed_by_its_codes_of_data(monkeypatch):
         return {"codes": np.random.default_rng(seed).normal(size=(100, 2))}
 
     monkeypatch.setattr(diagnosis, "latents_of", latents)
-    model = types.SimpleNamespace(encode=None)
-    found = diagnose(model, Gaussian(2), data="images", permutations=5, seed=3)
-    assert calls == [(model, "images", 3)]
+    model = types.SimpleNamespace(encode=len)
+    found = diagnose(model, Gaussian(2), data=["images"], permutations=5, seed=3)
+    assert calls == [(model, ["images"], 3)]
     assert found.joint.index.tolist() == ["codes", "prior"]
     with pytest.raises(TypeError, match=r"for a model diagnose\(model, prior, data=\.\.\.\)"):
         diagnose(model, Gaussian(2))
     with pytest.raises(TypeError, match="z must be a model where data is given"):
-        diagnose(np.zeros((30, 2)), Gaussian(2), data="images")
+        diagnose(np.zeros((30, 2)), Gaussian(2), data=["images"])
 
 
 def test_wide_codes_keep_their_names_and_say_what_was_left_out():
@@ -193,3 +195,48 @@ def test_a_single_set_needs_no_name():
     assert found.advice() is found.advice("codes")
     with pytest.raises(ValueError, match="name must be one of"):
         diagnose({"a": found.codes["codes"], "b": found.codes["codes"]}, "gaussian", permutations=5).verdict()
+
+
+def test_the_excess_correlation_of_tables_and_verdict_is_one_number():
+    z = torch.randn(2000, 2, generator=generator()).double()
+    z[:, 1] = 0.6 * z[:, 0] + 0.8 * z[:, 1]
+    own = np.corrcoef(z.T.numpy())[0, 1]
+    prior = Gaussian(2).affine([[1.0, 0.0], [-0.9, 1.0]])  # of correlation -0.9 / sqrt(1.81)
+    expected = own + 0.9 / 1.81**0.5
+    found = diagnose(z, prior, permutations=5)
+    table = found.effects.loc["codes"].set_index("effect")
+    assert table.loc["excess correlation", "value"] == pytest.approx(expected)
+    assert found.per_pair["excess_correlation"].item() == pytest.approx(expected)
+    assert found.per_pair["correlation"].item() == pytest.approx(own)
+    assert f"excess correlation: 0 and 1 (+{expected:.2f})" in found.verdict()
+
+
+VAE = types.SimpleNamespace(encode=lambda images: images)
+CODES = np.random.default_rng(0).normal(size=(30, 2))
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: diagnose(VAE, CODES, "gaussian"), r"data must be what the model encodes.*diagnose\(model, prior, data="),
+        (lambda: diagnose(VAE, CODES), r"z must be codes .* got the model SimpleNamespace; .*diagnose\(model, prior, data="),
+        (lambda: diagnose("gaussian", CODES), r"z must be codes .* got 'gaussian'; the order is diagnose\(codes, prior\)"),
+        (lambda: diagnose(CODES, VAE), "prior must be .* got the model SimpleNamespace"),
+        (lambda: mmd_test(VAE, CODES), r"x must be .* got the model SimpleNamespace: sl.latents\(model, data\) gives its codes"),
+        (lambda: mmd_test(CODES, VAE), "prior must be .* got the model SimpleNamespace"),
+        (lambda: mmd_test(CODES, torch.nn.Flatten()), "prior must be .* got the model Flatten"),
+        (lambda: c2st(CODES, VAE), r"y must be .* got the model SimpleNamespace: sl.latents\(model, data\) gives its codes"),
+        (lambda: lps(VAE), r"z must be .* got the model SimpleNamespace: sl.latents\(model, data\) gives its codes"),
+        (lambda: latents(CODES, VAE), r"data must be .* got the model SimpleNamespace; the order is latents\(model, data\)"),
+        (lambda: latents(VAE, "gaussian"), r"data must be what the model encodes, got 'gaussian'"),
+    ],
+)
+def test_a_model_in_the_place_of_codes_or_of_a_prior_is_told_the_right_call(call, words):
+    with pytest.raises(TypeError, match=words):
+        call()
+
+
+def test_a_prior_that_does_not_exist_is_refused_before_the_model_encodes():
+    model = types.SimpleNamespace(encode=lambda images: pytest.fail("encoded"))
+    with pytest.raises(ValueError, match="did you mean 'gaussian'"):
+        diagnose(model, "gausian", CODES)

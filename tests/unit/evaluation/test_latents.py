@@ -140,6 +140,38 @@ def test_a_function_in_place_of_the_method():
         sl.latents(layers, IMAGES)
 
 
+class Encoder(nn.Module):
+    """Layers, before which the axes of the images may be permuted."""
+
+    def __init__(self, layer, axes=None):
+        super().__init__()
+        self.layer, self.axes = layer, axes
+
+    def encode(self, images):
+        return self.layer(images if self.axes is None else images.permute(self.axes)).flatten(1)
+
+
+@pytest.mark.parametrize(
+    ("model", "shape", "example"),
+    [
+        (Encoder(nn.Linear(192, 2)), (3, 8, 8), "x.flatten(1)"),
+        (Encoder(nn.Conv2d(3, 2, 3)), (8, 8, 3), "x.movedim(-1, 1)"),
+        (Encoder(nn.Conv2d(3, 2, 3), (0, 3, 1, 2)), (3, 8, 8), "x.movedim(1, -1)"),
+    ],
+    ids=["flat", "channels first", "channels last"],
+)
+def test_a_model_that_takes_another_shape_is_told_how_to_pass_it(model, shape, example):
+    images = torch.rand(20, *shape, generator=torch.Generator().manual_seed(0))
+    with pytest.raises(ValueError, match="data must have the shape that Encoder takes, got") as error:
+        sl.latents(model, images)
+    words = str(error.value)
+    assert str(tuple(images.shape)) in words
+    assert f"its first layer, {model.layer}, takes" in words
+    assert f"lambda x: model.encode({example})" in words
+    change = eval(f"lambda x: {example}")
+    assert len(sl.latents(model, images, encode=lambda x: model.encode(change(x)))["codes"]) == 20
+
+
 def test_codes_that_are_not_finite():
     with pytest.raises(ValueError, match=r"samples of Model has 600 value\(s\) that are NaN"):
         sl.latents(Model(lambda x: {"mean": x.flatten(1)[:, :1], "std": x.flatten(1)[:, :1] - 2}), IMAGES)

@@ -93,14 +93,14 @@ def test_a_row_for_each_weight_and_seed():
 @pytest.fixture
 def spied(monkeypatch):
     """What `fit` was given: images, objective and options of each run, beside the run itself."""
-    calls, fit = [], module.fit
+    calls, fit = [], module.fit_to_the_end
 
     def spy(model, images, objective, **options):
         run = fit(model, images, objective, **options)
         calls.append((as_images(images), objective, options, run))
         return run
 
-    monkeypatch.setattr(module, "fit", spy)
+    monkeypatch.setattr(module, "fit_to_the_end", spy)
     return calls
 
 
@@ -288,3 +288,16 @@ def test_a_model_or_an_objective_instead_of_a_function_is_refused():
         find_weight(lambda w: MMD(Gaussian(2), weight=w), build(0), ROWS, **QUICK)
     with pytest.raises(TypeError, match="objective must be a function of the weight"):
         find_weight(MMD(Gaussian(2)), build, ROWS, **QUICK)
+
+
+def test_ctrl_c_ends_the_sweep_and_no_half_trained_model_is_compared():
+    seen = []
+
+    def interrupt(record):
+        seen.append(record.step)
+        if len(seen) == 5:
+            raise KeyboardInterrupt
+
+    with pytest.warns(UserWarning, match="interrupted after 2 of 3 steps"), pytest.raises(KeyboardInterrupt):
+        find_weight(goal, build, ROWS, weights=[1.0, 10.0], callbacks=interrupt, **QUICK)
+    assert seen == [1, 2, 3, 1, 2]

@@ -1,7 +1,5 @@
 """The independence report: what each measure detects, exact p-values, ties, inactive latents and bad input."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,6 +9,7 @@ from hypothesis import strategies as st
 
 from sculptlab.independence import report as report_module
 from sculptlab.independence.dependence import distance_correlation_to_rest, gaussian_total_correlation, hsic_to_rest
+from sculptlab.independence.regressors import LatentPredictor
 from sculptlab.independence.report import independence_report
 from sculptlab.plots.style import Picture
 from sculptlab.series.reference_codes import cases as rc
@@ -26,15 +25,14 @@ MEASURES = [
 JOINT = MEASURES[3:]
 
 
+def constant_losses(predictor, z, seed, columns):
+    return np.ones((1, len(columns))), np.ones((1, len(columns)))
+
+
 @pytest.fixture
 def joint_only(monkeypatch):
     """Replace LPS by a constant, so that the other measures can be computed often."""
-
-    def lps(z, regressor, target, *, permutations, seed, **_):
-        dead = [i for i, column in enumerate(np.asarray(z).T) if np.ptp(column) == 0]
-        return SimpleNamespace(score=0.0, null=np.zeros(permutations), p_value=1.0, dead=dead)
-
-    monkeypatch.setattr(report_module, "lps", lps)
+    monkeypatch.setattr(LatentPredictor, "cross_fitted", constant_losses)
 
 
 @pytest.fixture(scope="module")
@@ -90,8 +88,7 @@ def test_permuted_copies_that_equal_the_codes_are_ties(n, seed, permutations):
     z = np.zeros((n, 2))
     z[0, 0] = z[1, 1] = 1e3  # every permutation gives these codes again, or lays the ones together
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(report_module, "lps", lambda *_, permutations, seed, **__: SimpleNamespace(
-            score=0.0, null=np.zeros(permutations), p_value=1.0, dead=[]))  # fmt: skip
+        patch.setattr(LatentPredictor, "cross_fitted", constant_losses)
         assert list(independence_report(z, permutations=permutations, seed=seed).table.loc[JOINT[:2], "p_value"]) == [1, 1]
 
 

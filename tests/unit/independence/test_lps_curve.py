@@ -113,7 +113,7 @@ def test_the_same_seed_gives_the_same_numbers():
         ({"rows": (10,)}, "rows must be a whole number of at least 20|rows"),
         ({"rows": (5000,)}, "rows must be numbers between 20 and the 800"),
         ({"rows": ()}, "rows must be numbers"),
-        ({"latents": 9}, "latents must be at most the 3"),
+        ({"latents": 9}, "latents must be 'all' or at most the 3"),
         ({"regressor": "forest"}, "regressor must be one of"),
         ({"target": "median"}, "target"),
         ({"held_out": np.zeros((5, 2))}, "held_out must have"),

@@ -1,16 +1,15 @@
 """Codes with many latents: the choices by default, what the results say of them, valid p-values, and column names."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
 from sculptlab.columns import standardize
-from sculptlab.independence import independence_report, lps, lps_curve, report
+from sculptlab.independence import independence_report, lps, lps_curve
 from sculptlab.independence.dependence import distance_correlations, hsics
 from sculptlab.independence.networks import predict_by_networks
+from sculptlab.independence.regressors import LatentPredictor
 from sculptlab.progress import Progress
 
 
@@ -57,7 +56,8 @@ def test_drawn_latents_have_the_scores_that_they_have_among_all():
 def test_networks_of_some_columns_are_those_among_all():
     z = torch.randn(400, 5, generator=torch.Generator().manual_seed(0))
     every = predict_by_networks(z, z, z, hidden=(8,), seed=1)
-    assert torch.allclose(predict_by_networks(z, z, z, hidden=(8,), seed=1, columns=[1, 4]), every[:, [1, 4]], atol=1e-4)
+    some = predict_by_networks(z, z[:, [1, 4]], z, hidden=(8,), seed=1, columns=[1, 4])
+    assert torch.allclose(some, every[:, [1, 4]], atol=1e-4)
 
 
 @pytest.mark.parametrize("measure", [distance_correlations, hsics])
@@ -78,6 +78,31 @@ def test_the_report_says_how_many_latents_each_measure_used():
     assert list(few.table["latents"]) == [3, 3, 3, 3, 3, 40]
 
 
+def test_a_regressor_by_name_predicts_32_latents_in_the_report_and_says_so(monkeypatch):
+    predicted = []
+
+    def cross_fitted(predictor, z, seed, columns):
+        predicted.append(len(columns))
+        return np.ones((1, len(columns))), np.ones((1, len(columns)))
+
+    monkeypatch.setattr(LatentPredictor, "cross_fitted", cross_fitted)
+    found = independence_report(entangled(60, 40), regressor="mlp", permutations=1, max_rows=20)
+    assert list(found.table["latents"]) == [32, 32, 32, 32, 32, 40]
+    assert set(predicted) == {len(found.latents)} == {32}
+    for shown in (repr(found), found._repr_html_()):
+        assert "32 of 40 latents, drawn by the seed" in shown
+
+
+def test_all_latents_or_a_number_of_them_in_every_statistic():
+    z = entangled(120, 34)
+    for latents, count in (("all", 34), (5, 5)):
+        assert np.isfinite(lps(z, target="distribution", latents=latents, permutations=0).raw).sum() == count
+        assert len(lps_curve(z, target="distribution", latents=latents, rows=(96,), permutations=0).latents) == count
+        report = independence_report(z, latents=latents, permutations=1, max_rows=20)
+        assert list(report.table["latents"]) == [count] * 5 + [34]
+        assert ("5 of 34 latents" in repr(report)) == (count == 5)
+
+
 def test_lps_of_drawn_latents_is_no_false_alarm_and_sees_dependence():
     p = np.array([lps(normal(100, 40, seed), latents=8, permutations=9, seed=seed).p_value for seed in range(60)])
     assert (p <= 0.1).sum() <= 14  # binomial(60, 0.1) exceeds it once in 1,000; most p are 1: all scores are cut at 0
@@ -85,10 +110,9 @@ def test_lps_of_drawn_latents_is_no_false_alarm_and_sees_dependence():
 
 
 def test_p_values_of_drawn_latents_are_uniform_without_dependence(monkeypatch):
-    nothing = SimpleNamespace(score=0.0, null=np.zeros(19), p_value=1.0)
-    monkeypatch.setattr(report, "lps", lambda *_, **__: nothing)
+    monkeypatch.setattr(LatentPredictor, "cross_fitted", lambda *_: (np.ones((1, 8)), np.ones((1, 8))))
     joint = ["distance correlation", "HSIC"]
-    tables = [independence_report(normal(40, 40, k), regressor="linear", latents=8, seed=k).table for k in range(20)]
+    tables = [independence_report(normal(40, 40, k), regressor="boosting", latents=8, seed=k).table for k in range(20)]
     p = np.array([table.loc[joint, "p_value"] for table in tables])
     assert (p <= 0.05).sum(0).max() <= 4  # binomial(20, 0.05) exceeds it once in 400
     assert p.mean(0) == pytest.approx(0.525, abs=0.2)  # three standard errors
@@ -111,8 +135,9 @@ def test_the_curve_is_linear_for_many_latents():
             "at least 82 rows for linear on 80 columns, got 60: give more rows, fewer columns",
         ),
         (lambda: independence_report(normal(60, 80), regressor="linear"), "at least 82 rows for linear on 80 columns, got 60"),
-        (lambda: lps(normal(60, 3), "linear", latents=4), "latents must be at most the 3 that vary, got 4"),
+        (lambda: lps(normal(60, 3), "linear", latents=4), "latents must be 'all' or at most the 3 that vary, got 4"),
         (lambda: lps(normal(60, 3), "linear", latents=0), "latents must be at least 1, got 0"),
+        (lambda: independence_report(normal(60, 3), latents="every"), r"latents must be one of \['all'\], got 'every'"),
     ],
 )
 def test_bad_input_is_named(call, words):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sculptlab.training.models import Posterior
 from sculptlab.training.objectives import DIP
 from sculptlab.training.objectives.base import Batch
-from sculptlab.training.objectives.divergences import kl_to_standard_normal, split_kl
+from sculptlab.training.objectives.divergences import information_bounds, kl_to_standard_normal, split_kl
 
 
 def generator(seed=0):
@@ -92,3 +92,14 @@ def test_dip_penalty_by_hand():
     assert dip(DIP(kind="II"), means, [0.5, 2.0]) == pytest.approx(2 * 2**2 + 1 * ((1.5 - 1) ** 2 + (6 - 1) ** 2))
     assert dip(DIP(diagonal=0.0), means, [1.0, 1.0]) == pytest.approx(8)
     assert dip(DIP(), torch.tensor([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]]), [1.0, 1.0]) == 0
+
+
+@pytest.mark.parametrize("std", [0.1, 0.5, 0.99])
+def test_the_bound_on_the_information_is_reached_by_a_gaussian_channel(std):
+    _, posterior = gaussian_latents(100_000, 2, std)
+    assert torch.allclose(information_bounds(posterior), torch.full((2,), -math.log(std)), atol=0.01)
+
+
+def test_the_information_is_bounded_by_0_if_all_images_have_one_posterior():
+    one = Posterior(torch.tensor([[3.0, -1.0]]).expand(50, 2), torch.tensor([[0.5, -2.0]]).expand(50, 2))
+    assert torch.allclose(information_bounds(one), torch.zeros(2), atol=1e-6)

@@ -113,3 +113,88 @@ def test_default_dtype_and_device_change_nothing(digits, defaults):
         torch.set_default_dtype(torch.float32)
         torch.set_default_device(None)
     assert torch.equal(found, expected)
+
+
+class Wrapped(Own):
+    """The same network, which returns its codes in a mapping and its images in a tuple."""
+
+    def encode(self, x):
+        found = super().encode(x)
+        return {"z": found} if isinstance(found, torch.Tensor) else dict(zip(("mu", "logvar"), found, strict=True))
+
+    def decode(self, z):
+        return (super().decode(z),)
+
+
+IMAGES = torch.rand(40, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+SEEDED = torch.Generator().manual_seed(0)
+CLASSES = sl.priors.Conditional({0: sl.priors.Gaussian(2), 1: sl.priors.Uniform(2)})
+
+
+@pytest.mark.parametrize(
+    "objective",
+    [
+        sl.objectives.Anchors(IMAGES[:4], torch.zeros(4, 2)),
+        sl.objectives.LabeledMMD(CLASSES, IMAGES, torch.arange(40) % 2),
+        sl.objectives.Isometry(),
+        MMD + sl.objectives.Predictability(),
+    ],
+    ids=lambda objective: type(objective).__name__,
+)
+def test_objectives_that_use_the_model_read_whatever_it_returns(objective):
+    plain, wrapped = Own(), Wrapped()
+    wrapped.load_state_dict(plain.state_dict())
+    first, second = (sl.fit(model, IMAGES, objective, **QUICK | {"batch_size": 32}) for model in (plain, wrapped))
+    assert second.history.drop(columns="seconds").equals(first.history.drop(columns="seconds"))
+
+
+@pytest.mark.parametrize("make", [Wrapped, lambda: Wrapped(encoding=lambda z: (z, z - 1))], ids=["codes", "posterior"])
+def test_the_codes_of_any_model_are_copied_to(make):
+    images = IMAGES.repeat(5, 1, 1, 1)
+    found = sl.copy_latents(sl.priors.Ring().sample(200, SEEDED), make(), images, steps=2, device="cpu", progress=False)
+    assert found.run.encode(images).shape == (200, 2)
+    assert [*found.run.codes(images)] == (["codes"] if make is Wrapped else ["means", "samples"])
+
+
+@pytest.mark.parametrize("layer", [nn.BatchNorm1d(2), nn.Dropout(0.5)], ids=lambda layer: type(layer).__name__)
+def test_a_run_whose_model_is_in_train_mode_encodes_as_in_eval_mode(layer):
+    with torch.random.fork_rng(devices=[]):  # dropout draws from the global generator in training
+        run = sl.fit(Own(encoding=layer), IMAGES, MMD, **QUICK | {"batch_size": 32})
+    codes, error, weights = run.encode(IMAGES), run.reconstruction_error(IMAGES), run.export()
+    run.model.train()
+    assert torch.equal(run.encode(IMAGES), codes)
+    assert run.reconstruction_error(IMAGES) == error
+    assert all(torch.equal(value, weights[name]) for name, value in run.export().items())
+    assert run.model.training
+
+
+def test_bfloat16_codes_of_arrays_are_arrays_of_float32():
+    run = sl.fit(Own().bfloat16(), IMAGES, MMD, **QUICK | {"batch_size": 32})
+    codes = run.encode(IMAGES.numpy())
+    assert codes.dtype == "float32"
+    assert torch.equal(torch.from_numpy(codes), run.encode(IMAGES).float())
+
+
+def test_codes_of_another_number_of_columns_are_not_decoded():
+    with pytest.raises(ValueError, match=r"codes must have 2 column\(s\), got 5"):
+        sl.fit(Own(), IMAGES, MMD, **QUICK | {"batch_size": 32}).decode(torch.zeros(3, 5))
+
+
+class WithoutGraph(Own):
+    @torch.no_grad()
+    def encode(self, x):
+        return super().encode(x)
+
+    @torch.no_grad()
+    def decode(self, z):
+        return super().decode(z)
+
+
+def test_a_model_that_leaves_the_graph_is_named():
+    with pytest.raises(ValueError, match="something in WithoutGraph or the objective leaves the graph"):
+        sl.fit(WithoutGraph(), IMAGES, MMD, **QUICK | {"batch_size": 32})
+
+
+def test_a_model_with_lazy_layers_is_named():
+    with pytest.raises(ValueError, match="model must have made its lazy layers: call this LazyLinear on a few images"):
+        sl.fit(nn.LazyLinear(2), IMAGES, MMD, **QUICK)

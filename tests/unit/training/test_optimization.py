@@ -288,8 +288,76 @@ def test_a_run_whose_training_failed_says_so_and_keeps_its_history(digits):
 
     with pytest.raises(ZeroDivisionError):
         run.train_more(5, callbacks=fails, progress=False)
-    assert (run.steps, run.history["step"].max()) == (12, 12)
+    assert (run.steps, run.history["step"].max(), run.stopped) == (13, 12, "failed")
+    assert torch.equal(weights(run.model), weights(sl.fit(make(), digits, Reconstruction(), **CONSTANT | {"steps": 13}).model))
     with pytest.raises(ValueError, match="data must be given"):
         run.train_more(5)
     with pytest.raises(ValueError, match="steps must be at least 1"):
         run.train_more(0, digits)
+
+
+@pytest.mark.parametrize("with_data", [False, True])
+def test_a_loss_that_explodes_later_leaves_weights_history_and_companions_of_one_step(digits, with_data):
+    class Explodes(Predictability):
+        def regularizers(self, batch, companions):
+            yield from super().regularizers(batch, companions)
+            yield sl.objectives.Term("late", float("inf") if batch.step == 65 else 0.0, batch.codes.square().sum())
+
+    options = CONSTANT | {"steps": 60, "log_every": 1}
+    run, expected = (sl.fit(make(), digits, Explodes(), **options) for _ in range(2))
+    more = {"data": digits, **CONSTANT} if with_data else {"progress": False}
+    with pytest.raises(sl.training.DivergenceError, match="put back to its weights of step 60"):
+        run.train_more(**more | {"steps": 30, "log_every": 1})
+    assert (run.steps, run.history["step"].max(), run.stopped, run.model.training) == (60, 60, "failed", False)
+    assert torch.equal(weights(run.model), weights(expected.model))
+    for one, two in zip(run.companions.parameters(), expected.companions.parameters(), strict=True):
+        assert torch.equal(one, two)
+
+
+def test_a_resumed_training_that_explodes_has_the_weights_of_the_checkpoint(digits, tmp_path):
+    calls = iter(range(100))
+
+    def loss(model, images, generator):
+        return 0.5 * (model(images) - images).square().sum() / len(images) * (float("nan") if next(calls) == 9 else 1.0)
+
+    options = CONSTANT | {"checkpoint": tmp_path / "a.pt"}
+    expected = weights(sl.fit(make(), digits, loss, **options | {"steps": 7}).model)
+    model = make(seed=5)
+    with pytest.raises(sl.training.DivergenceError, match="put back to its weights of step 7"):
+        sl.fit(model, digits, loss, **options)
+    assert torch.equal(weights(model), expected)
+
+
+def test_an_interrupted_training_goes_on_with_the_bits_of_one_run(digits):
+    def interrupt(record):
+        if record.step in (5, 15):
+            raise KeyboardInterrupt
+
+    options = CONSTANT | {"log_every": 1}
+    whole = sl.fit(make(), digits, Predictability(), **options | {"steps": 20})
+    with pytest.warns(UserWarning, match="interrupted after 5 of 12 steps"):
+        run = sl.fit(make(), digits, Predictability(), **options, callbacks=interrupt)
+    assert (run.steps, run.stopped, run.model.training) == (5, "interrupted", False)
+    assert all(weight.grad is None for weight in run.model.parameters())
+    with pytest.warns(UserWarning, match="interrupted after 15 of 17 steps"):
+        run.train_more(12, callbacks=interrupt, progress=False)
+    assert (run.steps, run.stopped, run.model.training, run.history["step"].max()) == (15, "interrupted", False, 14)
+    assert run.train_more(5, progress=False).stopped is None
+    assert torch.equal(weights(run.model), weights(whole.model))
+    assert list(run.history["step"]) == [step for step in range(1, 21) if step not in (5, 15)]
+
+
+def test_an_interruption_inside_a_step_leaves_the_weights_before_it(digits):
+    class Stops(Reconstruction):
+        def regularizers(self, batch, companions):
+            if batch.step == 15:
+                raise KeyboardInterrupt
+            return ()
+
+    run = sl.fit(make(), digits, Stops(), **CONSTANT)
+    with pytest.warns(UserWarning, match="interrupted after 15 of 17 steps"):
+        run.train_more(5, progress=False)
+    expected = sl.fit(make(), digits, Reconstruction(), **CONSTANT | {"steps": 15})
+    assert torch.equal(weights(run.model), weights(expected.model))
+    assert (run.steps, run.stopped, run.model.training) == (15, "interrupted", False)
+    assert all(weight.grad is None for weight in run.model.parameters())

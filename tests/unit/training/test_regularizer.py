@@ -469,9 +469,7 @@ def test_the_loop_of_the_readme_runs():
 def test_a_forgotten_update_is_named():
     term = sl.objectives.Predictability().regularizer(2)
     codes = torch.randn(30, 2, generator=torch.Generator().manual_seed(0), requires_grad=True)
-    with pytest.warns(
-        UserWarning, match=r"called 20 times without term.update\(codes\), which trains its companions \(predictors\)"
-    ):
+    with pytest.warns(UserWarning, match=r"called 20 times without term.update\(codes\), which changes predictors: "):
         [term(codes) for _ in range(20)]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -481,3 +479,38 @@ def test_a_forgotten_update_is_named():
         plain = sl.objectives.MMD("gaussian").regularizer(2)
         for _ in range(40):
             plain(codes)
+
+
+class RunningMean(o.Companion):
+    def __init__(self, dim):
+        super().__init__()
+        self.mean = torch.nn.Buffer(torch.zeros(dim))
+
+    def refresh(self, codes, model, generator):
+        self.mean.lerp_(codes.mean(0), 0.01)
+
+
+class Centered(o.Objective):
+    def companions(self, dim):
+        return {"running mean": RunningMean(dim)}
+
+    def regularizers(self, batch, companions):
+        yield o.Term("centered", 1.0, (batch.codes.mean(0) - companions["running mean"].mean).square().sum())
+
+
+@pytest.mark.parametrize(
+    ("objective", "changed"),
+    [
+        (o.MMD("gaussian", schedule=o.Ramp(10)), "its schedule"),
+        (o.Reconstruction() + o.MMD("gaussian", schedule=o.Ramp(10)), "its schedule"),
+        (Centered(), "running mean"),
+        (o.Predictability() + Centered(), "0:predictors, 1:running mean"),
+    ],
+)
+def test_a_schedule_or_a_buffer_that_a_forgotten_update_leaves_at_its_start_is_named(objective, changed):
+    term, codes = objective.regularizer(2), torch.ones(30, 2, requires_grad=True)
+    with pytest.warns(UserWarning, match=rf"without term.update\(codes\), which changes {changed}: "):
+        [term(codes) for _ in range(20)]
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("error")
+        [term(codes) for _ in range(30)]

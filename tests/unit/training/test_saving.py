@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 import sculptlab as sl
-from sculptlab.training.objectives import KL, MMD, Anchors, FactorVAE, Predictability, Reconstruction
+from sculptlab.training.objectives import KL, MMD, Anchors, Companion, FactorVAE, Objective, Predictability, Reconstruction
 from sculptlab.training.run import Run
 from sculptlab.training.saving import UnknownObjective, objective_of
 
@@ -214,3 +214,55 @@ def test_an_objective_that_holds_images_is_known_by_its_text(digits, tmp_path):
     anchors = Anchors(digits.images[:3], torch.zeros(3, 2))
     path = sl.fit(make(), digits, MMD("uniform") + anchors, **QUICK).save(tmp_path / "a")
     assert isinstance(sl.load_run(path, device="cpu").objective, UnknownObjective)
+
+
+class Center(Companion):
+    def __init__(self, dim):
+        super().__init__()
+        self.mean = nn.Buffer(torch.full((dim,), 7.0))
+
+
+class Rounded(Objective):
+    """Codes are decoded as whole numbers beside a center."""
+
+    def companions(self, dim):
+        return {"center": Center(dim)}
+
+    def decoder_input(self, batch, companions):
+        return companions["center"].mean + batch.codes.round()
+
+
+def test_an_unknown_objective_that_changes_the_codes_must_be_given(digits, tmp_path):
+    run = sl.fit(make(), digits, Rounded(), **QUICK)
+    path = run.save(tmp_path / "a")
+    with pytest.raises(ValueError, match="objective must be given: it changes codes or samples"):
+        sl.load_run(path, device="cpu")
+    loaded = sl.load_run(path, objective=Rounded(), device="cpu")
+    assert torch.equal(loaded.encode(digits), run.encode(digits))
+    assert torch.equal(loaded.encode(digits), loaded.encode(digits).round())
+
+
+def test_companions_of_an_unknown_objective_are_said_to_be_left_out(digits, tmp_path):
+    known = Anchors(digits.images[:3], torch.zeros(3, 2)) + Predictability()
+    run = sl.fit(make(), digits, known, **QUICK)
+    with pytest.warns(UserWarning, match=r"companions are left out \(.*1:predictors\.out"):
+        loaded = sl.load_run(run.save(tmp_path / "a"), device="cpu")
+    assert torch.equal(loaded.encode(digits), run.encode(digits))
+    with pytest.raises(ValueError, match="objective must be the one that the run was trained for: "):
+        sl.load_run(tmp_path / "a", objective=Predictability(), device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("seed", None), ("seed", "-1"), ("steps", "many"), ("dim", "[]"), ("model", "5"), ("model", ""), ("columns", "{}["),
+        ("columns", '["loss", "other"]'), ("stopped", None), ("objective", None),
+    ],
+)  # fmt: skip
+def test_damaged_metadata_are_named(digits, tmp_path, name, value):
+    path = sl.fit(make(), digits, MMD("uniform"), **QUICK).save(tmp_path / "a")
+    with safe_open(path, framework="pt") as file:
+        about = {key: entry for key, entry in (file.metadata() | {name: value}).items() if entry is not None}
+    save_file(load_file(path), tmp_path / "b", metadata=about)
+    with pytest.raises(ValueError, match="is damaged: its metadata are not those of a run"):
+        sl.load_run(tmp_path / "b", device="cpu")

@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, Tenso
 
 import sculptlab as sl
 from sculptlab.training import sources
-from sculptlab.training.sources import as_source
+from sculptlab.training.sources import as_images, as_source
 
 MMD = sl.objectives.MMD("gaussian")
 QUICK = {"steps": 12, "device": "cpu", "progress": False}
@@ -301,7 +301,7 @@ def test_a_list_of_batches_or_of_pairs_of_batches_is_a_stream(images):
 
 
 def test_single_images_of_a_stream_are_checked_and_named(images):
-    class Stream(torch.utils.data.IterableDataset):
+    class Stream(IterableDataset):
         def __iter__(self):
             for number, image in enumerate(images):
                 yield image * float("nan") if number == 70 else image
@@ -332,3 +332,93 @@ def test_a_shuffled_loader_is_resumed(images, tmp_path):
     sl.fit(model_of(images), loader, MMD, **QUICK, checkpoint=tmp_path / "a.pt")
     run = sl.fit(model_of(images), loader, MMD, **QUICK | {"steps": QUICK["steps"] + 3}, checkpoint=tmp_path / "a.pt")
     assert run.steps == QUICK["steps"] + 3
+
+
+def shuffled(data, **options):
+    return torch.utils.data.DataLoader(data, 64, generator=torch.Generator().manual_seed(0), **options)
+
+
+def test_the_order_of_a_loader_is_kept_and_one_that_shuffles_is_warned_of(images):
+    run, _ = trained(images, images)
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert torch.allclose(run.encode(shuffled(images, sampler=order.tolist())), run.encode(images)[order], atol=1e-6)
+        run.reconstruction_error(shuffled(images, shuffle=True))  # a mean, whose rows may have any order
+        sl.fit(run.model, shuffled(images, shuffle=True), MMD, **QUICK)
+    sampler = torch.utils.data.SubsetRandomSampler(range(99), torch.Generator())
+    batches = torch.utils.data.BatchSampler(sampler, 9, False)
+    for data in (
+        shuffled(images, shuffle=True), shuffled(images, sampler=sampler),
+        DataLoader(images, batch_sampler=batches, generator=torch.Generator()),
+    ):  # fmt: skip
+        for call in (run.encode, run.codes, run.reconstruct, lambda data: sl.latents(run.model, data)):
+            with pytest.warns(UserWarning, match="data is a DataLoader that shuffles: .*shuffle=False"):
+                call(data)
+
+
+class Plain(torch.nn.Module):
+    """A model without `image_shape`."""
+
+    def __init__(self, images):
+        super().__init__()
+        self.net = model_of(images)
+
+    def encode(self, images):
+        return self.net.encode(images)
+
+    def decode(self, codes):
+        return self.net.decode(codes)
+
+
+def test_without_an_image_shape_single_images_are_known_by_their_label_or_refused(images):
+    model = Plain(images).eval()
+    expected = sl.latents(model, images)["codes"]
+    for data in (
+        lambda: ((image, row) for row, image in enumerate(images)),
+        lambda: ((image.numpy(), "a word") for image in images),
+        lambda: ([image, 0.5, np.float32(1)] for image in images),
+        lambda: ({"image": image, "label": torch.tensor(3)} for image in images),
+        lambda: images.split(64),
+        lambda: ((batch, torch.zeros(len(batch))) for batch in images.split(64)),
+        Stream(images),
+    ):
+        assert torch.allclose(sl.latents(model, data)["codes"], expected, atol=1e-6)
+    for call in (lambda data: sl.fit(model, data, MMD, **QUICK), lambda data: sl.latents(model, data)):
+        with pytest.raises(ValueError, match=r"batch 1 of epoch 1 of data has shape \(1, 8, 8\): it may be one image"):
+            call(iter(images))
+    assert torch.allclose(sl.latents(model.net, iter(images))["codes"], expected, atol=1e-6)  # whose shape is known
+
+
+def test_without_an_image_shape_single_rows_of_a_table_are_rows():
+    table = torch.rand(40, 5, generator=torch.Generator().manual_seed(0))
+    model = sl.build_autoencoder("mlp", image_shape=(5,), dim=2, width=8)
+    expected = sl.latents(model, table)["codes"]
+    del model.image_shape
+    for data in (iter(table), iter(table.split(8))):
+        assert torch.allclose(sl.latents(model, data)["codes"], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("make", [tuple, list])
+def test_of_a_pair_of_arrays_the_images_are_taken(make):
+    images, labels = torch.rand(6, 1, 4, 4, generator=torch.Generator().manual_seed(0)), torch.arange(6)
+    for pair in ((images, labels), (images.numpy(), labels.numpy())):
+        assert torch.equal(as_images(make(pair)), images)
+    assert torch.equal(as_images(make((images[:, 0, 0], labels))), images[:, 0, 0])  # a table
+    assert len(as_images(make((images, images)))) == 12  # two batches
+
+
+class BytesAndFloats(IterableDataset):
+    def __iter__(self):
+        return iter([torch.ones(1, 4, 4), torch.full((1, 4, 4), 255, dtype=torch.uint8)])
+
+
+def test_single_images_of_different_types_are_refused():
+    with pytest.raises(TypeError, match=r"data must be images of one type, got torch\.float32 and torch\.uint8"):
+        as_images(BytesAndFloats())
+
+
+def test_a_path_is_no_column_of_texts():
+    model = sl.build_autoencoder("mlp", image_shape=(4,), dim=2, width=8)
+    with pytest.raises(TypeError, match="data must be real numbers"):
+        sl.latents(model, "images.npy")

@@ -9,6 +9,7 @@ import torch
 
 import sculptlab as sl
 from sculptlab.training.objectives import KL, FactorVAE, Reconstruction
+from sculptlab.training.objectives.divergences import information_bounds
 from sculptlab.training.state import DivergenceError, Training
 
 QUICK = {"steps": 40, "batch_size": 64, "device": "cpu", "progress": False}
@@ -327,6 +328,27 @@ def test_no_warning_is_raised_on_the_way(digits):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         sl.fit(make(), digits, KL(), **QUICK | {"progress": True})
+
+
+def test_an_untrained_model_is_not_warned_of(digits):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        sl.fit(make(), digits, KL(), **QUICK | {"steps": 99})
+
+
+@pytest.mark.parametrize("objective", [KL(), KL() + sl.objectives.MMD("gaussian", 0.0), sl.objectives.BetaTC()], ids=repr)
+def test_latents_that_are_all_inactive_are_warned_of_at_the_end(digits, objective):
+    with pytest.warns(UserWarning, match=r"every latent is inactive: .*smaller beta, as in KL\(beta=0.1\).*'bernoulli'"):
+        run = sl.fit(make(), digits, objective, **QUICK | {"steps": 150})
+    assert (information_bounds(run.posterior(digits)) < 0.01).all()
+
+
+@pytest.mark.parametrize("objective", [KL(beta=0.1), KL(likelihood="bernoulli"), Reconstruction()], ids=repr)
+def test_active_latents_are_not_warned_of(digits, objective):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        run = sl.fit(make(), digits, objective, **QUICK | {"steps": 150})
+    assert (information_bounds(run.posterior(digits)) > 0.01).any()
 
 
 def test_columns_in_thousands_are_warned_of():
