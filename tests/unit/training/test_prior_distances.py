@@ -16,6 +16,7 @@ from sklearn.linear_model import LogisticRegression
 import sculptlab as sl
 from sculptlab.mmd.kernels import IMQ, RBF, Energy
 from sculptlab.priors import Gaussian, Prior, Samples, Uniform
+from sculptlab.training.initialization import Initialization
 from sculptlab.training.objectives import MMD, EnergyDistance, Ramp, Reconstruction, SIGReg, SlicedMMD, SlicedWasserstein
 
 QUICK = {"steps": 30, "batch_size": 64, "device": "cpu", "progress": False}
@@ -509,16 +510,13 @@ def test_a_run_resumes_with_a_schedule_made_anew(schedule, tmp_path):
         sl.fit(toy_model(), rows, MMD(Gaussian(2), schedule=normal), **options)
 
 
-def test_a_checkpoint_knows_no_addresses_not_even_one_that_was_written_with_them(tmp_path):
+def test_a_checkpoint_knows_no_addresses(tmp_path):
     path, rows = tmp_path / "a.pt", normal(200, 6)
     goal = MMD(Gaussian(2), schedule=lambda step: 1.0)
     sl.fit(toy_model(), rows, goal, **QUICK, checkpoint=path)
     content = torch.load(path, weights_only=True)
     assert "schedule=<function test_a_checkpoint_" in content["settings"]["objective"]
     assert "0x" not in content["settings"]["objective"]
-    content["settings"]["objective"] = content["settings"]["objective"].replace("<lambda>", "<lambda> at 0x7f8f5210df80")
-    torch.save(content, path)
-    assert sl.fit(toy_model(), rows, goal, **QUICK, checkpoint=path).steps == QUICK["steps"]
 
 
 @pytest.mark.parametrize("kind", ALL)
@@ -657,13 +655,11 @@ def test_bad_values_of_sigreg(options, error):
         SIGReg(**options)
 
 
-@pytest.mark.parametrize("weight", [0.0, 2.0])
-def test_sigreg_alone_prevents_collapse_of_a_joint_embedding(weight):
-    """Two noisy crops of each digit shall have equal codes, without a decoder: a constant encoder is the trivial solution."""
+def joint_embedding_of_digits(weight):
+    """Mean standard deviation of 16 codes, and accuracy of a linear probe, of an encoder that gives two crops equal codes."""
     images, generator = sl.load("digits"), torch.Generator().manual_seed(0)
-    pixels = images.images.reshape(-1, 8, 8)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    pixels, labels = images.images.reshape(-1, 8, 8), np.asarray(images.labels)
+    with Initialization(0):
         model = torch.nn.Sequential(torch.nn.Linear(64, 128), torch.nn.ReLU(), torch.nn.Linear(128, 16))
     term, optimizer = SIGReg(weight=weight, directions=32).regularizer(16), torch.optim.Adam(model.parameters(), lr=1e-3)
 
@@ -680,12 +676,11 @@ def test_sigreg_alone_prevents_collapse_of_a_joint_embedding(weight):
         optimizer.step()
         term.update(one.detach())
     codes = model(pixels.flatten(1)).detach()
-    scale = codes.std(0).mean().item()
-    labels = np.asarray(images.labels)
     probe = LogisticRegression(max_iter=500).fit(codes[::2], labels[::2]).score(codes[1::2], labels[1::2])
-    if weight:  # measured: 0.81 and 0.88
-        assert 0.5 < scale < 1.5
-        assert probe > 0.8
-    else:  # measured: 0.0007 and 0.13
-        assert scale < 0.05
-        assert probe < 0.5
+    return codes.std(0).mean().item(), probe
+
+
+def test_sigreg_prevents_the_collapse_of_a_joint_embedding_without_a_decoder():
+    (collapsed, chance), (spread, accuracy) = (joint_embedding_of_digits(weight) for weight in (0.0, 2.0))
+    assert spread > 10 * collapsed
+    assert accuracy > chance + 0.3
