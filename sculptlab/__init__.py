@@ -21,7 +21,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     "factors": (),
     "independence": ("independence_report", "lps", "lps_curve"),
     "live": ("Explorer", "Sculptor"),
-    "mmd": ("kernels", "mmd2", "mmd_test", "witness"),
+    "mmd": ("kernels", "mmd2", "mmd_test", "sliced_mmd2", "witness"),
     "plots": (),
     "priors": (),
     "reshaping": ("Reshaper", "reshaped"),
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from sculptlab.evaluation.latents import latents
     from sculptlab.independence import independence_report, lps, lps_curve
     from sculptlab.live import Explorer, Sculptor
-    from sculptlab.mmd import kernels, mmd2, mmd_test, witness
+    from sculptlab.mmd import kernels, mmd2, mmd_test, sliced_mmd2, witness
     from sculptlab.reshaping import Reshaper, reshaped
     from sculptlab.series import profiles
     from sculptlab.training import Run, build_autoencoder, fit, load_run, objectives, steps

@@ -180,6 +180,7 @@ CALLS = {
     "data.Dataset.split": lambda seed: DIGITS.split(seed=seed)[1].images,
     "data.sprites.sample": lambda seed: sprites.sample(5, seed=seed),
     "mmd.mmd_test": lambda seed: sl.mmd_test(CODES, CODES + 0.1, permutations=9, seed=seed).null,
+    "mmd.sliced_mmd2": lambda seed: sl.sliced_mmd2(CODES, "uniform", directions=8, seed=seed),
     "independence.lps": lambda seed: sl.lps(CODES, permutations=1, seed=seed).to_frame().to_numpy(),
     "independence.lps_curve": lambda seed: sl.lps_curve(MANY["codes"], permutations=1, seed=seed).frame.to_numpy(),
     "independence.independence_report": reported,

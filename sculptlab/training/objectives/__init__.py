@@ -10,12 +10,12 @@ from sculptlab.training.objectives.isometry import Isometry
 from sculptlab.training.objectives.labeled import Anchors, LabeledMMD
 from sculptlab.training.objectives.mmd import MMD, Copying, EnergyDistance
 from sculptlab.training.objectives.predictability import Predictability
-from sculptlab.training.objectives.prior_distances import Ramp, SlicedWasserstein
+from sculptlab.training.objectives.prior_distances import Ramp, SIGReg, SlicedMMD, SlicedWasserstein
 from sculptlab.training.objectives.regularizer import Regularizer
 from sculptlab.training.objectives.variational import DIP, KL, BetaTC, FactorVAE, InfoVAE
 
 __all__ = [
     "DIP", "KL", "MMD", "Anchors", "Batch", "BetaTC", "Companion", "Copying", "Custom", "EnergyDistance", "FactorVAE", "InfoVAE",
-    "Isometry", "LabeledMMD", "Objective", "Predictability", "Ramp", "Reconstruction", "Regularizer", "SlicedWasserstein",
-    "SumObjective", "Term", "as_objective",
+    "Isometry", "LabeledMMD", "Objective", "Predictability", "Ramp", "Reconstruction", "Regularizer", "SIGReg", "SlicedMMD",
+    "SlicedWasserstein", "SumObjective", "Term", "as_objective",
 ]  # fmt: skip

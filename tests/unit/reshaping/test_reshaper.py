@@ -208,7 +208,7 @@ def test_settings_are_checked(options, message):
 def test_values_that_are_not_finite_are_refused(value):
     codes = bent(100)
     codes[3, 1] = value
-    with pytest.raises(ValueError, match="NaN|infinity"):
+    with pytest.raises(ValueError, match=r"NaN|infinity"):
         Reshaper(max_iter=5).fit(codes)
 
 
