@@ -16,6 +16,8 @@ LEGEND = (
     "prior: the same numbers for a sample of the prior itself, what they are without any difference",
 )
 
+WORDS = {"undecided": "no difference found"}  # the other states are words of a sentence as they are
+
 
 def verdict(effects: pd.DataFrame, latents: pd.DataFrame, row: pd.Series, inactive: list[Any], repeated: list[Any]) -> str:
     """How far one set of codes is from the prior, and in what, by its rows of the tables of a `Diagnosis`."""
@@ -29,12 +31,12 @@ def verdict(effects: pd.DataFrame, latents: pd.DataFrame, row: pd.Series, inacti
     shown = effects[(effects["state"] == state) & ~effects["where"].isin(inactive)].groupby("effect")
     found = {effect: shown.get_group(effect) for effect in MARGINS if effect in shown.groups}
     if state == "undecided":
-        parts += [f"too few rows to exclude a difference that matters in {', '.join(found)}"]
+        parts += [f"too few rows to exclude one that matters in {', '.join(found)}"]
     for effect, lines in found.items() if state == "far" else ():
         places = [_place(effect, *line) for line in zip(lines["where"], lines["value"], strict=True)]
         parts += ["joint distribution" if effect == "c2st" else f"{effect}: {_listed(places)}"]
     accuracy = f"C2ST accuracy {row['c2st']:.0%}, {row['c2st_low']:.0%} to {row['c2st_high']:.0%}; 50% is chance"
-    return f"{state}: {'; '.join(parts)} ({accuracy}); p = {row['mmd_p']:.2g} (MMD), {max(row['c2st_p'], 1e-16):.2g} (C2ST)."
+    return f"{WORDS.get(state, state)}: {'; '.join(parts)} ({accuracy}); p = {row['mmd_p']:.2g} (MMD), {max(row['c2st_p'], 1e-16):.2g} (C2ST)."
 
 
 def headline(effects: pd.DataFrame) -> str:
@@ -42,7 +44,11 @@ def headline(effects: pd.DataFrame) -> str:
     state = overall_state(effects)
     kinds = [kind for kind in MARGINS if ((effects["effect"] == kind) & (effects["state"] == state)).any()]
     named = ", ".join("the joint distribution" if kind == "c2st" else kind for kind in kinds)
-    return {"close": "close to the prior"}.get(state, f"{state}{' from the prior' if state == 'far' else ''} in {named}")
+    return {
+        "close": "close to the prior",
+        "undecided": f"no difference from the prior found, too few rows to exclude one in {named}",
+        "far": f"far from the prior in {named}",
+    }[state]
 
 
 def _scale_in_words(scale: float) -> str:
