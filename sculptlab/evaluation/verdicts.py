@@ -36,7 +36,8 @@ def verdict(effects: pd.DataFrame, latents: pd.DataFrame, row: pd.Series, inacti
         places = [_place(effect, *line) for line in zip(lines["where"], lines["value"], strict=True)]
         parts += ["joint distribution" if effect == "c2st" else f"{effect}: {_listed(places)}"]
     accuracy = f"C2ST accuracy {row['c2st']:.0%}, {row['c2st_low']:.0%} to {row['c2st_high']:.0%}; 50% is chance"
-    return f"{WORDS.get(state, state)}: {'; '.join(parts)} ({accuracy}); p = {row['mmd_p']:.2g} (MMD), {max(row['c2st_p'], 1e-16):.2g} (C2ST)."
+    values = f"p = {row['mmd_p']:.2g} (MMD), {max(row['c2st_p'], 1e-16):.2g} (C2ST)"
+    return f"{WORDS.get(state, state)}: {'; '.join(parts)} ({accuracy}); {values}."
 
 
 def headline(effects: pd.DataFrame) -> str:

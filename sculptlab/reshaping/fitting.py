@@ -20,7 +20,7 @@ Rows = list[dict[str, float]]
 class Fitting:
     """How maps are learned; the settings are those of `Reshaper`."""
 
-    steps: int
+    steps: int | None
     batch_size: int
     learning_rate: float | None
     weight_decay: float
@@ -42,7 +42,7 @@ class Fitting:
         white = whitening(tails(x)[0])[0].float().to(self.device)
         given = None if context is None else context.float().to(self.device)
         dim, generator = x.shape[1], torch.Generator().manual_seed(self.seed)
-        small = dim <= 3
+        small, steps = dim <= 3, self.steps or min(1000, 300 + len(x) // 30)
         flow = SplineFlow(
             dim, context=0 if context is None else context.shape[1], bins=16 if small else 8, seed=self.seed,
             layers=self.layers or (4 if small else 6), hidden_size=self.hidden_size or (64 if small else 128),
@@ -62,9 +62,9 @@ class Fitting:
         if held_out >= 5:
             from tqdm.auto import tqdm
 
-            with tqdm(total=self.steps, desc=f"reshaping ({label})", unit="step", leave=False, disable=not self.verbose) as bar:
+            with tqdm(total=steps, desc=f"reshaping ({label})", unit="step", leave=False, disable=not self.verbose) as bar:
                 history = maximize_likelihood(
-                    flow, draw, rows(validation), steps=self.steps, patience=self.patience, weight_decay=self.weight_decay,
+                    flow, draw, rows(validation), steps=steps, patience=self.patience, weight_decay=self.weight_decay,
                     learning_rate=self.learning_rate or (5e-3 if small else 2e-3), advance=bar.update,
                 )  # fmt: skip
         return [part.double().requires_grad_(False).eval() for part in (tails, whitening, flow.cpu())], history

@@ -142,7 +142,7 @@ class Columns(Map):
         return x[:, self.kept], x.new_zeros(len(x))
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
-        order = torch.tensor(self.kept + self.other, device=z.device).argsort()
+        order = torch.tensor(self.kept + self.other, dtype=torch.int64, device=z.device).argsort()
         return torch.cat([z, z @ self.coefficients + self.offset], 1)[:, order]
 
     @classmethod

@@ -15,7 +15,7 @@ from sculptlab.training.models import Posterior
 from sculptlab.training.objectives import Objective, Reconstruction
 from sculptlab.training.objectives.companion import Batch, Companions
 from sculptlab.training.run import Run
-from sculptlab.validation import choice, widest_dtype
+from sculptlab.validation import as_seed, choice, widest_dtype
 
 
 class ReshapedModel(nn.Module):
@@ -140,7 +140,7 @@ def reshaped_run(
     run: Run, prior: Any = "gaussian", data: Any = None, *, codes: str = "means", seed: int = 0, **options: Any
 ) -> Run:
     """What `Run.reshape` returns."""
-    choice("codes", codes, ("means", "samples"))
+    seed, _ = as_seed("seed", seed), choice("codes", codes, ("means", "samples"))
     images = run.continuation.data if data is None and run.continuation is not None else data
     if images is None:
         raise ValueError("data must be given: a run that was loaded, copied or unpickled does not hold its training images")

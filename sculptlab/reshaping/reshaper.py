@@ -45,7 +45,7 @@ class Reshaper(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         continuous. A mapping, or a `sl.priors.Conditional`, has a prior for each label: `fit`, `transform` and
         `inverse_transform` then need labels beside the codes.
     max_iter, batch_size : int
-        Most steps of Adam, and rows per step.
+        Most steps of AdamW, by default 300 and one more for every 30 rows, at most 1,000; and rows per step.
     learning_rate, weight_decay : float
         Of AdamW; the rate falls along a cosine, and is by default 0.005 at first for up to 3 columns, else 0.002.
     validation_fraction : float
@@ -97,7 +97,7 @@ class Reshaper(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
 
     prior: Any = "gaussian"
     _: KW_ONLY
-    max_iter: int = 1000
+    max_iter: int | None = None
     batch_size: int = 512
     learning_rate: float | None = None
     weight_decay: float = 1.0
@@ -195,7 +195,8 @@ class Reshaper(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         layers, hidden_size = (None if size is None else whole(name, size) for name, size in sizes.items())
         rate = None if self.learning_rate is None else number("learning_rate", self.learning_rate, above=0)
         return Fitting(
-            steps=whole("max_iter", self.max_iter), batch_size=whole("batch_size", self.batch_size, least=2),
+            steps=None if self.max_iter is None else whole("max_iter", self.max_iter),
+            batch_size=whole("batch_size", self.batch_size, least=2),
             learning_rate=rate, weight_decay=number("weight_decay", self.weight_decay, least=0),
             validation_fraction=self.validation_fraction,
             patience=whole("n_iter_no_change", self.n_iter_no_change), layers=layers, hidden_size=hidden_size,
@@ -236,7 +237,7 @@ class Reshaper(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         unknown = sorted(set(map(str, labels)) - set(map(str, self.classes_)))
         if unknown:
             raise ValueError(f"y must hold the labels {self.classes_}, got {unknown[:5]}")
-        which = torch.tensor([self.classes_.index(label) for label in labels], device="cpu")
+        which = torch.tensor([self.classes_.index(label) for label in labels], dtype=torch.int64, device="cpu")
         return torch.nn.functional.one_hot(which, len(self.classes_)).double()
 
     def _forward(self, x: Tensor, context: Tensor | None, dtype: Any) -> tuple[Tensor, Tensor]:

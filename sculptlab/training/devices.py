@@ -70,7 +70,7 @@ class Execution:
         except Exception as error:  # compilers raise many types
             self.view = uncompiled
             reason = " ".join((str(error).strip() or type(error).__name__).splitlines()[:2])
-            warnings.warn(f"compile=True: PyTorch cannot compile this model here; it trains uncompiled ({reason})", stacklevel=5)
+            warnings.warn(f"compile=True: PyTorch cannot compile this model here; it trains uncompiled ({reason})", stacklevel=6)
         finally:
             self.model.load_state_dict(weights)
             self.model.zero_grad()

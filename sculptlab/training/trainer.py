@@ -53,7 +53,7 @@ class Trainer:
                 training.warn_if_inactive()
         except KeyboardInterrupt:
             stopped = "interrupted"
-            warnings.warn(f"interrupted after {training.step} of {total} steps: the model is usable as it is", stacklevel=3)
+            warnings.warn(f"interrupted after {training.step} of {total} steps: the model is usable as it is", stacklevel=4)
         finally:
             training.end()
         if path is not None and training.step:  # not after a divergence: then the last good checkpoint stays

@@ -9,7 +9,7 @@ from numpydoc.docscrape import NumpyDocString
 
 ROOMS = (
     "data", "priors", "mmd", "mmd.kernels", "independence", "factors", "training", "training.objectives", "evaluation",
-    "evaluation.compression", "plots", "estimator", "live",
+    "reshaping", "evaluation.compression", "plots", "estimator", "live",
 )  # fmt: skip
 
 

@@ -175,6 +175,13 @@ def scored(score, **options):
 
 SPLIT = {"train": 120, "test": 60}
 DIGITS = sl.load("digits", n=60)
+
+
+def reshaped(seed):
+    return sl.Reshaper("uniform", max_iter=5, random_state=seed).fit_transform(CODES)
+
+
+RESHAPER = sl.Reshaper("uniform", max_iter=5).fit(CODES)
 CALLS = {
     "data.load": lambda seed: sl.load("digits", n=20, seed=seed).images,
     "data.Dataset.split": lambda seed: DIGITS.split(seed=seed)[1].images,
@@ -200,6 +207,9 @@ CALLS = {
     "training.objectives.Objective.regularizer": regularized,
     "training.objectives.Custom.regularizer": regularized,
     "training.Run.codes": lambda seed: STOCHASTIC.codes(TABLE, seed=seed)["samples"],
+    "training.Run.reshape": lambda seed: RUN.reshape("uniform", TABLE, seed=seed, max_iter=5).encode(TABLE),
+    "reshaping.Reshaper": reshaped,
+    "reshaping.Reshaper.sample": lambda seed: RESHAPER.sample(4, random_state=seed),
     "training.Run.sample": lambda seed: RUN.sample(3, seed=seed),
     "evaluation.c2st": lambda seed: c2st(CODES, CODES + 0.1, seed).p_value,
     "evaluation.copy_latents": lambda seed: sl.copy_latents(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -87,7 +88,9 @@ def _conditions(setting: CopySetting, seed: int, counts: Sequence[int]) -> Itera
     units = Units.of(bank)
     same_images = setting.data == setting.source_data  # then `own` are A's codes of B's held-out images
 
-    def train(objective: Objective, wrap: Any = units.wrap) -> Run:
+    in_units = partial(units.wrap, stochastic=False)
+
+    def train(objective: Objective, wrap: Any = in_units) -> Run:
         network: dict[str, Any] = {"kind": setting.kind, "width": setting.widths[1], "wrap": wrap}
         return train_autoencoder(b_images, objective, seed=(seed + 1000) % SEEDS, **network, **options)
 

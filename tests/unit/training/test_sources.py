@@ -420,5 +420,5 @@ def test_single_images_of_different_types_are_refused():
 
 def test_a_path_is_no_column_of_texts():
     model = sl.build_autoencoder("mlp", image_shape=(4,), dim=2, width=8)
-    with pytest.raises(TypeError, match="data must be real numbers"):
+    with pytest.raises(TypeError, match=r"data must be what the model encodes, got 'images\.npy'"):
         sl.latents(model, "images.npy")
