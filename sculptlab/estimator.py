@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-import secrets
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any
@@ -21,7 +20,7 @@ from sculptlab.training.loop import fit
 from sculptlab.training.models import Autoencoder, build_autoencoder
 from sculptlab.training.objectives import KL, MMD, Objective, Predictability, Reconstruction, as_objective
 from sculptlab.training.sources import Source
-from sculptlab.validation import as_seed, choice, whole
+from sculptlab.validation import choice, random_seed, whole
 
 FLOATS = (np.float64, np.float32)
 IMAGE_TYPES = (*FLOATS, np.uint8)
@@ -107,7 +106,7 @@ class SculptedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
     def fit(self, X: Any, y: Any = None) -> SculptedAutoencoder:
         """Train on X (n, p) or (n, c, h, w), at least 2 rows, 3 for the penalty; a loss that explodes raises DivergenceError."""
-        seed = _seed(self.random_state)
+        seed = random_seed("random_state", self.random_state)
         dim, steps = whole("n_components", self.n_components), whole("max_iter", self.max_iter)
         objective = self._objective(dim)
         least = max(2, objective.least_batch)
@@ -157,7 +156,7 @@ class SculptedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         check_is_fitted(self)
         if self.prior_ is None:
             raise ValueError(f"objective must pull the codes towards a prior to sample from it, got {self.run_.objective!r}")
-        return self._format.from_network(self.run_.sample(n, seed=_seed(random_state)).numpy())
+        return self._format.from_network(self.run_.sample(n, seed=random_seed("random_state", random_state)).numpy())
 
     def score(self, X: Any, y: Any = None) -> float:
         """Minus the mean squared error per value of the reconstruction of X; 0 is best.
@@ -219,14 +218,3 @@ class SculptedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         if "run_" in state and self.run_.device.type != "cpu":
             state["run_"] = replace(self.run_, model=copy.deepcopy(self.run_.model).cpu())
         return state
-
-
-def _seed(random_state: Any) -> int:
-    """A seed from a scikit-learn random state; None draws from the system, never from NumPy's global generator."""
-    if isinstance(random_state, np.random.RandomState):
-        return int(random_state.randint(2**31))
-    try:
-        return secrets.randbits(31) if random_state is None else as_seed("random_state", random_state)
-    except TypeError as error:
-        legal = "a whole number, a numpy.random.RandomState or None"
-        raise TypeError(f"random_state must be {legal}, got {random_state!r}") from error

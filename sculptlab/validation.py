@@ -249,6 +249,7 @@ def random_seed(name: str, value: Any) -> int:
     """A seed from a scikit-learn random state; None draws from the system, never from NumPy's global generator."""
     if isinstance(value, np.random.RandomState):
         return int(value.randint(2**31))
-    if value is not None and (isinstance(value, bool) or not isinstance(value, (int, np.integer))):
-        raise TypeError(f"{name} must be a whole number, a numpy.random.RandomState or None, got {value!r}")
-    return secrets.randbits(31) if value is None else as_seed(name, value)
+    try:
+        return secrets.randbits(31) if value is None else as_seed(name, value)
+    except TypeError as error:
+        raise TypeError(f"{name} must be a whole number, a numpy.random.RandomState or None, got {value!r}") from error

@@ -81,7 +81,7 @@ def test_the_largest_seed():
 @pytest.mark.parametrize("bad", [2**32, 2**64, -1, 1.5, np.int64(-1), np.float32(0)])
 @pytest.mark.parametrize("path", SEEDED)
 def test_a_bad_seed_is_refused_before_any_work(path, bad):
-    if path in ("estimator.SculptedAutoencoder", "estimator.SculptedAutoencoder.sample", "live.Sculptor.reset"):
+    if path.startswith(("estimator.", "reshaping.", "live.Sculptor.reset")):
         pytest.skip("its own test follows")
     thing, name = SEEDED[path]
     given = {
@@ -95,12 +95,13 @@ def test_a_bad_seed_is_refused_before_any_work(path, bad):
 
 @pytest.mark.parametrize("bad", [2**32, -1, 1.5])
 def test_a_bad_seed_of_the_others_is_refused_before_any_work(bad, plain):
-    estimator = sl.SculptedAutoencoder(random_state=bad)
-    with pytest.raises((TypeError, ValueError), match=r"^random_state must be"):
-        estimator.fit(Untouched())
-    fitted = sl.SculptedAutoencoder(max_iter=1).fit(np.random.default_rng(0).normal(size=(20, 3)))
-    with pytest.raises((TypeError, ValueError), match=r"^random_state must be"):
-        fitted.sample(2, random_state=bad)
+    for kind in (sl.SculptedAutoencoder, sl.Reshaper):
+        estimator = kind(random_state=bad)
+        with pytest.raises((TypeError, ValueError), match=r"^random_state must be"):
+            estimator.fit(Untouched())
+    for fitted in (sl.SculptedAutoencoder(max_iter=1).fit(CODES), RESHAPER):
+        with pytest.raises((TypeError, ValueError), match=r"^random_state must be"):
+            fitted.sample(2, random_state=bad)
     with pytest.raises((TypeError, ValueError), match=r"^seed must be"):
         sl.steps(plain, Untouched(), sl.objectives.Reconstruction(), seed=bad)
     with pytest.raises((TypeError, ValueError), match=r"^seed must be"):
