@@ -16,7 +16,7 @@ LEARNED_DRAWS = 2**17  # of a prior whose map is learned
 JITTER = 1e-4  # standard deviations of noise in samples for a table, so that none of them are equal
 
 
-def map_of(prior: Prior, learn: Callable[[Prior], Map], seed: int = 0) -> Map:
+def map_of(prior: Prior, learn: Callable[[Prior], Map] | None = None, seed: int = 0) -> Map:
     """The map from `prior` to N(0, I), float64.
 
     It is linear for a Gaussian, and by formulas for independent coordinates whose quantiles have one, and for a `Copula` of
@@ -28,10 +28,11 @@ def map_of(prior: Prior, learn: Callable[[Prior], Map], seed: int = 0) -> Map:
         return Linear(mean, _uncorrelating(covariance))
     if isinstance(prior, Affine):
         matrix, offset = prior._map
-        if len(matrix) != prior.prior.dim or torch.linalg.matrix_rank(matrix.double()) < len(matrix):
+        if torch.linalg.matrix_rank(matrix.double()) < len(matrix):
             raise ValueError(f"prior must fill all of its {prior.dim} dimensions, but its matrix has a lower rank: {prior!r}")
-        back = torch.linalg.inv(matrix.double()).T.contiguous()
-        return Chain([Linear(offset.double(), back), map_of(prior.prior, learn, seed)])
+        if len(matrix) == prior.prior.dim:
+            back = torch.linalg.inv(matrix.double()).T.contiguous()
+            return Chain([Linear(offset.double(), back), map_of(prior.prior, learn, seed)])
     if isinstance(prior, Copula):
         marginals = Blocks([map_of(part, learn, seed) for part in prior.marginals], [1] * prior.dim)
         correlation = prior._correlation.double()
@@ -47,6 +48,8 @@ def map_of(prior: Prior, learn: Callable[[Prior], Map], seed: int = 0) -> Map:
         check_continuous(prior)
         return Quantiles.of_formula(prior)
     if prior.dim > 2:
+        if learn is None:
+            raise ValueError(f"prior must have at most 2 dimensions, or independent parts of them, without learn; got {prior!r}")
         return learn(prior)
     drawn = draws(prior, DRAWS, seed)
     generator = torch.Generator().manual_seed(seed)

@@ -118,11 +118,12 @@ def test_columns_that_others_determine_are_found_and_restored():
         sl.priors.Laplace(1) * sl.priors.StudentT(1, df=3),
         sl.priors.Copula([sl.priors.Uniform(1), sl.priors.Laplace(1)], 0.6),
         sl.priors.Uniform(1) * sl.priors.Moons(),
+        sl.priors.SwissRoll().affine([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]),
     ],
     ids=str,
 )
 def test_the_map_of_a_prior_makes_it_normal_and_normal_codes_the_prior(prior):
-    one = map_of(prior, learn=None)
+    one = map_of(prior)
     generator = torch.Generator().manual_seed(1)
     z = one(prior.sample(4000, generator).double())[0]
     for column in (*z.T, (z[:, 0] + z[:, 1]) / 2**0.5, (z[:, 0] - z[:, 1]) / 2**0.5):
@@ -132,7 +133,7 @@ def test_the_map_of_a_prior_makes_it_normal_and_normal_codes_the_prior(prior):
 
 
 def test_quantiles_with_a_formula_are_exact():
-    one = map_of(sl.priors.Uniform(1, low=0.0, high=2.0), learn=None)
+    one = map_of(sl.priors.Uniform(1, low=0.0, high=2.0))
     z = torch.linspace(-4, 4, 999, dtype=torch.float64)[:, None]
     assert torch.allclose(one.inverse(z), 2 * torch.special.ndtr(z), atol=1e-7)
     assert torch.allclose(one(one.inverse(z))[0], z, atol=1e-9)
@@ -143,7 +144,7 @@ SHAPES = [sl.priors.Checkerboard(), sl.priors.FromText("MMD"), sl.priors.Ring(),
 
 @pytest.mark.parametrize("prior", SHAPES, ids=str)
 def test_separate_parts_are_joined_by_thin_bridges_only(prior):
-    drawn = map_of(prior, learn=None).inverse(normal(10_000, 2)).float()
+    drawn = map_of(prior).inverse(normal(10_000, 2)).float()
     assert off_support(drawn, prior).float().mean() < 0.02
     assert sl.mmd_test(drawn[:3000], prior.sample(3000, torch.Generator().manual_seed(3)), permutations=300).p_value > 0.005
 
@@ -151,9 +152,14 @@ def test_separate_parts_are_joined_by_thin_bridges_only(prior):
 @pytest.mark.parametrize("prior", [sl.priors.Grid(2, noise=0.0), sl.priors.Samples([[0.0, 1.0], [1.0, 2.0]] * 40)], ids=str)
 def test_a_discrete_prior_is_refused(prior):
     with pytest.raises(ValueError, match="prior must be continuous, but column 0"):
-        map_of(prior, learn=None)
+        map_of(prior)
 
 
 def test_a_prior_on_a_line_through_the_plane_is_refused():
     with pytest.raises(ValueError, match="must fill all of its 2 dimensions"):
-        map_of(sl.priors.Gaussian(1).affine([[1.0], [2.0]]), learn=None)
+        map_of(sl.priors.Gaussian(1).affine([[1.0], [2.0]]))
+
+
+def test_a_prior_of_three_dimensions_must_be_learned():
+    with pytest.raises(ValueError, match="at most 2 dimensions, or independent parts"):
+        map_of(sl.priors.Sphere(3))
