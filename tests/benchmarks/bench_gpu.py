@@ -136,9 +136,7 @@ def parts(training: Training, clock: Clock) -> dict[str, float]:
         mock.patch.object(training.batches, "at", clock.wrap("data", training.batches.at)),
         mock.patch.object(training, "_terms", clock.wrap("forward", training._terms)),
         mock.patch.object(training.optimization.optimizer, "step", clock.wrap("optimizer", training.optimization.optimizer.step)),
-        mock.patch.object(
-            training, "_advance_adversaries", clock.wrap("predictability's own steps", training._advance_adversaries)
-        ),
+        mock.patch.object(training.regularizer, "update", clock.wrap("predictability's own steps", training.regularizer.update)),
     ):
         clock.running = True
         for _ in range(PROFILED_STEPS):
