@@ -69,6 +69,7 @@ def log_likelihood(flow: Map, x: Tensor, context: Tensor | None = None) -> Tenso
     return stretched - (0.5 * z.square() + LOG_NORMAL).sum(1)
 
 
+@torch.enable_grad()  # also inside a caller's no_grad
 def maximize_likelihood(
     flow: Map,
     draw: Callable[[], Batch],

@@ -139,6 +139,8 @@ class Columns(Map):
         self.register_buffer("offset", offset)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        if x.shape[1] != len(self.kept) + len(self.other):
+            raise ValueError(f"codes must have the {len(self.kept) + len(self.other)} column(s) of the fit, got {x.shape[1]}")
         return x[:, self.kept], x.new_zeros(len(x))
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:

@@ -65,7 +65,7 @@ class ReshapedModel(nn.Module):
         return self.decode(self.encode(images))
 
     def _wide(self, codes: Tensor) -> Tensor:
-        return codes.to(widest_dtype(codes.device))
+        return codes.to(placement(self.map)[1])
 
 
 def reshaped(model: nn.Module, reshaper: Reshaper) -> ReshapedModel:

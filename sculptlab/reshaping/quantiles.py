@@ -10,6 +10,7 @@ from sculptlab.reshaping.maps import Map
 
 STRIPS, ROWS = 256, 1024  # of the largest table; it has two times as many rows, see `_levels`
 FORMULA_ROWS, REACH = 8193, 8.0  # of a table that a formula gives, and its largest z: 1e-15 of the mass is beyond it
+TINY = 1e-300  # the least slope: quantiles of a bounded prior are equal at its edges
 CHUNK = 1024  # codes that are looked up at once
 
 
@@ -95,8 +96,8 @@ class Quantiles(Map):
         low = (position - 1).clamp(0, len(self.scores) - 2)
         rows = torch.arange(len(at), device=at.device) if len(table) > 1 else 0
         x0, x1, z0, z1 = table[rows, low], table[rows, low + 1], self.scores[low], self.scores[low + 1]
-        slope = (x1 - x0) / (z1 - z0)
-        return (z0 + (at - x0) / slope if inverse else x0 + (at - z0) * slope), slope
+        slope = ((x1 - x0) / (z1 - z0)).clamp(min=TINY)
+        return ((z0 + (at - x0) / slope).clamp(-REACH, REACH) if inverse else x0 + (at - z0) * slope), slope
 
 
 def _levels(n: int, device: torch.device) -> Tensor:

@@ -18,6 +18,7 @@ from sculptlab.priors import Conditional, Prior, as_prior
 from sculptlab.reshaping.fitting import Fitting, dequantized
 from sculptlab.reshaping.flows import log_likelihood
 from sculptlab.reshaping.maps import Chain, Choice, Columns, Map
+from sculptlab.reshaping.quantiles import REACH
 from sculptlab.reshaping.targets import LEARNED_DRAWS, draws, map_of
 from sculptlab.validation import as_device, choice, number, only_array, random_seed, whole
 
@@ -141,6 +142,10 @@ class Reshaper(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         self._report_error(error, "X")
         return self
 
+    def fit_transform(self, X: Any, y: Any = None) -> np.ndarray:
+        """Fit to X (n, d) and reshape it; `y` are labels (n,) if there is a prior for each."""
+        return self.fit(X, y).transform(X, y)
+
     def transform(self, X: Any, y: Any = None) -> np.ndarray:
         """The reshaped codes (n, rank) of X (n, d); `y` are labels (n,) if there is a prior for each."""
         check_is_fitted(self)
@@ -163,6 +168,10 @@ class Reshaper(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         if rows.shape[1] != self._n_features_out:
             raise ValueError(f"Z must have the {self._n_features_out} column(s) of the reshaped codes, got {rows.shape[1]}")
         z, context = torch.from_numpy(rows.astype(np.float64)), self._context(y, len(rows))
+        kept = z[:, self._columns.kept] if z.shape[1] > self.rank_ else z
+        outside = int((self.prior_map_(kept, context)[0].abs() >= REACH).any(1).sum())
+        if outside:
+            warnings.warn(f"Z has {outside} of {len(z)} row(s) outside the prior, which are read at its edge", stacklevel=2)
         return self._backward(z, context).numpy().astype(rows.dtype)
 
     def sample(self, n: int = 1, y: Any = None, random_state: Any = 0) -> np.ndarray:
@@ -217,8 +226,10 @@ class Reshaper(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
             )  # fmt: skip
 
     def _prior(self, columns: Columns) -> Prior:
-        given = Conditional(self.prior) if isinstance(self.prior, Mapping) else self.prior
+        given = self.prior
         try:
+            if isinstance(given, Mapping):
+                given = Conditional({label: as_prior(prior, self.rank_) for label, prior in given.items()})
             return as_prior(given, self.rank_)
         except ValueError as error:
             if columns.other:
@@ -234,7 +245,7 @@ class Reshaper(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         labels = _labels(y)
         if len(labels) != n or getattr(y, "ndim", 1) != 1:
             raise ValueError(f"y must be {n} label(s) (n,), one for each row, got shape {np.shape(y)}")
-        unknown = sorted(set(map(str, labels)) - set(map(str, self.classes_)))
+        unknown = [label for label in dict.fromkeys(labels) if label not in self.classes_]
         if unknown:
             raise ValueError(f"y must hold the labels {self.classes_}, got {unknown[:5]}")
         which = torch.tensor([self.classes_.index(label) for label in labels], dtype=torch.int64, device="cpu")

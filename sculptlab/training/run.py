@@ -207,8 +207,9 @@ class Run:
         """A run of the same model whose codes have the distribution of `prior`, by an invertible map learned after training.
 
         The map is a `sl.Reshaper`, whose `options` these are, fitted to the codes of `data`: by default the training images, if
-        this run still holds them. Images are decoded through its inverse, so reconstructions stay as they are. Of a stochastic
-        encoder it maps the means; `codes="samples"` fits it to draws of the posteriors instead.
+        this run still holds them. Images are decoded through its inverse, so reconstructions stay as they are. The model is
+        shared with this run, not copied. Of a stochastic encoder the means are mapped; `codes="samples"` fits the map to draws of
+        the posteriors instead, which spread farther than the means that `encode` then gives.
         """
         return import_module("sculptlab.reshaping.models").reshaped_run(self, prior, data, codes=codes, seed=seed, **options)
 

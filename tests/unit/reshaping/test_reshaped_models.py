@@ -115,3 +115,11 @@ def test_what_cannot_be_inside_a_model_is_refused(digits):
     labels = [0, 1] * 30
     with pytest.raises(ValueError, match="one prior for all codes"):
         reshaped(model, Reshaper({0: sl.priors.Gaussian(2), 1: sl.priors.Gaussian(2)}, max_iter=5).fit(codes, labels))
+
+
+def test_a_reshaper_of_other_codes_is_refused_and_single_precision_is_enough(digits):
+    model, codes = Foreign(), torch.randn(200, 3, generator=torch.Generator().manual_seed(0))
+    with pytest.raises(ValueError, match=r"codes must have the 3 column\(s\) of the fit, got 2"):
+        reshaped(model, Reshaper(max_iter=5).fit(codes)).encode(digits.images[:4])
+    single = reshaped(model, Reshaper(max_iter=5).fit(codes[:, :2])).float()
+    assert single.encode(digits.images[:4]).dtype == torch.float32

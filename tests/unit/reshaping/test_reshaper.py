@@ -120,7 +120,7 @@ def test_each_label_has_its_prior():
     assert reshaper.sample(3, [0, 1, 1]).shape == (3, 2)
     with pytest.raises(ValueError, match=r"y must be given: there is a prior for each of the labels \[0, 1\]"):
         reshaper.transform(codes)
-    with pytest.raises(ValueError, match=r"y must hold the labels \[0, 1\], got \['7'\]"):
+    with pytest.raises(ValueError, match=r"y must hold the labels \[0, 1\], got \[7\]"):
         reshaper.transform(codes, np.full(2000, 7))
     with pytest.raises(ValueError, match=r"y must be 2000 label\(s\)"):
         reshaper.transform(codes, labels[:5])
@@ -216,3 +216,20 @@ def test_draws_of_the_prior_become_codes_like_those_fitted(gaussian):
     drawn = gaussian.sample(2000, random_state=1)
     assert sl.mmd_test(drawn, bent(2000, seed=9), permutations=100).p_value > 0.01
     assert (gaussian.sample(2000, random_state=1) == drawn).all()
+
+
+def test_rows_outside_a_bounded_prior_are_read_at_its_edge():
+    reshaper = Reshaper("uniform", max_iter=5).fit(GENERATOR.normal(size=(500, 2)))
+    with pytest.warns(UserWarning, match=r"Z has 2 of 3 row\(s\) outside the prior"):
+        codes = reshaper.inverse_transform(np.array([[0.0, 0.0], [1.8, 0.0], [5.0, -5.0]]))
+    assert np.isfinite(codes).all()
+    assert np.abs(codes).max() < 20
+
+
+def test_labels_may_be_words_priors_names_and_gradients_off():
+    labels = np.where(GENERATOR.integers(2, size=300) == 1, "a", "b")
+    with torch.no_grad():
+        z = Reshaper({"a": "gaussian", "b": "uniform"}, max_iter=5).fit_transform(GENERATOR.normal(size=(300, 2)), labels)
+    assert np.abs(z[labels == "b"]).max() < 3**0.5 + 1e-6
+    with pytest.raises(ValueError, match=r"y must hold the labels \[0, 1\], got \['0'"):
+        Reshaper({0: "gaussian", 1: "uniform"}).fit(bent(60), ["0", "1"] * 30)
