@@ -40,10 +40,10 @@ def independence_study(
     """
 
     def evaluate(_: Any, run: Run, seed: int) -> list[dict[Any, Any]]:
-        z, held_out = (torch.as_tensor(run.encode(x)).double() for x in (images.training, images.held_out))
+        z, held_out = (run.encode(x).double() for x in (images.training, images.held_out))
         whitening = Linear.whitening(z)
         reshaped = run.reshape("gaussian", images.training, seed=seed, **options)
-        after, unseen_after = (torch.as_tensor(reshaped.encode(x)) for x in (images.training, images.held_out))
+        after, unseen_after = (reshaped.encode(x) for x in (images.training, images.held_out))
         kinds: Mapping[str, tuple[Run, Tensor, Tensor]] = {
             "plain": (run, z, held_out),
             "whitened": (run, whitening(z)[0], whitening(held_out)[0]),
