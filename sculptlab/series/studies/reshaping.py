@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -67,11 +67,7 @@ def independence_study(
                 found += curve.frame.assign(regressor=name, **common).to_dict("records")
         return found
 
-    constant = {"data": images.setting.data, "dim": images.setting.dim}
-    return run_study(
-        ["plain autoencoder"], seeds, lambda _, seed: images.train(Reconstruction(), seed), evaluate, constant=constant,
-        progress=progress,
-    )  # fmt: skip
+    return _plain_autoencoders(images, seeds, evaluate, progress)
 
 
 def planar_study(
@@ -92,10 +88,14 @@ def planar_study(
             found.append({"prior": name, "evaluated": len(codes), **prior_measures(codes, prior, seed)})
         return found
 
-    constant = {"data": images.setting.data, "dim": images.setting.dim}
+    return _plain_autoencoders(images, seeds, evaluate, progress)
+
+
+def _plain_autoencoders(images: PreparedImages, seeds: Iterable[int], evaluate: Callable, progress: bool) -> pd.DataFrame:
+    """Train a plain autoencoder with every seed, and collect the rows of `evaluate` in one table."""
     return run_study(
-        ["plain autoencoder"], seeds, lambda _, seed: images.train(Reconstruction(), seed), evaluate, constant=constant,
-        progress=progress,
+        ["plain autoencoder"], seeds, lambda _, seed: images.train(Reconstruction(), seed), evaluate, progress=progress,
+        constant={"data": images.setting.data, "dim": images.setting.dim},
     )  # fmt: skip
 
 
