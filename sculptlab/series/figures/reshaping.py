@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from matplotlib.ticker import PercentFormatter
 
 from sculptlab.plots.codes import plane, points_by_class, span
-from sculptlab.plots.style import CODES, MEANS, PRIOR, Picture, style
+from sculptlab.plots.style import CODES, MEANS, PRIOR, TEXT, Picture, style
 from sculptlab.series.figures.common import dot_rows, grid, legend_below
 
 CONDITIONS = {"plain": (PRIOR, "X"), "whitened": (MEANS, "D"), "reshaped": (CODES, "o")}
 EVALUATORS = {"mlp": "LPS by networks", "boosting": "LPS by boosted trees", "squares": "LPS of squares,\nby networks"}
+PLANE = {"c2st": "C2ST accuracy (50 %: chance)", "off_support": "off-support mass"}
 THUMBNAILS = 40
 
 
@@ -27,6 +29,23 @@ def independence(tables: Mapping[str, pd.DataFrame], *, title: str | None = None
         ax.set_xlim(-0.04, 1.04)
         style(ax, x=words)
     legend_below(figure, axes[0], 3)
+    return figure
+
+
+def planar_priors(frame: pd.DataFrame, *, title: str | None = None) -> Picture:
+    """The table of `studies.reshaping.planar_study`: a row for each prior, the least off-support mass first; panels: `PLANE`."""
+    order = list(frame.groupby("prior")["off_support"].mean().sort_values().index)
+    panels = [(frame, column) for column in PLANE]
+    figure, axes = dot_rows(panels, "prior", order=order, height=0.22, title=title, label="reshaped codes")
+    chance = frame.groupby("prior").mean(numeric_only=True).loc[order]
+    for ax, (column, words) in zip(axes, PLANE.items(), strict=True):
+        ax.plot(
+            chance[f"chance_{column}"], range(len(order)), "|", color=TEXT, markersize=8, label="a second sample of the prior"
+        )
+        ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        style(ax, x=words)
+    axes[0].set_xlim(0.45, 0.65)
+    legend_below(figure, axes[0], 2)
     return figure
 
 

@@ -44,3 +44,14 @@ def test_a_row_for_each_table_and_a_dot_for_each_condition():
     assert [ax.get_xlabel() for ax in picture.axes] == list(figures.EVALUATORS.values())
     assert [tick.get_text() for tick in picture.axes[0].get_yticklabels()] == ["first", "second"]
     assert [text.get_text() for text in picture.legends[0].get_texts()] == list(figures.CONDITIONS)
+
+
+def test_priors_are_rows_beside_their_chance_level():
+    frame = pd.DataFrame(
+        {"prior": prior, "seed": seed, "c2st": 0.51, "chance_c2st": 0.5, "off_support": mass, "chance_off_support": 0.001}
+        for prior, mass in (("circle", 0.1), ("ring", 0.002))
+        for seed in range(2)
+    )
+    left, right = figures.planar_priors(frame, title="a finding").axes
+    assert [tick.get_text() for tick in left.get_yticklabels()] == ["ring", "circle"]
+    assert right.lines[-1].get_xdata().tolist() == [0.001, 0.001]
