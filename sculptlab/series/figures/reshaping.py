@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MultipleLocator, PercentFormatter
 
 from sculptlab.plots.codes import plane, points_by_class, span
 from sculptlab.plots.style import CODES, MEANS, PRIOR, TEXT, Picture, style
@@ -24,9 +24,9 @@ def independence(tables: Mapping[str, pd.DataFrame], *, title: str | None = None
     """Tables of `studies.reshaping.independence_study` by their names: a row for each, a panel for each of `EVALUATORS`."""
     frame = pd.concat([table.assign(set=name) for name, table in tables.items()])
     panels = [(frame[frame["regressor"] == name], "score") for name in EVALUATORS]
-    figure, axes = dot_rows(panels, "set", "condition", order=list(tables), styles=CONDITIONS, height=0.5, title=title)
+    figure, axes = dot_rows(panels, "set", "condition", order=list(tables), styles=CONDITIONS, height=0.9, title=title)
     for ax, words in zip(axes, EVALUATORS.values(), strict=True):
-        ax.set_xlim(-0.04, 1.04)
+        ax.set_xlim(-0.03, 0.03 + frame["score"].max())  # one scale for all evaluators
         style(ax, x=words)
     legend_below(figure, axes[0], 3)
     return figure
@@ -39,12 +39,12 @@ def planar_priors(frame: pd.DataFrame, *, title: str | None = None) -> Picture:
     figure, axes = dot_rows(panels, "prior", order=order, height=0.22, title=title, label="reshaped codes")
     chance = frame.groupby("prior").mean(numeric_only=True).loc[order]
     for ax, (column, words) in zip(axes, PLANE.items(), strict=True):
-        ax.plot(
-            chance[f"chance_{column}"], range(len(order)), "|", color=TEXT, markersize=8, label="a second sample of the prior"
-        )
+        second = chance[f"chance_{column}"]
+        ax.plot(second, range(len(order)), "|", color=TEXT, markersize=8, label="a second sample of the prior")
+        ax.xaxis.set_major_locator(MultipleLocator(0.05))
         ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         style(ax, x=words)
-    axes[0].set_xlim(0.45, 0.65)
+    axes[0].set_xlim(0.45, 0.61)
     legend_below(figure, axes[0], 2)
     return figure
 
