@@ -29,9 +29,9 @@ from torch import Tensor, nn
 
 from sculptlab import priors
 from sculptlab.mmd import kernels
-from sculptlab.names import as_path
+from sculptlab.names import as_path, replacing, writable_path
 from sculptlab.training import objectives
-from sculptlab.training.checkpoints import Rows, replacing, writable_path
+from sculptlab.training.checkpoints import Rows
 from sculptlab.training.objectives.base import Objective
 from sculptlab.validation import whole
 
