@@ -4,8 +4,9 @@ import inspect
 from importlib import import_module
 from typing import Any
 
-import sculptlab as sl
 from sculptlab.series.results import PACKAGE
+
+SHOWN = import_module("sculptlab").__all__
 
 PAGE = PACKAGE.parent / "API.md"
 HEAD = """# Public names
@@ -27,7 +28,7 @@ def reference() -> str:
 def public_names(room: str) -> dict[str, Any]:
     """The functions and classes that a room shows, by name."""
     module = import_module(f"sculptlab.{room}")
-    names = getattr(module, "__all__", None) or [name for name in sl.__all__ if hasattr(module, name)]
+    names = getattr(module, "__all__", None) or [name for name in SHOWN if hasattr(module, name)]
     things = {name: getattr(module, name) for name in names}
     return {name: thing for name, thing in things.items() if inspect.isfunction(thing) or inspect.isclass(thing)}
 
@@ -35,7 +36,7 @@ def public_names(room: str) -> dict[str, Any]:
 def _room(room: str) -> str:
     rows = []
     for name, thing in public_names(room).items():
-        path = f"**`sl.{name}`**" if name in sl.__all__ else f"`sl.{room.removeprefix('training.')}.{name}`"
+        path = f"**`sl.{name}`**" if name in SHOWN else f"`sl.{room.removeprefix('training.')}.{name}`"
         rows.append(f"| {path} | {_arguments(thing)} | {_sentence(thing)} |")
     about = _sentence(import_module(f"sculptlab.{room}"))
     return "\n".join([f"## `sculptlab.{room}`\n\n{about}\n\n| name | arguments | |\n|---|---|---|", *rows, ""])
