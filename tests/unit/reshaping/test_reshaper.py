@@ -271,9 +271,9 @@ def test_tensors_of_other_kinds_are_read_or_named():
     z = torch.from_numpy(bent(200))
     reshaper = Reshaper(max_iter=2).fit(z.bfloat16())
     assert np.isfinite(reshaper.transform(z.bfloat16())).all()
-    model = torch.nn.Linear(2, 2, device="cpu", dtype=torch.float32)
+    model = sl.build_autoencoder("mlp", image_shape=(1, 8, 8), dim=2, width=8)
     sparse, absent = z.to_sparse(), z.to("meta")
-    for other, words in ((sparse, "must be a dense tensor"), (absent, "must be in memory"), (model, "got the model Linear")):
+    for other, words in ((sparse, "must be a dense tensor"), (absent, "must be in memory"), (model, "got the model Autoencoder")):
         with pytest.raises(TypeError, match=f"X .*{words}"):
             reshaper.transform(other)
 
