@@ -43,6 +43,7 @@ def check_mmd2(answer: Answer) -> str:
 
     (in_x, in_y), biased, cross = _means(x, y, lambda squared: np.exp(-squared / (2 * h**2)))
     within, right = in_x + in_y, in_x + in_y - 2 * cross
+    pairs = m * (m - 1)
     undivided = in_x * (n - 1) / n + in_y * (m - 1) / m - 2 * cross
     slips = {
         "that is the biased estimate: leave out the pairs of a point with itself, divide by n (n - 1)": biased.sum() - 2 * cross,
@@ -50,11 +51,22 @@ def check_mmd2(answer: Answer) -> str:
         "the cross term counts twice, for k(x, y) and k(y, x)": within - cross,
         "the cross term is subtracted: where points of x and y are close, the samples are more alike": within + 2 * cross,
         "that is half of it: some libraries define their loss so, MMD² is twice that": right / 2,
-        "that is MMD, not its square: leave out the root": np.sqrt(right),
+        "that is MMD, not its square: leave out the square root": np.sqrt(right),
+        "that is the square root of the biased estimate: MMD² has no root, and no pairs of a point with itself": np.sqrt(
+            biased.sum() - 2 * cross
+        ),
         "the 2 is missing in exp(-D2 / (2 h²))": other(lambda squared: np.exp(-squared / h**2)),
-        "D2 is the *squared* distance: leave out the root": other(lambda squared: np.exp(-np.sqrt(squared) / (2 * h**2))),
+        "D2 is the *squared* distance: leave out the square root": other(lambda squared: np.exp(-np.sqrt(squared) / (2 * h**2))),
         "the width enters squared: exp(-D2 / (2 h²))": other(lambda squared: np.exp(-squared / (2 * h))),
-        "each sum is divided by its own sample's size: y has m points": in_x + in_y * m * (m - 1) / (n * (n - 1)) - 2 * cross,
+    } | {
+        f"n for m: y has m points, so {words}": in_x + in_y * share - 2 * cross * crossed
+        for words, share, crossed in (
+            ("its pairs are m (m - 1)", pairs / (n * (n - 1)), 1),
+            ("its diagonal is m and its pairs are m (m - 1)", (pairs + (m - n) / in_y) / (n * (n - 1)), 1),
+            ("its diagonal is m", (pairs + (m - n) / in_y) / pairs, 1),
+            ("there are n m pairs between x and y", 1, m / n),
+            ("its pairs are m (m - 1), and there are n m pairs between x and y", pairs / (n * (n - 1)), m / n),
+        )
     }
     require_value(call(answer, x, y, h), right, slips)
     negative = as_array(answer(x[:4], x[:4] + 1e-3, h)) < 0

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from sculptlab.plots.codes import heat_map, outlines, plane, points_by_class, prior_sample, span
+from sculptlab.plots.codes import heat_map, outlines, plane, prior_sample, span
 from sculptlab.plots.results import line_with_spread
 from sculptlab.plots.style import BAD, MEANS, RECONSTRUCTION, SAMPLES, TEXT, Picture, panels, style
 from sculptlab.priors import Gaussian
@@ -70,7 +70,7 @@ def metrics_over_beta(frame: pd.DataFrame, *, dim: int, title: str | None = None
 
 
 class CodesPanel:
-    """The figure of a slider over beta: a VAE's means by class, its samples, and its reconstruction error."""
+    """The figure of a slider over beta: a VAE's means, its samples, and its reconstruction error."""
 
     def __init__(self, recorded: Recorded, *, dim: int) -> None:
         self.recorded, self.dim = recorded, dim
@@ -79,7 +79,7 @@ class CodesPanel:
         self.limits = np.array([span(column) for column in prior.T])
         for ax, codes in zip(self.axes, CODES, strict=False):
             outlines(prior, plane(ax, self.limits), self.limits)
-            style(ax, title=codes).set_aspect("equal")
+            style(ax, title=f"recorded {codes}", x="first latent", y="second latent").set_aspect("equal")
         _reconstruction(self.axes[2], beta_rows(recorded.frame, dim))
         self.backdrop = Backdrop(figure)
 
@@ -87,7 +87,7 @@ class CodesPanel:
         """The figure at one of the recorded betas, as a PNG."""
         means, samples = (self.recorded.arrays[f"{self.dim}|beta {beta:g}|{codes}"].astype(float) for codes in CODES)
         changing = [
-            *points_by_class(means, self.recorded.arrays["labels"], self.axes[0]),
+            heat_map(means, self.axes[0], self.limits, MEANS),
             heat_map(samples, self.axes[1], self.limits, SAMPLES),
             self.axes[2].axvline(beta, color=BAD, linewidth=2),
         ]
