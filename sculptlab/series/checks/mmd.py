@@ -95,26 +95,6 @@ def check_bandwidth(answer: Answer) -> str:
 
 
 @exercise
-def check_blind_kernel(answer: Answer) -> str:
-    """Page 03, a difference that a wide kernel misses: answer() -> (x, y), each (n, 2) with n from 200 to 2000.
-
-    The test does not reject with RBF(10) (p > 0.05), and rejects with RBF(0.5) (p <= 0.01).
-    """
-    pair = call(answer, read=lambda pair: [as_array(rows) for rows in pair], wanted="two arrays, (x, y)")
-    fits = len(pair) == 2 and all(z.ndim == 2 and z.shape[1] == 2 and 200 <= len(z) <= 2000 for z in pair)
-    require(fits, f"x and y should have shape (n, 2) with n from 200 to 2000, yours are {[z.shape for z in pair]}")
-    x, y = pair
-    require(np.isfinite(x).all() and np.isfinite(y).all(), "some values are NaN or infinite")
-    wide, narrow = mmd_test(x, y, RBF(10.0)).p_value, mmd_test(x, y, RBF(0.5)).p_value
-    means, covariances = np.abs(x.mean(0) - y.mean(0)).max(), np.abs(np.cov(x.T) - np.cov(y.T)).max()
-    why = f"the means differ by {means:.2f}" if means > 0.1 else f"the means agree, the covariances differ by {covariances:.2f}"
-    require(wide > 0.05, f"with RBF(10) the test rejects, p = {wide:.3f}: {why}, and that is what a wide kernel sees")
-    require(narrow <= 0.01, f"RBF(0.5) sees no difference either, p = {narrow:.3f}: the shapes must differ")
-    words = f"p = {wide:.2f} with RBF(10), {narrow:.3f} with RBF(0.5)"
-    return f"{words}; the means differ by up to {means:.2f}, the covariances by up to {covariances:.2f}"
-
-
-@exercise
 def check_dependent_pair(answer: Answer) -> str:
     """Page 03, find the dependent pair: answer(x, y) -> the numbers of the two dimensions of `dependent_pair()`."""
     x, y = dependent_pair()

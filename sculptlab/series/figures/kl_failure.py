@@ -1,8 +1,5 @@
 """Figures of the study over beta: reconstruction error, C2ST accuracy, dependence and coverage gap of a VAE's codes."""
 
-from itertools import product
-from typing import Any
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -47,11 +44,10 @@ def _name_axes(ax: Axes, sweep: pd.DataFrame, title: str) -> Axes:
     return style(ax, title=title, x="β (weight of the KL term)", y="")
 
 
-def metrics_over_beta(frame: pd.DataFrame, *, dim: int, title: str | None = None, live: Any = None) -> Picture:
+def metrics_over_beta(frame: pd.DataFrame, *, dim: int, title: str | None = None) -> Picture:
     """Four panels over beta at `dim` latents: reconstruction error, and the `SCORES` of means and samples.
 
-    Lines are means over seeds, bands the range; dotted: codes that follow the prior. live: rows of `evaluate_vae`
-    with a column "β", of models trained on the page; their means are drawn as stars.
+    Lines are means over seeds, bands the range; dotted: codes that follow the prior.
     """
     figure, axes = grid(2, 2, height=2.9, title=title)
     sweep = beta_rows(frame, dim)
@@ -61,11 +57,6 @@ def metrics_over_beta(frame: pd.DataFrame, *, dim: int, title: str | None = None
         ax.axhline(expected, color=TEXT, linestyle=":", linewidth=1)
         _name_axes(ax, sweep, words)
     legend(axes[0, 1])
-    for (codes, column), ax in zip(product(CODES, ("reconstruction_mse", *SCORES)), [*axes.flat] * 2, strict=True):
-        if live is not None and (codes, column) != ("samples", "reconstruction_mse"):
-            means = live[live["codes"] == codes].groupby("β")[column].mean()
-            color = RECONSTRUCTION if column == "reconstruction_mse" else CODES[codes][0]
-            ax.plot(means.index, means, "*", markersize=10, color=color, markeredgecolor=TEXT, markeredgewidth=0.6)
     return figure
 
 
