@@ -31,7 +31,7 @@ REACH = 3.2  # of a plane, for samples of about unit width
 def sample_pairs(pairs: Pairs, *, kernel: Kernel | None = None, title: str | None = None) -> Picture:
     """The points of each pair of samples in a panel: x in blue, y in orange; with a kernel, over its witness function."""
     columns = min(2, len(pairs))
-    figure, axes = grid(-(-len(pairs) // columns), columns, height=3.1, width=3.3 * columns, title=title)
+    figure, axes = grid(-(-len(pairs) // columns), columns, height=3.1, width=max(4.5, 3.3 * columns), title=title)
     for ax, (name, (x, y)) in zip(axes.flat, pairs.items(), strict=False):
         _plane(ax, title=name, first=ax in axes[:, 0])
         if kernel is None:
