@@ -13,7 +13,6 @@ from sculptlab.series.checks.latents import (
 )
 from sculptlab.series.checks.mmd import (
     check_bandwidth,
-    check_blind_kernel,
     check_dependent_pair,
     check_mmd2,
     dependent_pair,
