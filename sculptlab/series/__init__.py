@@ -6,8 +6,20 @@ Nothing outside this folder imports it, except the command line and `sl.series`.
 from importlib import import_module
 from typing import Any
 
-_MODULES = ("browser", "checks", "claims", "execution", "figures", "pages", "profiles", "reference_codes", "results", "studies")
-_NAMES = {"Browser": "browser", "claim": "claims"}
+_MODULES = (
+    "browser",
+    "checks",
+    "claims",
+    "execution",
+    "figures",
+    "pages",
+    "profiles",
+    "questions",
+    "reference_codes",
+    "results",
+    "studies",
+)
+_NAMES = {"Browser": "browser", "claim": "claims", "keep_score": "scores", "quiz": "questions", "show_prediction": "questions"}
 __all__ = [*_MODULES, *_NAMES]
 
 

@@ -119,6 +119,33 @@ def test_copied_pages_never_replace_changed_ones(wheel, tmp_path):
     assert (target / "10_later.ipynb").exists()
 
 
+def test_a_student_edition_has_hints_and_no_solutions(tmp_path):
+    files = pages.student_edition(tmp_path / "class")
+    assert [file.name for file in files] == [path.name for path in pages.every()]
+    for file, page in zip(files, pages.every(), strict=True):
+        before, after = page.read_text(encoding="utf-8"), file.read_text(encoding="utf-8")
+        assert "<summary>Solution</summary>" in before
+        assert "<summary>Solution</summary>" not in after
+        assert after.count("<summary>Hint</summary>") == before.count("<summary>Hint</summary>")
+        assert after.count("<details>") == after.count("</details>")
+        kept = [cell.source for cell in nbformat.read(file, as_version=4).cells if cell.cell_type == "code"]
+        assert kept == [cell.source for cell in nbformat.read(page, as_version=4).cells if cell.cell_type == "code"]
+
+
+def test_a_student_edition_with_a_seed(tmp_path):
+    file = pages.student_edition(tmp_path / "class", seed=7)[0]
+    first, setup = [cell.source for cell in nbformat.read(file, as_version=4).cells if cell.cell_type == "code"][:2]
+    assert "SCULPTLAB_SEED" not in first
+    assert setup.startswith('import os\n\nos.environ["SCULPTLAB_SEED"] = "7"')
+    with pytest.raises(ValueError, match="seed must be"):
+        pages.student_edition(tmp_path / "class", seed=-1)
+
+
+def test_the_pages_themselves_are_never_a_student_edition():
+    with pytest.raises(ValueError, match="out must not be the folder of the pages themselves"):
+        pages.student_edition(pages.notebooks_folder())
+
+
 def test_swallowed_reads_each_hiding_place():
     trace = "Exception in thread T:\nTraceback (most recent call last):\n  File x\n    a b\nValueError: one\n"
     colors = "\x1b[31mTrace\x1b[0mback (most recent\x1b[1m call last)\x1b[0m:\n  File x\n\x1b[31mKeyError\x1b[0m: 'two'\n"
@@ -247,7 +274,10 @@ def test_a_good_page_is_run_written_and_read(tmp_path, monkeypatch, capsys):
     assert "✓  it stands: 0.83 ± 0.042 over 2 seed(s), claimed > 0.5" in str(report)
     assert str(report.html) in str(report)
     assert "4/4 cells" in capsys.readouterr().err
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["05_page.html", "05_page.ipynb"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["05_page.html", "05_page.ipynb", "figures"]
+    (figure,) = (tmp_path / "out" / "figures").iterdir()
+    assert figure.name == "05_page_1.png"
+    assert figure.read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_html_has_alternative_texts(tmp_path):
