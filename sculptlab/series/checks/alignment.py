@@ -24,9 +24,7 @@ def check_alignment(answer: Answer) -> str:
 
     slips = {
         "the sign of a latent is arbitrary: take the absolute correlation": best(table),
-        "both factors may take the same latent: compare the two ways to give each a latent of its own": size.max(
-            0
-        ).mean(),
+        "both factors may take the same latent: compare the two ways to give each a latent of its own": size.max(0).mean(),
         "yours lets a latent take the factor that it follows best, so a factor may be left out": size.max(1).mean(),
         "yours takes the two other latents: the better one of the two ways counts": 2 * size.mean() - best(size),
         "that is the mean over all pairs: each factor counts with one latent": size.mean(),

@@ -3,37 +3,36 @@
 import math
 
 import numpy as np
-import torch
 
-from sculptlab.series.checks.feedback import Answer, as_array, call, exercise, require, require_value
+from sculptlab.series.checks.feedback import Answer, as_array, call, exercise, require_value, same
 
 
 @exercise
-def check_entropy(answer: Answer) -> str:
-    """Page 09, the entropy of symbols: answer(symbols) -> bits per row of symbols (n, d), each column by its own frequencies."""
-    generator = np.random.default_rng(0)
-    symbols = np.stack([generator.choice([0, 1, 2, 5], 64, p=[0.5, 0.25, 0.15, 0.1]), generator.choice([0, 3], 64)], 1)
-    shares = [np.unique(column, return_counts=True)[1] / len(column) for column in symbols.T]
-    each = np.array([-(share * np.log2(share)).sum() for share in shares])
-    pooled = np.unique(symbols, return_counts=True)[1] / symbols.size
+def check_rate_at(answer: Answer) -> str:
+    """Page 09, the rate at equal distortion: answer(rates, errors, target) -> the rate at which the curve has that error."""
+    rates, errors, target = np.array([8.0, 14.0, 25.0, 33.0]), np.array([2.6, 1.4, 1.1, 1.02]), 1.7
+    right = np.interp(-math.log(target), -np.log(errors), rates)
     slips = {
-        "that is in nats: bits need the logarithm to base 2": each.sum() * math.log(2),
-        "the sign is wrong: the logarithm of a share is negative, an entropy is not": -each.sum(),
-        "that is the mean over the latents: an image needs the bits of all its latents, the sum": each.mean(),
-        "each latent has frequencies of its own: yours counts the symbols of all latents together": [
-            scale * -(pooled * np.log2(pooled)).sum() for scale in (1, symbols.shape[1])
+        "np.interp needs its second argument to rise, and the errors fall: reverse both arrays": [
+            np.interp(math.log(target), np.log(errors), rates),
+            np.interp(target, errors, rates),
         ],
-        "that is the number of bits of a fixed length, log2 of the number of symbols: how often does each occur?": sum(
-            math.log2(len(share)) for share in shares
-        ),
-        "weight each logarithm by the share of its symbol": sum(-np.log2(share).mean() for share in shares),
+        "reverse the rates as well: each belongs to its error": np.interp(math.log(target), np.log(errors)[::-1], rates),
+        "errors fall by factors: interpolate over their logarithm": np.interp(-target, -errors, rates),
+        "take the logarithm of the target as well": np.interp(target, np.log(errors)[::-1], rates[::-1]),
+        "the rate enters as it is, without a logarithm": [
+            math.exp(np.interp(-math.log(target), -np.log(errors), np.log(rates))),
+            np.interp(-math.log(target), -np.log(errors), np.log(rates)),
+        ],
+        "that is one of the measured rates: interpolate between the two that enclose the target": rates,
+        "that is the error at a rate; the rate at an error is asked for": np.interp(target, rates, errors),
     }
-    found = call(answer, torch.from_numpy(symbols), read=as_array, wanted="a number")
-    missing = "symbols that never occur have the share 0, and 0 * log(0) is NaN: leave them out"
-    require(found.shape != () or not np.isnan(found), missing)
-    alike = {words: wrong for words, values in slips.items() for wrong in np.ravel(values) if np.allclose(found, wrong)}
-    require_value(found, each.sum(), alike)
-    return "no code without memory can use fewer bits on average (Shannon); an entropy coder comes within a few bits a file"
+    found = call(answer, rates, errors, target)
+    named = {
+        words: value for words, values in slips.items() for value in np.ravel(values) if same(as_array(found), as_array(value))
+    }
+    require_value(found, right, named)
+    return "now two curves can be compared by one number: the bits that each needs for the same error"
 
 
 @exercise

@@ -2,42 +2,32 @@
 
 import numpy as np
 import pytest
-import torch
 
 from sculptlab.series import checks
 
 
-def entropy(symbols, base=2.0, scale=-1.0):
-    total = 0.0
-    for column in symbols.T:
-        share = np.unique(column, return_counts=True)[1] / len(column)
-        total += scale * (share * np.log(share) / np.log(base)).sum()
-    return total
-
-
-def with_absent_symbols(symbols):
-    shares = torch.stack([torch.bincount(column, minlength=8) / len(column) for column in symbols.T])
-    return -(shares * shares.log2()).sum()
+def by_logarithms(rates, errors, target):
+    return np.interp(np.log(target), np.log(errors)[::-1], rates[::-1])
 
 
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (entropy, None),
-        (lambda s: torch.tensor(entropy(s)), None),
-        (lambda s: entropy(s, np.e), "nats"),
-        (lambda s: entropy(s, scale=1), "sign"),
-        (lambda s: entropy(s) / 2, "mean over the latents"),
-        (lambda s: entropy(s.reshape(-1, 1)), "frequencies of its own"),
-        (lambda s: 2 * entropy(s.reshape(-1, 1)), "frequencies of its own"),
-        (lambda s: sum(np.log2(len(np.unique(column))) for column in s.T), "fixed length"),
-        (with_absent_symbols, "NaN"),
-        (lambda s: 1.234, "expected about"),
-        (lambda s: ..., "returns nothing yet"),
+        (by_logarithms, None),
+        (lambda r, e, t: np.interp(np.log(t), np.log(e), r), "reverse both arrays"),
+        (lambda r, e, t: np.interp(t, e, r), "reverse both arrays"),
+        (lambda r, e, t: np.interp(np.log(t), np.log(e)[::-1], r), "reverse the rates"),
+        (lambda r, e, t: np.interp(t, e[::-1], r[::-1]), "by factors"),
+        (lambda r, e, t: np.interp(t, np.log(e)[::-1], r[::-1]), "of the target"),
+        (lambda r, e, t: np.exp(by_logarithms(np.log(r), e, t)), "without a logarithm"),
+        (lambda r, e, t: r[np.abs(e - t).argmin()], "measured rates"),
+        (lambda r, e, t: np.interp(t, r, e), "error at a rate"),
+        (lambda r, e, t: 1.234, "expected about"),
+        (lambda r, e, t: ..., "returns nothing yet"),
     ],
 )
-def test_a_mistake_in_the_entropy_is_named(answer, words):
-    feedback = checks.check_entropy(answer)
+def test_a_mistake_in_the_rate_at_equal_distortion_is_named(answer, words):
+    feedback = checks.check_rate_at(answer)
     assert feedback.passed == (words is None), feedback
     assert words is None or words in feedback.message
 
