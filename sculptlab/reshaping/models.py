@@ -12,6 +12,7 @@ from sculptlab.priors import Prior
 from sculptlab.reshaping.maps import Chain, Columns, Map
 from sculptlab.reshaping.reshaper import Reshaper
 from sculptlab.reshaping.structure import built, described
+from sculptlab.training.batches import as_model
 from sculptlab.training.encodings import decoded, encoded, placement
 from sculptlab.training.models import Posterior, build_autoencoder
 from sculptlab.training.objectives import Objective, Reconstruction
@@ -113,6 +114,7 @@ def reshaped(model: nn.Module, reshaper: Reshaper) -> ReshapedModel:
     torch.Size([3, 2])
     """
     found = checked_reshaper(reshaper)
+    as_model(model)
     return ReshapedModel(model, found.map_, found.prior_map_)
 
 
@@ -163,6 +165,8 @@ def reshaped_run(
 ) -> Run:
     """What `Run.reshape` returns."""
     seed, _ = as_seed("seed", seed), choice("codes", codes, ("means", "samples"))
+    if "random_state" in options:
+        raise TypeError("reshape() takes seed, not random_state")
     images = run.continuation.data if data is None and run.continuation is not None else data
     if images is None:
         raise ValueError("data must be given: a run that was loaded, copied or unpickled does not hold its training images")

@@ -172,3 +172,11 @@ def test_a_reshaper_of_other_codes_is_refused_and_single_precision_is_enough(dig
         reshaped(model, Reshaper(max_iter=5).fit(codes)).encode(digits.images[:4])
     single = reshaped(model, Reshaper(max_iter=5).fit(codes[:, :2])).float()
     assert single.encode(digits.images[:4]).dtype == torch.float32
+
+
+def test_what_is_no_model_and_another_name_of_the_seed_are_refused(run, digits):
+    reshaper = Reshaper(max_iter=2).fit(run.encode(digits))
+    with pytest.raises(TypeError, match="model must be a torch module"):
+        reshaped(None, reshaper)
+    with pytest.raises(TypeError, match="takes seed, not random_state"):
+        run.reshape("gaussian", random_state=3)
