@@ -54,7 +54,11 @@ def test_page_is_clean(path):
         assert len(source.splitlines()) <= LONGEST_CELL, f"code cell {number} is too long:\n{source}"
 
 
-@pytest.mark.parametrize("path", [*ROOT.glob("*.md"), ROOT / "data" / "README.md", *(ROOT / "teaching").glob("*.md"), *NOTEBOOKS], ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path",
+    [*ROOT.glob("*.md"), ROOT / "data" / "README.md", *(ROOT / "teaching").glob("*.md"), *NOTEBOOKS],
+    ids=lambda path: path.name,
+)
 def test_local_links_lead_somewhere_and_nothing_is_left_to_fill_in(path):
     texts = [source for source, _ in cells(path, "markdown")] if path.suffix == ".ipynb" else [path.read_text(encoding="utf-8")]
     for text in texts:
