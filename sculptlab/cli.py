@@ -1,4 +1,4 @@
-"""The command line: `sculptlab lab | app | run | doctor | fetch`."""
+"""The command line: `sculptlab lab | app | run | student-edition | scores | doctor | fetch`."""
 
 import argparse
 import os
@@ -63,6 +63,13 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--profile", choices=PROFILES, help=profile)
     run.add_argument("--seed", type=int, metavar="N", help="the seed the pages start from from 0 to 9999 (default 0)")
     run.add_argument("--out", type=Path, default=Path("executed"), metavar="DIR", help="where the files go (%(default)s)")
+    student = add("student-edition", _student_edition, "write the pages without the solutions of their exercises")
+    student.add_argument("out", type=Path, metavar="DIR", help="where the pages go")
+    student.add_argument(
+        "--seed", type=int, metavar="N", help="the seed that these pages start from (0 to 9999), for other numbers"
+    )
+    score = add("scores", _scores, "show what each student has passed, from the files that sl.series.keep_score wrote")
+    score.add_argument("files", nargs="+", metavar="FILE", help="the collected files")
     add("doctor", _doctor, "say what works on this machine, and the remedy where something does not")
     fetch = add("fetch", _fetch, "make sure that a data set is on this machine, downloading it once")
     fetch.add_argument("name", nargs="?", metavar="NAME", help="a data set; without it, the names are listed")
@@ -110,6 +117,23 @@ def _run(arguments: argparse.Namespace) -> int:
     """Run the pages one after the other; it fails if a page fails or a claim does not hold."""
     paths = [pages.find(page) for page in arguments.pages] or pages.every()
     return OK if pages.execute_all(paths, as_path("--out", arguments.out), arguments.profile, arguments.seed) else FAILED
+
+
+def _student_edition(arguments: argparse.Namespace) -> int:
+    """Write the pages without solutions."""
+    for path in pages.student_edition(as_path("out", arguments.out), arguments.seed):
+        print(path)
+    return OK
+
+
+def _scores(arguments: argparse.Namespace) -> int:
+    """Print a table of the tries that each student needed; a minus stands before those of an exercise that is not passed yet."""
+    from sculptlab.series.scores import table
+
+    shown = table(arguments.files)
+    print(shown.to_string(na_rep="", float_format="{:.0f}".format))
+    print("\nnumbers of tries; negative: not passed yet; empty: not tried")
+    return OK
 
 
 def _doctor(_: argparse.Namespace) -> int:

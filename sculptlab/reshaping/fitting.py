@@ -50,6 +50,8 @@ class Fitting:
         order = torch.randperm(len(x), generator=generator, device="cpu").to(self.device)
         held_out = min(VALIDATION, round(self.validation_fraction * len(x)))
         validation, training = order[:held_out], order[held_out:]
+        if len(training) < 2:
+            raise ValueError(f"validation_fraction must leave 2 of {len(x)} rows to learn from, got {self.validation_fraction}")
 
         def rows(which: Tensor) -> tuple[Tensor, Tensor | None]:
             return white[which], None if given is None else given[which]

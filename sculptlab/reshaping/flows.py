@@ -46,6 +46,9 @@ class SplineFlow(Map):
         from zuko.flows import NICE  # type: ignore[import-untyped]
         from zuko.transforms import MonotonicRQSTransform  # type: ignore[import-untyped]
 
+        self.arguments = {
+            "dim": dim, "context": context, "layers": layers, "hidden_size": hidden_size, "bins": bins, "seed": seed
+        }  # fmt: skip
         splines = partial(MonotonicRQSTransform, slope=1e-3)
         with Initialization(seed):
             self.flow: Any = NICE(

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor, nn
 
 from sculptlab.priors import Prior
+from sculptlab.reshaping.maps import Chain, Columns, Map
 from sculptlab.reshaping.reshaper import Reshaper
+from sculptlab.reshaping.structure import built, described
+from sculptlab.training.batches import as_model
 from sculptlab.training.encodings import decoded, encoded, placement
-from sculptlab.training.models import Posterior
+from sculptlab.training.models import Posterior, build_autoencoder
 from sculptlab.training.objectives import Objective, Reconstruction
 from sculptlab.training.objectives.companion import Batch, Companions
 from sculptlab.training.run import Run
@@ -27,8 +30,8 @@ class ReshapedModel(nn.Module):
     ----------
     model : nn.Module
         With `encode` and `decode`, as `sl.fit` takes them.
-    reshaper : Reshaper
-        Fitted to the model's codes.
+    map, prior_map : Map
+        From the model's codes (n, d) and from the prior's draws (n, dim) to N(0, I): those of a fitted `Reshaper`.
     objective, companions : Objective, mapping of str to Companion, optional
         What the model was trained for, if its codes are changed before they are decoded, for example quantized.
     """
@@ -36,17 +39,28 @@ class ReshapedModel(nn.Module):
     stochastic = False
 
     def __init__(
-        self, model: nn.Module, reshaper: Reshaper, objective: Objective | None = None, companions: Companions | None = None
+        self, model: nn.Module, map: Chain, prior_map: Map, objective: Objective | None = None,
+        companions: Companions | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
-        self.model, self.map, self.prior_map = model, copy.deepcopy(reshaper.map_), copy.deepcopy(reshaper.prior_map_)
-        self.dim, self.objective, self.companions = reshaper.rank_, objective, companions or {}
+        self.model, self.map, self.prior_map = model, copy.deepcopy(map), copy.deepcopy(prior_map)
+        self.objective, self.companions = objective, companions or {}
+        self.dim = len(cast(Columns, map.maps[0]).kept)
         for name in ("image_shape", "output"):
             if hasattr(model, name):
                 setattr(self, name, getattr(model, name))
         device = placement(model)[0]
         for part in (self.map, self.prior_map):
             part.to(device, widest_dtype(device))
+
+    @property
+    def built_with(self) -> dict[str, Any] | None:
+        """What `rebuilt` needs to build such a model; None if the inner model, or the codes that it decodes, are not known."""
+        inside = getattr(self.model, "built_with", None)
+        changed = self.objective is not None and type(self.objective).decoder_input is not Objective.decoder_input
+        if inside is None or changed:
+            return None
+        return {"reshaped": inside, "map": described(self.map), "prior_map": described(self.prior_map)}
 
     def encode(self, images: Tensor) -> Tensor:
         """The reshaped codes (n, dim) of `images` (n, *image_shape)."""
@@ -99,7 +113,20 @@ def reshaped(model: nn.Module, reshaper: Reshaper) -> ReshapedModel:
     >>> reshaped(model, reshaper).encode(torch.zeros(3, 1, 8, 8)).shape
     torch.Size([3, 2])
     """
-    return ReshapedModel(model, checked_reshaper(reshaper))
+    found = checked_reshaper(reshaper)
+    as_model(model)
+    return ReshapedModel(model, found.map_, found.prior_map_)
+
+
+def rebuilt(built_with: dict[str, Any]) -> ReshapedModel:
+    """A reshaped model of this structure (`ReshapedModel.built_with`), whose weights are still to be loaded."""
+    try:
+        maps = [built(built_with[name]) for name in ("map", "prior_map")]
+        return ReshapedModel(build_autoencoder(**built_with["reshaped"]), *maps)  # type: ignore[arg-type]
+    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
+        raise ValueError(
+            f"path must be a file that run.save wrote: its model is not that of a reshaped run ({error!r})"
+        ) from error
 
 
 def checked_reshaper(reshaper: Any) -> Reshaper:
@@ -129,9 +156,6 @@ class ReshapedObjective(Reconstruction):
     trained_for: Any
     prior: Any
 
-    def __repr__(self) -> str:
-        return f"{self.trained_for!r}, reshaped to {self.prior!r}"
-
     def prior_for(self, dim: int) -> Prior | None:
         return self.prior
 
@@ -141,12 +165,15 @@ def reshaped_run(
 ) -> Run:
     """What `Run.reshape` returns."""
     seed, _ = as_seed("seed", seed), choice("codes", codes, ("means", "samples"))
+    if "random_state" in options:
+        raise TypeError("reshape() takes seed, not random_state")
     images = run.continuation.data if data is None and run.continuation is not None else data
     if images is None:
         raise ValueError("data must be given: a run that was loaded, copied or unpickled does not hold its training images")
     found = run.codes(images, seed=seed)
     reshaper = Reshaper(prior, random_state=seed, **options).fit(found.get(codes, found.get("codes")))
 
-    model = ReshapedModel(run.model, checked_reshaper(reshaper), run.objective, run.companions).eval()
+    checked_reshaper(reshaper)
+    model = ReshapedModel(run.model, reshaper.map_, reshaper.prior_map_, run.objective, run.companions).eval()
     objective = ReshapedObjective(run.objective, reshaper.prior_, likelihood=run.objective.likelihood)
     return Run(model, objective, run.rows, run.seed, run.steps, stopped=run.stopped, dim=model.dim)

@@ -20,7 +20,7 @@ from sculptlab.reshaping.flows import log_likelihood
 from sculptlab.reshaping.maps import Chain, Choice, Columns, Map
 from sculptlab.reshaping.quantiles import REACH
 from sculptlab.reshaping.targets import LEARNED_DRAWS, draws, map_of
-from sculptlab.validation import as_device, choice, number, only_array, random_seed, whole
+from sculptlab.validation import as_device, as_tensor, choice, number, only_array, random_seed, whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -116,6 +116,7 @@ class Reshaper(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         fitting = self._fitting()
         rows = validate_data(self, _array(X), dtype=FLOATS, ensure_min_samples=2)
         x = torch.from_numpy(rows.astype(np.float64))
+        _check_scale(x)
         self._columns = columns = Columns.independent(x)
         self.rank_, self.dropped_ = len(columns.kept), columns.other
         self._report_rank(x)
@@ -123,6 +124,8 @@ class Reshaper(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         self.classes_ = list(self.prior_.labels) if isinstance(self.prior_, Conditional) else []
         self._n_features_out = self.rank_ if self.low_rank == "drop" else x.shape[1]
         context, kept = self._context(y, len(x)), dequantized(columns(x)[0], fitting.seed)
+        if context is not None and (absent := [self.classes_[i] for i in (context.sum(0) == 0).nonzero()[:, 0]]):
+            raise ValueError(f"y must hold each of the labels {self.classes_}, which have priors; it has none of {absent}")
         if len(x) < 10 * self.rank_:
             warnings.warn(
                 f"X has {len(x)} rows for {self.rank_} columns: with fewer than 10 for each, other rows may be mapped to another "
@@ -194,6 +197,7 @@ class Reshaper(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
     def history_(self) -> pd.DataFrame:
         import pandas as pd
 
+        check_is_fitted(self)
         return pd.DataFrame(self._rows, columns=["step", "training", "validation"]).astype({"step": int})
 
     def _fitting(self) -> Fitting:
@@ -230,11 +234,19 @@ class Reshaper(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         try:
             if isinstance(given, Mapping):
                 given = Conditional({label: as_prior(prior, self.rank_) for label, prior in given.items()})
-            return as_prior(given, self.rank_)
+            found = as_prior(given, self.rank_)
         except ValueError as error:
             if columns.other:
                 raise ValueError(f"{error}; X has rank {self.rank_} of {len(columns.kept + columns.other)} columns") from error
             raise
+        for part in found.parts if isinstance(found, Conditional) else (found,):
+            bank = getattr(part, "bank", None)
+            if bank is not None and len(bank) < 100 * part.dim:
+                warnings.warn(
+                    f"prior has {len(bank)} samples for {part.dim} column(s): with fewer than 100 for each, the codes follow "
+                    "what lies between the samples rather than their distribution", stacklevel=3,
+                )  # fmt: skip
+        return found
 
     def _context(self, y: Any, n: int) -> Tensor | None:
         """Labels (n,) as one-hot vectors (n, k), or None if one prior is for all of them."""
@@ -242,6 +254,8 @@ class Reshaper(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
             return None
         if y is None:
             raise ValueError(f"y must be given: there is a prior for each of the labels {self.classes_}")
+        if isinstance(y, str):
+            raise TypeError(f"y must be labels (n,), one for each row, got the text {y[:20]!r}")
         labels = _labels(y)
         if len(labels) != n or getattr(y, "ndim", 1) != 1:
             raise ValueError(f"y must be {n} label(s) (n,), one for each row, got shape {np.shape(y)}")
@@ -295,7 +309,20 @@ class Reshaper(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
 def _array(codes: Any) -> Any:
     """Codes as what scikit-learn takes: the array in a mapping, as `sl.latents` returns it, and tensors as arrays."""
     found = only_array("X", codes)
-    return found.detach().cpu().numpy() if isinstance(found, Tensor) else found
+    if not isinstance(found, Tensor):
+        return found
+    found = as_tensor("X", found)
+    return (found.float() if found.dtype == torch.bfloat16 else found).detach().cpu().numpy()  # NumPy has no bfloat16
+
+
+def _check_scale(x: Tensor) -> None:
+    """Raise ValueError for columns whose squares would leave the range of float64."""
+    spread = x.amax(0) - x.amin(0)
+    wrong = ((x.abs().amax(0) > 1e100) | ((spread > 0) & (spread < 1e-100))).nonzero()[:, 0].tolist()
+    if wrong:
+        raise ValueError(
+            f"X must have values of at most 1e100, and columns that vary by at least 1e-100: column(s) {wrong} need another unit"
+        )
 
 
 def _labels(y: Any) -> list[Any]:

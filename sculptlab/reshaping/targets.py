@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from sculptlab.priors import Affine, Copula, Gaussian, Grid, Laplace, Logistic, Prior, Product, StudentT, Uniform
-from sculptlab.reshaping.maps import Blocks, Chain, Linear, Map
+from sculptlab.reshaping.maps import Blocks, Chain, Columns, Linear, Map
 from sculptlab.reshaping.quantiles import Quantiles
 
 INDEPENDENT = (Grid, Laplace, Logistic, StudentT, Uniform)  # priors whose coordinates are independent and alike
@@ -70,7 +70,7 @@ def draws(prior: Prior, n: int, seed: int = 0) -> Tensor:
 
 
 def check_continuous(prior: Prior) -> None:
-    """Raise ValueError if a column of the prior's draws has values of positive probability."""
+    """Raise ValueError if a column of the prior's draws repeats values, or is an affine function of the others."""
     bank = getattr(prior, "bank", None)
     drawn = prior.sample(4000, torch.Generator().manual_seed(0)) if bank is None else bank
     for i, column in enumerate(drawn.T):
@@ -79,3 +79,7 @@ def check_continuous(prior: Prior) -> None:
                 f"prior must be continuous, but column {i} of {len(column)} of its draws has only {distinct} values: an "
                 "invertible map cannot make different codes equal. Add noise to them, as sl.priors.Grid(noise=0.05) does"
             )
+    if other := Columns.independent(drawn.double()).other:
+        raise ValueError(
+            f"prior must fill all of its {prior.dim} dimensions, but column(s) {other} of its draws are determined by others"
+        )

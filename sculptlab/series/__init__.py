@@ -19,7 +19,7 @@ _MODULES = (
     "results",
     "studies",
 )
-_NAMES = {"Browser": "browser", "claim": "claims", "quiz": "questions", "show_prediction": "questions"}
+_NAMES = {"Browser": "browser", "claim": "claims", "keep_score": "scores", "quiz": "questions", "show_prediction": "questions"}
 __all__ = [*_MODULES, *_NAMES]
 
 

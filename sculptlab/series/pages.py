@@ -1,6 +1,8 @@
 """The pages of the series: where they are, and how one is run without a browser."""
 
+import json
 import os
+import re
 import shutil
 import time
 from dataclasses import dataclass
@@ -10,11 +12,13 @@ from typing import Any
 from tqdm import tqdm
 
 from sculptlab.data import folders
-from sculptlab.names import as_path
+from sculptlab.names import as_path, replacing
 from sculptlab.series.claims import Claim, claims_of
+from sculptlab.series.handouts import answers, write_figures
 from sculptlab.series.profiles import PROFILES, page_seed
 
 START = "00_start_here.ipynb"
+SOLUTION = re.compile(r"<details><summary>Solution</summary>.*?</details>\n?", re.DOTALL)
 WITH_ALT_TEXTS = """{% extends 'lab/index.html.j2' %}
 {% block data_png scoped %}
 {%- set alt = output | get_metadata('alt', 'image/png') -%}
@@ -92,6 +96,30 @@ def copy_pages(target: Path) -> list[Path]:
         elif copy.read_bytes() != source.read_bytes():
             kept.append(copy)
     return kept
+
+
+def student_edition(target: Path, seed: int | None = None) -> list[Path]:
+    """Write the pages to `target` without the folded solutions of the exercises; returns the files. Existing pages are replaced.
+
+    With a `seed` from 0 to 9999 each page starts from it, so that students with other seeds see other numbers.
+    """
+    if target.resolve() == notebooks_folder().resolve():
+        raise ValueError(f"out must not be the folder of the pages themselves, got {target}")
+    copy_pages(target)
+    written = []
+    for path in every():
+        notebook = read_page(path)
+        for cell in notebook.cells:
+            if cell.cell_type == "markdown":
+                cell.source = SOLUTION.sub("", cell.source)
+        if seed is not None:
+            line = f'import os\n\nos.environ["SCULPTLAB_SEED"] = "{page_seed("seed", seed)}"  # the seed of this copy\n\n'
+            first = next(cell for cell in notebook.cells if cell.cell_type == "code" and "%pip" not in cell.source)
+            first.source = line + first.source
+        with replacing(target / path.name) as part:
+            part.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        written.append(target / path.name)
+    return written
 
 
 def read_page(path: Path) -> Any:
@@ -206,7 +234,9 @@ def _write(notebook: Any, target: Path) -> tuple[Path, Path]:
     exporter = HTMLExporter(config=config, extra_loaders=[templates], template_file="page.html.j2")
     html = exporter.from_notebook_node(notebook, {"metadata": {"name": target.stem}})[0]
     for path, text in ((target, nbformat.writes(notebook)), (target.with_suffix(".html"), html)):
-        part = path.with_name(f".{path.name}.{os.getpid()}.part")  # so that the file is never there in part
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
+        with replacing(path) as part:
+            part.write_text(text, encoding="utf-8")
+    write_figures(notebook, target.parent / "figures", target.stem)
+    with replacing(target.with_name(f"{target.stem}_answers.md")) as part:
+        part.write_text(answers(notebook), encoding="utf-8")
     return target, target.with_suffix(".html")

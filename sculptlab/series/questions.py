@@ -5,6 +5,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
+from sculptlab.series import scores
 from sculptlab.series.claims import BROKEN, HOLDS
 from sculptlab.validation import choice
 
@@ -92,7 +93,10 @@ def quiz(page: str, answers: str) -> Quiz:
     if len(letters) != len(questions) or not set(letters) <= set(allowed):
         want = f"{len(questions)} characters, each one of {', '.join(allowed)}"
         raise ValueError(f"answers must have {want}, got {answers!r}")
-    return Quiz(questions, letters)
+    made = Quiz(questions, letters)
+    if set(letters) != {"?"}:
+        scores.note(f"quiz {page}", made.passed)
+    return made
 
 
 @dataclass(frozen=True)

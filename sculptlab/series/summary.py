@@ -1,4 +1,4 @@
-"""RESULTS.md: the recorded results as tables, made by `python -m sculptlab.series.summary`."""
+"""RESULTS.md, and the measured lines of README.md, from the recorded results; made by `python -m sculptlab.series.summary`."""
 
 import math
 import tomllib
@@ -9,7 +9,8 @@ import pandas as pd
 
 from sculptlab.series.results import COLUMNS, PACKAGE, base_column, read_result, recorded_names, results_folder
 
-PAGE = PACKAGE.parent / "RESULTS.md"
+PAGE, README = PACKAGE.parent / "RESULTS.md", PACKAGE.parent / "README.md"
+BEGIN, END = "<!-- measured -->\n", "<!-- /measured -->"
 HEAD = """# Recorded results
 
 Made from `data/results/` by `python -m sculptlab.series.summary`; do not edit by hand. Each number is the mean over training
@@ -29,6 +30,22 @@ def summary() -> str:
     """The text of RESULTS.md."""
     tables = tomllib.loads((results_folder() / "tables.toml").read_text(encoding="utf-8"))["table"]
     return "\n".join([HEAD, *filter(None, map(section, tables))])
+
+
+def headlines() -> str:
+    """The measured lines of README.md, from the texts and values of tables.toml."""
+    lines = tomllib.loads((results_folder() / "tables.toml").read_text(encoding="utf-8"))["headline"]
+    return "".join(f"- {line['text'].format(*(_measured(*value) for value in line['values']))}\n" for line in lines)
+
+
+def _measured(name: str, rows: str, column: str, by: str = "") -> str:
+    """The mean and spread of a column over the rows of a query; with `by`, the range of the means of its groups."""
+    frame = read_result(name).frame
+    frame = frame.query(rows) if rows else frame
+    if not by:
+        return number(frame[column].mean(), frame[column].std())
+    means = frame.groupby(by)[column].mean()
+    return f"{means.min():.2f} to {means.max():.2f}"
 
 
 def section(table: dict[str, Any]) -> str:
@@ -90,3 +107,5 @@ def _cell(value: object) -> str:
 
 if __name__ == "__main__":
     PAGE.write_text(summary(), encoding="utf-8")
+    before, after = README.read_text(encoding="utf-8").split(BEGIN)
+    README.write_text(before + BEGIN + headlines() + END + after.split(END)[1], encoding="utf-8")

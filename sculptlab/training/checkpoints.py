@@ -10,18 +10,14 @@
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from sculptlab.names import as_path
+from sculptlab.names import replacing
 from sculptlab.training.sources import StreamSource
 
 if TYPE_CHECKING:
@@ -29,31 +25,6 @@ if TYPE_CHECKING:
 
 Rows = list[dict[str, float]]
 ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")  # of a function in memory, another one in each process
-
-
-def writable_path(name: str, given: str | os.PathLike[str]) -> Path:
-    """The argument `name` as a path, its folder made; a ValueError before any work if no file can be written there."""
-    path = as_path(name, given)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
-    except OSError as error:
-        raise ValueError(f"{name} {str(path)!r} cannot be written: {error}") from error
-    if path.is_dir():
-        raise ValueError(f"{name} must be a file, {str(path)!r} is a folder")
-    return path
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Another path to write to, which is then moved to `path`: an interruption leaves the old file or the new one."""
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        yield part
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def save_checkpoint(path: Path, training: Training, rows: Rows) -> None:

@@ -256,9 +256,9 @@ def load_run(
 ) -> Run:  # fmt: skip
     """Load a run from a file that `run.save` wrote. Nothing in the file is executed.
 
-    A model that `build_autoencoder` made is built again; weights of any other are put into the `model` given. The objective is
-    rebuilt from its text, if that names only objectives, priors and kernels of this package and numbers. The optimizer's averages
-    are not in the file: `train_more` then needs data.
+    A model that `build_autoencoder` made is built again, also behind the map of `run.reshape`; weights of any other are put into
+    the `model` given. The objective is rebuilt from its text, if that names only objectives, priors and kernels of this package
+    and numbers. The optimizer's averages are not in the file: `train_more` then needs data.
 
     Parameters
     ----------
@@ -298,7 +298,8 @@ def load_run(
     if model is None:
         if "class" in kind:
             raise ValueError(f"model must be given: the file has the weights of a {kind['class']}, which load_run cannot build")
-        model = build_autoencoder(**kind)
+        reshaped = "reshaped" in kind
+        model = import_module("sculptlab.reshaping.models").rebuilt(kind) if reshaped else build_autoencoder(**kind)
     load_weights(as_model(model), parts["model"])
     found = objective_of(about["objective"]) if objective is None else as_objective(objective)
     if isinstance(found, UnknownObjective) and about.get("changes"):

@@ -6,9 +6,9 @@ The tensors, by their keys:
 - "companions.NAME": weights and buffers that the objective trained beside the model.
 - "history.COLUMN": each column of `run.history`, float64, NaN where a step has no such term.
 
-The metadata, by name: "format"; "sculptlab", the version; "model", as JSON: the arguments of `build_autoencoder`, or
-{"class": name}; "objective", as it prints itself; "seed", "steps", "dim", "stopped"; "columns" of the history in order, as
-JSON; "crc32" of the tensors; "changes", if only the objective itself knows the
+The metadata, by name: "format"; "sculptlab", the version; "model", as JSON: the arguments of `build_autoencoder`, or those and
+the structure of the map of `run.reshape`, or {"class": name}; "objective", as it prints itself; "seed", "steps", "dim",
+"stopped"; "columns" of the history in order, as JSON; "crc32" of the tensors; "changes", if only the objective itself knows the
 codes that are decoded ("decoder_input") or drawn ("sampling_prior").
 """
 
@@ -29,9 +29,9 @@ from torch import Tensor, nn
 
 from sculptlab import priors
 from sculptlab.mmd import kernels
-from sculptlab.names import as_path
+from sculptlab.names import as_path, replacing, writable_path
 from sculptlab.training import objectives
-from sculptlab.training.checkpoints import Rows, replacing, writable_path
+from sculptlab.training.checkpoints import Rows
 from sculptlab.training.objectives.base import Objective
 from sculptlab.validation import whole
 
@@ -136,6 +136,8 @@ def load_weights(model: Any, weights: dict[str, Tensor], wanted: str = "model mu
 def objective_of(text: str) -> Objective:
     """The objective that printed itself as `text`. Only classes of this package are called, with numbers and words."""
     known = {name: getattr(room, name) for room in (objectives, priors, kernels) for name in room.__all__ if name[0].isupper()}
+    if text.startswith("ReshapedObjective("):
+        known["ReshapedObjective"] = import_module("sculptlab.reshaping.models").ReshapedObjective
 
     def value(node: ast.expr) -> Any:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.args:

@@ -2,26 +2,19 @@
 
 import dataclasses
 import inspect
-from importlib import import_module
 
 import pytest
 from numpydoc.docscrape import NumpyDocString
 
-ROOMS = (
-    "data", "priors", "mmd", "mmd.kernels", "independence", "factors", "training", "training.objectives", "evaluation",
-    "reshaping", "evaluation.compression", "plots", "estimator", "live",
-)  # fmt: skip
+from sculptlab.series.reference import PAGE, ROOMS, public_names, reference
 
 
 def public():
     """Every function and class that a room shows, by its path, once."""
     found = {}
     for room in ROOMS:
-        module = import_module(f"sculptlab.{room}")
-        for name in getattr(module, "__all__", ["SculptedAutoencoder"]):
-            thing = getattr(module, name)
-            if inspect.isfunction(thing) or inspect.isclass(thing):
-                found.setdefault(id(thing), (f"{room}.{name}", thing))
+        for name, thing in public_names(room).items():
+            found.setdefault(id(thing), (f"{room}.{name}", thing))
     return dict(found.values())
 
 
@@ -69,3 +62,7 @@ def test_public_docstring(path):
         returns = inspect.signature(thing).return_annotation
         if returns not in (None, "None", inspect.Signature.empty):
             assert doc["Returns"] or doc["Yields"], f"{path} has no Returns section"
+
+
+def test_the_list_of_public_names_is_that_of_the_docstrings():
+    assert PAGE.read_text(encoding="utf-8") == reference(), "run python -m sculptlab.series.reference"

@@ -2,7 +2,6 @@
 
 import copy
 import pickle
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -322,20 +321,6 @@ NAN = np.where(np.arange(178)[:, None] == 3, np.nan, TABLE)
 def test_bad_input_is_named(make, error, words):
     with pytest.raises(error, match=words):
         make()
-
-
-def test_the_examples_of_the_readme_run(tmp_path, monkeypatch):
-    from PIL import Image
-
-    (tmp_path / "photos").mkdir()
-    for number, pixels in enumerate(sl.load("patches", n=8, dtype="uint8").images):
-        Image.fromarray(pixels.permute(1, 2, 0).numpy()).save(tmp_path / "photos" / f"{number}.png")
-    monkeypatch.chdir(tmp_path)
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
-    ours = [block for block in blocks if "SculptedAutoencoder" in block]
-    assert ours
-    for block in ours:
-        exec(block.replace("n_components=2", "n_components=2, max_iter=5"), {})
 
 
 class _Items(torch.utils.data.Dataset):

@@ -7,10 +7,9 @@ from PIL import Image
 
 import sculptlab as sl
 from sculptlab.data import downloads, folders
-from sculptlab.names import as_path, suggestion
+from sculptlab.names import as_path, suggestion, writable_path
 from sculptlab.plots.style import Picture
 from sculptlab.series import pages
-from sculptlab.training.checkpoints import writable_path
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from sculptlab.series import scores
 from sculptlab.series.claims import BROKEN, HOLDS
 
 Answer = Callable[..., Any]
@@ -40,9 +41,11 @@ def exercise(check: Callable[[Answer], str]) -> Callable[[Answer], Feedback]:
     @functools.wraps(check)
     def run(answer: Answer) -> Feedback:
         try:
-            return Feedback(True, check(answer))
+            feedback = Feedback(True, check(answer))
         except Mistake as mistake:
-            return Feedback(False, str(mistake))
+            feedback = Feedback(False, str(mistake))
+        scores.note(check.__name__.removeprefix("check_"), feedback.passed)
+        return feedback
 
     return run
 

@@ -9,6 +9,7 @@ import torch
 import sculptlab as sl
 from sculptlab.evaluation import compression
 from sculptlab.reshaping import Reshaper, reshaped
+from sculptlab.reshaping.models import rebuilt
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +42,8 @@ def test_a_reshaped_run_has_the_prior_and_the_same_error(run, uniform, digits):
 def test_images_are_decoded_from_draws_of_the_new_prior(uniform):
     drawn = uniform.objective.sampling_prior(2, uniform.model, {}).sample(5, torch.Generator().manual_seed(3))
     assert torch.equal(uniform.sample(5, seed=3), uniform.decode(drawn))
-    assert "reshaped to Uniform" in repr(uniform)
+    assert "ReshapedObjective(" in repr(uniform)
+    assert "prior=Uniform(dim=2" in repr(uniform)
 
 
 def test_a_reshaped_run_is_copied_pickled_diagnosed_and_compressed(uniform, digits):
@@ -59,6 +61,53 @@ def test_a_saved_run_is_loaded_into_a_model_of_the_same_structure(uniform, digit
     loaded = sl.load_run(uniform.save(tmp_path / "run.safetensors"), model=empty, objective=uniform.objective, device="cpu")
     assert torch.equal(loaded.encode(digits), uniform.encode(digits))
     assert torch.equal(loaded.sample(3), uniform.sample(3))
+
+
+@pytest.mark.parametrize("prior", [
+    "uniform", "gaussian", sl.priors.Ring(), sl.priors.Copula([sl.priors.Uniform(1), sl.priors.Laplace(1)], [[1, 0.5], [0.5, 1]]),
+])  # fmt: skip
+def test_a_saved_run_is_built_again(run, digits, tmp_path, prior):
+    made = run.reshape(prior, digits, max_iter=30)
+    loaded = sl.load_run(made.save(tmp_path / "run.safetensors"), device="cpu")
+    assert torch.equal(loaded.encode(digits), made.encode(digits))
+    assert torch.equal(loaded.decode(loaded.encode(digits)), made.decode(made.encode(digits)))
+    assert torch.equal(loaded.sample(3), made.sample(3))
+    assert repr(loaded.objective) == repr(made.objective)
+    assert not any(parameter.requires_grad for parameter in loaded.model.map.parameters())
+
+
+def test_a_saved_run_of_a_prior_from_samples_needs_a_prior_to_sample(run, digits, tmp_path):
+    bank = torch.randn(900, 2, generator=torch.Generator().manual_seed(0))
+    made = run.reshape(bank, digits, max_iter=30)
+    loaded = sl.load_run(made.save(tmp_path / "run.safetensors"), device="cpu")
+    assert torch.equal(loaded.encode(digits), made.encode(digits))
+    with pytest.raises(ValueError, match="prior must be given"):
+        loaded.sample(3)
+    assert torch.equal(loaded.sample(3, prior=bank), made.sample(3, prior=bank))
+
+
+def test_dependent_columns_come_back_from_a_file(tmp_path, digits):
+    model = sl.build_autoencoder("mlp", image_shape=(1, 8, 8), dim=3, width=16)
+    with torch.no_grad():
+        last = [part for part in model.encoder.modules() if isinstance(part, torch.nn.Linear)][-1]
+        last.weight[2], last.bias[2] = last.weight[0] + last.weight[1], 0
+    run = sl.fit(model, digits, sl.objectives.Reconstruction(), steps=1, learning_rate=1e-12, progress=False)
+    with pytest.warns(UserWarning, match="rank 2 of 3"):
+        made = run.reshape("gaussian", digits, max_iter=30)
+    loaded = sl.load_run(made.save(tmp_path / "run.safetensors"), device="cpu")
+    assert loaded.model.dim == 2
+    assert torch.equal(loaded.reconstruct(digits), made.reconstruct(digits))
+
+
+@pytest.mark.parametrize("change", [
+    lambda about: about.pop("map"), lambda about: about["map"].update(kind="Module"), lambda about: about.update(reshaped=3),
+    lambda about: about["map"]["maps"][0].pop("tensors"), lambda about: about["map"].pop("maps"),
+])  # fmt: skip
+def test_a_changed_structure_is_named(uniform, change):
+    about = copy.deepcopy(uniform.model.built_with)
+    change(about)
+    with pytest.raises(ValueError, match="its model is not that of a reshaped run"):
+        rebuilt(about)
 
 
 def test_means_or_samples_of_a_stochastic_encoder_are_reshaped(digits):
@@ -123,3 +172,11 @@ def test_a_reshaper_of_other_codes_is_refused_and_single_precision_is_enough(dig
         reshaped(model, Reshaper(max_iter=5).fit(codes)).encode(digits.images[:4])
     single = reshaped(model, Reshaper(max_iter=5).fit(codes[:, :2])).float()
     assert single.encode(digits.images[:4]).dtype == torch.float32
+
+
+def test_what_is_no_model_and_another_name_of_the_seed_are_refused(run, digits):
+    reshaper = Reshaper(max_iter=2).fit(run.encode(digits))
+    with pytest.raises(TypeError, match="model must be a torch module"):
+        reshaped(None, reshaper)
+    with pytest.raises(TypeError, match="takes seed, not random_state"):
+        run.reshape("gaussian", random_state=3)

@@ -9,6 +9,7 @@ import pytest
 import torch
 from scipy.stats import kstest
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -233,3 +234,55 @@ def test_labels_may_be_words_priors_names_and_gradients_off():
     assert np.abs(z[labels == "b"]).max() < 3**0.5 + 1e-6
     with pytest.raises(ValueError, match=r"y must hold the labels \[0, 1\], got \['0'"):
         Reshaper({0: "gaussian", 1: "uniform"}).fit(bent(60), ["0", "1"] * 30)
+
+
+@pytest.mark.parametrize("factor", [1e200, 1e-200, 1e-320])
+def test_units_beyond_the_range_of_squares_are_refused(factor):
+    with pytest.raises(ValueError, match=r"X must have values of at most 1e100.*column\(s\) \[0\] need another unit"):
+        Reshaper(max_iter=2).fit(bent(50).astype(np.float64) * np.array([factor, 1.0]))
+
+
+def test_labels_that_cannot_be_learned_are_named():
+    reshaper = Reshaper({"a": "gaussian", "b": "uniform"}, max_iter=2)
+    with pytest.raises(ValueError, match=r"y must hold each of the labels .*; it has none of \['b'\]"):
+        reshaper.fit(bent(50), ["a"] * 50)
+    with pytest.raises(TypeError, match=r"y must be labels .*got the text 'abab"):
+        reshaper.fit(bent(50), "ab" * 25)
+
+
+def test_a_share_that_leaves_nothing_to_learn_from_is_refused():
+    with pytest.raises(ValueError, match=r"validation_fraction must leave 2 of 50 rows to learn from, got 0\.999"):
+        Reshaper(max_iter=2, validation_fraction=0.999).fit(bent(50))
+
+
+def test_nothing_can_be_asked_of_a_reshaper_that_is_not_fitted():
+    reshaper = Reshaper()
+    for call in (
+        lambda: reshaper.history_,
+        reshaper.sample,
+        lambda: reshaper.score(bent(5)),
+        lambda: reshaper.transform(bent(5)),
+    ):
+        with pytest.raises(NotFittedError):
+            call()
+
+
+def test_tensors_of_other_kinds_are_read_or_named():
+    z = torch.from_numpy(bent(200))
+    reshaper = Reshaper(max_iter=2).fit(z.bfloat16())
+    assert np.isfinite(reshaper.transform(z.bfloat16())).all()
+    for other, message in ((z.to_sparse(), "X must be a dense tensor"), (z.to("meta"), "X must be in memory")):
+        with pytest.raises(TypeError, match=message):
+            reshaper.transform(other)
+
+
+def test_a_prior_of_few_samples_is_warned_of_and_one_of_lower_rank_refused():
+    with pytest.warns(UserWarning, match=r"prior has 30 samples for 2 column\(s\): with fewer than 100"):
+        Reshaper(bent(30), max_iter=2).fit(bent(200))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Reshaper(bent(200), max_iter=2).fit(bent(200))
+    plane = np.random.default_rng(0).normal(size=(900, 2))
+    for line in (plane[:, [0, 0]], np.c_[plane, plane.sum(1)]):
+        with pytest.raises(ValueError, match=r"prior must fill all of its . dimensions, but column\(s\) \[.\] of its draws"):
+            Reshaper(line, max_iter=2).fit(np.random.default_rng(1).normal(size=(200, line.shape[1])))

@@ -21,7 +21,7 @@ from jupyter_client.kernelspec import KernelSpecManager
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from sculptlab.data import folders
-from sculptlab.series import kernel_errors, pages
+from sculptlab.series import handouts, kernel_errors, pages, questions
 from sculptlab.series.claims import Claim, claims_of
 from sculptlab.series.execution import StrictClient, polling, swallowed
 
@@ -117,6 +117,52 @@ def test_copied_pages_never_replace_changed_ones(wheel, tmp_path):
     assert pages.copy_pages(target) == [target / "01_kl_failure.ipynb"]
     assert (target / "01_kl_failure.ipynb").read_text() == "mine"
     assert (target / "10_later.ipynb").exists()
+
+
+def test_a_student_edition_has_hints_and_no_solutions(tmp_path):
+    files = pages.student_edition(tmp_path / "class")
+    assert [file.name for file in files] == [path.name for path in pages.every()]
+    for file, page in zip(files, pages.every(), strict=True):
+        before, after = page.read_text(encoding="utf-8"), file.read_text(encoding="utf-8")
+        assert "<summary>Solution</summary>" in before
+        assert "<summary>Solution</summary>" not in after
+        assert after.count("<summary>Hint</summary>") == before.count("<summary>Hint</summary>")
+        assert after.count("<details>") == after.count("</details>")
+        kept = [cell.source for cell in nbformat.read(file, as_version=4).cells if cell.cell_type == "code"]
+        assert kept == [cell.source for cell in nbformat.read(page, as_version=4).cells if cell.cell_type == "code"]
+
+
+def test_a_student_edition_with_a_seed(tmp_path):
+    file = pages.student_edition(tmp_path / "class", seed=7)[0]
+    first, setup = [cell.source for cell in nbformat.read(file, as_version=4).cells if cell.cell_type == "code"][:2]
+    assert "SCULPTLAB_SEED" not in first
+    assert setup.startswith('import os\n\nos.environ["SCULPTLAB_SEED"] = "7"')
+    with pytest.raises(ValueError, match="seed must be"):
+        pages.student_edition(tmp_path / "class", seed=-1)
+
+
+def test_the_pages_themselves_are_never_a_student_edition():
+    with pytest.raises(ValueError, match="out must not be the folder of the pages themselves"):
+        pages.student_edition(pages.notebooks_folder())
+
+
+def test_the_answers_of_a_page_are_those_that_it_shows(monkeypatch, tmp_path):
+    monkeypatch.setattr(questions, "QUIZZES", tmp_path)
+    (tmp_path / "05.toml").write_text(
+        '[[question]]\ntext = "Why?"\noptions = ["x", "y"]\nanswer = "b"\nreasons = ["no", "yes"]\n'
+    )
+    shown = new_output("display_data", data={"text/plain": "You predicted (a). Measured: (b). It falls."})
+    cells = [
+        new_markdown_cell("# 05 · A page?"),
+        new_markdown_cell("Words.\n\n**Predict.** Does it (a) rise, (b) fall?"),
+        new_code_cell("prediction = ''"),
+        new_code_cell("show()", outputs=[shown]),
+        new_code_cell('sl.series.quiz("05", "?")'),
+    ]
+    text = handouts.answers(new_notebook(cells=cells))
+    assert text.startswith("# Answers: 05 · A page?\n")
+    assert "- **Predict.** Does it (a) rise, (b) fall?\n  Measured: **(b). It falls.**\n" in text
+    assert "- Why? **(b)**\n  (a) x: no\n  (b) y: yes\n" in text
 
 
 def test_swallowed_reads_each_hiding_place():
@@ -247,7 +293,12 @@ def test_a_good_page_is_run_written_and_read(tmp_path, monkeypatch, capsys):
     assert "✓  it stands: 0.83 ± 0.042 over 2 seed(s), claimed > 0.5" in str(report)
     assert str(report.html) in str(report)
     assert "4/4 cells" in capsys.readouterr().err
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["05_page.html", "05_page.ipynb"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "05_page.html", "05_page.ipynb", "05_page_answers.md", "figures",
+    ]  # fmt: skip
+    (figure,) = (tmp_path / "out" / "figures").iterdir()
+    assert figure.name == "05_page_1.png"
+    assert figure.read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_html_has_alternative_texts(tmp_path):

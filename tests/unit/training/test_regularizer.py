@@ -2,12 +2,10 @@
 
 import copy
 import io
-import re
 import shutil
 import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 import torch
@@ -454,16 +452,6 @@ def test_data_of_unknown_size_are_refused_by_beta_tc_before_any_step():
 def test_codes_that_are_nan_make_the_value_nan():
     term = o.MMD(PRIOR).regularizer(2)
     assert term(torch.full((8, 2), torch.nan)).isnan()
-
-
-def test_the_loop_of_the_readme_runs():
-    text = (Path(__file__).resolve().parents[3] / "README.md").read_text(encoding="utf-8")
-    blocks = [block for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if ".regularizer(" in block]
-    assert blocks
-    for block in blocks:
-        with torch.random.fork_rng():
-            exec(block, space := {})
-        assert space["term"].step > 0
 
 
 def test_a_forgotten_update_is_named():
