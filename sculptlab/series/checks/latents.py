@@ -97,7 +97,9 @@ def check_score(answer: Answer) -> str:
     predicted = z.mean(0) + (z - z.mean(0)) * [0.9, 0.5, -0.8, 0.1] + 0.1 * rng.normal(size=z.shape)
     lost, spread = ((z - predicted) ** 2).sum(0), ((z - z.mean(0)) ** 2).sum(0)
     r2 = 1 - lost / spread
+    correlation = np.array([np.corrcoef(pair)[0, 1] for pair in zip(z.T, predicted.T, strict=True)])
     slips = {
+        "that is the squared correlation, which forgives a wrong sign, scale or offset; R² does not": (correlation**2).mean(),
         "clip each dimension at 0 first, then average: here one dimension is predicted worse than by its mean": r2.mean(),
         "clip before averaging, not after: a bad dimension must not hide a good one": max(r2.mean(), 0.0),
         "average R² over the dimensions; in pooled sums the largest unit decides": 1 - lost.sum() / spread.sum(),

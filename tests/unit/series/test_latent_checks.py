@@ -68,6 +68,11 @@ def test_the_right_answer_passes(check, answer):
         (checks.check_aggregate_variance, lambda m, s: m.var(0, correction=0) + s.mean(0) ** 2, "square before averaging"),
         (checks.check_aggregate_variance, lambda m, s: m.var(0) + (s**2).mean(0), "correction=0"),
         (checks.check_score, lambda z, p: None, "returns nothing yet"),
+        (
+            checks.check_score,
+            lambda z, p: np.mean([np.corrcoef(a, b)[0, 1] ** 2 for a, b in zip(z.T, p.T, strict=True)]),
+            "squared correlation",
+        ),
         (checks.check_score, lambda z, p: share(z, p).mean(), "clip each dimension at 0 first"),
         (checks.check_score, lambda z, p: (1 - share(z, p)).mean(), "1 minus it"),
         (checks.check_score, lambda z, p: share(z, p).clip(0).sum(), "one number, the mean"),
