@@ -1,0 +1,79 @@
+"""Figures of sculpting after training: codes on their way to a prior, and recorded scores of independence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib.ticker import MultipleLocator, PercentFormatter
+
+from sculptlab.plots.codes import plane, points_by_class, span
+from sculptlab.plots.style import CODES, MEANS, PRIOR, TEXT, Picture, style
+from sculptlab.series.figures.common import dot_rows, grid, legend_below
+
+CONDITIONS = {"plain": (PRIOR, "X"), "whitened": (MEANS, "D"), "reshaped": (CODES, "o")}
+EVALUATORS = {"mlp": "LPS by networks", "boosting": "LPS by boosted trees", "squares": "LPS of squares,\nby networks"}
+PLANE = {"c2st": "C2ST accuracy (50 %: chance)", "off_support": "off-support mass"}
+THUMBNAILS = 40
+
+
+def independence(tables: Mapping[str, pd.DataFrame], *, title: str | None = None) -> Picture:
+    """Tables of `studies.reshaping.independence_study` by their names: a row for each, a panel for each of `EVALUATORS`."""
+    frame = pd.concat([table.assign(set=name) for name, table in tables.items()])
+    panels = [(frame[frame["regressor"] == name], "score") for name in EVALUATORS]
+    figure, axes = dot_rows(panels, "set", "condition", order=list(tables), styles=CONDITIONS, height=0.9, title=title)
+    for ax, words in zip(axes, EVALUATORS.values(), strict=True):
+        ax.set_xlim(-0.03, 0.03 + frame["score"].max())  # one scale for all evaluators
+        style(ax, x=words)
+    legend_below(figure, axes[0], 3)
+    return figure
+
+
+def planar_priors(frame: pd.DataFrame, *, title: str | None = None) -> Picture:
+    """The table of `studies.reshaping.planar_study`: a row for each prior, the least off-support mass first; panels: `PLANE`."""
+    order = list(frame.groupby("prior")["off_support"].mean().sort_values().index)
+    panels = [(frame, column) for column in PLANE]
+    figure, axes = dot_rows(panels, "prior", order=order, height=0.22, title=title, label="reshaped codes")
+    chance = frame.groupby("prior").mean(numeric_only=True).loc[order]
+    for ax, (column, words) in zip(axes, PLANE.items(), strict=True):
+        second = chance[f"chance_{column}"]
+        ax.plot(second, range(len(order)), "|", color=TEXT, markersize=8, label="a second sample of the prior")
+        ax.xaxis.set_major_locator(MultipleLocator(0.05))
+        ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        style(ax, x=words)
+    axes[0].set_xlim(0.45, 0.61)
+    legend_below(figure, axes[0], 2)
+    return figure
+
+
+def walk(
+    before: Any, after: Any, images: Any, shares: Sequence[float], *, labels: Any, named: Any = None, title: str | None = None
+) -> Picture:
+    """Codes on straight lines from `before` (n, 2) to `after` (n, 2), at each of `shares` of the way: 0 is before, 1 is after.
+
+    Above, or left for one share, they are points by class; below, or right, 40 of them are their images (n, 1, h, w). The
+    columns of `before` are shown in standard deviations.
+    """
+    start, end = (torch.as_tensor(rows).double() for rows in (before, after))
+    start = (start - start.mean(0)) / start.std(0)
+    low, high = np.array([span(column) for rows in (start, end) for column in rows.T]).T
+    limits = np.array([[low.min(), high.max()]] * 2)
+    size = (limits[0, 1] - limits[0, 0]) / 26
+    beside = len(shares) == 1
+    figure, axes = grid(*((1, 2) if beside else (2, len(shares))), height=4.4 if beside else 3.0, title=title)
+    for share, upper, lower in zip(shares, *axes.reshape(2, -1), strict=True):
+        rows = torch.lerp(start, end, share).numpy()
+        points_by_class(rows, np.asarray(labels), plane(upper, limits), named)
+        for (x, y), image in zip(rows[:THUMBNAILS], np.asarray(images)[:THUMBNAILS, 0], strict=True):
+            extent = (x - size, x + size, y - size, y + size)
+            plane(lower, limits).imshow(image, cmap="gray_r", vmin=0, vmax=1, extent=extent, alpha=0.9)
+        plane(lower, limits)
+        for ax in (upper, lower):
+            ax.set_aspect("equal")
+            style(ax, x="latent 0", y="latent 1" if share == shares[0] else None)
+        style(upper, title=f"t = {share:g}")
+        style(lower, title="the decoded images, each at its code" if share == shares[0] else None)
+    return figure
