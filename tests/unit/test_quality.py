@@ -98,3 +98,33 @@ def test_the_colab_cell_installs_in_colab_alone():
     assert without == []
     address = f"git+https://github.com/sculptlab/sculptlab@v{sculptlab.__version__}"
     assert within == [f'install -q "sculptlab @ {address}"']
+
+
+def prose(path, folded):
+    """The markdown of a page without code, formulas and, unless `folded`, what `<details>` folds away."""
+    text = "\n".join(source for source, _ in cells(path, "markdown"))
+    text = text if folded else re.sub(r"<details>.*?</details>", "", text, flags=re.DOTALL)
+    return re.sub(r"```.*?```|`[^`]*`|\$[^$]*\$|\]\([^)]*\)", " ", text, flags=re.DOTALL)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_page_is_a_lesson_and_no_report(path):
+    words = len(re.findall(r"\w[\w'-]*", prose(path, folded=False)))
+    assert 1500 <= words <= 3000, f"{words} words"
+    decimals = re.findall(r"(?<![\w.])\d*\.\d+", prose(path, folded=True))
+    assert len(decimals) <= 25, f"measured numbers belong into tables and figures, not into prose: {decimals}"
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_page_ends_with_its_own_quiz(path):
+    code = "\n".join(source for source, _ in cells(path, "code"))
+    assert re.findall(r"series\.quiz\(\s*\"(\d\d)\", (?:answers=)?\"\?\?\?\"", code) == [path.name[:2]]
+    assert code.count("show_prediction(") in (1, 2, 3, 4)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_pages_lead_to_their_neighbors(path):
+    here = NOTEBOOKS.index(path)
+    last = cells(path, "markdown")[-1][0]
+    for neighbor in NOTEBOOKS[max(0, here - 1) : here] + NOTEBOOKS[here + 1 : here + 2]:
+        assert f"({neighbor.name})" in last, f"no link to {neighbor.name}"
