@@ -102,11 +102,11 @@ def overview(z: Any, prior: Any, dependence: Mapping[str, Any] | None = None) ->
     heights = [_marginals_height(target.shape[1]), 3.1 * down]
     figure = Picture(figsize=(WIDTH, sum(heights)))
     upper, lower = figure.subfigures(2, 1, squeeze=False, height_ratios=heights).flat
-    for k, one in enumerate(sets):
-        matrix = np.asarray(dependence[given[k]], dtype=float)
+    matrices = [np.asarray(dependence[name], dtype=float) for name in given]
+    largest = max(0.1, *(np.nanmax(np.nan_to_num(matrix * (1 - np.eye(len(matrix))))) for matrix in matrices))
+    options = {"cmap": shades(BAD), "vmin": 0, "vmax": largest, "cbar_kws": {"shrink": 0.7}}  # one scale for all sets
+    for k, (one, matrix) in enumerate(zip(sets, matrices, strict=True)):
         left, right = (lower.add_subplot(down, 4, 2 * k + side) for side in (1, 2))
-        largest = max(0.1, np.nanmax(np.nan_to_num(matrix * (1 - np.eye(len(matrix))))))
-        options = {"cmap": shades(BAD), "vmin": 0, "vmax": largest, "cbar_kws": {"shrink": 0.7}}
         matrix_map(matrix, left, f"{one[0]}: dependence", one[3], **options)
         _pair(right, one, target, most_dependent(matrix))
     marginals(z, prior, upper)  # last: seaborn draws the figure so far with each heat map
@@ -145,6 +145,7 @@ def _pair(ax: Axes, one: tuple[str, np.ndarray, str, list[str]], target: np.ndar
     (name, rows, color, labels), (i, j) = one, pair
     first, second = labels[i], labels[j]
     style(density(rows[:, pair], ax, target[:, pair], color=color), title=f"{name}: {first}, {second}", x=first, y=second)
+    ax.set_box_aspect(1)
 
 
 def _legend(part: Part, place: Any, dim: int, shown: list[int]) -> None:

@@ -67,6 +67,8 @@ def lps_against_codes(found: Any, ax: Axes | None = None) -> Axes | Picture:
     if found.frame["chance"].notna().any():
         ax.plot(found.frame["n"], found.frame["chance"], color=PRIOR, marker="X", label="permuted columns")
     ax.set_xscale("log")
+    ax.set_xticks(found.frame["n"], [f"{n:,}" for n in found.frame["n"]])
+    ax.minorticks_off()
     ax.legend(fontsize=8, frameon=False)
     style(ax, title=found.verdict(), x="codes that the regressor learned from", y=f"LPS, {found.unit}")
     return figure or ax

@@ -25,7 +25,8 @@ def answers(notebook: Any) -> str:
     lines += ["", "## Quiz", ""]
     for one in questions_of(number) if number else ():
         options = [
-            f"  ({letter}) {option}: {reason}" for letter, option, reason in zip(LETTERS, one.options, one.reasons, strict=False)
+            f"  ({letter}) {option.rstrip('.')}: {reason}"
+            for letter, option, reason in zip(LETTERS, one.options, one.reasons, strict=False)
         ]
         lines += [f"- {one.text} **({one.answer})**", *options]
     return "\n".join(lines) + "\n"

@@ -48,7 +48,7 @@ def shown(page):
 
 
 def test_the_slider_of_page_01(tmp_path, lab, page, keep):
-    opened(page, lab, tmp_path, widget_cell("01_kl_failure", ["gaussian ="]))
+    opened(page, lab, tmp_path, widget_cell("01_kl_failure", ["RECORDED ="]))
     expect(status(page, "data = fashion_mnist, latents = 2, β = 1.0")).to_be_visible()
     first = shown(page)
     keep("start")

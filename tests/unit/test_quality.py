@@ -14,6 +14,7 @@ import sculptlab
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "sculptlab"
 MODULES = {".".join(path.relative_to(PACKAGE).with_suffix("").parts): path for path in sorted(PACKAGE.rglob("*.py"))}
+TEXTS = [*ROOT.glob("*.md"), *ROOT.glob("data/*.md"), *ROOT.glob("teaching/*.md")]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 LONGEST_CELL = 15
 
@@ -54,7 +55,7 @@ def test_page_is_clean(path):
         assert len(source.splitlines()) <= LONGEST_CELL, f"code cell {number} is too long:\n{source}"
 
 
-@pytest.mark.parametrize("path", [ROOT / "README.md", ROOT / "data" / "README.md", *NOTEBOOKS], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [*TEXTS, *NOTEBOOKS], ids=lambda path: path.name)
 def test_local_links_lead_somewhere_and_nothing_is_left_to_fill_in(path):
     texts = [source for source, _ in cells(path, "markdown")] if path.suffix == ".ipynb" else [path.read_text(encoding="utf-8")]
     for text in texts:
@@ -97,3 +98,33 @@ def test_the_colab_cell_installs_in_colab_alone():
     assert without == []
     address = f"git+https://github.com/sculptlab/sculptlab@v{sculptlab.__version__}"
     assert within == [f'install -q "sculptlab @ {address}"']
+
+
+def prose(path, folded):
+    """The markdown of a page without code, formulas and, unless `folded`, what `<details>` folds away."""
+    text = "\n".join(source for source, _ in cells(path, "markdown"))
+    text = text if folded else re.sub(r"<details>.*?</details>", "", text, flags=re.DOTALL)
+    return re.sub(r"```.*?```|`[^`]*`|\$[^$]*\$|\]\([^)]*\)", " ", text, flags=re.DOTALL)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_page_is_a_lesson_and_no_report(path):
+    words = len(re.findall(r"\w[\w'-]*", prose(path, folded=False)))
+    assert 1500 <= words <= 3000, f"{words} words"
+    decimals = re.findall(r"(?<![\w.])\d*\.\d+", prose(path, folded=True))
+    assert len(decimals) <= 25, f"measured numbers belong into tables and figures, not into prose: {decimals}"
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_page_ends_with_its_own_quiz(path):
+    code = "\n".join(source for source, _ in cells(path, "code"))
+    assert re.findall(r"series\.quiz\(\s*\"(\d\d)\", (?:answers=)?\"\?\?\?\"", code) == [path.name[:2]]
+    assert code.count("show_prediction(") in (1, 2, 3, 4)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_pages_lead_to_their_neighbors(path):
+    here = NOTEBOOKS.index(path)
+    last = cells(path, "markdown")[-1][0]
+    for neighbor in NOTEBOOKS[max(0, here - 1) : here] + NOTEBOOKS[here + 1 : here + 2]:
+        assert f"({neighbor.name})" in last, f"no link to {neighbor.name}"

@@ -30,6 +30,9 @@ def check_kl(answer: Answer) -> str:
     std = 0.2 + torch.rand(6, 3, generator=generator, device="cpu", dtype=torch.float32)
     right = _kl(mean, std)
     slips = {
+        "you take the mean over the latents: the KL of independent latents is their *sum*": right / mean.shape[1],
+        "you read std as the log-variance: it is the standard deviation, so the variance is std**2": _kl(mean, (std / 2).exp()),
+        "you read std as the variance: the variance is std**2, in both terms": _kl(mean, std.sqrt()),
         "the half is missing: the whole bracket is divided by 2": 2 * right,
         "the term is the logarithm of the *variance*: log(std**2), not log(std)": right + 0.5 * std.log().sum(1),
         "std enters squared: the variance is std**2": right + 0.5 * (std - std**2).sum(1),
@@ -46,10 +49,14 @@ def check_aggregate_variance(answer: Answer) -> str:
     mean = 2 * torch.randn(50, 3, generator=generator, device="cpu", dtype=torch.float32)
     std = 0.2 + torch.rand(50, 3, generator=generator, device="cpu", dtype=torch.float32)
     between, within = mean.var(0, correction=0), std.square().mean(0)
+    forgotten = "the noise is forgotten: that is the variance of the means alone, and each image also adds its own variance"
+    squared = "std is not squared: average the *variances* (std**2), not the standard deviations"
     slips = {
-        "that is the variance of the means alone: each image also adds its own variance": between,
+        forgotten: between,
+        f"{forgotten}; for it, take correction=0": mean.var(0),
         "that is the mean of the images' own variances alone: the means differ from image to image as well": within,
-        "average the *variances* (std**2), not the standard deviations": between + std.mean(0),
+        squared: between + std.mean(0),
+        f"{squared}; for the means, take correction=0": mean.var(0) + std.mean(0),
         "square before averaging: the mean of std**2, not the square of the mean std": between + std.mean(0).square(),
         "use the population variance, correction=0: divide by the number of images": mean.var(0) + within,
     }
@@ -90,7 +97,9 @@ def check_score(answer: Answer) -> str:
     predicted = z.mean(0) + (z - z.mean(0)) * [0.9, 0.5, -0.8, 0.1] + 0.1 * rng.normal(size=z.shape)
     lost, spread = ((z - predicted) ** 2).sum(0), ((z - z.mean(0)) ** 2).sum(0)
     r2 = 1 - lost / spread
+    correlation = np.array([np.corrcoef(pair)[0, 1] for pair in zip(z.T, predicted.T, strict=True)])
     slips = {
+        "that is the squared correlation, which forgives a wrong sign, scale or offset; R² does not": (correlation**2).mean(),
         "clip each dimension at 0 first, then average: here one dimension is predicted worse than by its mean": r2.mean(),
         "clip before averaging, not after: a bad dimension must not hide a good one": max(r2.mean(), 0.0),
         "average R² over the dimensions; in pooled sums the largest unit decides": 1 - lost.sum() / spread.sum(),

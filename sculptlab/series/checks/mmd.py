@@ -43,6 +43,7 @@ def check_mmd2(answer: Answer) -> str:
 
     (in_x, in_y), biased, cross = _means(x, y, lambda squared: np.exp(-squared / (2 * h**2)))
     within, right = in_x + in_y, in_x + in_y - 2 * cross
+    pairs = m * (m - 1)
     undivided = in_x * (n - 1) / n + in_y * (m - 1) / m - 2 * cross
     slips = {
         "that is the biased estimate: leave out the pairs of a point with itself, divide by n (n - 1)": biased.sum() - 2 * cross,
@@ -50,11 +51,22 @@ def check_mmd2(answer: Answer) -> str:
         "the cross term counts twice, for k(x, y) and k(y, x)": within - cross,
         "the cross term is subtracted: where points of x and y are close, the samples are more alike": within + 2 * cross,
         "that is half of it: some libraries define their loss so, MMD² is twice that": right / 2,
-        "that is MMD, not its square: leave out the root": np.sqrt(right),
+        "that is MMD, not its square: leave out the square root": np.sqrt(right),
+        "that is the square root of the biased estimate: MMD² has no root, and no pairs of a point with itself": np.sqrt(
+            biased.sum() - 2 * cross
+        ),
         "the 2 is missing in exp(-D2 / (2 h²))": other(lambda squared: np.exp(-squared / h**2)),
-        "D2 is the *squared* distance: leave out the root": other(lambda squared: np.exp(-np.sqrt(squared) / (2 * h**2))),
+        "D2 is the *squared* distance: leave out the square root": other(lambda squared: np.exp(-np.sqrt(squared) / (2 * h**2))),
         "the width enters squared: exp(-D2 / (2 h²))": other(lambda squared: np.exp(-squared / (2 * h))),
-        "each sum is divided by its own sample's size: y has m points": in_x + in_y * m * (m - 1) / (n * (n - 1)) - 2 * cross,
+    } | {
+        f"n for m: y has m points, so {words}": in_x + in_y * share - 2 * cross * crossed
+        for words, share, crossed in (
+            ("its pairs are m (m - 1)", pairs / (n * (n - 1)), 1),
+            ("its diagonal is m and its pairs are m (m - 1)", (pairs + (m - n) / in_y) / (n * (n - 1)), 1),
+            ("its diagonal is m", (pairs + (m - n) / in_y) / pairs, 1),
+            ("there are n m pairs between x and y", 1, m / n),
+            ("its pairs are m (m - 1), and there are n m pairs between x and y", pairs / (n * (n - 1)), m / n),
+        )
     }
     require_value(call(answer, x, y, h), right, slips)
     negative = as_array(answer(x[:4], x[:4] + 1e-3, h)) < 0
@@ -80,26 +92,6 @@ def check_bandwidth(answer: Answer) -> str:
         return f"{words}: h is about the size of the difference, a part of the distance from stripe to stripe"
     require(h >= PERIOD / 10, f"{words}: too small, hardly two points are so near to each other")
     raise Mistake(f"{words}: too large, it averages over stripes that are {PERIOD} apart" if h > PERIOD / 3 else words)
-
-
-@exercise
-def check_blind_kernel(answer: Answer) -> str:
-    """Page 03, a difference that a wide kernel misses: answer() -> (x, y), each (n, 2) with n from 200 to 2000.
-
-    The test does not reject with RBF(10) (p > 0.05), and rejects with RBF(0.5) (p <= 0.01).
-    """
-    pair = call(answer, read=lambda pair: [as_array(rows) for rows in pair], wanted="two arrays, (x, y)")
-    fits = len(pair) == 2 and all(z.ndim == 2 and z.shape[1] == 2 and 200 <= len(z) <= 2000 for z in pair)
-    require(fits, f"x and y should have shape (n, 2) with n from 200 to 2000, yours are {[z.shape for z in pair]}")
-    x, y = pair
-    require(np.isfinite(x).all() and np.isfinite(y).all(), "some values are NaN or infinite")
-    wide, narrow = mmd_test(x, y, RBF(10.0)).p_value, mmd_test(x, y, RBF(0.5)).p_value
-    means, covariances = np.abs(x.mean(0) - y.mean(0)).max(), np.abs(np.cov(x.T) - np.cov(y.T)).max()
-    why = f"the means differ by {means:.2f}" if means > 0.1 else f"the means agree, the covariances differ by {covariances:.2f}"
-    require(wide > 0.05, f"with RBF(10) the test rejects, p = {wide:.3f}: {why}, and that is what a wide kernel sees")
-    require(narrow <= 0.01, f"RBF(0.5) sees no difference either, p = {narrow:.3f}: the shapes must differ")
-    words = f"p = {wide:.2f} with RBF(10), {narrow:.3f} with RBF(0.5)"
-    return f"{words}; the means differ by up to {means:.2f}, the covariances by up to {covariances:.2f}"
 
 
 @exercise

@@ -7,7 +7,7 @@ import torch
 
 from sculptlab.mmd import mmd_test
 from sculptlab.priors import Gaussian, Mixture, Prior, Ring, Uniform
-from sculptlab.series.checks.feedback import Answer, call, call_for_codes, exercise, require, require_value
+from sculptlab.series.checks.feedback import Answer, call, call_for_codes, exercise, require
 
 ROWS = 4000  # draws of the answer's sampler
 DARKNESS = np.array([[0.0, 1.0, 3.0, 0.0], [0.0, 0.0, 0.0, 2.0], [4.0, 0.0, 0.0, 0.0]])  # no symmetry: a flip or a swap shows
@@ -77,22 +77,3 @@ def _follows(z: np.ndarray, darkness: np.ndarray) -> bool:
     expected = np.zeros((side, side))
     expected[:height, :width] = darkness[::-1] / darkness.sum()
     return counts.sum() == len(z) and bool(np.abs(counts / len(z) - expected).max() < 5 * math.sqrt(0.25 / len(z)))
-
-
-@exercise
-def check_quantization(answer: Answer) -> str:
-    """Page 05, the error of quantization: answer(low, high, k) -> the mean squared error of 2^k equal steps, uniform latent."""
-    low, high, k = -1.7, 2.3, 3
-    width = high - low
-    step = width / 2**k
-    slips = {
-        "k bits give 2^k steps, not k": (width / k) ** 2 / 12,
-        "2^k steps, not 2^k - 1: the levels are the middles of the steps, not their edges": (width / (2**k - 1)) ** 2 / 12,
-        "a uniform variable of width w has variance w²/12": step**2 / 3,
-        "that is the standard deviation: square it": step / math.sqrt(12),
-        "that is the square of the largest error; the mean is asked for": (step / 2) ** 2,
-        "that is the variance of the whole latent: how wide is one step?": width**2 / 12,
-        "the width of the step enters squared": step / 12,
-    }
-    require_value(call(answer, low, high, k), step**2 / 12, slips)
-    return "each further bit divides it by four, until only the error of the autoencoder itself is left"

@@ -1,4 +1,4 @@
-"""Figures of the alignment study: codes colored by factor, scores by prior, the effect of labels, traversals."""
+"""Figures of the alignment study: codes colored by factor, scores by prior, the effect of labels."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import seaborn
 
-from sculptlab.plots.codes import image_grid, plane, span
+from sculptlab.plots.codes import plane, span
 from sculptlab.plots.results import line_with_spread
 from sculptlab.plots.style import BAD, CODES, GOOD, PRIOR, TEXT, Picture, style
-from sculptlab.series.figures.common import LOOKS, grid, legend, legend_below
+from sculptlab.series.figures.common import LOOKS, grid, legend_below
 
 SCORES = {"aligned": "linear alignment", "MIG": "MIG", "DCI disentanglement": "DCI disentanglement"}
 COS_45 = np.sqrt(0.5)  # alignment of two factors with two latents that are an isometry of them, rotated by 45 degrees
@@ -40,27 +40,6 @@ def codes_by_factor(
                 style(ax, y="latent 2")
             if ax in axes[:, -1]:
                 figure.colorbar(points, ax=ax, label=f"true {name}")
-    return figure
-
-
-def rotation_scores(mmd: Mapping[str, Sequence[float]], angles: Sequence[float], *, title: str | None = None) -> Picture:
-    """Left: for each prior, MMD^2 between its rotated draws and its draws, in units of the noise of a batch, at each angle.
-
-    Right: the alignment of two factors with their rotation by the angle (degrees), max(|cos|, |sin|) >= cos 45° = 0.71.
-    """
-    figure, ((left, right),) = grid(1, 2, height=3.0, title=title)
-    left.axhspan(-1, 1, color=PRIOR, alpha=0.25, linewidth=0, label="noise of one batch")
-    for (name, values), (color, marker) in zip(mmd.items(), LOOKS, strict=False):
-        left.plot(angles, values, color=color, marker=marker, markersize=4, label=name)
-    angle = np.radians(np.asarray(angles, dtype=float))
-    right.plot(angles, np.maximum(np.abs(np.cos(angle)), np.abs(np.sin(angle))), color=TEXT, marker="o", markersize=4)
-    right.axhline(COS_45, color=TEXT, linestyle="--", linewidth=1)
-    right.annotate("cos 45° = 0.71", (max(angles), COS_45 - 0.02), ha="right", va="top", fontsize=9, color=TEXT)
-    left.set(xticks=[0, 45, 90], ylim=(-1.2, 1.2))
-    right.set(xticks=[0, 45, 90], ylim=(0, 1.03))
-    legend(left, loc="lower center", ncols=2)
-    style(left, x="rotation (degrees)", y="MMD² / noise of a batch", title="MMD² of the rotated prior")
-    style(right, x="rotation (degrees)", y="linear alignment", title="alignment of the rotated factors")
     return figure
 
 
@@ -109,17 +88,4 @@ def alignment_over_labels(frame: pd.DataFrame, columns: Mapping[str, str], *, ti
         ax.set_ylim(0, 1.03)
         style(ax, title=words, x="labeled images", y="alignment" if ax is axes[0] else "")
     legend_below(figure, axes[0], len(LABELED))
-    return figure
-
-
-def traversal_rows(images: Mapping[str, Any], latents: Sequence[str], *, title: str | None = None) -> Picture:
-    """Traversals (dim, steps, size, size), uint8, of each model in a panel: a row for each latent, named on the left."""
-    figure, (axes,) = grid(1, len(images), height=0.4 * len(latents) + 0.7, title=title)
-    for ax, (model, rows) in zip(axes, images.items(), strict=True):
-        stack = np.asarray(rows, dtype=float) / 255
-        image_grid(stack.reshape(-1, *stack.shape[2:]), ax, columns=stack.shape[1], title=model)
-    bottom = axes[0].get_ylim()[0] / len(latents)
-    for i, name in enumerate(latents):
-        at, look = (-3, (i + 0.5) * bottom), {"ha": "right", "va": "center", "fontsize": 8, "color": TEXT}
-        axes[0].annotate(name, at, annotation_clip=False, **look)
     return figure

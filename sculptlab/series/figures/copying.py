@@ -1,22 +1,20 @@
-"""Figures of latent copying: scores by condition, decoded images, codes by class, rotated codes."""
+"""Figures of latent copying: scores by condition, decoded images, codes by class."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from sculptlab.plots.codes import density, heat_map, image_grid, outlines, plane, span
-from sculptlab.plots.style import CODES, TEXT, Picture, style
-from sculptlab.series.figures.common import LOOKS, dot_rows, grid, legend, legend_below
+from sculptlab.plots.codes import density, image_grid
+from sculptlab.plots.style import TEXT, Picture, style
+from sculptlab.series.figures.common import LOOKS, dot_rows, grid, legend_below
 
 MEASURES = {
     "c2st": "C2ST accuracy\n(0.5: chance)",
     "alignment_error": "alignment error\n(1: chance)",
     "mrr": "retrieval,\nmean reciprocal rank",
-    "decoded_mse": "decoded by A,\nMSE",
 }
 
 
@@ -28,7 +26,8 @@ def copies_by_condition(frame: pd.DataFrame, measures: Mapping[str, str] = MEASU
     figure, axes = dot_rows(tables, "condition", "case", order=order, styles=styles, height=0.28, title=title)
     for ax, words in zip(axes, measures.values(), strict=True):
         style(ax, x=words)
-    legend_below(figure, axes[0], 2)
+    if len(cases) > 1:
+        legend_below(figure, axes[0], 2)
     return figure
 
 
@@ -52,28 +51,4 @@ def codes_by_class(
     for ax, (name, z) in zip(axes, codes.items(), strict=True):
         density(z, ax, source, labels, named=named, title=name)
         style(ax, x="z0", y="z1" if ax is axes[0] else None)
-    return figure
-
-
-def rotated_codes(
-    z: Any, target: Any, curves: Mapping[str, Any], angles: Any, angle: float, *, title: str | None = None
-) -> Picture:
-    """Left: codes z (n, 2), rotated by `angle` degrees, over the outlines of the target (m, 2). Right: MMD^2 over all angles.
-
-    curves: {name: MMD^2 between rotated codes and target at each of `angles`}, of these codes and of others.
-    """
-    figure, ((left, right),) = grid(1, 2, height=3.0, width=8.0, title=title)
-    shown, still = (np.asarray(rows, dtype=float) for rows in (z, target))
-    reach = max(abs(end) for column in (*shown.T, *still.T) for end in span(column))
-    limits = np.array([[-reach, reach]] * 2)  # the same at every angle
-    heat_map(shown, plane(left, limits), limits, CODES)
-    outlines(still, left, limits)
-    style(left, title=f"rotated by {angle:g}°", x="z0", y="z1").set_aspect("equal")
-    for (name, values), (color, marker) in zip(curves.items(), LOOKS, strict=False):
-        right.plot(angles, values, color=color, marker=marker, markersize=3, linewidth=1.4, label=name)
-    right.axvline(angle, color=TEXT, linewidth=1, linestyle=":")
-    right.axhline(0, color=TEXT, linewidth=0.8)
-    right.set_xticks(range(0, 361, 90))
-    legend(right)
-    style(right, x="rotation (degrees)", y="MMD² to the codes before")
     return figure

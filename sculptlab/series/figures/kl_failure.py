@@ -1,13 +1,10 @@
 """Figures of the study over beta: reconstruction error, C2ST accuracy, dependence and coverage gap of a VAE's codes."""
 
-from itertools import product
-from typing import Any
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from sculptlab.plots.codes import heat_map, outlines, plane, points_by_class, prior_sample, span
+from sculptlab.plots.codes import heat_map, outlines, plane, prior_sample, span
 from sculptlab.plots.results import line_with_spread
 from sculptlab.plots.style import BAD, MEANS, RECONSTRUCTION, SAMPLES, TEXT, Picture, panels, style
 from sculptlab.priors import Gaussian
@@ -47,11 +44,10 @@ def _name_axes(ax: Axes, sweep: pd.DataFrame, title: str) -> Axes:
     return style(ax, title=title, x="β (weight of the KL term)", y="")
 
 
-def metrics_over_beta(frame: pd.DataFrame, *, dim: int, title: str | None = None, live: Any = None) -> Picture:
+def metrics_over_beta(frame: pd.DataFrame, *, dim: int, title: str | None = None) -> Picture:
     """Four panels over beta at `dim` latents: reconstruction error, and the `SCORES` of means and samples.
 
-    Lines are means over seeds, bands the range; dotted: codes that follow the prior. live: rows of `evaluate_vae`
-    with a column "β", of models trained on the page; their means are drawn as stars.
+    Lines are means over seeds, bands the range; dotted: codes that follow the prior.
     """
     figure, axes = grid(2, 2, height=2.9, title=title)
     sweep = beta_rows(frame, dim)
@@ -61,16 +57,11 @@ def metrics_over_beta(frame: pd.DataFrame, *, dim: int, title: str | None = None
         ax.axhline(expected, color=TEXT, linestyle=":", linewidth=1)
         _name_axes(ax, sweep, words)
     legend(axes[0, 1])
-    for (codes, column), ax in zip(product(CODES, ("reconstruction_mse", *SCORES)), [*axes.flat] * 2, strict=True):
-        if live is not None and (codes, column) != ("samples", "reconstruction_mse"):
-            means = live[live["codes"] == codes].groupby("β")[column].mean()
-            color = RECONSTRUCTION if column == "reconstruction_mse" else CODES[codes][0]
-            ax.plot(means.index, means, "*", markersize=10, color=color, markeredgecolor=TEXT, markeredgewidth=0.6)
     return figure
 
 
 class CodesPanel:
-    """The figure of a slider over beta: a VAE's means by class, its samples, and its reconstruction error."""
+    """The figure of a slider over beta: a VAE's means, its samples, and its reconstruction error."""
 
     def __init__(self, recorded: Recorded, *, dim: int) -> None:
         self.recorded, self.dim = recorded, dim
@@ -79,7 +70,7 @@ class CodesPanel:
         self.limits = np.array([span(column) for column in prior.T])
         for ax, codes in zip(self.axes, CODES, strict=False):
             outlines(prior, plane(ax, self.limits), self.limits)
-            style(ax, title=codes).set_aspect("equal")
+            style(ax, title=f"recorded {codes}", x="first latent", y="second latent").set_aspect("equal")
         _reconstruction(self.axes[2], beta_rows(recorded.frame, dim))
         self.backdrop = Backdrop(figure)
 
@@ -87,7 +78,7 @@ class CodesPanel:
         """The figure at one of the recorded betas, as a PNG."""
         means, samples = (self.recorded.arrays[f"{self.dim}|beta {beta:g}|{codes}"].astype(float) for codes in CODES)
         changing = [
-            *points_by_class(means, self.recorded.arrays["labels"], self.axes[0]),
+            heat_map(means, self.axes[0], self.limits, MEANS),
             heat_map(samples, self.axes[1], self.limits, SAMPLES),
             self.axes[2].axvline(beta, color=BAD, linewidth=2),
         ]

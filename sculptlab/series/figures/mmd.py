@@ -30,9 +30,10 @@ REACH = 3.2  # of a plane, for samples of about unit width
 
 def sample_pairs(pairs: Pairs, *, kernel: Kernel | None = None, title: str | None = None) -> Picture:
     """The points of each pair of samples in a panel: x in blue, y in orange; with a kernel, over its witness function."""
-    figure, (axes,) = grid(1, len(pairs), height=2.9, title=title)
-    for ax, (name, (x, y)) in zip(axes, pairs.items(), strict=True):
-        _plane(ax, title=name, first=ax is axes[0])
+    columns = min(2, len(pairs))
+    figure, axes = grid(-(-len(pairs) // columns), columns, height=3.1, width=max(4.5, 3.3 * columns), title=title)
+    for ax, (name, (x, y)) in zip(axes.flat, pairs.items(), strict=False):
+        _plane(ax, title=name, first=ax in axes[:, 0])
         if kernel is None:
             _points(x, y, ax, colors=(CODES, MEANS), size=3.5)
         else:

@@ -1,61 +1,20 @@
-"""Particles under the gradient flow of MMD^2, and an animation of them that plays in a page without a server."""
+"""An animation of points that follow a gradient, which plays in a page without a server."""
 
 import base64
 import hashlib
 import html
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from importlib.resources import files
 from string import Template
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from sculptlab.mmd import mmd2, witness
-from sculptlab.mmd.inputs import pair_of_codes
-from sculptlab.mmd.kernel_base import Kernel
-from sculptlab.mmd.kernels import as_kernel
 from sculptlab.plots.style import CODES, PRIOR, WIDTH, Picture, style
 from sculptlab.series.figures.common import grid
-from sculptlab.validation import as_seed, codes, number
-
-
-def flow(
-    start: Any, target: Any, kernel: Kernel | None = None, *, step: float, noise: float = 0.0, seed: int = 0
-) -> Iterator[Tensor]:
-    """Positions (n, d) of particles under the gradient flow of MMD^2: `start` (n, d), then one step after another, without end.
-
-    x_i <- x_i - step grad f(x_i + noise u_i), with f the witness function of the particles against `target` (m, d) and
-    u_i ~ N(0, I) drawn anew with `seed`. grad f(x_i) is n/2 times the gradient of the biased MMD^2 in x_i, so that the length
-    of a step does not depend on the number of particles. `step` is in squared units of the codes (in units for an Energy
-    kernel), `noise` in units. A kernel without a width (default `IMQ()`) takes it from `target`.
-    Noise helps particles that feel no gradient. Take it away at the end: the particles keep moving with it.
-    Raises ValueError as `mmd2` does, for a step that is not > 0, and for positions that are not finite (a step too large).
-    Source: Arbel et al. 2019, arXiv 1906.04370.
-    """
-    number("step", step, above=0)
-    number("noise", noise, least=0)
-    x, y = (rows.detach() for rows in pair_of_codes(start, target, names=("start", "target")))
-    generator = torch.Generator().manual_seed(as_seed("seed", seed))
-    return _steps(x.clone(), y, as_kernel(kernel).fit(y), step, noise, generator)
-
-
-def _steps(x: Tensor, y: Tensor, kernel: Kernel, step: float, noise: float, generator: torch.Generator) -> Iterator[Tensor]:
-    while True:
-        yield x
-        with torch.enable_grad():
-            if noise == 0:
-                at = x.clone().requires_grad_()
-                value = len(x) / 2 * mmd2(at, y, kernel, "biased")
-            else:
-                u = torch.randn(x.shape, generator=generator, dtype=x.dtype, device="cpu").to(x.device)
-                at = (x + noise * u).requires_grad_()
-                value = witness(x, y, at, kernel).sum()
-            x = x - step * torch.autograd.grad(value, at)[0]
-        if not bool(torch.isfinite(x).all()):
-            raise ValueError(f"step must be small enough for the particles to stay finite, got {step}")
+from sculptlab.validation import codes
 
 
 class Animation:

@@ -6,7 +6,6 @@ from matplotlib.ticker import StrMethodFormatter
 
 from sculptlab.plots.style import ACCENT, BAD, CODES, MEANS, PRIOR, TEXT, Picture, style
 from sculptlab.series.figures.common import grid, legend_below
-from sculptlab.validation import choice
 
 # joint kernels in grays and blues, solid; marginal and pairwise views in warm colors, dashed
 STATISTICS: dict[str, tuple[str, str]] = {
@@ -18,29 +17,27 @@ STATISTICS: dict[str, tuple[str, str]] = {
     "pairs, mean": (ACCENT, "D"),
     "pairs, worst": (BAD, "*"),
 }
-HYPERPARAMETERS = {"dim": "dimensions d", "n": "points in each sample n"}
 
 
-def power_curves(frame: pd.DataFrame, hyperparameter: str, *, title: str | None = None) -> Picture:
-    """The power of each test over dimensions ("dim") or sample size ("n"): a panel for each difference.
+def power_curves(frame: pd.DataFrame, *, title: str | None = None) -> Picture:
+    """The power of each test over dimensions: a panel for each difference.
 
-    frame: columns difference, statistic, seed, rate and the hyperparameter, as `rejection_rates` gives them, at one value of
-    the other hyperparameter. Lines are means over seeds; the dotted line is the level.
+    frame: columns difference, statistic, seed, dim and rate, as `rejection_rates` gives them, at one number of rows. Lines are
+    means over seeds; the dotted line is the level.
     """
-    choice("hyperparameter", hyperparameter, HYPERPARAMETERS)
     differences = list(dict.fromkeys(frame["difference"]))
-    figure, (axes,) = grid(1, len(differences), height=3.1, title=title)
+    figure, axes = grid(-(-len(differences) // 2), 2, height=2.5, title=title)
     present = [name for name in STATISTICS if name in set(frame["statistic"])]
-    for ax, difference in zip(axes, differences, strict=True):
+    for ax, difference in zip(axes.flat, differences, strict=False):
         ax.axhline(0.05, color=TEXT, linestyle=":", linewidth=1)
-        means = frame[frame["difference"] == difference].groupby(["statistic", hyperparameter])["rate"].mean()
+        means = frame[frame["difference"] == difference].groupby(["statistic", "dim"])["rate"].mean()
         for name in present:
             color, marker = STATISTICS[name]
             line = "-" if name.startswith("joint") else "--"
             seaborn.lineplot(means[name], ax=ax, color=color, marker=marker, linestyle=line, label=name, legend=False)
         ax.set_xscale("log", base=2)
-        ax.set(ylim=(-0.03, 1.05), xticks=sorted(set(frame[hyperparameter])))
+        ax.set(ylim=(-0.03, 1.05), xticks=sorted(set(frame["dim"])))
         ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-        style(ax, title=difference, x=HYPERPARAMETERS[hyperparameter], y="share of pairs rejected" if ax is axes[0] else "")
-    legend_below(figure, axes[0], 4)
+        style(ax, title=difference, x="dimensions d", y="share rejected" if ax in axes[:, 0] else "")
+    legend_below(figure, axes[0, 0], 4)
     return figure

@@ -1,21 +1,31 @@
-"""Figures of LPS: codes with a known score, trained models, agreement with scores that know the factors, what changes LPS."""
+"""Figures of LPS: trained models, agreement with scores that know the factors, what changes LPS, codes above their scores."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.ticker import StrMethodFormatter
 
 from sculptlab.plots.results import line_with_spread
 from sculptlab.plots.style import ACCENT, BAD, CODES, GOOD, MEANS, PRIOR, SAMPLES, TEXT, WIDTH, Picture, style
-from sculptlab.series.figures.common import Backdrop, dot_rows, grid, legend
+from sculptlab.series.figures.common import Backdrop, dot_rows, grid, legend, legend_below
 from sculptlab.series.reference_codes.mixing import mixed
 from sculptlab.validation import choice
 
 REGRESSORS: dict[str, tuple[str, str]] = {"linear": (MEANS, "v"), "boosting": (GOOD, "s"), "mlp": (CODES, "o")}
-HYPERPARAMETERS = {"n": "codes n", "d": "dimensions d", "steps": "training steps of the autoencoder"}
+HYPERPARAMETERS = {"n": "codes n", "d": "dimensions d"}
+AGREEMENT = {
+    "mlp": "LPS\n(0: independent)",
+    "MIG": "MIG\n(0: no latent has a factor)",
+    "DCI disentanglement": "DCI disentanglement\n(1: one factor a latent)",
+}
+CODES_OF_FACTORS = {
+    "aligned": "each factor, Gaussian", "uniform": "each factor, uniform", "rotated": "Gaussian, rotated",
+    "rotated uniform": "uniform, rotated", "network": "random network", "duplicated": "each factor twice",
+    **{f"beta {beta}": f"VAE, β = {beta}" for beta in (1, 4, 16)},
+}  # fmt: skip
+KINDS = {"made": "made of the factors", "model": "means of trained models"}
 BARS = {  # scores between 0 and 1, in the colors of their kinds; gray: without a regressor
     "correlation²": PRIOR, "distance correlation": PRIOR, "HSIC": PRIOR, "LPS linear": MEANS, "LPS boosting": GOOD,
     "LPS mlp": CODES, "LPS mlp, squares": CODES, "LPS mlp, bits / 3": CODES, "MIG": ACCENT, "SAP (continuous)": ACCENT,
@@ -26,21 +36,6 @@ LPS_COLUMNS = {"linear": "LPS linear", "boosting": "LPS boosting", "mlp": "LPS m
 def _by_regressor(frame: pd.DataFrame, row: str) -> pd.DataFrame:
     """A row instead of a column for each regressor, with its score in "LPS"."""
     return frame.melt([row], list(REGRESSORS), var_name="regressor", value_name="LPS")
-
-
-def calibration_strip(frame: pd.DataFrame, truths: Mapping[str, float], *, title: str | None = None) -> Picture:
-    """LPS of codes whose LPS is known: a row for each case, a marker for each regressor, the truth as a bar.
-
-    frame: columns codes, linear, boosting, mlp; a row per case and seed. truths: {case: the score of the best regressor}.
-    """
-    tables = [(_by_regressor(frame, "codes"), "LPS")]
-    figure, (ax,) = dot_rows(tables, "codes", "regressor", order=list(truths), height=0.32, title=None, styles=REGRESSORS)
-    rows = np.arange(len(truths))
-    ax.vlines(list(truths.values()), rows - 0.4, rows + 0.4, color=TEXT, linewidth=2, label="truth", zorder=1)
-    ax.axvline(0, color=TEXT, linewidth=0.8)
-    legend(ax, loc="lower right")
-    style(ax, title=title, x="LPS of means (explained share of variance, R²)")
-    return figure
 
 
 def model_scores(frame: pd.DataFrame, order: list[str], *, title: str | None = None) -> Picture:
@@ -58,72 +53,37 @@ def model_scores(frame: pd.DataFrame, order: list[str], *, title: str | None = N
     return figure
 
 
-def agreement(
-    frame: pd.DataFrame, scores: Sequence[str] = ("MIG", "SAP", "DCI disentanglement"), *, title: str | None = None
-) -> Picture:
-    """LPS (mlp) against each of `scores` that know the factors: constructed codes as named squares, trained models as dots."""
-    figure, (axes,) = grid(1, len(scores), height=3.4, title=title)
-    for ax, name in zip(axes, scores, strict=True):
-        top = frame[name].max()
-        for kind, color, marker in (("model", CODES, "o"), ("made", BAD, "s")):
-            rows = frame[frame["kind"] == kind]
-            ax.scatter(rows["mlp"], rows[name], s=14, color=color, marker=marker, alpha=0.35, linewidths=0)
-            means = rows.groupby("codes", sort=False)[["mlp", name]].mean()
-            ax.plot(means["mlp"], means[name], linestyle="none", marker=marker, color=color, markersize=6)
-            labels = _shared_labels(means, 0.04 * top)
-            if kind == "model" and len(means):
-                labels = [(f"{len(means)} kinds of trained models", means.max())]
-            for words, (x, y) in labels:
-                side, at = ("left", 6) if x <= 0.7 else ("right", -6)
-                look: dict[str, Any] = {"textcoords": "offset points", "fontsize": 7, "color": color, "ha": side}
-                ax.annotate(words, (x, y), (at, 16 if kind == "model" else 3), **look)
-        ax.set(xlim=(-0.05, 1.1), xticks=[0, 0.5, 1], ylim=(-0.05 * top, 1.13 * top))
-        style(ax, title=name, x="LPS (mlp); 0: independent")
+def agreement(frame: pd.DataFrame, scores: Mapping[str, str] = AGREEMENT, *, title: str | None = None) -> Picture:
+    """LPS beside scores that know the factors: a row for each kind of codes, a panel for each of `scores` {column: words}.
+
+    frame: columns kind ("made" or "model"), codes, and those of `scores`; a row per kind of codes and seed.
+    """
+    named = frame.assign(kind=frame["kind"].replace(KINDS), codes=frame["codes"].replace(CODES_OF_FACTORS))
+    tables, order = [(named, column) for column in scores], list(dict.fromkeys(named["codes"]))
+    styles = dict(zip(KINDS.values(), ((BAD, "s"), (CODES, "o")), strict=True))
+    figure, axes = dot_rows(tables, "codes", "kind", order=order, height=0.28, title=title, styles=styles)
+    for ax, words in zip(axes, scores.values(), strict=True):
+        ax.set_xlim(-0.05, 1.05)
+        style(ax, x=words)
+    legend_below(figure, axes[0], 2)
     return figure
-
-
-def _shared_labels(means: pd.DataFrame, height: float) -> list[tuple[str, Any]]:
-    """Labels of points (x, y); those within 0.1 in x and `height` in y share one, at the highest of them."""
-    groups: list[list[Any]] = []
-    for name, point in means.sort_values(list(means.columns)).iterrows():
-        near = (group for group in groups if any(((point - other).abs() < [0.1, height]).all() for _, other in group))
-        if (group := next(near, None)) is None:
-            groups.append(group := [])
-        group.append((name, point))
-    return [(",\n".join(name for name, _ in group), max((p for _, p in group), key=lambda p: p.iloc[1])) for group in groups]
 
 
 def sensitivity(frame: pd.DataFrame, codes: str, *, title: str | None = None) -> Picture:
     """Held-out R² of `codes` over their number and their dimension, a line for each regressor, beside the truth (dotted)."""
     figure, (axes,) = grid(1, 2, height=2.9, title=title)
-    for ax, hyperparameter in zip(axes, ("n", "d"), strict=True):
+    for ax, hyperparameter in zip(axes, HYPERPARAMETERS, strict=True):
         rows = frame[(frame["hyperparameter"] == hyperparameter) & (frame["codes"] == codes)]
-        _over(ax, rows, hyperparameter, "raw")
+        line_with_spread(ax, rows, "value", "raw", "regressor", styles=REGRESSORS, log_x=True)
+        ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        ax.tick_params(axis="x", labelrotation=30)
         truth = rows.groupby("value")["raw_truth"].mean()
         ax.plot(truth.index, truth, color=TEXT, linestyle=":", linewidth=1.5, label="truth")
         ax.axhline(0, color=TEXT, linewidth=0.6)
-        style(ax, y="held-out R²")
+        style(ax, x=HYPERPARAMETERS[hyperparameter], y="held-out R²")
+    axes[1].set_ylim(axes[0].get_ylim())
     legend(axes[0])
     return figure
-
-
-def lps_over_training(frame: pd.DataFrame, *, title: str | None = None) -> Picture:
-    """LPS of the means over the autoencoder's training steps, a line for each regressor, a panel for each model."""
-    models = dict(iter(frame[frame["hyperparameter"] == "steps"].groupby("codes", sort=False)))
-    figure, (axes,) = grid(1, len(models), height=2.9, title=title)
-    for ax, (model, rows) in zip(axes, models.items(), strict=True):
-        _over(ax, rows, "steps", "score")
-        ax.set_ylim(-0.03, 1.03)
-        style(ax, title=model, y="LPS")
-    legend(axes[0])
-    return figure
-
-
-def _over(ax: Axes, rows: pd.DataFrame, hyperparameter: str, column: str) -> None:
-    line_with_spread(ax, rows, "value", column, "regressor", styles=REGRESSORS, log_x=True)
-    ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-    ax.tick_params(axis="x", labelrotation=30)
-    style(ax, x=HYPERPARAMETERS[hyperparameter])
 
 
 def codes_with_scores(codes: Mapping[str, Any], scores: pd.DataFrame, *, title: str | None = None) -> Picture:

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
@@ -27,19 +26,17 @@ SINGLE_STEPS = 800  # where there are no restarts
 LABELS = (10, 50, 200)
 LABEL_WEIGHTS = (3.0, 30.0)  # candidates, in nats per unit of the labeled MMD^2 or of the squared distance
 SEARCH_SEED, SEARCH_LABELS = 100, 50  # no result is reported with this seed
-RECORDED_CODES = 1000  # held-out codes that are recorded for figures
 LABEL_TERMS = {"prior": labeled_prior, "distance": labeled_distance}
 
 
-def align_positions(sprites: SpriteSet, seeds: Sequence[int], **options: Any) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
-    """Case "position": a row for each restart and for each final model, and the first seed's codes by condition.
+def align_positions(sprites: SpriteSet, seeds: Sequence[int], **options: Any) -> pd.DataFrame:
+    """Case "position": a row for each restart and for each final model.
 
     Conditions: each prior with the whole recipe (warm start, restarts, isometry penalty, choice of the least distortion,
     final training without the penalty); and for the uniform prior one start, no isometry penalty, and random starts, of
     which the least training error is chosen.
     """
     special = {"uniform, no isometry": {"isometry": False}, "uniform, random start": {"warm": False}}
-    codes: dict[str, np.ndarray] = {}
 
     def prior_of(name: str) -> Prior:
         return sprites.case.priors["uniform" if name in special else name]
@@ -59,24 +56,22 @@ def align_positions(sprites: SpriteSet, seeds: Sequence[int], **options: Any) ->
                 run = continue_training(sprites, runs[k].model, objective, FINAL_STEPS, seed, rate)
                 z = run.encode(sprites.held_out)
                 measures[k] = {**recipe.fit_measures(sprites, run, z, prior), **recipe.alignment_scores(sprites, z, seed)}
-                if seed == seeds[0]:
-                    codes[condition] = z[:RECORDED_CODES].numpy()
             rows.append({"condition": condition, "kind": "model", **measures[k]})
         return rows
 
-    return run_study([*sprites.case.priors, *special], seeds, train, evaluate, **options), codes
+    return run_study([*sprites.case.priors, *special], seeds, train, evaluate, **options)
 
 
 def align_more(
     sprites: SpriteSet, seeds: Sequence[int], label_weights: Mapping[str, float], labels: Sequence[int] = (), **options: Any
-) -> tuple[pd.DataFrame, dict[str, Run]]:
-    """A case of more factors: a row for each condition, number of labels and seed; and the first seed's runs.
+) -> pd.DataFrame:
+    """A case of more factors: a row for each condition, number of labels and seed.
 
     Without labels: each prior, trained once from rotated components; in the case "ellipse" the Gaussian and the mirror also
     from components that are not rotated. With each number of `labels`: "prior" (MMD + LabeledMMD) and "distance" (MMD +
     Anchors) with their `label_weights`, and "regression" (the encoder alone, fitted to labeled images).
     """
-    case, runs = sprites.case, {}
+    case = sprites.case
     starts = {name: (prior, True) for name, prior in case.priors.items()}
     if case.middle < 1:
         starts |= {f"{name}, not turned": (case.priors[name], False) for name in ("gaussian", "mirror")}
@@ -92,8 +87,6 @@ def align_more(
         else:
             model = warm_started(sprites, seed, rotate=rotate)
             run = continue_training(sprites, model, MMD(prior, recipe.MMD_WEIGHT), SINGLE_STEPS, seed)
-        if seed == seeds[0]:
-            runs[f"{name} {n}" if n else name] = run
         return prior, run, run.encode(sprites.held_out)
 
     def evaluate(_: Any, trained: tuple[Prior, Run | None, Tensor], seed: int) -> list[dict[str, float]]:
@@ -102,7 +95,7 @@ def align_more(
         return [scores if run is None else {**scores, **recipe.fit_measures(sprites, run, z, prior)}]
 
     options |= {"columns": ("condition", "labels"), "constant": {"kind": "model"}}
-    return run_study(grid, seeds, train, evaluate, **options), runs
+    return run_study(grid, seeds, train, evaluate, **options)
 
 
 def train_with_labels(sprites: SpriteSet, term: str, n: int, weight: float, seed: int) -> Run:
@@ -142,7 +135,7 @@ def regression_codes(sprites: SpriteSet, images: Tensor, values: Tensor, seed: i
 
 
 def record_alignment(seeds: Sequence[int] = range(5), **options: Any) -> Recorded:
-    """Run all cases, ablations and labels and record them, with codes and traversals of the first seed.
+    """Run all cases, ablations and labels and record them.
 
     The weight of each label term is the one with the best alignment in `search_label_weights`, which is recorded, too.
     """
@@ -150,16 +143,12 @@ def record_alignment(seeds: Sequence[int] = range(5), **options: Any) -> Recorde
     search = search_label_weights(prepared["ellipse"], **options)
     best = search.loc[search.groupby("condition")["aligned"].idxmax()]
     weights = best.set_index("condition")["label_weight"].to_dict()
-    frames, arrays = [search.assign(case="ellipse")], {}
+    frames = [search.assign(case="ellipse")]
     for name, sprites in prepared.items():
         if name == "position":
-            table, codes = align_positions(sprites, seeds, **options)
-            arrays = {f"codes {condition}": z.astype(np.float16) for condition, z in codes.items()}
-            arrays["positions"] = sprites.case.varying(sprites.values[:RECORDED_CODES]).to_numpy(np.float16)
+            table = align_positions(sprites, seeds, **options)
         else:
-            table, runs = align_more(sprites, seeds, weights, LABELS if name == "ellipse" else (), **options)
-            for condition, run in runs.items():
-                arrays[f"{name} {condition}"] = (255 * recipe.traversals(sprites, run)).round().astype(np.uint8)
+            table = align_more(sprites, seeds, weights, LABELS if name == "ellipse" else (), **options)
         references = pd.DataFrame([row for seed in seeds for row in recipe.reference_scores(sprites, seed)])
         frames += [table.assign(case=name), references.assign(case=name, kind="model")]
     settings = {
@@ -170,7 +159,7 @@ def record_alignment(seeds: Sequence[int] = range(5), **options: Any) -> Recorde
         "training": cases.TRAINING, "held_out": cases.HELD_OUT,
     }  # fmt: skip
     frame = pd.concat(frames, ignore_index=True)
-    return record_result("alignment", frame, seeds=seeds, settings=settings, arrays=arrays)
+    return record_result("alignment", frame, seeds=seeds, settings=settings)
 
 
 def final_models(frame: pd.DataFrame, case: str) -> pd.DataFrame:

@@ -128,13 +128,3 @@ def reference_scores(sprites: SpriteSet, seed: int) -> list[dict[str, Any]]:
     )
     codes = {"ideal": sprites.case.ideal(sprites.values), "noise": noise}
     return [{"condition": name, "seed": seed, **alignment_scores(sprites, z, seed)} for name, z in codes.items()]
-
-
-def traversals(sprites: SpriteSet, run: Run, steps: int = 7, reach: float = 1.5) -> np.ndarray:
-    """Images (dim, steps, size, size) in [0, 1]: each latent from -reach to reach, the other latents 0."""
-    dim = sprites.case.dim
-    z = torch.zeros(dim, steps, dim, device="cpu", dtype=torch.float32)
-    own = torch.arange(dim, device="cpu")
-    z[own, :, own] = torch.linspace(-reach, reach, steps, device="cpu", dtype=torch.float32)
-    flat = sprites.basis.restore(run.decode(z.reshape(-1, dim))).clamp(0, 1)
-    return flat.reshape(dim, steps, sprites.case.size, sprites.case.size).numpy()

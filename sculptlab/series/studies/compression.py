@@ -26,7 +26,6 @@ BITS = tuple(range(1, 9))
 TRAINED_BITS = (1, 2, 3)  # of the models that are trained with quantized codes
 COMPRESSIONS: dict[str, Setting] = {
     "fashion_mnist": Setting("fashion_mnist", 10, components=128, betas=(0.01, 0.03, 0.1)),
-    "digits": Setting("digits", 4, components=40, width=128, betas=(0.01, 0.03, 0.1)),
 }
 RATES = (12, 20, 30, 40, 50, 60)  # bits per image
 AWARE = ", quantization-aware"  # ends the names of models that are trained with quantized codes
@@ -140,17 +139,6 @@ def at_rates(frame: pd.DataFrame, rates: Sequence[float] | np.ndarray = RATES, *
         rows += [(kind, seed, words, r, float(np.exp(np.interp(r, x, y)))) for r in rates if x[0] <= r <= x[-1]]
     found = pd.DataFrame(rows, columns=["condition", "seed", "curve", "rate", "mse"])
     return found.loc[found.groupby(["condition", "seed", "rate"], sort=False)["mse"].idxmin()].reset_index(drop=True)
-
-
-def error_ratios(frame: pd.DataFrame, reference: str, rates: Sequence[float] = RATES, *, rate: str = "coded") -> pd.DataFrame:
-    """Error over that of the condition `reference` at the same seed and rate: mean, min and max over seeds.
-
-    A row for each condition and rate; 1 is as good as the reference.
-    """
-    table = at_rates(frame, rates, rate=rate).pivot(index=["condition", "rate"], columns="seed", values="mse")
-    base = table.loc[choice("reference", reference, sorted(set(table.index.get_level_values("condition"))))]
-    ratio = table.div(base.reindex(table.index.get_level_values("rate")).to_numpy())
-    return ratio.agg(["mean", "min", "max"], axis=1).dropna()
 
 
 def record_compression(name: str = "fashion_mnist", seeds: Sequence[int] = range(5)) -> Recorded:

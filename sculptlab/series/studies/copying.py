@@ -148,11 +148,6 @@ def affine_map(x: Tensor, y: Tensor, z: Tensor) -> Tensor:
     return (z.double() @ found[:-1] + found[-1]).to(z.dtype)
 
 
-def copy_page_settings(data: str, steps: int) -> dict[str, CopySetting]:
-    """What page 06 trains: two seeds on up to 6,000 images."""
-    return {"another seed": CopySetting(data, data, steps=steps, rows=6000)}
-
-
 def record_copies(seeds: Sequence[int] = range(5)) -> Recorded:
     """Run page 06's study of `COPIES` and record it as "copies"."""
     settings: dict[str, Any] = {name: vars(setting) for name, setting in COPIES.items()}

@@ -130,6 +130,17 @@ def test_the_overview_shows_the_most_dependent_pair():
     assert figures.most_dependent(np.full((3, 3), np.nan)) == (0, 1)
 
 
+def test_the_overview_has_one_color_scale_and_square_pairs():
+    little, much = (np.full((3, 3), largest) for largest in (0.2, 0.8))
+    picture = figures.overview(
+        {"means": normal(100, 3), "samples": normal(100, 3)}, Gaussian(3), {"means": much, "samples": little}
+    )
+    axes = [ax for ax in picture.subfigs[1].axes if ax.get_title()]
+    limits = [ax.collections[0].get_clim() for ax in axes if "dependence" in ax.get_title()]
+    assert limits == [(0, 0.8), (0, 0.8)]
+    assert [ax.get_box_aspect() for ax in axes if "dependence" not in ax.get_title()] == [1, 1]
+
+
 def test_image_grid_lays_images_out_row_by_row(ax):
     images = torch.stack([torch.full((1, 4, 4), value) for value in (0.0, 0.25, 0.5)])
     plots.image_grid(images, ax, columns=2)

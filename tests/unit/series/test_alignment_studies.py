@@ -140,11 +140,10 @@ def test_a_random_start_is_not_warm(positions, monkeypatch):
 
 
 def test_every_condition_is_trained_and_evaluated(positions):
-    frame, kept = alignment_studies.align_positions(positions, [0], progress=False)
+    frame = alignment_studies.align_positions(positions, [0], progress=False)
     table, tried = (frame[frame["kind"] == kind] for kind in ("model", "restart"))
     conditions = {*SMALL.priors, "uniform, one start", "uniform, no isometry", "uniform, random start"}
     assert set(table["condition"]) == conditions
-    assert conditions - {"uniform, one start"} <= set(kept) <= conditions  # one start may be the chosen one
     assert tried.groupby("condition")["chosen"].sum().eq(1).all()
     best = tried[tried["condition"] == "uniform"]
     assert best.loc[best["chosen"].astype(bool), "distortion"].item() == best["distortion"].min()
@@ -155,11 +154,10 @@ def test_every_condition_is_trained_and_evaluated(positions):
 
 def test_more_factors_and_labels(ellipses):
     weights = {"prior": 1.0, "distance": 1.0}
-    table, runs = alignment_studies.align_more(ellipses, [0], weights, labels=(10,), progress=False)
+    table = alignment_studies.align_more(ellipses, [0], weights, labels=(10,), progress=False)
     starts = {*MORE.priors, "gaussian, not turned", "mirror, not turned"}
     assert set(table.loc[table["labels"] == 0, "condition"]) == starts
     assert list(table.loc[table["labels"] == 10, "condition"]) == ["prior", "distance", "regression"]
-    assert set(runs) == {*starts, "prior 10", "distance 10"}
     limits = pd.DataFrame(recipe.reference_scores(ellipses, 0)).set_index("condition")
     assert limits.loc["ideal", "aligned"] > 0.999
     assert limits.loc["noise", "aligned"] < 0.3
@@ -168,7 +166,6 @@ def test_more_factors_and_labels(ellipses):
     assert (free["MIG"] > 0).all()
     tuned = alignment_studies.search_label_weights(ellipses, seed=1, progress=False)
     assert len(tuned) == 2 * len(alignment_studies.LABEL_WEIGHTS)
-    assert recipe.traversals(ellipses, runs["prior 10"]).shape == (5, 7, 16, 16)
 
 
 def test_regression_learns_the_labels_it_is_given(ellipses, monkeypatch):
@@ -188,7 +185,7 @@ def test_the_recording_is_whole(monkeypatch, tmp_path):
     monkeypatch.setattr(alignment_studies.SpriteSet, "of", classmethod(lambda cls, case: _small(case)))
     recorded = alignment_studies.record_alignment([0], progress=False)
     assert set(recorded.frame["kind"]) == {"search", "restart", "model"}
-    assert {"positions", "codes uniform", "ellipse mirror"} <= set(recorded.arrays)
+    assert not recorded.arrays
     assert set(recorded.provenance["settings"]["label_weights"]) == {"prior", "distance"}
     assert len(alignment_studies.final_models(recorded.frame, "position")) == 8
     assert recorded.provenance["seeds"] == [0]

@@ -7,7 +7,7 @@ import pytest
 from sculptlab.evaluation.compression import LEVELS
 from sculptlab.priors import Uniform
 from sculptlab.series.studies import compression as compression_studies
-from sculptlab.series.studies.compression import at_rates, compression_objectives, compression_study, error_ratios
+from sculptlab.series.studies.compression import at_rates, compression_objectives, compression_study
 from sculptlab.series.studies.settings import PreparedImages, Setting
 from sculptlab.training.objectives import KL
 
@@ -74,18 +74,6 @@ def test_every_condition_takes_its_best_curve_and_betas_are_one_condition():
     assert at_rates(rows, [0], rate="nominal")["curve"].tolist() == ["beta 1, lloyd"]  # "step" is meant for a coder
     with pytest.raises(ValueError, match="rate must be one of"):
         at_rates(rows, rate="bits")
-
-
-def test_error_ratios_compare_within_a_seed():
-    rows = pd.concat(
-        [curve("no regularizer", "range", [0, 40], [1.0 + seed] * 2, seed) for seed in (0, 1)]
-        + [curve("uniform", "box", [0, 40], [2.0 + seed] * 2, seed) for seed in (0, 1)]
-    )
-    ratio = error_ratios(rows, "no regularizer", [20])
-    assert ratio.loc[("no regularizer", 20)].tolist() == [1, 1, 1]
-    assert ratio.loc[("uniform", 20)].tolist() == pytest.approx([1.75, 1.5, 2.0])
-    with pytest.raises(ValueError, match="reference must be one of"):
-        error_ratios(rows, "gaussian")
 
 
 def test_a_recording_names_its_setting(monkeypatch, tmp_path):

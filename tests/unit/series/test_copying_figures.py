@@ -24,16 +24,6 @@ def test_codes_lie_in_the_window_of_the_source():
     assert picture.axes[0].get_xlim() == picture.axes[1].get_xlim()
 
 
-def test_rotated_codes_lie_over_the_target_and_on_the_curve():
-    z, curves = normal(0), {"round": [0.0, 0.1, 0.0], "other": [0.0, 2.0, 0.0]}
-    left, right = copying_figures.rotated_codes(-z, z, curves, (0, 180, 360), 180, title="a finding").axes
-    assert left.get_title() == "rotated by 180°"
-    assert left.get_xlim() == left.get_ylim()
-    assert left.get_xlim()[1] > z.abs().max()  # every code, at every angle
-    assert [line.get_label() for line in right.lines][:2] == list(curves)
-    assert right.lines[2].get_xdata()[0] == 180
-
-
 def test_conditions_are_rows_in_every_panel():
     rows = [
         {"case": case, "condition": condition, "seed": seed, "c2st": 0.5 + seed / 10, "alignment_error": error, "mrr": error,
@@ -45,3 +35,4 @@ def test_conditions_are_rows_in_every_panel():
     assert [label.get_text() for label in picture.axes[0].get_yticklabels()] == ["copied", "independent"]
     assert [text.get_text() for text in picture.legends[0].get_texts()] == ["same", "other"]
     assert picture.axes[0].lines[0].get_xdata() == pytest.approx([0.55, 0.55])
+    assert not copying_figures.copies_by_condition(pd.DataFrame(rows[:4])).legends  # of a single case

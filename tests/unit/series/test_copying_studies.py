@@ -47,4 +47,3 @@ def test_a_recorded_study_states_its_settings(monkeypatch):
     assert (kept["name"], list(kept["seeds"])) == ("copies", [0, 1])
     assert list(kept["frame"]["case"]) == list(copying_studies.COPIES)
     assert kept["settings"]["another seed"]["dim"] == 4
-    assert copying_studies.copy_page_settings("digits", 5)["another seed"].steps == 5

@@ -44,13 +44,6 @@ def test_lines_are_the_means_over_seeds(recorded):
     assert picture.get_suptitle() == "a finding"
 
 
-def test_stars_are_the_means_of_the_live_models(recorded):
-    live = kl_figures.beta_rows(recorded.frame, 10).rename(columns={"beta": "β"})
-    picture = kl_figures.metrics_over_beta(recorded.frame, dim=10, live=live)
-    stars = [line for line in picture.axes[0].lines if line.get_marker() == "*"]
-    assert np.allclose(stars[0].get_ydata(), live.query("codes == 'means'").groupby("β")["reconstruction_mse"].mean())
-
-
 def test_an_unknown_dimension_is_named(recorded):
     with pytest.raises(ValueError, match=r"dim must be one of \[2, 10\], got 3"):
         kl_figures.beta_rows(recorded.frame, 3)

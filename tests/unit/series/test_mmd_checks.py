@@ -25,14 +25,13 @@ def biased(x, y, h):
     return k(x, x, h).mean() + k(y, y, h).mean() - 2 * k(x, y, h).mean()
 
 
+def n_for_m(x, y, h, diagonal, pairs, across):
+    in_y = (k(y, y, h).sum() - diagonal) / (pairs * (pairs - 1))
+    return within(x, h) + in_y - 2 * k(x, y, h).sum() / (len(x) * across)
+
+
 def short(x, y, h):
     return (k(x, x, h).sum() - len(x)) / len(x) ** 2 + (k(y, y, h).sum() - len(y)) / len(y) ** 2 - 2 * k(x, y, h).mean()
-
-
-def twin_shapes(seed=0):
-    rng = np.random.default_rng(seed)
-    x, y = rng.choice([-1.0, 1.0], size=(500, 2)) + 0.2 * rng.normal(size=(500, 2)), rng.normal(size=(500, 2))
-    return (x - x.mean(0)) / x.std(0), (y - y.mean(0)) / y.std(0)
 
 
 @pytest.mark.parametrize(
@@ -40,7 +39,6 @@ def twin_shapes(seed=0):
     [
         (checks.check_mmd2, by_hand),
         (checks.check_bandwidth, lambda: 0.1),
-        (checks.check_blind_kernel, twin_shapes),
         (checks.check_dependent_pair, lambda x, y: DEPENDENT_PAIR),
         (checks.check_dependent_pair, lambda x, y: np.array(DEPENDENT_PAIR[::-1])),
     ],
@@ -48,9 +46,6 @@ def twin_shapes(seed=0):
 def test_the_right_answer_passes(check, answer):
     feedback = check(answer)
     assert feedback.passed, feedback
-
-
-NORMAL = np.random.default_rng(3).normal(size=(2, 300, 2))
 
 
 @pytest.mark.parametrize(
@@ -64,7 +59,12 @@ NORMAL = np.random.default_rng(3).normal(size=(2, 300, 2))
         (checks.check_mmd2, lambda x, y, h: within(x, h) + within(y, h) - k(x, y, h).mean(), "counts twice"),
         (checks.check_mmd2, lambda x, y, h: within(x, h) + within(y, h) + 2 * k(x, y, h).mean(), "is subtracted"),
         (checks.check_mmd2, lambda x, y, h: by_hand(x, y, h) / 2, "half of it"),
-        (checks.check_mmd2, lambda x, y, h: by_hand(x, y, h) ** 0.5, "leave out the root"),
+        (checks.check_mmd2, lambda x, y, h: by_hand(x, y, h) ** 0.5, "leave out the square root"),
+        (checks.check_mmd2, lambda x, y, h: biased(x, y, h) ** 0.5, "square root of the biased estimate"),
+        (checks.check_mmd2, lambda x, y, h: n_for_m(x, y, h, len(x), len(x), len(y)), "n for m"),
+        (checks.check_mmd2, lambda x, y, h: n_for_m(x, y, h, len(y), len(x), len(y)), "n for m"),
+        (checks.check_mmd2, lambda x, y, h: n_for_m(x, y, h, len(x), len(y), len(y)), "n for m"),
+        (checks.check_mmd2, lambda x, y, h: n_for_m(x, y, h, len(y), len(y), len(x)), "n for m"),
         (checks.check_mmd2, lambda x, y, h: by_hand(x, y, h / 2**0.5), "the 2 is missing"),
         (checks.check_mmd2, lambda x, y, h: by_hand(x, y, h**0.5), "width enters squared"),
         (checks.check_mmd2, lambda x, y, h: by_hand(x, y, h) + 1, "expected about"),
@@ -74,13 +74,6 @@ NORMAL = np.random.default_rng(3).normal(size=(2, 300, 2))
         (checks.check_bandwidth, lambda: float("nan"), "above 0"),
         (checks.check_bandwidth, lambda: 0.002, "too small"),
         (checks.check_bandwidth, lambda: 1.0, "too large"),
-        (checks.check_blind_kernel, lambda: None, "returns nothing yet"),
-        (checks.check_blind_kernel, lambda: 3, "two arrays"),
-        (checks.check_blind_kernel, lambda: (NORMAL[0], NORMAL[1][:100]), "n from 200 to 2000"),
-        (checks.check_blind_kernel, lambda: (NORMAL[0], NORMAL[1] * np.nan), "NaN"),
-        (checks.check_blind_kernel, lambda: (NORMAL[0], NORMAL[1] + 1), "means differ"),
-        (checks.check_blind_kernel, lambda: (2 * (NORMAL[0] - NORMAL[0].mean(0)), NORMAL[1] - NORMAL[1].mean(0)), "covariances"),
-        (checks.check_blind_kernel, lambda: (NORMAL[0], NORMAL[0][::-1].copy()), "no difference either"),
         (checks.check_dependent_pair, lambda x, y: ..., "returns nothing yet"),
         (checks.check_dependent_pair, lambda x, y: "ab", "two whole numbers"),
         (checks.check_dependent_pair, lambda x, y: (1, 1), "you named [1]"),

@@ -80,29 +80,3 @@ def test_a_mistake_in_the_sampler_is_named(answer, words):
     feedback = checks.check_drawing(answer)
     assert feedback.passed == (words is None)
     assert words is None or words in feedback.message
-
-
-@pytest.mark.parametrize(
-    ("answer", "words"),
-    [
-        (lambda low, high, k: ((high - low) / 2**k) ** 2 / 12, None),
-        (lambda low, high, k: ((high - low) / k) ** 2 / 12, "give 2^k steps"),
-        (lambda low, high, k: ((high - low) / (2**k - 1)) ** 2 / 12, "2^k - 1"),
-        (lambda low, high, k: ((high - low) / 2**k) ** 2 / 3, "variance w²/12"),
-        (lambda low, high, k: (high - low) / 2**k / 12**0.5, "square it"),
-        (lambda low, high, k: (high - low) / 2**k / 12, "enters squared"),
-        (lambda low, high, k: (high - low) ** 2 / 12, "one step"),
-        (lambda low, high, k: ..., "returns nothing yet"),
-    ],
-)
-def test_a_mistake_in_the_quantization_error_is_named(answer, words):
-    feedback = checks.check_quantization(answer)
-    assert feedback.passed == (words is None)
-    assert words is None or words in feedback.message
-
-
-def test_the_quantization_error_is_what_quantizing_gives():
-    z = np.linspace(-2, 1, 300_001)
-    step = 3 / 2**4
-    cut = -2 + step * (np.floor((z + 2) / step).clip(0, 15) + 0.5)
-    assert ((z - cut) ** 2).mean() == pytest.approx(step**2 / 12, rel=1e-3)

@@ -80,7 +80,6 @@ TABLES = {
     "priors_topology_fashion_mnist": (45, 760126355),
 }
 ARRAYS = {
-    "alignment": (21, 2690095741),
     "kl_failure_digits": (57, 2737082965),
     "kl_failure_fashion_mnist": (57, 3936582803),
     "priors_fashion_mnist": (27, 3524045678),
