@@ -199,9 +199,9 @@ def lps(
     0.47
     """
     seed, permutations = as_seed("seed", seed), whole("permutations", permutations, least=0)
+    rows, names = named_codes("z", z)
     predictor = LatentPredictor("mlp" if regressor is None else regressor, target, folds, group_size)
     group_size, device = predictor.group_size, None if device is None else as_device(device)
-    rows, names = named_codes("z", z)
     n, dim = rows.shape
     if dim < 2:
         raise ValueError("z must have at least 2 columns: one latent has no others to be predicted from")

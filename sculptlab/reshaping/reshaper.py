@@ -20,7 +20,7 @@ from sculptlab.reshaping.flows import log_likelihood
 from sculptlab.reshaping.maps import Chain, Choice, Columns, Map
 from sculptlab.reshaping.quantiles import REACH
 from sculptlab.reshaping.targets import LEARNED_DRAWS, draws, map_of
-from sculptlab.validation import as_device, as_tensor, choice, number, only_array, random_seed, whole
+from sculptlab.validation import as_device, as_tensor, choice, is_model, number, only_array, random_seed, whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -309,7 +309,7 @@ class Reshaper(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
 def _array(codes: Any) -> Any:
     """Codes as what scikit-learn takes: the array in a mapping, as `sl.latents` returns it, and tensors as arrays."""
     found = only_array("X", codes)
-    if not isinstance(found, Tensor):
+    if not isinstance(found, Tensor) and not is_model(found):
         return found
     found = as_tensor("X", found)
     return (found.float() if found.dtype == torch.bfloat16 else found).detach().cpu().numpy()  # NumPy has no bfloat16

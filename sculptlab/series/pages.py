@@ -1,6 +1,5 @@
 """The pages of the series: where they are, and how one is run without a browser."""
 
-import base64
 import json
 import os
 import re
@@ -15,6 +14,7 @@ from tqdm import tqdm
 from sculptlab.data import folders
 from sculptlab.names import as_path, replacing
 from sculptlab.series.claims import Claim, claims_of
+from sculptlab.series.handouts import answers, write_figures
 from sculptlab.series.profiles import PROFILES, page_seed
 
 START = "00_start_here.ipynb"
@@ -236,17 +236,7 @@ def _write(notebook: Any, target: Path) -> tuple[Path, Path]:
     for path, text in ((target, nbformat.writes(notebook)), (target.with_suffix(".html"), html)):
         with replacing(path) as part:
             part.write_text(text, encoding="utf-8")
-    _write_figures(notebook, target)
+    write_figures(notebook, target.parent / "figures", target.stem)
+    with replacing(target.with_name(f"{target.stem}_answers.md")) as part:
+        part.write_text(answers(notebook), encoding="utf-8")
     return target, target.with_suffix(".html")
-
-
-def _write_figures(notebook: Any, target: Path) -> None:
-    """Write the figures of an executed page as PNG files, in their order: figures/01_kl_failure_1.png and so on."""
-    folder = target.parent / "figures"
-    folder.mkdir(exist_ok=True)
-    for old in folder.glob(f"{target.stem}_*.png"):
-        old.unlink()
-    outputs = [output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", [])]
-    pictures = [data["image/png"] for data in outputs if "image/png" in data]
-    for number, picture in enumerate(pictures, 1):
-        (folder / f"{target.stem}_{number}.png").write_bytes(base64.b64decode(picture))

@@ -14,6 +14,7 @@ import sculptlab
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "sculptlab"
 MODULES = {".".join(path.relative_to(PACKAGE).with_suffix("").parts): path for path in sorted(PACKAGE.rglob("*.py"))}
+TEXTS = [*ROOT.glob("*.md"), *ROOT.glob("data/*.md"), *ROOT.glob("teaching/*.md")]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 LONGEST_CELL = 15
 
@@ -54,7 +55,7 @@ def test_page_is_clean(path):
         assert len(source.splitlines()) <= LONGEST_CELL, f"code cell {number} is too long:\n{source}"
 
 
-@pytest.mark.parametrize("path", [ROOT / "README.md", ROOT / "data" / "README.md", *NOTEBOOKS], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [*TEXTS, *NOTEBOOKS], ids=lambda path: path.name)
 def test_local_links_lead_somewhere_and_nothing_is_left_to_fill_in(path):
     texts = [source for source, _ in cells(path, "markdown")] if path.suffix == ".ipynb" else [path.read_text(encoding="utf-8")]
     for text in texts:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -119,11 +118,6 @@ def record_hands(name: str = "fashion_mnist", seed: int = 0) -> Recorded:
 
     frame = train_to_priors(hands, images.setting, [seed], on_trained=keep_codes, prepared=images)
     return record_result(f"priors_hands_{name}", frame, seeds=[seed], settings=_settings(images.setting), arrays=arrays)
-
-
-def prior_page_setting(name: str) -> Setting:
-    """The setting of the data set `name` that page 05 trains: at most 20,000 training images and half the batch size."""
-    return replace(SETTINGS[choice("name", name, list(SETTINGS))], rows=20_000, batch_size=256)
 
 
 def _settings(setting: Setting) -> dict[str, Any]:

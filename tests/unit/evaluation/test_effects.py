@@ -226,7 +226,7 @@ CODES = np.random.default_rng(0).normal(size=(30, 2))
         (lambda: mmd_test(CODES, VAE), "prior must be .* got the model SimpleNamespace"),
         (lambda: mmd_test(CODES, torch.nn.Flatten()), "prior must be .* got the model Flatten"),
         (lambda: c2st(CODES, VAE), r"y must be .* got the model SimpleNamespace: sl.latents\(model, data\) gives its codes"),
-        (lambda: lps(VAE), r"z must be .* got the model SimpleNamespace: sl.latents\(model, data\) gives its codes"),
+        (lambda: lps(VAE, CODES), r"z must be .* got the model SimpleNamespace: sl.latents\(model, data\) gives its codes"),
         (lambda: latents(CODES, VAE), r"data must be .* got the model SimpleNamespace; the order is latents\(model, data\)"),
         (lambda: latents(VAE, "gaussian"), r"data must be what the model encodes, got 'gaussian'"),
     ],

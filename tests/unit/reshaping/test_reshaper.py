@@ -271,8 +271,10 @@ def test_tensors_of_other_kinds_are_read_or_named():
     z = torch.from_numpy(bent(200))
     reshaper = Reshaper(max_iter=2).fit(z.bfloat16())
     assert np.isfinite(reshaper.transform(z.bfloat16())).all()
-    for other, message in ((z.to_sparse(), "X must be a dense tensor"), (z.to("meta"), "X must be in memory")):
-        with pytest.raises(TypeError, match=message):
+    model = sl.build_autoencoder("mlp", image_shape=(1, 8, 8), dim=2, width=8)
+    sparse, absent = z.to_sparse(), z.to("meta")
+    for other, words in ((sparse, "must be a dense tensor"), (absent, "must be in memory"), (model, "got the model Autoencoder")):
+        with pytest.raises(TypeError, match=f"X .*{words}"):
             reshaper.transform(other)
 
 

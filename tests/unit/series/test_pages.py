@@ -21,7 +21,7 @@ from jupyter_client.kernelspec import KernelSpecManager
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from sculptlab.data import folders
-from sculptlab.series import kernel_errors, pages
+from sculptlab.series import handouts, kernel_errors, pages, questions
 from sculptlab.series.claims import Claim, claims_of
 from sculptlab.series.execution import StrictClient, polling, swallowed
 
@@ -144,6 +144,25 @@ def test_a_student_edition_with_a_seed(tmp_path):
 def test_the_pages_themselves_are_never_a_student_edition():
     with pytest.raises(ValueError, match="out must not be the folder of the pages themselves"):
         pages.student_edition(pages.notebooks_folder())
+
+
+def test_the_answers_of_a_page_are_those_that_it_shows(monkeypatch, tmp_path):
+    monkeypatch.setattr(questions, "QUIZZES", tmp_path)
+    (tmp_path / "05.toml").write_text(
+        '[[question]]\ntext = "Why?"\noptions = ["x", "y"]\nanswer = "b"\nreasons = ["no", "yes"]\n'
+    )
+    shown = new_output("display_data", data={"text/plain": "You predicted (a). Measured: (b). It falls."})
+    cells = [
+        new_markdown_cell("# 05 · A page?"),
+        new_markdown_cell("Words.\n\n**Predict.** Does it (a) rise, (b) fall?"),
+        new_code_cell("prediction = ''"),
+        new_code_cell("show()", outputs=[shown]),
+        new_code_cell('sl.series.quiz("05", "?")'),
+    ]
+    text = handouts.answers(new_notebook(cells=cells))
+    assert text.startswith("# Answers: 05 · A page?\n")
+    assert "- **Predict.** Does it (a) rise, (b) fall?\n  Measured: **(b). It falls.**\n" in text
+    assert "- Why? **(b)**\n  (a) x: no\n  (b) y: yes\n" in text
 
 
 def test_swallowed_reads_each_hiding_place():
@@ -274,7 +293,9 @@ def test_a_good_page_is_run_written_and_read(tmp_path, monkeypatch, capsys):
     assert "✓  it stands: 0.83 ± 0.042 over 2 seed(s), claimed > 0.5" in str(report)
     assert str(report.html) in str(report)
     assert "4/4 cells" in capsys.readouterr().err
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["05_page.html", "05_page.ipynb", "figures"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "05_page.html", "05_page.ipynb", "05_page_answers.md", "figures",
+    ]  # fmt: skip
     (figure,) = (tmp_path / "out" / "figures").iterdir()
     assert figure.name == "05_page_1.png"
     assert figure.read_bytes().startswith(b"\x89PNG")
