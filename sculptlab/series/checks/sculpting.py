@@ -47,8 +47,8 @@ def check_mmd_objective(answer: Answer) -> str:
     return "an error for each image, and a distance of the whole batch to the prior, latent by latent"
 
 
-def _of_each_latent(z: Tensor, y: Tensor, **options: str) -> Tensor:
-    return torch.stack([mmd2(z[:, [i]], y[:, [i]], **options) for i in range(z.shape[1])]).sum()
+def _of_each_latent(z: Tensor, y: Tensor, estimator: str = "unbiased") -> Tensor:
+    return torch.stack([mmd2(z[:, [i]], y[:, [i]], estimator=estimator) for i in range(z.shape[1])]).sum()
 
 
 @exercise
