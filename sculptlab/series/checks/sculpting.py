@@ -12,30 +12,43 @@ from sculptlab.training.models import build_autoencoder
 
 @exercise
 def check_mmd_objective(answer: Answer) -> str:
-    """Page 04, write the objective: answer(model, images, y) -> half the squared error in nats per image + 100 MMD^2."""
+    """Page 04, write the objective: answer(model, images, y) -> half the squared error in nats per image + 10 sum_i MMD^2_i.
+
+    MMD^2_i compares latent i alone with column i of the draws `y`.
+    """
     generator = torch.Generator().manual_seed(3)
-    model = build_autoencoder("mlp", image_shape=(1, 4, 4), dim=2, width=8, seed=0)
+    model = build_autoencoder("mlp", image_shape=(1, 4, 4), dim=3, width=8, seed=0)
     images = torch.rand(12, 1, 4, 4, generator=generator, device="cpu", dtype=torch.float32)
-    y = torch.randn(12, 2, generator=generator, device="cpu", dtype=torch.float32)
+    y = torch.randn(12, 3, generator=generator, device="cpu", dtype=torch.float32)
     z = model.encode(images)
     squares = (model.decode(z) - images).square()
-    error, term = 0.5 * squares.sum() / len(images), 100 * mmd2(z, y)
-    averaged, biased = 0.5 * squares.mean(), 100 * mmd2(z, y, estimator="biased")
+    error, term = 0.5 * squares.sum() / len(images), 10 * _of_each_latent(z, y)
     slips = {
-        "the squared error is summed over pixels and averaged over images: yours is averaged over both": averaged + term,
+        "the squared error is summed over pixels and averaged over images: yours is averaged over both": 0.5 * squares.mean()
+        + term,
         "the squared error is averaged over images: divide the sum by their number": 0.5 * squares.sum() + term,
         "the half is missing: 1/2 |x - x_hat|^2 is the negative log-likelihood of a Gaussian": 2 * error + term,
-        "the weight of 100 is missing": error + term / 100,
-        "take the unbiased estimate (the default): the biased one changes with the batch size": error + biased,
+        "yours compares all latents at once: compare column i of z with column i of y, for each latent alone": (
+            error + 10 * mmd2(z, y)
+        ),
+        "MMD² is summed over latents: yours is the mean over them": error + term / 3,
+        "the weight of 10 is missing": error + term / 10,
+        "take the unbiased estimate (the default): the biased one changes with the batch size": (
+            error + 10 * _of_each_latent(z, y, estimator="biased")
+        ),
         "MMD² is added: the loss must fall as the codes come nearer to the prior": error - term,
     }
     found = call(answer, model, images, y)
     require_value(found, error + term, slips)
     near = z.detach().flip(0)  # the draws are the codes themselves: the estimate is negative
-    negative = same(as_array(answer(model, images, near)), as_array(error + 100 * mmd2(z, near)))
+    negative = same(as_array(answer(model, images, near)), as_array(error + 10 * _of_each_latent(z, near)))
     require(negative, "where codes and draws agree the estimate is negative: do not clamp it, or noise alone moves the codes")
     _require_gradient(found, error + term, list(model.parameters()))
-    return "one sum over the batch's images, one over its codes as a sample: no posterior, no density of the prior"
+    return "an error for each image, and a distance of the whole batch to the prior, latent by latent"
+
+
+def _of_each_latent(z: Tensor, y: Tensor, estimator: str = "unbiased") -> Tensor:
+    return torch.stack([mmd2(z[:, [i]], y[:, [i]], estimator=estimator) for i in range(z.shape[1])]).sum()
 
 
 @exercise

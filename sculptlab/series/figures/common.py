@@ -25,7 +25,6 @@ OBJECTIVES: dict[str, tuple[str, str]] = {  # an objective has one color and one
     "MMD + predictability": (CODES, "o"),
     "marginal MMD + predictability": (BAD, "s"),
 }
-INDEPENDENT = 0.05  # LPS at or below which the series calls codes independent
 
 
 def objective_kind(objective: str) -> str:

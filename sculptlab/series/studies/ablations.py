@@ -7,10 +7,7 @@ from dataclasses import replace
 from itertools import product
 from typing import Any
 
-import numpy as np
 import pandas as pd
-import torch
-from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
 from sculptlab.independence.dependence import correlation
@@ -24,7 +21,7 @@ from sculptlab.series.studies.settings import PreparedImages, Setting, train_and
 from sculptlab.training.models import ARCHITECTURES
 from sculptlab.training.objectives import MMD, EnergyDistance, Objective, Predictability, Reconstruction, SlicedWasserstein
 from sculptlab.training.run import Run
-from sculptlab.validation import as_seed, choice
+from sculptlab.validation import choice
 
 Chosen = Sequence[str] | None
 
@@ -42,20 +39,6 @@ ABLATIONS: dict[str, tuple[Setting, dict[str, Any]]] = {
     "architecture": (PIXELS, {"kinds": ARCHITECTURES}),
     "architecture_long": (replace(PIXELS, steps=2000), {"kinds": ("mlp", "conv"), "conditions": CONDITIONS[::2]}),
 }
-
-
-def intrinsic_dimension(rows: Any, most: int = 5000, seed: int = 0) -> float:
-    """The number of directions in which rows (n, p) vary locally: n / sum ln(r2 / r1), by each row's two nearest neighbors.
-
-    An underestimate above a true dimension of about ten. At most `most` rows are used; duplicates are left out.
-    Source: Facco et al. 2017, Scientific Reports 7.
-    """
-    rng = np.random.default_rng(as_seed("seed", seed))
-    x = torch.as_tensor(rows, device="cpu").flatten(1).numpy()
-    x = x[rng.permutation(len(x))[:most]]
-    first, second = NearestNeighbors(n_neighbors=3).fit(x).kneighbors(x)[0][:, 1:].T
-    apart = first > 0
-    return float(apart.sum() / np.log(second[apart] / first[apart]).sum())
 
 
 def effective_rank(z: Tensor) -> float:

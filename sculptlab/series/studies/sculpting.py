@@ -65,19 +65,6 @@ def frontier(
     return compare_objectives(images, objectives, seeds, evaluate, **options)
 
 
-def joined_frontiers(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Frontiers of one setting as one table; the plain autoencoder, which is the same in each, is kept once."""
-    first, *others = frames
-    return pd.concat([first, *(frame[frame["objective"] != "no regularizer"] for frame in others)], ignore_index=True)
-
-
-def frontier_page_setting(data: str, steps: int) -> Setting:
-    """The setting that page 04 trains: 6,000 images of CIFAR-10 and 16 latents, or the bundled digits and 4."""
-    if choice("data", data, ("cifar10", "digits")) == "digits":
-        return Setting(data, 4, components=40, steps=steps, width=128, evaluated=599)
-    return Setting(data, 16, components=128, steps=steps, width=128, rows=6000, evaluated=1000)
-
-
 def record_frontier(name: str, seeds: Sequence[int] = range(5)) -> Recorded:
     """Run page 04's frontier `name` (of `FRONTIERS`) and record it."""
     setting = FRONTIERS[choice("name", name, list(FRONTIERS))]

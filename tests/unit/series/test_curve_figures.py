@@ -20,12 +20,14 @@ def test_a_column_for_each_table_and_a_row_for_each_regressor(table):
     picture = curve_figures.lps_over_codes({"digits": table, "again": table}, title="a finding")
     assert [ax.get_ylabel() for ax in picture.axes] == ["LPS by networks", "", "LPS by trees", ""]
     assert [ax.get_title() for ax in picture.axes] == ["digits", "again", "", ""]
-    assert [text.get_text() for text in picture.legends[0].get_texts()] == ["no regularizer", "KL", "MMD + predictability"]
+    names = ["plain autoencoder", "KL (a VAE's means)", "MMD + penalty"]
+    assert [text.get_text() for text in picture.legends[0].get_texts()] == names
     lines = {line.get_label(): list(line.get_ydata()) for line in picture.axes[0].lines}
-    assert lines["KL"] == pytest.approx([0.15, 0.45])
+    assert lines["KL (a VAE's means)"] == pytest.approx([0.15, 0.45])
 
 
-def test_the_regressors_of_a_single_table_stand_side_by_side(table):
-    picture = curve_figures.lps_over_codes({"digits": table})
-    assert [ax.get_ylabel() for ax in picture.axes] == ["LPS by networks", "LPS by trees"]
-    assert {ax.get_xlabel() for ax in picture.axes} == {"codes to train on"}
+def test_the_error_figure_shows_the_largest_number_of_codes_by_networks(table):
+    shown = table.assign(relative_error=1 + table["seed"] / 100, score=table["score"] + (table["regressor"] == "boosting"))
+    picture = curve_figures.lps_over_error({"digits": shown})
+    means = {line.get_label(): line.get_xydata().ravel() for line in picture.axes[0].lines if line.get_marker() != "None"}
+    assert means["MMD + penalty"] == pytest.approx([1.005, 0.45])

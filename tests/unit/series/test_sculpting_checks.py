@@ -8,39 +8,44 @@ from sculptlab.series import checks
 from sculptlab.training.objectives.predictability import gaussian_information, squared_prediction_correlations
 
 
-def right_objective(model, images, y):
-    z = model.encode(images)
-    return 0.5 * (model.decode(z) - images).square().sum() / len(images) + 100 * mmd2(z, y)
-
-
 def plain_error(model, images):
     return 0.5 * (model.decode(model.encode(images)) - images).square().sum() / len(images)
 
 
+def each_latent(z, y, **options):
+    return sum(mmd2(z[:, [i]], y[:, [i]], **options) for i in range(z.shape[1]))
+
+
+def right_objective(model, images, y):
+    return plain_error(model, images) + 10 * each_latent(model.encode(images), y)
+
+
 def averaged_over_pixels(model, images, y):
-    z = model.encode(images)
-    return 0.5 * (model.decode(z) - images).square().mean() + 100 * mmd2(z, y)
-
-
-def biased(model, images, y):
-    z = model.encode(images)
-    return 0.5 * (model.decode(z) - images).square().sum() / len(images) + 100 * mmd2(z, y, estimator="biased")
+    return plain_error(model, images) / images[0].numel() + 10 * each_latent(model.encode(images), y)
 
 
 def test_the_right_objective_passes():
     assert checks.check_mmd_objective(right_objective).passed
 
 
+def test_the_marginal_view_is_the_mean_over_latents():
+    feedback = checks.check_mmd_objective(lambda m, x, y: plain_error(m, x) + 30 * mmd2(m.encode(x), y, views="marginal"))
+    assert "expected about" in feedback.message  # its width is in standard deviations: another kernel
+
+
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
         (averaged_over_pixels, "averaged over both"),
-        (biased, "unbiased"),
+        (lambda m, x, y: plain_error(m, x) + 10 * each_latent(m.encode(x), y, estimator="biased"), "unbiased"),
+        (lambda m, x, y: plain_error(m, x) + 10 * mmd2(m.encode(x), y), "all latents at once"),
+        (lambda m, x, y: plain_error(m, x) + 10 / 3 * each_latent(m.encode(x), y), "mean over them"),
+        (lambda m, x, y: plain_error(m, x) + each_latent(m.encode(x), y), "weight"),
         (lambda m, x, y: 2 * right_objective(m, x, y), "expected"),
         (lambda m, x, y: right_objective(m, x, y).item(), "gradient"),
         (lambda m, x, y: right_objective(m, x, y).detach(), "gradient"),
-        (lambda m, x, y: plain_error(m, x) + 100 * mmd2(m.encode(x).detach(), y), "gradient"),
-        (lambda m, x, y: plain_error(m, x) + 100 * mmd2(m.encode(x), y).clamp_min(0), "negative"),
+        (lambda m, x, y: plain_error(m, x) + 10 * each_latent(m.encode(x).detach(), y), "gradient"),
+        (lambda m, x, y: plain_error(m, x) + 10 * each_latent(m.encode(x), y).clamp_min(0), "negative"),
     ],
 )
 def test_a_slip_in_the_objective_is_named(answer, words):

@@ -1,7 +1,6 @@
 """The studies of page 04: errors relative to the plain model, measures of independence, ablations of one choice each."""
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
@@ -9,7 +8,7 @@ import sculptlab as sl
 from sculptlab.priors import Gaussian
 from sculptlab.series.studies import ablations as ablation_studies
 from sculptlab.series.studies import sculpting as sculpting_studies
-from sculptlab.series.studies.ablations import ablations, effective_rank, intrinsic_dimension
+from sculptlab.series.studies.ablations import ablations, effective_rank
 from sculptlab.series.studies.evaluators import FRONTIER_LPS, independence_measures
 from sculptlab.series.studies.sculpting import frontier_objectives
 from sculptlab.series.studies.settings import PreparedImages, Setting
@@ -114,29 +113,6 @@ def test_ablation_has_every_condition(prepared, monkeypatch):
     } == set(frame[frame["hyperparameter"] == "base"]["condition"])
     assert sorted(set(frame["dim"])) == [3, 4, 8]
     assert np.isfinite(frame[["mlp", "squares", "reconstruction_mse"]]).all(axis=None)
-
-
-@pytest.mark.parametrize("dim", [1, 2, 5])
-def test_intrinsic_dimension_of_a_box_in_many_coordinates(dim):
-    generator = torch.Generator().manual_seed(dim)
-    box = torch.rand(3000, dim, generator=generator)
-    turned = box @ torch.linalg.qr(torch.randn(12, 12, generator=generator))[0][:dim]
-    assert intrinsic_dimension(turned) == pytest.approx(dim, rel=0.12)
-
-
-def test_live_setting_knows_its_two_sets():
-    assert (
-        sculpting_studies.frontier_page_setting("cifar10", 5).dim,
-        sculpting_studies.frontier_page_setting("digits", 5).dim,
-    ) == (16, 4)
-    with pytest.raises(ValueError, match="data must be one of"):
-        sculpting_studies.frontier_page_setting("mnist", 5)
-
-
-def test_joined_frontiers_keep_the_plain_model_once():
-    one = pd.DataFrame({"objective": ["no regularizer", "MMD"], "relative_error": [1.0, 1.1]})
-    two = pd.DataFrame({"objective": ["no regularizer", "beta 1"], "relative_error": [1.0, 1.5]})
-    assert list(sculpting_studies.joined_frontiers([one, two])["objective"]) == ["no regularizer", "MMD", "beta 1"]
 
 
 def test_the_kl_half_of_a_frontier_has_no_other_objective():
