@@ -1,7 +1,9 @@
 """The command line: `sculptlab lab | app | run | student-edition | scores | doctor | fetch`."""
 
 import argparse
+import glob
 import os
+import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
@@ -98,7 +100,7 @@ def lab_command(place: Path, extra: Sequence[str] = ()) -> list[str]:
 def _app(arguments: argparse.Namespace) -> int:
     """Replace this process by a Voilà server that shows the Sculptor."""
     if find_spec("voila") is None:
-        raise ImportError(f"the app needs Voilà: {sys.executable} -m pip install voila")
+        raise ImportError(f"the app needs Voilà: {doctor.PIP} install voila")
     _become(app_command(arguments.extra))
 
 
@@ -110,7 +112,10 @@ def app_command(extra: Sequence[str] = ()) -> list[str]:
 
 def _become(command: list[str]) -> NoReturn:
     # Without JUPYTER_PREFER_ENV_PATH, a kernel named python3 in the user's home would replace this environment's.
-    os.execve(command[0], command, os.environ | {"JUPYTER_PREFER_ENV_PATH": "1"})
+    environment = os.environ | {"JUPYTER_PREFER_ENV_PATH": "1"}
+    if os.name == "nt":  # execve does not quote arguments there, and the shell goes on at once
+        sys.exit(subprocess.call(command, env=environment))
+    os.execve(command[0], command, environment)
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -130,7 +135,9 @@ def _scores(arguments: argparse.Namespace) -> int:
     """Print a table of the tries that each student needed; a minus stands before those of an exercise that is not passed yet."""
     from sculptlab.series.scores import table
 
-    shown = table(arguments.files)
+    shown = table(
+        [path for name in arguments.files for path in sorted(glob.glob(name)) or [name]]
+    )  # no shell of Windows expands *
     print(shown.to_string(na_rep="", float_format="{:.0f}".format))
     print("\nnumbers of tries; negative: not passed yet; empty: not tried")
     return OK

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 
 import sculptlab
@@ -130,7 +131,9 @@ def _working_folder() -> str:
     return f"{here}, {free:.0f} GB free"
 
 
-_REINSTALL = f"{sys.executable} -m pip install --force-reinstall"
+# README's environment has no pip of its own.
+PIP = f"{sys.executable} -m pip" if find_spec("pip") else f"python3 -m pip --python {sys.executable}"
+_REINSTALL = f"{PIP} install --force-reinstall"
 CHECKS: tuple[tuple[str, Callable[[], str], str], ...] = (  # name, check, remedy for a problem
     ("Python", _python, ""),
     ("sculptlab", _package, "reinstall sculptlab"),

@@ -14,7 +14,10 @@ BEGIN, END = "<!-- measured -->\n", "<!-- /measured -->"
 HEAD = """# Recorded results
 
 Made from `data/results/` by `python -m sculptlab.series.summary`; do not edit by hand. Each number is the mean over training
-seeds, ± the standard deviation. Small networks; evaluated on images that training did not see.
+seeds, ± the standard deviation. Small networks; evaluated on images that training did not see. LPS: latent predictability score.
+C2ST: classifier two-sample test; "at chance level" is the same between two samples of the prior. Evaluators: "mlp" is a network,
+"boosting" boosted trees, "squares" LPS of squared deviations. "not turned": the start was not rotated. All columns:
+[columns.csv](data/results/columns.csv). Some of the commits named here are not in the published history.
 """
 WORDS = {
     "mlp": "LPS, networks", "boosting": "LPS, trees", "squares": "LPS of squares", "squares boosting": "LPS of squares, trees",

@@ -208,6 +208,18 @@ def test_lab_becomes_jupyterlab_on_the_clones_pages(monkeypatch):
     assert environment["JUPYTER_PREFER_ENV_PATH"] == "1"
 
 
+def test_on_windows_lab_is_a_child_whose_exit_code_is_passed_on(monkeypatch):
+    called = []
+    monkeypatch.setattr(cli.os, "name", "nt")
+    monkeypatch.setattr(cli.subprocess, "call", lambda command, env: called.append((command, env)) or 3)
+    with pytest.raises(SystemExit) as ended:
+        cli._become([sys.executable, "-m", "jupyterlab", "--ServerApp.root_dir=C:/a folder"])
+    assert ended.value.code == 3
+    ((command, environment),) = called
+    assert command[-1] == "--ServerApp.root_dir=C:/a folder"
+    assert environment["JUPYTER_PREFER_ENV_PATH"] == "1"
+
+
 def test_lab_from_a_wheel_works_on_a_copy(monkeypatch, tmp_path, capsys):
     source = tmp_path / "site" / "share" / "notebooks"
     source.mkdir(parents=True)

@@ -17,7 +17,7 @@ REGRESSORS: dict[str, tuple[str, str]] = {"linear": (MEANS, "v"), "boosting": (G
 HYPERPARAMETERS = {"n": "codes n", "d": "dimensions d"}
 AGREEMENT = {
     "mlp": "LPS\n(0: independent)",
-    "MIG": "MIG\n(0: no latent has a factor)",
+    "MIG": "MIG\n(0: no latent is ahead)",
     "DCI disentanglement": "DCI disentanglement\n(1: one factor a latent)",
 }
 CODES_OF_FACTORS = {

@@ -82,4 +82,6 @@ def test_the_table_of_a_class(capsys):
     assert cli.main(["scores", "Ada.json", "Bob.json"]) == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert lines[:3] == [["kl"], ["Ada", "3"], ["Bob", "-2"]]
+    assert cli.main(["scores", "*.json"]) == 0  # a shell of Windows leaves the star to the program
+    assert capsys.readouterr().out.splitlines()[1].split() == ["Ada", "3"]
     assert cli.main(["scores", "nobody.json"]) == 1
