@@ -95,7 +95,7 @@ def quiz(page: str, answers: str) -> Quiz:
         raise ValueError(f"answers must have {want}, got {answers!r}")
     made = Quiz(questions, letters)
     if set(letters) != {"?"}:
-        scores.note(f"quiz {page}", made.passed)
+        scores.note(f"quiz {page}", made.passed, letters)
     return made
 
 

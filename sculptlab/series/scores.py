@@ -10,6 +10,7 @@ import pandas as pd
 
 from sculptlab.names import as_path, replacing, writable_path
 
+_last: dict[str, object] = {}  # the last answer to each exercise
 _kept: dict[str, Any] = {}  # "path" and "name" of the file that this kernel writes; empty until `keep_score`
 
 
@@ -47,10 +48,11 @@ def table(paths: Sequence[str | Path]) -> pd.DataFrame:
     return pd.DataFrame(tries, index=[score["name"] for score in scores]).sort_index(axis=1)
 
 
-def note(exercise: str, passed: bool) -> None:
-    """Count one try of an exercise, if this kernel keeps a score."""
-    if not _kept:
+def note(exercise: str, passed: bool, answer: object) -> None:
+    """Count one try of an exercise, if this kernel keeps a score; the same `answer` as the last time is no new try."""
+    if not _kept or (answer is not None and _last.get(exercise) == answer):
         return
+    _last[exercise] = answer
     score = read_score(_kept["path"]) if _kept["path"].exists() else {"name": _kept["name"], "exercises": {}}
     before = score["exercises"].get(exercise, {"passed": False, "tries": 0})
     if not before["passed"]:

@@ -19,6 +19,10 @@ class Mistake(Exception):
     """What is wrong with an answer, in one sentence for the reader."""
 
 
+class Unanswered(Mistake):
+    """The exercise is as it was: nothing has been tried yet."""
+
+
 @dataclass(frozen=True)
 class Feedback:
     """The result of a check. It is shown and raises nothing, so that an open exercise does not stop the page."""
@@ -42,9 +46,11 @@ def exercise(check: Callable[[Answer], str]) -> Callable[[Answer], Feedback]:
     def run(answer: Answer) -> Feedback:
         try:
             feedback = Feedback(True, check(answer))
+        except Unanswered as mistake:
+            return Feedback(False, str(mistake))
         except Mistake as mistake:
             feedback = Feedback(False, str(mistake))
-        scores.note(check.__name__.removeprefix("check_"), feedback.passed)
+        scores.note(check.__name__.removeprefix("check_"), feedback.passed, getattr(answer, "__code__", None))
         return feedback
 
     return run
@@ -65,7 +71,7 @@ def call(answer: Answer, *arguments: Any, read: Callable[[Any], Any] = lambda va
     except Exception as error:
         start = f"it should return {wanted};" if wanted else "your code raised"
         raise Mistake(f"{start} {type(error).__name__}: {error}") from None
-    raise Mistake("the function returns nothing yet: fill in the line with the dots")
+    raise Unanswered("the function returns nothing yet: fill in the line with the dots")
 
 
 def as_array(value: Any) -> np.ndarray:
