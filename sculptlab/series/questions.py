@@ -5,9 +5,9 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
+from sculptlab.names import suggestion
 from sculptlab.series import scores
 from sculptlab.series.claims import BROKEN, HOLDS
-from sculptlab.validation import choice
 
 QUIZZES = Path(__file__).with_name("quizzes")
 LETTERS = "abcdef"
@@ -75,7 +75,9 @@ class Quiz:
 def questions_of(page: str) -> tuple[Question, ...]:
     """The questions of a page, given by its number such as "04"."""
     known = sorted(path.stem for path in QUIZZES.glob("*.toml"))
-    text = (QUIZZES / f"{choice('page', page, known)}.toml").read_text(encoding="utf-8")
+    if page not in known:
+        raise ValueError(f"page must be one of {known}, got {page!r}{suggestion(page, known)}")
+    text = (QUIZZES / f"{page}.toml").read_text(encoding="utf-8")
     return tuple(
         Question(entry["text"], tuple(entry["options"]), entry["answer"], tuple(entry["reasons"]))
         for entry in tomllib.loads(text)["question"]

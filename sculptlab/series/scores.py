@@ -1,14 +1,17 @@
 """The exercises and quizzes that a reader has passed, kept in a file for a teacher to collect."""
 
+from __future__ import annotations
+
 import datetime
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from sculptlab.names import as_path, replacing, writable_path
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _last: dict[str, object] = {}  # the last answer to each exercise
 _kept: dict[str, Any] = {}  # "path" and "name" of the file that this kernel writes; empty until `keep_score`
@@ -43,6 +46,8 @@ def read_score(path: str | Path) -> dict[str, Any]:
 
 def table(paths: Sequence[str | Path]) -> pd.DataFrame:
     """The number of tries, negative if an exercise is not passed yet: a row for each file, a column for each exercise."""
+    import pandas as pd
+
     scores = [read_score(path) for path in paths]
     tries = [{key: one["tries"] * (1 if one["passed"] else -1) for key, one in score["exercises"].items()} for score in scores]
     return pd.DataFrame(tries, index=[score["name"] for score in scores]).sort_index(axis=1)

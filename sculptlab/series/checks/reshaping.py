@@ -11,14 +11,16 @@ from sculptlab.evaluation.two_samples import c2st
 from sculptlab.mmd import mmd_test
 from sculptlab.series.checks.copying import crescent
 from sculptlab.series.checks.feedback import Answer, as_array, call, call_for_codes, exercise, require
+from sculptlab.validation import as_tensor
 
 ROWS = 1000
 
 
 def same_quantiles(x: Any, target: Any) -> Tensor:
     """The values (n,) of the sample `target` (m,) at the levels of x (n,): the increasing map between two distributions."""
-    levels = (torch.as_tensor(x).argsort().argsort() + 0.5) / len(x)
-    return torch.as_tensor(target).quantile(levels.to(target.dtype))
+    values, sample = as_tensor("x", x), as_tensor("target", target)
+    levels = (values.argsort().argsort() + 0.5) / len(values)
+    return sample.quantile(levels.to(sample))
 
 
 @exercise

@@ -13,6 +13,7 @@ from matplotlib.ticker import MultipleLocator, PercentFormatter
 from sculptlab.plots.codes import plane, points_by_class, span
 from sculptlab.plots.style import CODES, MEANS, PRIOR, TEXT, Picture, style
 from sculptlab.series.figures.common import dot_rows, grid, legend_below
+from sculptlab.validation import as_tensor
 
 CONDITIONS = {"plain": (PRIOR, "X"), "whitened": (MEANS, "D"), "reshaped": (CODES, "o")}
 EVALUATORS = {"mlp": "LPS by networks", "boosting": "LPS by boosted trees", "squares": "LPS of squares,\nby networks"}
@@ -57,7 +58,7 @@ def walk(
     Above, or left for one share, they are points by class; below, or right, 40 of them are their images (n, 1, h, w). The
     columns of `before` are shown in standard deviations.
     """
-    start, end = (torch.as_tensor(rows).double() for rows in (before, after))
+    start, end = (as_tensor(name, rows).double() for name, rows in (("before", before), ("after", after)))
     start = (start - start.mean(0)) / start.std(0)
     low, high = np.array([span(column) for rows in (start, end) for column in rows.T]).T
     limits = np.array([[low.min(), high.max()]] * 2)
