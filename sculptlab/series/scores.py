@@ -29,6 +29,7 @@ def keep_score(name: str, path: str | Path = "scores.json") -> None:
     if file.exists() and (before := read_score(file)["name"]) != name:
         raise ValueError(f"path must be a file of {name!r} or a new one: {file} is that of {before!r}")
     _kept.update(path=file, name=name)
+    _last.clear()
     _write({"name": name, "exercises": read_score(file)["exercises"] if file.exists() else {}})
 
 

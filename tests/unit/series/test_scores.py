@@ -61,6 +61,14 @@ def test_the_file_of_another_is_refused():
         sl.series.keep_score("Bob", "one.json")
 
 
+def test_the_same_answer_counts_in_the_file_of_another_student():
+    answer = eval("lambda: 42")
+    for name in ("Ada", "Bob"):
+        sl.series.keep_score(name, f"{name}.json")
+        check_answer(answer)
+    assert scores.read_score("Bob.json")["exercises"]["answer"]["tries"] == 1
+
+
 @pytest.mark.parametrize("name", ["", "  ", None, 3])
 def test_a_name_is_a_text(name):
     with pytest.raises(ValueError, match="name must be a text that is not empty"):
