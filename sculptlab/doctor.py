@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from importlib import metadata
-from importlib.util import find_spec
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 import sculptlab
@@ -131,8 +131,9 @@ def _working_folder() -> str:
     return f"{here}, {free:.0f} GB free"
 
 
-# README's environment has no pip of its own.
-PIP = f"{sys.executable} -m pip" if find_spec("pip") else f"python3 -m pip --python {sys.executable}"
+# README's environment has no pip of its own. `find_spec("pip")` would run the hook of setuptools, which on Python 3.11 makes
+# a later `import setuptools`, and with it torch.compile, fail.
+PIP = f"{sys.executable} -m pip" if PathFinder.find_spec("pip") else f"python3 -m pip --python {sys.executable}"
 _REINSTALL = f"{PIP} install --force-reinstall"
 CHECKS: tuple[tuple[str, Callable[[], str], str], ...] = (  # name, check, remedy for a problem
     ("Python", _python, ""),

@@ -3,6 +3,7 @@
 import nbformat
 
 from sculptlab import cli
+from sculptlab.doctor import PIP
 
 
 def test_the_page_shows_a_sculptor_and_nothing_else():
@@ -34,4 +35,4 @@ def test_words_are_passed_on_and_the_kernel_is_this_environments(monkeypatch):
 def test_without_voila_it_says_what_to_install(monkeypatch, capsys):
     monkeypatch.setattr(cli, "find_spec", lambda name: None)
     assert cli.main(["app"]) == cli.FAILED
-    assert "pip install voila" in capsys.readouterr().err
+    assert f"{PIP} install voila" in capsys.readouterr().err
