@@ -34,7 +34,7 @@ class VisitorKernels(AsyncMappingKernelManager):
     async def start_kernel(self, **options: Any) -> str:
         """Start a kernel for a visitor, or answer 503."""
         if len({*self.list_kernel_ids(), *self.starting}) >= self.visitors:
-            raise HTTPError(503, f"{self.visitors} visitors are here, and this machine has room for no more.")
+            raise HTTPError(503, f"Every place on this machine is taken ({self.visitors}).")
         kernel_id = self.new_kernel_id()
         self.starting.add(kernel_id)
         try:
