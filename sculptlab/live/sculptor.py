@@ -190,7 +190,7 @@ class Sculptor(LiveWidget):
 
     def figure(self) -> Picture:
         """The codes over their target, the decoded plane and the course of MMD² as a figure, a row for each model."""
-        return self._visit(_drawn)
+        return self._visit(picture_of)
 
     def close(self) -> None:
         """Stop for good: the thread ends, and the models are released."""
@@ -208,7 +208,8 @@ class Sculptor(LiveWidget):
         return bundle
 
 
-def _drawn(engine: Engine) -> Picture:
+def picture_of(engine: Engine) -> Picture:
+    """The codes over their target, the decoded plane and the course of MMD² of each model of an engine."""
     snapshots, box, band = engine.take_snapshots(with_lps=False), engine.target.box, engine.target.null_band
     figure, axes = panels(len(snapshots), 3, height=3.0)
     history, labels = engine.history, engine.images.labels
