@@ -1,6 +1,7 @@
 """The Sculptor without a kernel: one JavaScript module of the widget's own files, an engine and the digits, for a static page."""
 
 import base64
+import html
 import json
 import zlib
 from dataclasses import fields
@@ -15,6 +16,7 @@ from sculptlab.live.sculptor import picture_of
 from sculptlab.live.settings import Settings
 from sculptlab.live.snapshots import ImageSplit
 from sculptlab.live.widget import FRONT, LiveWidget, front_script
+from sculptlab.names import as_path
 from sculptlab.validation import whole
 
 ENGINE = ("random", "priors", "kernels", "products", "network", "state", "engine", "worker")
@@ -26,14 +28,15 @@ PAGE = """<!doctype html>
 <title>Sculptor: shape a latent space while it trains</title>
 <style>
 :root {{ color-scheme: light dark; }}
-body {{ margin: 12px auto; padding: 0 8px; max-width: 1240px; font: 15px/1.5 system-ui, sans-serif; background: #ffffff; color: #1f2328; }}
+body {{ margin: 12px auto; padding: 0 8px; max-width: 1240px; font: 15px/1.5 system-ui, sans-serif;
+  background: #ffffff; color: #1f2328; }}
 @media (prefers-color-scheme: dark) {{ body {{ background: #101214; color: #e8eaed; }} a {{ color: #56b4e9; }} }}
 img {{ max-width: 100%; background: #ffffff; }}
 </style>
 </head>
 <body>
-<p>A small autoencoder of handwritten digits trains on this page, with two latents. Choose, move or paint the density that its codes
-are to have, and press Play. Nothing is sent anywhere.</p>
+<p>A small autoencoder of handwritten digits trains on this page, with two latents. Choose, move or paint the target density of
+its codes and press Play. Nothing is sent anywhere.</p>
 <div id="sculptor">{picture}<noscript><p>The Sculptor needs JavaScript, which is turned off here.</p></noscript></div>
 <script type="module">
 {module}
@@ -61,9 +64,22 @@ def engine_script() -> str:
 
 
 def sculptor_module() -> str:
-    """The Sculptor as one JavaScript module that exports `mount(element)`, without dependencies or requests.
+    """The Sculptor as one JavaScript module, without dependencies or requests.
 
-    It holds the widget's front end, an engine in JavaScript that takes the kernel's place, and scikit-learn's digits.
+    It holds the widget's front end, an engine in JavaScript that takes the kernel's place, and scikit-learn's digits. The engine
+    draws the random numbers that PyTorch draws on a CPU, so that a settings string gives the same run as in a notebook, up to the
+    rounding of single precision. The module exports `mount(element)`, which puts the Sculptor in place of what is in an element:
+    a picture, say, that stays where the browser cannot run it. The settings are those of the page's address, `#s=...`.
+
+    Returns
+    -------
+    str
+        About 180 kB.
+
+    Examples
+    --------
+    >>> "export const mount" in sculptor_module()
+    True
     """
     engine = Engine()
     defaults = {one.name: {} if one.name == "sliders" else one.default for one in fields(Settings)}
@@ -76,19 +92,45 @@ def sculptor_module() -> str:
     return "\n".join([*head, front_script("asking", "painting", "drawing", "charts", "sculptor", "standalone")])
 
 
+def page_of(module: str, picture: str) -> str:
+    """A page in one file of the module, and HTML that stands in where it cannot run."""
+    return PAGE.format(module=module.replace("</", "<\\/"), picture=picture)
+
+
 def standalone_html(steps: int = 300) -> str:
-    """A page that is the Sculptor, in one file; a picture of it after so many `steps` stands in where it cannot run."""
+    """A page in one file that is the Sculptor, with a picture that stands in where the browser cannot run it.
+
+    Parameters
+    ----------
+    steps : int
+        Of the run that the picture shows, at least 1.
+
+    Returns
+    -------
+    str
+    """
     engine = Engine()
     engine.run(whole("steps", steps))
     image, description = picture_of(engine)._repr_mimebundle_()
-    text = description["image/png"]["alt"]
-    picture = f'<img alt="{text}" src="data:image/png;base64,{image["image/png"]}">'
-    return PAGE.format(module=sculptor_module().replace("</", "<\\/"), picture=picture)
+    alt = html.escape(description["image/png"]["alt"])
+    return page_of(sculptor_module(), f'<img alt="{alt}" src="data:image/png;base64,{image["image/png"]}">')
 
 
 def write_standalone(folder: str | Path, steps: int = 300) -> Path:
-    """Write `sculptor.js`, the module, and `sculptor.html`, a page that is the Sculptor, into a folder; return the page's path."""
-    out = Path(folder)
+    """Write `sculptor.js`, the module, and `sculptor.html`, a page that is the Sculptor, into a folder.
+
+    Parameters
+    ----------
+    folder : str or path
+        Made if it does not exist.
+    steps : as in `standalone_html`
+
+    Returns
+    -------
+    Path
+        Of the page.
+    """
+    out = as_path("folder", folder)
     out.mkdir(parents=True, exist_ok=True)
     (out / "sculptor.js").write_text(sculptor_module(), encoding="utf-8")
     (out / "sculptor.html").write_text(standalone_html(steps), encoding="utf-8")

@@ -171,8 +171,8 @@ class Lane {
     throw new Error(`${reason}. The model was put back to its weights of step ${this.good}. Try a smaller learning rate (now ${this.rate}), `
       + `a smaller weight, or a larger batch (now ${this.size}).`);
   }
-  // What the page shows of the model now; LPS only if it is `due`.
-  snapshot(target, tiles, due) {
+  // What the page shows of the model now: its scores are measured anew if asked for, LPS if it is `due`.
+  snapshot(target, tiles, measured, due) {
     const { network, images } = this, n = images.held, encoded = network.encode(network.heldOut, n), { codes } = network;
     const shown = new Float32Array(2 * n);
     for (let i = 0; i < 2 * n; i++) {
@@ -180,11 +180,14 @@ class Lane {
       shown[i] = network.variances ? encoded[at] + Math.exp(0.5 * encoded[at + 2]) * this.noise[i] : encoded[at];
     }
     const finite = shown.every(Number.isFinite);
-    codes.set(shown);
-    const made = network.decode(codes, n);
-    let error = 0;
-    for (let i = 0; i < n * PIXELS; i++) error += (made[i] - images.heldOut[i]) ** 2;
-    const distance = finite ? meanWithin(shown, n, target.kernel) + target.within - 2 * meanBetween(shown, n, target.draws, n, target.kernel) : NaN;
+    if (measured) {
+      codes.set(shown);
+      const made = network.decode(codes, n);
+      let error = 0;
+      for (let i = 0; i < n * PIXELS; i++) error += (made[i] - images.heldOut[i]) ** 2;
+      this.reconstruction = error / (n * PIXELS);
+      this.mmd2 = finite ? meanWithin(shown, n, target.kernel) + target.within - 2 * meanBetween(shown, n, target.draws, n, target.kernel) : NaN;
+    }
     if (due) this.lps = finite ? predictability(shown, n) : NaN;
     for (let i = 0; i < tiles ** 2; i++) {
       codes[2 * i] = ((i % tiles + 0.5) / tiles * 2 - 1) * target.box;
@@ -196,7 +199,7 @@ class Lane {
         sheet[(Math.floor(i / tiles) * 8 + (p >> 3)) * tiles * 8 + (i % tiles) * 8 + (p & 7)] = Math.round(255 * decoded[i * PIXELS + p]);
       }
     }
-    return { name: this.name, codes: shown, sheet, reconstruction: error / (n * PIXELS), mmd2: distance, lps: this.lps };
+    return { name: this.name, codes: shown, extent: extentOf(shown), sheet, reconstruction: this.reconstruction, mmd2: this.mmd2, lps: this.lps };
   }
   near(codes, point) { // what lies at a point: images as bytes, and the rows of the held-out ones, nearest first
     const { network, images } = this, far = (i) => (codes[2 * i] - point[0]) ** 2 + (codes[2 * i + 1] - point[1]) ** 2;
@@ -263,13 +266,13 @@ class Engine {
     }
     return !this.error;
   }
-  snapshots(settled) {
-    const due = settled && this.step >= this.nextLps, { target, rows, step } = this;
+  snapshots(settled, measured = true) {
+    const due = measured && settled && this.step >= this.nextLps, { target, rows, step } = this;
     if (due) this.nextLps = step + LPS_EVERY;
-    const found = this.lanes.map((lane) => lane.snapshot(target, this.spec.side, due));
+    const found = this.lanes.map((lane) => lane.snapshot(target, this.spec.side, measured, due));
     const own = found.find((one) => one.name === "mmd");
-    this.extent = own ? extentOf(own.codes) : 0;
-    rows.set(step, [step, ...found.flatMap((one) => [one.reconstruction, one.mmd2, one.lps])]);
+    this.extent = own ? own.extent : 0;
+    if (measured) rows.set(step, [step, ...found.flatMap((one) => [one.reconstruction, one.mmd2, one.lps])]);
     if (rows.size > MOST_ROWS) {
       const all = [...rows];
       this.rows = new Map(all.filter((_, i) => i % 2 === 0 || i === all.length - 1));
@@ -283,8 +286,8 @@ class Engine {
       + `gradient that pulls them back. Lower the learning rate (now ${this.settings.rate}), then press Reset.`;
   }
   // All that the page shows at one moment: the message of sculptlab.live.frames, and its binary parts.
-  frame(pointer, span, settled) {
-    const { settings, target, spec, images } = this, found = this.snapshots(settled), buffers = [];
+  frame(pointer, span, settled, measured = true) {
+    const { settings, target, spec, images } = this, found = this.snapshots(settled, measured), buffers = [];
     if (settled && target.band === null) target.measureBand();
     const put = (part) => buffers.push(new Uint8Array(part.buffer, part.byteOffset, part.byteLength)) - 1;
     const finite = (v) => (Number.isFinite(v) ? v : null);
@@ -309,7 +312,7 @@ const extentOf = (codes) => { // the 98 % quantile of the codes' absolute values
   return sizes.length ? quantile(sizes, 0.98) : 0;
 };
 const spanOf = (found, before, reach) => { // half the width of the plane: `reach` times a power of the root of 2, which rarely changes
-  const wide = 1.15 * Math.max(...found.map((one) => extentOf(one.codes)));
+  const wide = 1.15 * Math.max(...found.map((one) => one.extent));
   if (wide <= before && (before <= reach || wide > 0.62 * before)) return before;
   return reach * 2 ** (Math.max(0, Math.ceil(2 * Math.log2(Math.max(wide, 1e-9) / reach))) / 2);
 };

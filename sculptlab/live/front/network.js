@@ -2,6 +2,14 @@
 
 const [PIXELS, HIDDEN, LARGEST] = [64, 128, 512]; // LARGEST: rows at a time
 
+// 1 / (1 + exp(-x)), to 1e-9: by the derivatives at the nearest of these nodes, which takes a fifth of the time of exp.
+const NODES = Float64Array.from({ length: 1025 }, (_, i) => 1 / (1 + Math.exp(16 - i / 32)));
+const sigmoid = (x) => {
+  if (!(x > -15.9 && x < 15.9)) return 1 / (1 + Math.exp(-x));
+  const i = ((x + 16) * 32 + 0.5) | 0, s = NODES[i], d = x + 16 - i / 32, p = s * (1 - s);
+  return s + d * p * (1 + d * (0.5 - s + d * (1 / 6 - p)));
+};
+
 const transpose = (a, n, m, out) => {
   for (let i = 0; i < n; i++) for (let j = 0, p = i * m; j < m; j++) out[j * n + i] = a[p + j];
 };
@@ -26,7 +34,7 @@ class Linear {
           out[p] = value;
           continue;
         }
-        const share = 1 / (1 + Math.exp(-value)); // SiLU: value * share
+        const share = sigmoid(value); // SiLU: value * share
         out[p] = value * share;
         slope[p] = share * (1 + value * (1 - share));
       }
@@ -86,7 +94,7 @@ class Network {
   }
   decode(codes, n) { // images (n, PIXELS) in [0, 1], in memory of the last layer
     const out = this.decoder.reduce((x, layer) => layer.forward(x, n), codes);
-    for (let i = 0; i < n * PIXELS; i++) out[i] = 1 / (1 + Math.exp(-out[i]));
+    for (let i = 0; i < n * PIXELS; i++) out[i] = sigmoid(out[i]);
     return out;
   }
   // Adam's step: the averages of the gradients and of their squares, without bias.

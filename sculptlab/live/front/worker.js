@@ -1,6 +1,6 @@
 // The Web Worker's loop: it takes the requests of the page (see asking.js), trains, and sends frames, at most two ahead of the page.
 
-const [FRAME_MS, SLOW_MS, SETTLED_MS, BURST_MS] = [30, 400, 250, 10];
+const [FRAME_MS, SCORES_MS, SLOW_MS, SETTLED_MS, BURST_MS] = [30, 120, 400, 250, 10]; // SCORES_MS: while it plays, which is costly
 const COUNTERS = ["revision", "plays", "steps", "resets", "reseeds", "views", "seen", "codes"];
 
 class Session {
@@ -8,7 +8,7 @@ class Session {
     Object.assign(this, { engine, send, play: false, slow: false, hidden: false, revision: 0, sent: 0, seen: 0, span: engine.spec.reach });
     this.done = { ...Object.fromEntries(COUNTERS.map((name) => [name, 0])), on: false, slow: false, pointer: null };
     this.dirty = this.unsettled = true;
-    this.nextStep = this.lastChange = this.lastFrame = 0;
+    this.nextStep = this.lastChange = this.lastFrame = this.lastScores = 0;
     this.requests = Promise.resolve();
     this.turning = new MessageChannel();
     this.turning.port1.onmessage = () => this.turn();
@@ -77,7 +77,9 @@ class Session {
     const settled = now - this.lastChange > SETTLED_MS, may = !this.hidden && this.done.views > 0 && this.sent - this.seen < 2;
     if (may && (this.dirty || (this.unsettled && settled)) && (this.asked || now - this.lastFrame >= FRAME_MS)) {
       Object.assign(this, { lastFrame: now, dirty: false, asked: false, unsettled: this.unsettled && !settled });
-      const [content, buffers] = this.engine.frame(this.done.pointer, this.span, settled);
+      const measured = !this.playing || this.slow || now - this.lastScores >= SCORES_MS || this.engine.rows.size === 0;
+      if (measured) this.lastScores = now;
+      const [content, buffers] = this.engine.frame(this.done.pointer, this.span, settled, measured);
       this.span = content.span;
       this.sent += 1;
       this.send({ ...content, number: this.sent, playing: this.playing, slow: this.slow, revision: this.revision }, buffers);
