@@ -44,7 +44,7 @@ def read_changes(message: Mapping[str, Any], offered: Sequence[str]) -> dict[str
     if "data" in changes:
         choice("data", changes["data"], offered)
     if "painting" in changes:
-        pairs = base64.b64decode(changes.pop("painting"))
+        pairs = base64.b64decode(changes.pop("painting"), validate=True)
         if len(pairs) * 2 != CANVAS_SIZE**2:
             raise ValueError(f"painting must have {CANVAS_SIZE} x {CANVAS_SIZE} pixels, got {2 * len(pairs)}")
         changes |= {"prior": PAINTED, "painted": targets.encode_painting(targets.unpack_pixels(pairs))}
