@@ -170,9 +170,10 @@ def test_formulas_figures_and_folded_code(site, page, show):
     widths = [image.bounding_box()["width"] for image in page.locator("figure img").all()]
     assert widths == [900, 300]  # as drawn: one scrolls to the panels of a wide figure
     assert page.locator("figure .scroll").first.evaluate("one => one.scrollWidth > one.clientWidth")
-    expect(page.get_by_text("import sculptlab")).to_be_hidden()
-    page.locator("details.code summary").click()
-    expect(page.get_by_text("import sculptlab")).to_be_visible()
+    expect(page.locator(".code pre")).to_be_hidden()
+    page.locator(".code summary").click()
+    expect(page.locator(".code pre")).to_contain_text("import sculptlab")
+    expect(page.locator(".code pre")).to_be_visible()
     page.emulate_media(color_scheme="dark")
     assert page.locator("figure img").first.evaluate("one => getComputedStyle(one).backgroundColor") == "rgb(255, 255, 255)"
     assert page.get_by_text("✓ holds").evaluate("one => getComputedStyle(one).color") == "rgb(95, 207, 168)"

@@ -88,6 +88,15 @@ def test_ci_script_parses_and_can_be_run():
     subprocess.run(["bash", "-n", script], check=True)
 
 
+def test_workflows_run_the_commands_that_are_there():
+    folder = ROOT / ".github" / "workflows"
+    jobs = [yaml.safe_load((folder / f"{name}.yml").read_text(encoding="utf-8"))["jobs"] for name in ("tests", "site")]
+    tests, build = jobs[0]["tests"]["steps"], jobs[1]["build"]["steps"]
+    assert ".ci/run" in [step.get("run") for step in tests]
+    assert [step["run"] for step in build if "run" in step][-2:] == ['python -m pip install -e ".[site]"', "sculptlab site site"]
+    assert build[-1]["with"]["path"] == "site"
+
+
 def test_importing_the_doctor_leaves_setuptools_usable():
     """Asking for "pip" through every finder makes setuptools fail on Python 3.11, and with it torch.compile."""
     code = "import sculptlab.doctor, sculptlab.cli, setuptools"

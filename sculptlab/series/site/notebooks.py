@@ -17,6 +17,7 @@ from sculptlab.series.site.markdown import Addresses, Renderer, plain
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 PICTURES = {"image/svg+xml": "svg", "image/png": "png", "image/jpeg": "jpg"}
+COVER = "cover"  # the tag of the cell whose figure stands for the page; without it, the page's first figure does
 NARROW = 330  # pixels of a figure that a phone shows without scrolling
 _highlight = Highlight2HTML(pygments_lexer="ipython3")
 
@@ -25,7 +26,8 @@ _highlight = Highlight2HTML(pygments_lexer="ipython3")
 class Page:
     """A page of the site: the file it is written to, its title, its parts as HTML with their kinds, and its headings.
 
-    `figures` are the bytes of its pictures by file name, `problems` what could not be shown.
+    `figures` are the bytes of its pictures by file name, `problems` what could not be shown, `cover` is the figure that stands for
+    the page in the list of all pages.
     """
 
     address: str
@@ -34,6 +36,7 @@ class Page:
     headings: list[tuple[int, str, str]] = field(default_factory=list)
     figures: dict[str, bytes] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    cover: str = ""
 
     @property
     def name(self) -> str:
@@ -44,11 +47,6 @@ class Page:
     def sections(self) -> list[tuple[int, str, str]]:
         """The headings below the title."""
         return [heading for heading in self.headings if heading[0] == 2]
-
-    @property
-    def cover(self) -> str:
-        """The figure that stands for the page in the list of all pages: its first one; "" without figures."""
-        return next(iter(self.figures), "")
 
 
 def read_executed(path: Path) -> Any:
@@ -70,11 +68,22 @@ def notebook_page(path: Path, addresses: Addresses) -> Page:
         if cell.cell_type == "markdown":
             page.parts.append(("text", renderer.to_html(cell.source)))
         elif cell.cell_type == "code" and cell.source.strip():
-            page.parts.append(("code", str(_highlight(cell.source))))
+            page.parts.append(("code", _folded(cell.source)))
+            before = len(page.figures)
             shown = [_output(output, page, renderer) for output in cell.outputs]
             page.parts += [("output", part) for part in shown if part]
+            added = list(page.figures)[before:]
+            if added and (not page.cover or COVER in cell.metadata.get("tags", [])):
+                page.cover = added[0]
     page.title = renderer.title or html.escape(path.stem)
     return page
+
+
+def _folded(source: str) -> str:
+    """Code under its first line that is no import and no decorator."""
+    lines = [line.strip() for line in source.splitlines() if line.strip()]
+    first = next((line for line in lines if not line.startswith(("import ", "from ", "#", "@", "%"))), lines[0])
+    return f"<details><summary>Code: <code>{html.escape(first)}</code></summary>\n{_highlight(source)}\n</details>"
 
 
 def _output(output: Any, page: Page, renderer: Renderer) -> str:

@@ -150,6 +150,14 @@ def test_a_figure_becomes_a_file_of_its_size(page):
     assert "Picture" not in found
 
 
+def test_a_tag_chooses_the_figure_that_stands_for_the_page(tmp_path):
+    figure = new_output("display_data", data={"image/png": png()})
+    cells = [code("1", figure), code("2", figure, tags=["cover"]), code("3", figure), code("4", tags=["cover"])]
+    assert notebook_page(write(tmp_path, "00_a.ipynb", *cells[:3]), Addresses(None, {})).cover == "figures/00_a_2.png"
+    assert notebook_page(write(tmp_path, "00_a.ipynb", *cells[::2]), Addresses(None, {})).cover == "figures/00_a_1.png"
+    assert notebook_page(write(tmp_path, "00_a.ipynb", cells[3]), Addresses(None, {})).cover == ""
+
+
 def test_a_widget_shows_its_picture_and_a_progress_bar_nothing(page):
     made, found = page(
         new_output("display_data", data={WIDGET: {"model_id": "x"}, "image/png": png(), "text/plain": "Sculptor"}),
@@ -226,7 +234,7 @@ def test_a_site_has_its_pages_neighbors_and_an_index(executed, tmp_path):
     assert re.findall(r'rel="(\w+)"', read["00_a.html"]) == ["icon", "stylesheet", *["next"] * 2]
     assert '<a href="#how">How</a>' in read["00_a.html"]
     assert "<title>00 · Can z follow?</title>" in read["00_a.html"]
-    assert '<details class="code">' in read["00_a.html"]
+    assert "<summary>Code: <code>print(1)</code></summary>" in read["00_a.html"]
     assert sorted(path.name for path in (out / "static").iterdir()) == ["math.woff2", "site.css"]
     assert [path.name for path in out.parent.iterdir()] == ["site"]
 
