@@ -26,7 +26,7 @@ _highlight = Highlight2HTML(pygments_lexer="ipython3")
 class Page:
     """A page of the site: the file it is written to, its title, its parts as HTML with their kinds, and its headings.
 
-    `figures` are the bytes of its pictures by file name, `problems` what could not be shown, `cover` is the figure that stands for
+    `figures` are the bytes of its pictures by file name, `problems` what could not be shown, `cover` the figure that stands for
     the page in the list of all pages.
     """
 
