@@ -1,4 +1,4 @@
-"""The command line: `sculptlab lab | app | run | student-edition | scores | doctor | fetch`."""
+"""The command line: `sculptlab lab | app | run | site | student-edition | scores | doctor | fetch`."""
 
 import argparse
 import glob
@@ -69,6 +69,9 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--profile", choices=PROFILES, help=profile)
     run.add_argument("--seed", type=int, metavar="N", help="the seed the pages start from from 0 to 9999 (default 0)")
     run.add_argument("--out", type=Path, default=Path("executed"), metavar="DIR", help="where the files go (%(default)s)")
+    site = add("site", _site, "write all pages as a web site that needs no server; only pages that changed are run again")
+    site.add_argument("out", type=Path, metavar="OUT", help="the folder of the site: a new one, or an earlier site")
+    site.add_argument("--executed", type=Path, metavar="DIR", help="show the executed pages of this folder, and run nothing")
     student = add("student-edition", _student_edition, "write the pages without the solutions of their exercises")
     student.add_argument("out", type=Path, metavar="DIR", help="where the pages go")
     student.add_argument(
@@ -127,6 +130,21 @@ def _run(arguments: argparse.Namespace) -> int:
     """Run the pages one after the other; it fails if a page fails or a claim does not hold."""
     paths = [pages.find(page) for page in arguments.pages] or pages.every()
     return OK if pages.execute_all(paths, as_path("--out", arguments.out), arguments.profile, arguments.seed) else FAILED
+
+
+def _site(arguments: argparse.Namespace) -> int:
+    """Write the site; it fails if a page fails, a claim does not hold, or something cannot be shown."""
+    if find_spec("math_core") is None:
+        raise ImportError(f"the site needs math-core for its formulas: {doctor.PIP} install math-core")
+    from sculptlab.series.site.building import build_site, checked_out
+    from sculptlab.series.site.running import run_changed
+
+    out = checked_out(as_path("OUT", arguments.out))  # before the pages run for minutes
+    executed = Path("executed") if arguments.executed is None else as_path("--executed", arguments.executed)
+    reports = run_changed(pages.every(), executed) if arguments.executed is None else []
+    problems = build_site(executed, out)
+    print(*problems, f"site: {out / 'index.html'}", sep="\n")
+    return FAILED if problems or not all(report.ok for report in reports) else OK
 
 
 def _student_edition(arguments: argparse.Namespace) -> int:
