@@ -21,6 +21,7 @@ from tqdm.auto import tqdm
 
 from sculptlab.data import checksums, folders, sprites
 from sculptlab.data.checksums import DataDamaged
+from sculptlab.files import replacing
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,16 +155,14 @@ def _cached(name: str, key: str, decode: Callable[[], np.ndarray]) -> np.ndarray
         return decode()
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npy"
-    part = path.with_name(f".part.{path.name}")
     with FileLock(folder / f".{name}.lock"):
         with suppress(OSError, ValueError, EOFError):  # it is absent, or truncated
             return np.load(path, mmap_mode="r")
         pixels = decode()
         with suppress(OSError):
-            np.save(part, pixels)
-            os.replace(part, path)
+            with replacing(path) as part, part.open("wb") as file:
+                np.save(file, pixels)
             return np.load(path, mmap_mode="r")
-        part.unlink(missing_ok=True)
     return pixels
 
 

@@ -6,9 +6,11 @@ from io import BytesIO
 from typing import Any
 
 import numpy as np
+from matplotlib import rcParams
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from sculptlab.files import write_file
 from sculptlab.names import as_path
 
 # Okabe and Ito's colors, which color-blind readers can distinguish; roles that meet in one panel differ in lightness too
@@ -37,8 +39,14 @@ class Picture(Figure):
         super().__init__(**{"layout": "constrained", "dpi": 100, "facecolor": "white", **options})
 
     def savefig(self, fname: Any, **options: Any) -> None:
-        """Write the figure to the path or open file `fname`, with matplotlib's options."""
-        super().savefig(as_path("fname", fname) if isinstance(fname, str | os.PathLike) else fname, **options)
+        """Write the figure to the path or open file `fname`, with matplotlib's options; a path is replaced as a whole."""
+        if not isinstance(fname, str | os.PathLike):
+            super().savefig(fname, **options)
+            return
+        path = as_path("fname", fname)
+        kind = options.pop("format", None) or path.suffix[1:] or rcParams["savefig.format"]
+        super().savefig(buffer := BytesIO(), format=kind, **options)
+        write_file(path if path.suffix else path.with_name(f"{path.name}.{kind}"), buffer.getvalue())
 
     def _repr_png_(self) -> bytes:
         buffer = BytesIO()

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from sculptlab.names import replacing
+from sculptlab.files import replacing
 from sculptlab.training.sources import StreamSource
 
 if TYPE_CHECKING:

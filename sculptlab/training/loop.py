@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from sculptlab.names import writable_path
+from sculptlab.files import writable_path
 from sculptlab.training.checkpoints import resume_from
 from sculptlab.training.run import Run, train
 from sculptlab.training.state import Record, Training

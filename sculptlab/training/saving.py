@@ -29,7 +29,8 @@ from torch import Tensor, nn
 
 from sculptlab import priors
 from sculptlab.mmd import kernels
-from sculptlab.names import as_path, replacing, writable_path
+from sculptlab.files import replacing, writable_path
+from sculptlab.names import as_path
 from sculptlab.training import objectives
 from sculptlab.training.checkpoints import Rows
 from sculptlab.training.objectives.base import Objective
