@@ -71,7 +71,7 @@ def _target(path: Path) -> Path:
     target = Path(os.path.realpath(path))
     with suppress(FileNotFoundError):
         if not stat.S_ISREG(os.lstat(target).st_mode):
-            raise IsADirectoryError(errno.EISDIR, "it must be a file, a folder or a device is there", str(path))
+            raise OSError(errno.EINVAL, f"must be a file, it is a {'folder' if target.is_dir() else 'device'}")
     return target
 
 

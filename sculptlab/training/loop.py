@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from sculptlab.files import writable_path
-from sculptlab.training.checkpoints import resume_from
+from sculptlab.training.checkpoints import locked, predecessor, resume_from
 from sculptlab.training.run import Run, train
 from sculptlab.training.state import Record, Training
 from sculptlab.training.trainer import Trainer
@@ -182,6 +182,9 @@ def fit(
     if epochs is not None:
         total *= training.steps_per_epoch
     path = None if checkpoint is None else writable_path("checkpoint", checkpoint)
+    if path is not None:
+        writable_path("checkpoint", predecessor(path))  # whose name is longer
     trainer = Trainer(total, log_every, progress, callbacks, path)
-    rows = [] if path is None else resume_from(path, training, total)
-    return train(Run(model, training.objective, rows, training.seed, training.step), training, trainer, data, options)
+    with locked(path):
+        rows = [] if path is None else resume_from(path, training, total)
+        return train(Run(model, training.objective, rows, training.seed, training.step), training, trainer, data, options)
