@@ -195,7 +195,18 @@ def test_a_record_that_was_changed_by_hand_is_refused_but_not_for_its_line_ends(
 
 
 def test_no_other_function_of_the_package_opens_a_file_for_writing():
-    writes = (".write_text(", ".write_bytes(", '"w"', '"wb"', ".to_csv(", "np.save(", "np.savez", "torch.save(", ".savefig(", "copyfile(")
+    writes = (
+        ".write_text(",
+        ".write_bytes(",
+        '"w"',
+        '"wb"',
+        ".to_csv(",
+        "np.save(",
+        "np.savez",
+        "torch.save(",
+        ".savefig(",
+        "copyfile(",
+    )
     allowed = {
         "files.py": 1,  # write_file
         "data/downloads.py": 1,  # to a part, of a fixed name
@@ -204,7 +215,9 @@ def test_no_other_function_of_the_package_opens_a_file_for_writing():
         "plots/style.py": 3,  # to memory, or to a file that the caller has opened
     }  # fmt: skip
     room = Path(files.__file__).parent
-    found = {path.relative_to(room).as_posix(): sum(map(path.read_text(encoding="utf-8").count, writes)) for path in room.rglob("*.py")}
+    found = {
+        path.relative_to(room).as_posix(): sum(map(path.read_text(encoding="utf-8").count, writes)) for path in room.rglob("*.py")
+    }
     assert {name: count for name, count in found.items() if count} == allowed
 
 

@@ -9,6 +9,7 @@ import warnings
 
 import pytest
 import torch
+from sklearn.model_selection import cross_val_score
 from torch import nn
 
 import sculptlab as sl
@@ -41,7 +42,9 @@ class Averaged(Objective):
         return {"average": MovingAverage()}
 
     def regularizers(self, batch, companions):
-        return (sl.training.objectives.companion.Term("average", 1.0, (batch.codes - companions["average"].mean).square().mean()),)
+        return (
+            sl.training.objectives.companion.Term("average", 1.0, (batch.codes - companions["average"].mean).square().mean()),
+        )
 
 
 class Normalized(nn.Module):
@@ -136,7 +139,9 @@ def test_a_run_that_was_interrupted_anywhere_goes_on_with_the_same_bits(tmp_path
         if path.exists():
             saved = torch.load(path, weights_only=True)["state"]
             assert all(map(torch.equal, saved["model"].values(), states[saved["step"]])), where
-        resumed = sl.fit(models[1] if moment % 2 else fresh(), DATA, objective, **OPTIONS, checkpoint=path) if path.exists() else None
+        resumed = (
+            sl.fit(models[1] if moment % 2 else fresh(), DATA, objective, **OPTIONS, checkpoint=path) if path.exists() else None
+        )
         if resumed is not None:
             assert all(map(torch.equal, resumed.model.state_dict().values(), states[STEPS])), where
         assert not list(tmp_path.glob(".*.part")), where
@@ -248,3 +253,41 @@ def test_batches_of_a_generator_go_on_where_an_interrupt_left_them():
         run = sl.fit(make(None), batches(), KL(), **options, callbacks=stop)
     run.train_more(STEPS - 5, progress=False)
     assert all(map(torch.equal, run.export().values(), whole.export().values()))
+
+
+def press_at(monkeypatch, step):
+    """Press Ctrl-C in that step of the next training."""
+    injected(monkeypatch, (Batches, "at"), step, False, lambda: signal.raise_signal(signal.SIGINT))
+
+
+def test_ctrl_c_ends_a_cross_validation_and_leaves_a_fitted_estimator(monkeypatch):
+    rows = DATA.flatten(1).numpy()
+    estimator = sl.SculptedAutoencoder(n_components=2, max_iter=5, device="cpu")
+    with monkeypatch.context() as patch, pytest.warns(UserWarning, match="interrupted after 3"), pytest.raises(KeyboardInterrupt):
+        press_at(patch, 2)
+        cross_val_score(estimator, rows, cv=3)
+    with monkeypatch.context() as patch, pytest.warns(UserWarning, match="interrupted after 3"), pytest.raises(KeyboardInterrupt):
+        press_at(patch, 2)
+        estimator.fit(rows)
+    assert estimator.n_iter_ == 3
+    assert estimator.transform(rows).shape == (40, 2)
+
+
+def test_ctrl_c_ends_copy_latents(monkeypatch):
+    codes = torch.rand(200, 2, generator=torch.Generator().manual_seed(0))
+    images = torch.rand(200, 1, 3, 3, generator=torch.Generator().manual_seed(1))
+    with monkeypatch.context() as patch, pytest.warns(UserWarning, match="interrupted after 3"), pytest.raises(KeyboardInterrupt):
+        press_at(patch, 2)
+        sl.copy_latents(codes, make(None), images, steps=5, device="cpu", progress=False)
+
+
+def test_ctrl_c_ends_a_test_of_many_permutations_between_two_calls_of_torch(monkeypatch):
+    codes, most = torch.rand(60, 2, generator=torch.Generator().manual_seed(0)), []
+    argsort, matmul = torch.Tensor.argsort, torch.Tensor.__matmul__
+    monkeypatch.setattr(torch.Tensor, "argsort", lambda rows, *a, **k: (most.append(len(rows)), argsort(rows, *a, **k))[1])
+    monkeypatch.setattr(torch.Tensor, "__matmul__", lambda a, b: (most.append(b.shape[-1] if len(a) > 1 else 1), matmul(a, b))[1])
+    found = sl.mmd_test(codes[:30], codes[30:], permutations=5000)
+    assert max(most) <= 2048
+    few = sl.mmd_test(codes[:30], codes[30:], permutations=2000)
+    assert abs(found.p_value - few.p_value) < 0.05
+    assert found.statistic == few.statistic
