@@ -24,7 +24,7 @@ from sculptlab.plots.style import (
     Picture,
     latent_label,
     panel,
-    plain,
+    short,
     style,
 )
 from sculptlab.priors import as_prior
@@ -165,7 +165,7 @@ def _sets(z: Any, prior: Any) -> tuple[Sets, np.ndarray, list[int]]:
     for k, (name, rows) in enumerate(given.items()):
         checked, latents = named_codes(f"z[{name!r}]", rows, dim=sets[0][1].shape[1] if sets else None)
         color = COLORS.get(name) or OTHER_COLORS[k % len(OTHER_COLORS)]
-        sets.append((plain(name), checked.detach().cpu().numpy(), color, [latent_label(latent) for latent in latents]))
+        sets.append((short(name), checked.detach().cpu().numpy(), color, [latent_label(latent) for latent in latents]))
     dim = sets[0][1].shape[1]
     target, shown = prior_sample(prior, dim), list(range(dim))
     if dim > MOST_DIMENSIONS:

@@ -28,6 +28,7 @@ from sculptlab.plots.style import (
     panel,
     panels,
     plain,
+    short,
     style,
 )
 
@@ -52,7 +53,7 @@ def lps_bars(found: Any, ax: Axes | None = None) -> Axes | Picture:
     if list(frame.index) == list(range(len(frame))):
         ax.xaxis.set_major_locator(MaxNLocator(nbins=20, integer=True))
     elif len(frame) <= MOST_NAMES:
-        ax.set_xticks(positions, [plain(name) for name in frame.index], rotation=90)
+        ax.set_xticks(positions, [short(name) for name in frame.index], rotation=90)
     else:
         ax.set_xticks([])
     ax.legend(fontsize=8, frameon=False, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.18))
@@ -101,9 +102,9 @@ def effects(found: Any) -> Picture:
             color, value = COLORS.get(name) or OTHER_COLORS[k % len(OTHER_COLORS)], rows["value"]
             ax.vlines(at, rows["low"], rows["high"], color=color, linewidth=2)
             filled = [color if state == "far" else "white" for state in rows["state"]]
-            ax.scatter(at, value, s=34, c=filled, edgecolors=color, linewidths=1.6, zorder=3, label=plain(name))
+            ax.scatter(at, value, s=34, c=filled, edgecolors=color, linewidths=1.6, zorder=3, label=short(name))
         long = max(len(str(name)) for name in ticks) * len(ticks) > 40
-        ax.set_xticks(range(len(ticks)), [plain(name) for name in ticks], rotation=90 if long else 0)
+        ax.set_xticks(range(len(ticks)), [short(name) for name in ticks], rotation=90 if long else 0)
         ax.set_xlim(-0.6, len(ticks) - 0.4)
         ax.locator_params(axis="y", nbins=4)
         style(ax, y=UNITS[kind])

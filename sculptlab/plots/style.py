@@ -24,6 +24,7 @@ TEXT = "#333333"
 CLASSES = (("#0072B2", "o"), ("#E69F00", "^"), ("#5C1240", "s"))  # color and marker; more than three overlap too much
 OTHERS = "#C4C4C4"  # the points of all other classes
 WIDTH = 9.0  # inches: a notebook's column
+LONGEST = 32  # characters of a name in a label
 
 
 class Picture(Figure):
@@ -93,9 +94,15 @@ def plain(text: Any) -> str:
     return str(text).replace("$", r"\$")
 
 
+def short(name: Any) -> str:
+    """A user's name for a label, on one line; of a long one the beginning and the end, with an ellipsis between them."""
+    text = " ".join(str(name).split())
+    return plain(text if len(text) <= LONGEST else f"{text[: LONGEST - 12]}…{text[-11:]}")
+
+
 def latent_label(name: Any) -> str:
     """The label of a latent: its name, or z0, z1, ... for a number."""
-    return f"z{name}" if isinstance(name, int | np.integer) else plain(name)
+    return f"z{name}" if isinstance(name, int | np.integer) else short(name)
 
 
 def panel(ax: Axes | None, *, height: float, width: float) -> tuple[Picture | None, Axes]:

@@ -100,7 +100,7 @@ def test_what_is_no_file_is_refused_and_left_alone(tmp_path):
     (tmp_path / "folder").mkdir()
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     for given in (tmp_path / "pipe", tmp_path / "folder", tmp_path / "loop", Path("/dev/null"), "a\0b"):
-        with pytest.raises(ValueError, match="checkpoint .* cannot be written"):
+        with pytest.raises(ValueError, match=r"checkpoint .* cannot be written"):
             writable_path("checkpoint", given)
     for given in (tmp_path / "pipe", Path("/dev/null")):
         with pytest.raises(OSError, match="must be a file"):
@@ -196,17 +196,9 @@ def test_a_record_that_was_changed_by_hand_is_refused_but_not_for_its_line_ends(
 
 def test_no_other_function_of_the_package_opens_a_file_for_writing():
     writes = (
-        ".write_text(",
-        ".write_bytes(",
-        '"w"',
-        '"wb"',
-        ".to_csv(",
-        "np.save(",
-        "np.savez",
-        "torch.save(",
-        ".savefig(",
+        ".write_text(", ".write_bytes(", '"w"', '"wb"', ".to_csv(", "np.save(", "np.savez", "torch.save(", ".savefig(",
         "copyfile(",
-    )
+    )  # fmt: skip
     allowed = {
         "files.py": 1,  # write_file
         "data/downloads.py": 1,  # to a part, of a fixed name
@@ -215,9 +207,8 @@ def test_no_other_function_of_the_package_opens_a_file_for_writing():
         "plots/style.py": 3,  # to memory, or to a file that the caller has opened
     }  # fmt: skip
     room = Path(files.__file__).parent
-    found = {
-        path.relative_to(room).as_posix(): sum(map(path.read_text(encoding="utf-8").count, writes)) for path in room.rglob("*.py")
-    }
+    texts = {path.relative_to(room).as_posix(): path.read_text(encoding="utf-8") for path in room.rglob("*.py")}
+    found = {name: sum(map(text.count, writes)) for name, text in texts.items()}
     assert {name: count for name, count in found.items() if count} == allowed
 
 
