@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -86,7 +87,7 @@ def corner(z: Any, prior: Any) -> Picture:
                     marginal_density(rows[:, i], ax, target[:, i], color=color, label=name)
                 else:
                     density(rows[:, [j, i]], ax, target[:, [j, i]], color=color)
-                style(ax, x=labels[j] if i == shown[-1] else None, y=labels[i] if m == 0 and k else None)
+                style(ax, x=labels[j] if i == shown[-1] else None, y=fill(labels[i], 14) if m == 0 and k else None)
                 ax.tick_params(labelbottom=i == shown[-1], labelleft=m == 0)
         _legend(part, "outside upper right", target.shape[1], shown)
     return figure

@@ -24,7 +24,7 @@ TEXT = "#333333"
 CLASSES = (("#0072B2", "o"), ("#E69F00", "^"), ("#5C1240", "s"))  # color and marker; more than three overlap too much
 OTHERS = "#C4C4C4"  # the points of all other classes
 WIDTH = 9.0  # inches: a notebook's column
-LONGEST = 32  # characters of a name in a label
+LONGEST = 24  # characters of a name in a label
 
 
 class Picture(Figure):

@@ -185,8 +185,8 @@ class Run:
 
         With `data`, a new optimizer begins, and `options` are those of `fit`. A run that was loaded, copied or unpickled, or
         whose last training failed, has nothing else to go on with. Ctrl-C and errors leave the model in eval mode, with the
-        weights of the last step or, if the loss exploded, the last good ones; steps, history and companions are those of that
-        step. After Ctrl-C training can go on without data.
+        weights of the last step or, if the loss exploded or a step ended half-way, the last good ones, of at most 49 steps
+        before; steps, history and companions are those of that step. After Ctrl-C training can go on without data.
         """
         last = self.continuation if data is None else None
         if data is None and last is None:

@@ -251,6 +251,21 @@ def test_batches_of_a_generator_go_on_where_an_interrupt_left_them():
     assert all(map(torch.equal, run.export().values(), whole.export().values()))
 
 
+def test_a_generator_that_is_half_read_is_warned_of():
+    def batches():
+        for i in range(10):
+            yield DATA[4 * i : 4 * i + 4]
+
+    run = sl.fit(make(None), DATA, KL(), **OPTIONS)
+    half = batches()
+    next(half)
+    with pytest.warns(UserWarning, match="data is a generator that was read before: what it gave then is left out"):
+        assert len(run.encode(half)) == 36
+    assert len(run.encode(batches())) == 40
+    with pytest.raises(ValueError, match="it is empty or was read before"):
+        run.encode(half)
+
+
 def press_at(monkeypatch, step):
     """Press Ctrl-C in that step of the next training."""
     injected(monkeypatch, (Batches, "at"), step, False, lambda: signal.raise_signal(signal.SIGINT))
