@@ -95,7 +95,8 @@ def fit(
     """Train `model` in place and return a `Run`: the model, its history, and methods that use them.
 
     Ctrl-C ends training after the present step, a second one at once, with a warning, and returns the run so far, its model in
-    eval mode; `run.stopped` is then "interrupted". `run.train_more` goes on. A warning tells if every latent of a VAE is inactive at the end: its codes then say nothing.
+    eval mode; `run.stopped` is then "interrupted". `run.train_more` goes on. A warning tells if every latent of a VAE is inactive
+    at the end: its codes then say nothing.
 
     Parameters
     ----------
@@ -150,9 +151,9 @@ def fit(
     checkpoint : path, optional
         A file that is written every minute and at the end; the one before is kept beside it as NAME.previous, and is used if the
         last one is damaged. A file that cannot be written is warned of, and training goes on. If it exists, training resumes
-        from it with bit-identical results, if need be with more steps; under "cosine" the learning rate then follows the cosine over the new number of steps from there
-        on. If it was written under other settings, or if another training is writing it, a ValueError says so. A function is known by its name alone, so all lambdas
-        defined in one scope count as the same.
+        from it with bit-identical results, if need be with more steps; under "cosine" the learning rate then follows the cosine
+        over the new number of steps from there on. If it was written under other settings, or if another training is writing it,
+        a ValueError says so. A function is known by its name alone, so all lambdas defined in one scope count as the same.
 
     Returns
     -------
