@@ -5,6 +5,7 @@ import inspect
 from importlib import import_module
 from typing import Any
 
+from sculptlab.files import write_file
 from sculptlab.series.results import PACKAGE
 
 SHOWN = import_module("sculptlab").__all__
@@ -64,4 +65,4 @@ def _arguments(thing: Any) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(reference(), encoding="utf-8")
+    write_file(PAGE, reference())

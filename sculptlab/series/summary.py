@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from sculptlab.files import write_file
 from sculptlab.series.results import COLUMNS, PACKAGE, base_column, read_result, recorded_names, results_folder
 
 PAGE, README = PACKAGE.parent / "RESULTS.md", PACKAGE.parent / "README.md"
@@ -109,6 +110,6 @@ def _cell(value: object) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(summary(), encoding="utf-8")
+    write_file(PAGE, summary())
     before, after = README.read_text(encoding="utf-8").split(BEGIN)
-    README.write_text(before + BEGIN + headlines() + END + after.split(END)[1], encoding="utf-8")
+    write_file(README, before + BEGIN + headlines() + END + after.split(END)[1])

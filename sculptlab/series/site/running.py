@@ -8,7 +8,7 @@ from pathlib import Path
 
 import nbformat
 
-from sculptlab.names import replacing
+from sculptlab.files import write_file
 from sculptlab.series import pages
 from sculptlab.series.results import PACKAGE, results_folder
 
@@ -33,8 +33,7 @@ def run_changed(paths: list[Path], folder: Path) -> list[pages.Report]:
         if reports[-1].ok:
             notebook = nbformat.read(copy, as_version=4)
             notebook.metadata[KEY] = {"key": key}
-            with replacing(copy) as part:
-                part.write_text(nbformat.writes(notebook), encoding="utf-8")
+            write_file(copy, nbformat.writes(notebook))
     return reports
 
 
