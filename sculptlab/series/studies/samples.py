@@ -15,7 +15,7 @@ from sculptlab.priors import Gaussian
 from sculptlab.reshaping.flows import SplineFlow
 from sculptlab.reshaping.maps import Chain, Columns, Linear
 from sculptlab.reshaping.models import ReshapedModel
-from sculptlab.series.results import Recorded, record_result
+from sculptlab.series.results import Recorded, read_result, record_result
 from sculptlab.series.studies.evaluators import lps_scores
 from sculptlab.series.studies.runner import run_study
 from sculptlab.series.studies.settings import PreparedImages, Setting, train_autoencoder
@@ -156,11 +156,25 @@ def through_map(objective: MMD) -> Callable[..., dict[str, Tensor]]:
 
 
 def record_samples(seeds: Sequence[int] = range(1, 6)) -> Recorded:
-    """Run the study on Fashion-MNIST and record it as "samples_fashion_mnist"."""
+    """Run the study of `SAMPLED` on Fashion-MNIST and record it as "samples_fashion_mnist"."""
     conditions = sample_conditions(SETTING.dim)
     frame = sample_study(PreparedImages.of(SETTING), {name: conditions[name] for name in SAMPLED}, seeds)
-    chosen = {
-        "beta": BETA, "second_beta": SECOND_BETA, "weight": WEIGHT, "max_iter": MAX_ITER,
-        "leading": LEADING,
-    }  # fmt: skip
-    return record_result("samples_fashion_mnist", frame, seeds=seeds, settings={**vars(SETTING), **chosen})
+    return record_result("samples_fashion_mnist", frame, seeds=seeds, settings=_settings())
+
+
+def record_map_inside(seeds: Sequence[int] = range(1, 6)) -> Recorded:
+    """Run the other condition, training with the map inside, and record it as "map_inside_fashion_mnist".
+
+    relative_error is relative to the plain autoencoders of `record_samples` with the same seeds.
+    """
+    conditions = sample_conditions(SETTING.dim)
+    others = {name: condition for name, condition in conditions.items() if name not in SAMPLED}
+    frame = sample_study(PreparedImages.of(SETTING), others, seeds)
+    plain = read_result("samples_fashion_mnist").frame.query("condition == 'reconstructions'").set_index("seed")
+    relative = frame["reconstruction_mse"] / frame["seed"].map(plain["reconstruction_mse"])
+    return record_result("map_inside_fashion_mnist", frame.assign(relative_error=relative), seeds=seeds, settings=_settings())
+
+
+def _settings() -> dict[str, Any]:
+    chosen = {"beta": BETA, "second_beta": SECOND_BETA, "weight": WEIGHT, "max_iter": MAX_ITER, "leading": LEADING}
+    return {**vars(SETTING), **chosen}
