@@ -25,8 +25,9 @@ def test_rotated_codes_stay_independent(table):
 
 
 def test_a_rotation_by_45_degrees_lowers_the_alignment_and_not_what_the_codes_know():
-    values = pd.DataFrame(np.random.default_rng(0).random((1000, 2)), columns=["x", "y"])
-    aligned = torch.special.ndtri(torch.from_numpy(values.to_numpy()))
+    drawn = np.random.default_rng(0).random((1000, 2))
+    values = pd.DataFrame(drawn, columns=["x", "y"])
+    aligned = torch.special.ndtri(torch.from_numpy(drawn))
     rotated = aligned @ torch.tensor([[1.0, 1.0], [-1.0, 1.0]]).double() / 2**0.5
     before, after = (rotations.factor_scores(z, values) for z in (aligned, rotated))
     for name in ("MIG", "DCI disentanglement", "DCI completeness", "InfoM", "InfoC"):
