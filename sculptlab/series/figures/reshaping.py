@@ -19,6 +19,18 @@ from sculptlab.validation import as_tensor
 CONDITIONS = {"plain": (PRIOR, "X"), "whitened": (MEANS, "D"), "reshaped": (CODES, "o")}
 EVALUATORS = {"mlp": "LPS by networks", "boosting": "LPS by boosted trees", "squares": "LPS of squares,\nby networks"}
 PLANE = {"c2st": "C2ST accuracy (50 %: chance)", "off_support": "off-support mass"}
+SAMPLES = {"samples_c2st": "C2ST accuracy (50 %: chance)", "precision": "precision", "recall": "recall"}
+WAYS = {  # how images were drawn: condition of a table -> words
+    "other images": "other real images",
+    "reconstructions": "reconstructions",
+    "plain, reshaped": "plain + Reshaper",
+    "plain, second VAE": "plain + second VAE",
+    "plain, linear": "plain + linear map",
+    "MMD": "MMD",
+    "VAE": "VAE",
+}
+ROTATED = {"plain": (PRIOR, "X"), "reshaped": (CODES, "o"), "reshaped, rotated": (MEANS, "D")}
+FACTOR_SCORES = {"mlp": "LPS", "MIG": "MIG", "DCI disentanglement": "DCI disentanglement", "InfoM": "InfoM"}
 THUMBNAILS = 40
 
 
@@ -52,6 +64,29 @@ def planar_priors(frame: pd.DataFrame, *, label: str = "held-out codes", title: 
     low, high = axes[0].get_xlim()
     axes[0].set_xlim(min(low, 0.45), max(high, 0.61))
     legend_below(figure, axes[0], 2)
+    return figure
+
+
+def samples(frame: pd.DataFrame, *, title: str | None = None) -> Picture:
+    """The table of `studies.samples.sample_study`: a row for each of `WAYS` that it has, a panel for each of `SAMPLES`."""
+    named = frame.assign(way=frame["condition"].map(WAYS))
+    order = [words for words in WAYS.values() if (named["way"] == words).any()]
+    figure, axes = dot_rows([(named, column) for column in SAMPLES], "way", order=order, height=0.3, title=title)
+    for ax, words in zip(axes, SAMPLES.values(), strict=True):
+        ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        style(ax, x=words)
+    return figure
+
+
+def rotations(frame: pd.DataFrame, *, title: str | None = None) -> Picture:
+    """The table of `studies.rotations.rotation_study`: a row for each case, a panel for each of `FACTOR_SCORES`."""
+    panels = [(frame, column) for column in FACTOR_SCORES]
+    order = list(dict.fromkeys(frame["case"]))
+    figure, axes = dot_rows(panels, "case", "condition", order=order, styles=ROTATED, height=0.9, title=title)
+    for ax, words in zip(axes, FACTOR_SCORES.values(), strict=True):
+        ax.set_xlim(-0.05, 1.05)  # one scale for all scores
+        style(ax, x=words)
+    legend_below(figure, axes[0], 3)
     return figure
 
 
