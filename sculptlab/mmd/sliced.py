@@ -116,21 +116,20 @@ def sliced(x: Tensor, target: Tensor | Gaussian, u: Tensor, kernel: Kernel, unbi
     # of each row and direction about 16 cosines and sines are computed, in two precisions
     size = max(1, PART // ((len(x) if others is None else len(x) + len(others)) * (64 if kernel.smooth else 1)))
 
-    def part(rows: Tensor, others: Tensor | None, u: Tensor) -> Tensor:
-        p = u.T @ rows.T
-        if others is None:
-            covariance = cast(Tensor, cast(Gaussian, target).covariance).to(u)
-            second = (u * (covariance @ u)).sum(0).sqrt()[:, None]
-        else:
-            second = u.T @ others.T
+    def part(p: Tensor, second: Tensor) -> Tensor:
         return one_dimensional(p, second, gaussian, kernel, unbiased, x.dtype).sum()
 
     with without_autocast(x.device):
-        parts = u.split(size, dim=1)
-        if len(parts) > 1 and torch.is_grad_enabled():
-            values = [checkpoint(part, rows, others, one, use_reentrant=False, preserve_rng_state=False) for one in parts]
+        projected = u.T @ rows.T
+        if isinstance(target, Gaussian):
+            second = (u * (cast(Tensor, target.covariance).to(u) @ u)).sum(0).sqrt()[:, None]
         else:
-            values = [part(rows, others, one) for one in parts]
+            second = u.T @ cast(Tensor, others).T
+        parts = list(zip(projected.split(size), second.split(size), strict=True))
+        if len(parts) > 1 and torch.is_grad_enabled():
+            values = [checkpoint(part, *one, use_reentrant=False, preserve_rng_state=False) for one in parts]
+        else:
+            values = [part(*one) for one in parts]
         return (torch.stack(values).sum() / u.shape[1]).to(x.dtype)
 
 
