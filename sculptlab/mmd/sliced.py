@@ -1,8 +1,8 @@
 """The sliced MMD: the mean over random directions of the one-dimensional MMD^2 between projections, in a time linear in n.
 
-For the energy kernel a sort, in n log n, gives the exact value. A smooth kernel is a short sum of cosines on the range of the projections,
-k(r) = sum_j w_j cos(j h r), so that MMD^2 = sum_j w_j |phi_x(j h) - phi_y(j h)|^2 with the empirical
-characteristic functions phi.
+For the energy kernel a sort, in n log n, gives the exact value. A smooth kernel is a short sum of cosines on the range of the
+projections, k(r) = sum_j w_j cos(j h r), so that MMD^2 = sum_j w_j |phi_x(j h) - phi_y(j h)|^2 with the empirical characteristic
+functions phi.
 """
 
 import math
