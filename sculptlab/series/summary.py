@@ -26,7 +26,7 @@ WORDS = {
     "dcor": "distance correlation", "rank": "effective rank", "relative_error": "relative error", "mmd2": "MMD²",
     "reconstruction_mse": "squared error", "mmd2_marginal": "marginal MMD²", "coded": "bits per image", "mse": "squared error",
     "rate": "rejected", "regressor": "evaluator", "mmd_p": "p of the MMD test", "kl": "KL", "dead": "inactive latents",
-    "active": "active latents", "n": "codes learned from", "top1": "nearest image right",
+    "active": "active latents", "n": "rows", "top1": "nearest image right",
     "samples_c2st": "C2ST accuracy of draws",
 }  # fmt: skip
 
