@@ -14,7 +14,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from PIL import Image
 from playwright.sync_api import expect
 
-from sculptlab.series.site.building import build_site
+from sculptlab.series.site import building
 
 SCREENS = {"phone": (360, 740), "desktop": (1200, 900)}
 BADGE = "[![Colab](https://colab.research.google.com/badge.svg)](https://colab.research.google.com)"
@@ -67,7 +67,7 @@ def build(folder, pages):
     folder.mkdir(exist_ok=True)
     for name, cells in pages.items():
         nbformat.write(new_notebook(cells=cells), folder / name)
-    return build_site(folder, folder / "out")
+    return building.build_site(folder, folder / "out")
 
 
 class QuietHandler(http.server.SimpleHTTPRequestHandler):
@@ -107,7 +107,7 @@ def show(page, site):
     page.foreign = []
 
     def route(route):
-        if route.request.url.startswith((site[1], "data:", "file:")):
+        if route.request.url.startswith((site[1], "data:", "file:", "blob:")):
             return route.continue_()
         page.foreign.append(route.request.url)
         return route.abort()
@@ -185,6 +185,21 @@ def test_the_site_is_read_from_a_folder_without_a_server(site, page, show):
     expect(page.get_by_role("heading", level=1)).to_contain_text("Can")
     page.wait_for_function("[...document.fonts].every((font) => font.status === 'loaded')")
     assert page.evaluate("getComputedStyle(document.body).maxWidth") == "932px"  # the style is there
+    assert page.foreign == page.errors == page.said == []
+
+
+def test_a_sculptor_without_a_kernel_runs_on_the_first_page(tmp_path, page, show, monkeypatch):
+    """A module with a worker made of text, as the real one has, also without a server."""
+    module = tmp_path / "sculptor.js"
+    module.write_text("""
+    export const mount = (element) => {
+      const address = URL.createObjectURL(new Blob(["postMessage('from the worker')"], { type: "text/javascript" }));
+      new Worker(address).onmessage = ({ data }) => { element.textContent = data; };
+    };""")
+    monkeypatch.setattr(building, "SCULPTOR", module)
+    assert build(tmp_path / "pages", {"00_a.ipynb": [new_markdown_cell("# A")]}) == []
+    show((tmp_path / "pages" / "out" / "index.html").as_uri())
+    expect(page.locator("#sculptor")).to_have_text("from the worker")
     assert page.foreign == page.errors == page.said == []
 
 

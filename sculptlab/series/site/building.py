@@ -18,7 +18,7 @@ from sculptlab.series.site.notebooks import Page, notebook_page
 HERE = Path(__file__).parent
 MARK = ".sculptlab-site"  # the file by which a folder is known as a site that may be replaced
 FILM = "data/results/sculptor.webp"
-SCULPTOR = "sculptor.js"  # a Sculptor that needs no kernel; shown on the first page where it is in static/
+SCULPTOR = HERE / "static" / "sculptor.js"  # a Sculptor without a kernel: a module with `export const mount = (element) => …`
 
 
 def build_site(executed: Path, out: Path) -> list[str]:
@@ -86,8 +86,9 @@ def _write(made: Path, pages: list[Page], others: list[Page], addresses: Address
         text = environment.get_template(template).render(**values)
         (made / address).write_text(text, encoding="utf-8")
 
-    live = (HERE / "static" / SCULPTOR).is_file()
-    shown = {"film": film if film in addresses.files else None, "sculptor": SCULPTOR if live else None}
+    # in the page itself: browsers load no module from a folder without a server
+    sculptor = SCULPTOR.read_text(encoding="utf-8").replace("</", "<\\/") if SCULPTOR.is_file() else ""
+    shown = {"film": film if film in addresses.files else None, "sculptor": sculptor}
     write("index.html", "index.html.j2", **shown)
     for before, page, after in zip([None, *pages], pages, [*pages[1:], None], strict=False):
         write(page.address, "page.html.j2", page=page, before=before, after=after)

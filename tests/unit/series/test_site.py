@@ -3,7 +3,6 @@
 import base64
 import io
 import re
-import shutil
 
 import nbformat
 import pytest
@@ -279,17 +278,17 @@ def test_broken_links_and_foreign_requests_are_told(executed, tmp_path):
 
 
 def test_the_sculptor_is_embedded_where_the_site_has_it(executed, tmp_path, monkeypatch):
-    here = tmp_path / "package"
-    shutil.copytree(building.HERE, here)
-    monkeypatch.setattr(building, "HERE", here)
     building.build_site(executed, tmp_path / "site")
     index = (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
     assert '<div id="sculptor">' in index
     assert "<script" not in index
-    (here / "static" / building.SCULPTOR).write_text("export function mount(place) {}")
+    module = tmp_path / "sculptor.js"
+    module.write_text("export const mount = (element) => { element.innerHTML = '<b>here</b>'; };")
+    monkeypatch.setattr(building, "SCULPTOR", module)
     building.build_site(executed, tmp_path / "site")
-    assert 'from "./static/sculptor.js"' in (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
-    assert (tmp_path / "site" / "static" / "sculptor.js").is_file()
+    index = (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
+    assert "<b>here<\\/b>" in index
+    assert 'mount(document.getElementById("sculptor"));' in index
 
 
 def test_the_reference_of_the_site_has_every_docstring():
