@@ -17,7 +17,6 @@ from sculptlab.series import pages
 from sculptlab.series.profiles import PROFILES
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130  # exit codes
-APP = Path(__file__).parent / "live" / "front" / "app.ipynb"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -57,8 +56,13 @@ def _parser() -> argparse.ArgumentParser:
     lab = add("lab", _lab, "open the notebooks in JupyterLab")
     lab.add_argument("extra", nargs="*", metavar="WORD", help="words for `jupyter lab`; after --, also its options")
     app = add("app", _app, "show the Sculptor alone, without code, in a browser")
-    address = "--Voila.ip=0.0.0.0 for every computer of a network that you trust"
-    app.add_argument("extra", nargs="*", metavar="WORD", help=f"words for `voila`, after --: --port=8870, or {address}")
+    address = "where to listen: 0.0.0.0 for a network that you trust, with a token in the link (default: this machine alone)"
+    app.add_argument("--ip", metavar="ADDRESS", default="127.0.0.1", help=address)
+    app.add_argument("--port", type=int, metavar="N", default=8866, help="the port (default %(default)s)")
+    places = "visitors at a time, each with a kernel of 0.9 GB (default %(default)s)"
+    app.add_argument("--visitors", type=int, metavar="N", default=8, help=places)
+    app.add_argument("--no-browser", action="store_true", help="do not open a browser")
+    app.add_argument("extra", nargs="*", metavar="WORD", help="options of Voilà, after --")
     run = add("run", _run, "run pages without a browser: an executed copy, an HTML file, the claims with their values")
     run.add_argument("pages", nargs="*", metavar="PAGE", help='a number ("01"), a name or a path; default: every page')
     profile = "fast: laptops (the default); full: longer training, more seeds, results recorded anew"
@@ -101,16 +105,17 @@ def lab_command(place: Path, extra: Sequence[str] = ()) -> list[str]:
 
 
 def _app(arguments: argparse.Namespace) -> int:
-    """Replace this process by a Voilà server that shows the Sculptor."""
+    """Serve the Sculptor's page with Voilà until Ctrl-C."""
     if find_spec("voila") is None:
         raise ImportError(f"the app needs Voilà: {doctor.PIP} install voila")
-    _become(app_command(arguments.extra))
+    for name, least, most in (("port", 1, 65535), ("visitors", 1, 1000)):
+        if not least <= getattr(arguments, name) <= most:
+            raise ValueError(f"--{name} must lie between {least} and {most}, got {getattr(arguments, name)}")
+    from sculptlab.app.server import serve
 
-
-def app_command(extra: Sequence[str] = ()) -> list[str]:
-    """The command that serves the Sculptor's page, only to this machine's own browsers unless `extra` says otherwise."""
-    address = [] if any(word.startswith("--Voila.ip=") for word in extra) else ["--Voila.ip=127.0.0.1"]
-    return [sys.executable, "-m", "voila", str(APP), *address, "--strip_sources=True", *extra]
+    address = [f"--Voila.ip={arguments.ip}", f"--port={arguments.port}"]
+    serve([*address, *(["--no-browser"] if arguments.no_browser else []), *arguments.extra], visitors=arguments.visitors)
+    return OK
 
 
 def _become(command: list[str]) -> NoReturn:

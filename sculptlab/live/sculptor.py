@@ -2,9 +2,8 @@
 
 import copy
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, Self
+from collections.abc import Callable
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -25,6 +24,7 @@ from sculptlab.training.run import Run
 from sculptlab.validation import whole
 
 COUNTERS = ("revision", "plays", "steps", "resets", "reseeds", "views", "seen", "codes")  # they only grow
+T = TypeVar("T")
 NOTHING: dict[str, Any] = {**dict.fromkeys(COUNTERS, 0), "changes": {}, "on": False, "slow": False, "pointer": None}
 
 
@@ -113,43 +113,45 @@ class Sculptor(LiveWidget):
         text = "\n".join(training_script(engine, objective) for objective in engine.settings.objectives)
         self.send({"kind": "code", "text": text, "settings": str(engine.settings)})
 
-    @contextmanager
-    def _visit(self) -> Iterator[Engine]:
-        """The engine, between two steps; afterwards the page gets a frame."""
+    def _visit(self, use: Callable[[Engine], T]) -> T:
+        """What `use` returns for the engine, called between two steps; afterwards the page gets a frame."""
         if self._engine is None:
             raise RuntimeError("this Sculptor was closed: make another one")
-        with self._worker.lock:
-            yield self._engine
+        with self._worker.entrance, self._worker.lock:
+            found = use(self._engine)
         if self._done["views"]:
             self._worker.request()
+        return found
 
     @property
     def settings(self) -> str:
         """The present settings as a string, which `Sculptor(settings=...)` and the widget's text field take back."""
-        with self._visit() as engine:
-            return str(engine.settings)
+        return self._visit(lambda engine: str(engine.settings))
 
     @property
     def history(self) -> pd.DataFrame:
         """A row for each time of measurement: step, and for each objective the reconstruction error, MMD² and LPS."""
-        with self._visit() as engine:
-            return engine.history
+        return self._visit(lambda engine: engine.history)
 
     def run(self, steps: int) -> pd.DataFrame:
         """Pause, take `steps` steps in the calling thread, and return the history; raise whatever stopped training.
 
         Raises ValueError for a prior that cannot be used, and while the canvas is blank.
         """
-        self._worker.stop()
-        with self._visit() as engine, one_thread():
+
+        def train(engine: Engine) -> pd.DataFrame:
             if engine.refused is not None:
                 raise ValueError(f"prior cannot be used: {engine.refused}") from engine.refused
             if engine.blank:
                 raise ValueError(engine.notice)
-            history = engine.run(whole("steps", steps))
+            with one_thread():
+                history = engine.run(whole("steps", steps))
             if engine.error is not None:
                 raise engine.error
             return history
+
+        self._worker.stop()
+        return self._visit(train)
 
     def play(self) -> Self:
         """Train in the background while a page shows the widget, as the Play button does."""
@@ -159,63 +161,36 @@ class Sculptor(LiveWidget):
     def pause(self) -> Self:
         """Stop training until `play` is called or the Play button is pressed."""
         self._worker.stop()
-        with self._visit():
-            return self
+        return self._visit(lambda engine: self)
 
     def change(self, **changes: Any) -> Self:
         """Take other settings, by name, from the next step on."""
-        with self._visit() as engine:
-            engine.change(**changes)
+        self._visit(lambda engine: engine.change(**changes))
         return self
 
     def reset(self, seed: int | None = None) -> Self:
         """Begin again at step 0, with the same seed or another."""
-        with self._visit() as engine:
-            engine.reset(seed)
+        self._visit(lambda engine: engine.reset(seed))
         return self
 
     def code(self, objective: str | None = None) -> str:
         """Python code that trains the model of an objective ("mmd", "kl"; default: the first) to the present step, bit by bit."""
-        with self._visit() as engine:
-            return training_script(engine, objective)
+        return self._visit(lambda engine: training_script(engine, objective))
 
     def result(self, objective: str | None = None) -> Run:
         """A copy of the model of an objective ("mmd", "kl"; default: the first) as a `Run`; raise whatever stopped training."""
-        with self._visit() as engine:
+
+        def copied(engine: Engine) -> Run:
             if engine.error is not None:
                 raise engine.error
             training = engine.trainings[engine.name_of(objective)]
             return Run(copy.deepcopy(training.model), training.objective, [], seed=engine.settings.seed, steps=training.step)
 
+        return self._visit(copied)
+
     def figure(self) -> Picture:
         """The codes over their target, the decoded plane and the course of MMD² as a figure, a row for each model."""
-        with self._visit() as engine:
-            snapshots, box, band = engine.take_snapshots(with_lps=False), engine.target.box, engine.target.null_band
-            figure, axes = panels(len(snapshots), 3, height=3.0)
-            history, labels = engine.history, engine.images.labels
-            later = history[history["step"] >= history["step"].max() / 5]  # the first steps' steep fall would flatten the rest
-            values = [0.0, *later.filter(like="mmd2").to_numpy().ravel()]  # NaN once a model diverged
-            for (left, middle, right), (name, snapshot) in zip(axes, snapshots.items(), strict=True):
-                finite = np.isfinite(snapshot.codes).all(1)
-                codes = snapshot.codes[finite]  # none of a model that diverged may be
-                if len(codes):
-                    density(codes, left, engine.target.prior, None if labels is None else labels.numpy()[finite])
-                    extent = 1.1 * code_extent(codes)
-                    if extent > max(left.get_xlim()[1], left.get_ylim()[1]):
-                        left.set(xlim=(-extent, extent), ylim=(-extent, extent))
-                left.set_aspect("equal")
-                style(left, title=f"{name.upper()}, step {engine.step:,}: codes, target", x="latent 0", y="latent 1")
-                square = (-box, box, -box, box)
-                middle.imshow(snapshot.tiles.squeeze(), extent=square, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-                for edge in np.linspace(-box, box, TILES + 1)[1:-1]:
-                    middle.axhline(edge, color="white", linewidth=1)
-                    middle.axvline(edge, color="white", linewidth=1)
-                style(middle, title="Decoded plane", x="latent 0", y="latent 1")
-                right.plot(history["step"], history[f"{name} mmd2"], color=BAD if name == "kl" else CODES, linewidth=1.6)
-                right.axhspan(-band, band, color=PRIOR, alpha=0.4, linewidth=0)
-                right.set_ylim(min(-2 * band, np.nanmin(values)), 1.1 * max(2 * band, np.nanmax(values)))
-                style(right, title="MMD² (gray: chance level)", x="step", y="MMD²")
-            return figure
+        return self._visit(picture_of)
 
     def close(self) -> None:
         """Stop for good: the thread ends, and the models are released."""
@@ -231,3 +206,33 @@ class Sculptor(LiveWidget):
         bundle = super()._repr_mimebundle_(**kwargs)
         self.picture = bundle[0]["image/png"]
         return bundle
+
+
+def picture_of(engine: Engine) -> Picture:
+    """The codes over their target, the decoded plane and the course of MMD² of each model of an engine."""
+    snapshots, box, band = engine.take_snapshots(with_lps=False), engine.target.box, engine.target.null_band
+    figure, axes = panels(len(snapshots), 3, height=3.0)
+    history, labels = engine.history, engine.images.labels
+    later = history[history["step"] >= history["step"].max() / 5]  # the first steps' steep fall would flatten the rest
+    values = [0.0, *later.filter(like="mmd2").to_numpy().ravel()]  # NaN once a model diverged
+    for (left, middle, right), (name, snapshot) in zip(axes, snapshots.items(), strict=True):
+        finite = np.isfinite(snapshot.codes).all(1)
+        codes = snapshot.codes[finite]  # none of a model that diverged may be
+        if len(codes):
+            density(codes, left, engine.target.prior, None if labels is None else labels.numpy()[finite])
+            extent = 1.1 * code_extent(codes)
+            if extent > max(left.get_xlim()[1], left.get_ylim()[1]):
+                left.set(xlim=(-extent, extent), ylim=(-extent, extent))
+        left.set_aspect("equal")
+        style(left, title=f"{name.upper()}, step {engine.step:,}: codes, target", x="latent 0", y="latent 1")
+        square = (-box, box, -box, box)
+        middle.imshow(snapshot.tiles.squeeze(), extent=square, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        for edge in np.linspace(-box, box, TILES + 1)[1:-1]:
+            middle.axhline(edge, color="white", linewidth=1)
+            middle.axvline(edge, color="white", linewidth=1)
+        style(middle, title="Decoded plane", x="latent 0", y="latent 1")
+        right.plot(history["step"], history[f"{name} mmd2"], color=BAD if name == "kl" else CODES, linewidth=1.6)
+        right.axhspan(-band, band, color=PRIOR, alpha=0.4, linewidth=0)
+        right.set_ylim(min(-2 * band, np.nanmin(values)), 1.1 * max(2 * band, np.nanmax(values)))
+        style(right, title="MMD² (gray: chance level)", x="step", y="MMD²")
+    return figure

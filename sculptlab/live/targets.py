@@ -2,6 +2,7 @@
 
 import base64
 import math
+import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -120,11 +121,18 @@ def decode_painting(painting: str) -> np.ndarray:
     """The painting (32, 32), uint8, of a text that `encode_painting` made; "" is the blank canvas."""
     if painting == "":
         return np.zeros((CANVAS_SIZE, CANVAS_SIZE), np.uint8)
+    problem = f"painted must be a painting as the Sculptor writes it, got {str(painting)[:40]!r}"
+    if not isinstance(painting, str) or not re.fullmatch(r"[A-Za-z0-9_-]+", painting):  # base64 ignores other characters
+        raise ValueError(problem)
     try:
         packed = base64.urlsafe_b64decode(painting + "=" * (-len(painting) % 4))
-        return unpack_pixels(zlib.decompressobj().decompress(packed, CANVAS_SIZE**2))  # a hostile text cannot fill the memory
-    except (ValueError, TypeError, zlib.error) as error:
-        raise ValueError(f"painted must be a painting as the Sculptor writes it, got {painting[:40]!r}") from error
+        stream = zlib.decompressobj()
+        pairs = stream.decompress(packed, CANVAS_SIZE**2)  # at most: a hostile text cannot fill the memory
+        if not stream.eof or stream.unused_data:
+            raise ValueError("it goes on, or ends early")
+        return unpack_pixels(pairs)
+    except (ValueError, zlib.error) as error:
+        raise ValueError(problem) from error
 
 
 def unpack_pixels(pairs: bytes) -> np.ndarray:

@@ -17,38 +17,29 @@ FRAME_SECONDS = 1 / 16  # between two frames at least; twice what a frame costs,
 SLOW_STEP_SECONDS = 0.4  # a step in slow motion
 SETTLED_SECONDS = 0.25  # after the last change, before LPS and the null band are measured again
 LINGER_SECONDS = 1.0  # an idle thread waits before it ends
+STEPS_AT_ONCE = 20  # single steps that one request may ask for; nothing else is done during them
 FRAMES_AHEAD = 2  # frames that may be sent before the page has seen them
 UNSEEN_SECONDS = 1.0  # between frames that the page does not confirm
 ABANDONED_SECONDS = 20.0  # without a sign of the page, before training is paused; reloading the page takes less
 ABANDONED_NOTICE = "Paused: no page has answered for {:.0f} s (closed, or the kernel was busy). Press Play to go on."
 
 
-class FairLock:
-    """A lock that serves a waiting thread before a loop that takes it again at once."""
-
-    def __init__(self) -> None:
-        self._entrance, self._lock = threading.Lock(), threading.Lock()
-
-    def __enter__(self) -> None:
-        with self._entrance:  # held while waiting for the lock, so that the loop waits here
-            self._lock.acquire()
-
-    def __exit__(self, *error: object) -> None:
-        self._lock.release()
-
-
 class Worker:
     """Trains and changes an engine in a thread of its own, and shows a frame at most sixteen times a second.
 
     `show(engine, settled)` is called in that thread when there is something new to show. `request` may be called from any thread.
-    Each thread has an id; one whose id is no longer the newest ends at its next step. Others take `lock` to use the engine.
+    Each thread has an id; one whose id is no longer the newest ends at its next step. Others use the engine inside
+    `with worker.entrance, worker.lock`: the loop waits at the entrance, so that it cannot take the lock again before them. Only
+    locks of the interpreter's own are safe there. An interrupt (Ctrl-C) between the last line of an `__enter__` in Python and the
+    body of the `with` statement would leave the lock taken for good.
     """
 
     def __init__(self, engine: Engine, show: Callable[[Engine, bool], None]) -> None:
         self._engine, self._show = engine, show
         self.slow, self.revision = False, 0
         self._play = False  # as asked for; while the canvas is blank, no steps are taken
-        self.lock, self._wake = FairLock(), threading.Condition()
+        self.entrance, self.lock, self._state = threading.Lock(), threading.Lock(), threading.Lock()
+        self._wake = threading.Condition(self._state)  # entered as `_state`: its own `__enter__` is written in Python
         self._requests: list[dict[str, Any]] = []
         self._thread: threading.Thread | None = None
         self._thread_id = self._sent = self._seen = 0
@@ -67,7 +58,7 @@ class Worker:
         slow (bool), playing (bool), steps (a number of single steps), changes (as the page sends them) with their revision, reset
         (False: with the same seed, True: with the next one), after (a function of the engine, called last).
         """
-        with self._wake:
+        with self._state:
             if self._closed:
                 return
             self._last_sign = time.monotonic()
@@ -80,7 +71,7 @@ class Worker:
 
     def confirm(self, frame: int) -> None:
         """Note that the page has received this frame."""
-        with self._wake:
+        with self._state:
             self._seen, self._last_sign = max(self._seen, frame), time.monotonic()
             self._wake.notify_all()
 
@@ -91,7 +82,7 @@ class Worker:
 
     def stop(self) -> None:
         """Pause, and wait until the thread has ended."""
-        with self._wake:
+        with self._state:
             self._thread_id += 1
             self._play = False
             self._requests.clear()
@@ -113,33 +104,42 @@ class Worker:
         self._next_step = self._last_change = self._last_frame = self._frame_cost = 0.0
         dirty = unsettled = False  # there is something to show; LPS and the null band are to be measured again
         while True:
-            with self._wake:
+            with self._state:
                 if not self._requests and thread_id == self._thread_id and not self._wait(thread_id, dirty or unsettled):
                     return
                 if thread_id != self._thread_id:
                     return
                 requests, self._requests = self._requests, []
-            with self.lock:
-                for request in requests:
-                    dirty, unsettled = True, self._carry_out(request) or unsettled
-                now = time.monotonic()
-                if self.playing and now >= self._next_step:
-                    self._next_step = now + SLOW_STEP_SECONDS if self.slow else now
-                    stopped = not self._engine.advance()
-                    if not stopped and now - self._last_sign >= ABANDONED_SECONDS:
-                        stopped, self._engine.notice = True, ABANDONED_NOTICE.format(ABANDONED_SECONDS)
-                    if stopped:
-                        self._play = False  # only ever set to False here: `stop` may have been called during the step
-                    dirty = True
-                settled = now - self._last_change > SETTLED_SECONDS
-                if (dirty or (unsettled and settled)) and self._may_show(now, bool(requests)):
-                    self._last_frame, dirty = now, False
-                    unsettled = unsettled and not settled
-                    self._show(self._engine, settled)
-                    self._frame_cost = time.monotonic() - now
+            with self.entrance:
+                self.lock.acquire()
+            try:
+                dirty, unsettled = self._turn(requests, dirty, unsettled)
+            finally:
+                self.lock.release()
+
+    def _turn(self, requests: list[dict[str, Any]], dirty: bool, unsettled: bool) -> tuple[bool, bool]:
+        """Carry out requests, take a step and send a frame, where they are due; what is still to be shown and measured."""
+        for request in requests:
+            dirty, unsettled = True, self._carry_out(request) or unsettled
+        now = time.monotonic()
+        if self.playing and now >= self._next_step:
+            self._next_step = now + SLOW_STEP_SECONDS if self.slow else now
+            stopped = not self._engine.advance()
+            if not stopped and now - self._last_sign >= ABANDONED_SECONDS:
+                stopped, self._engine.notice = True, ABANDONED_NOTICE.format(ABANDONED_SECONDS)
+            if stopped:
+                self._play = False  # only ever set to False here: `stop` may have been called during the step
+            dirty = True
+        settled = now - self._last_change > SETTLED_SECONDS
+        if (dirty or (unsettled and settled)) and self._may_show(now, bool(requests)):
+            self._last_frame, dirty = now, False
+            unsettled = unsettled and not settled
+            self._show(self._engine, settled)
+            self._frame_cost = time.monotonic() - now
+        return dirty, unsettled
 
     def _wait(self, thread_id: int, unshown: bool) -> bool:
-        """Wait, holding `_wake`, until there is something to do; False if the thread is no longer needed."""
+        """Wait, holding `_state`, until there is something to do; False if the thread is no longer needed."""
         if self.playing or unshown:
             seconds = self._next_step - time.monotonic() if self.playing else FRAME_SECONDS
             if seconds > 0:
@@ -165,12 +165,12 @@ class Worker:
             self._play = request["playing"]
         if (self.playing or "steps" in request) and not (engine.error or engine.blank or engine.refused):
             engine.notice = ""  # the next step follows, so what was refused, or why it was paused, is over
-        for _ in range(request.get("steps", 0)):
+        for _ in range(min(request.get("steps", 0), STEPS_AT_ONCE)):
             if engine.advance():
                 self._play = False
         try:
             if "changes" in request:
-                engine.change(**read_changes(request["changes"]))
+                engine.change(**read_changes(request["changes"], engine.offered))
             if "reset" in request:
                 engine.reset((engine.settings.seed + 1) % SEEDS if request["reset"] else None)
         except BlankCanvasError:

@@ -69,9 +69,7 @@ class Shown:
         self.page.mouse.up()
 
 
-FAR = """import torch
-with a._visit() as engine, torch.no_grad():
-    engine.model().encoder[-1].weight.mul_(1e20)"""
+FAR = "a._visit(lambda engine: engine.model().encoder[-1].weight.data.mul_(1e20)) is None"
 WATCH = """import os, threading, time
 import sculptlab.live.worker as worker
 worker.ABANDONED_SECONDS = 600.0

@@ -24,7 +24,7 @@ const short = (x) => {
 };
 
 // A button that copies a text. A page without HTTPS has no clipboard: then it selects the text.
-const copier = (field) => {
+const copier = (field, name = "Copy") => {
   const button = html("button", { type: "button", title: "copy it", onclick: async () => {
     try {
       await navigator.clipboard.writeText(field.value);
@@ -33,8 +33,8 @@ const copier = (field) => {
       field.select();
       button.textContent = "Press Ctrl+C";
     }
-    setTimeout(() => { button.textContent = "Copy"; }, 1500);
-  } }, "Copy");
+    setTimeout(() => { button.textContent = name; }, 1500);
+  } }, name);
   return button;
 };
 
@@ -157,9 +157,10 @@ class KernelWatch {
   asked() { this.since ||= performance.now(); }
   answered() { Object.assign(this, { since: 0, heard: true }); }
   look() {
+    if (this.since && document.hidden) this.since = performance.now(); // the browser may hold back the answers
     const waited = this.since ? (performance.now() - this.since) / 1000 : 0;
     if (waited < SILENCE) return;
-    this.say(this.heard
+    this.say(this.model.silence ? this.model.silence : this.heard
       ? `No answer from the kernel for ${Math.round(waited)} s: it may be busy, or closed. After a restart, run this cell again.`
       : "No kernel answers: run this cell to start the widget.");
   }

@@ -1,5 +1,6 @@
 // The Sculptor's page: it draws what the kernel sends and sends what the reader does. All state is in the kernel. A `lane` is a row of
-// the page that shows one model, named by its objective.
+// the page that shows one model, named by its objective. Without a kernel, a worker takes its place (standalone.js): such a model has
+// a `link`, a function that makes an address of a settings string.
 
 const POINT = "Point at the plane: the decoded point, the nearest image, its reconstruction, the next nearest images.";
 const KEYS = "Space: play or pause · S: one step · M: slow motion · R: reset · N: new seed. On a plane, arrow keys move the pointer; "
@@ -116,10 +117,14 @@ class View {
     this.copyPython = copier(this.python);
     this.copyPython.hidden = true;
     this.refused = html("div", { className: "refusal" }); // the error of a pasted string, beside its field
-    return html("details", {}, html("summary", {}, "Share: settings as a string, the run as Python · keyboard"),
-      html("div", { className: "share" }, this.text, copier(this.text),
+    const { link } = this.model;
+    const address = { select: () => { this.text.value = link(this.text.value); this.text.select(); } };
+    Object.defineProperty(address, "value", { get: () => link(this.text.value) });
+    const hint = link ? "Python for a notebook with these settings" : "Python that repeats this run to the same bits";
+    return html("details", {}, html("summary", {}, `Share: settings as ${link ? "a link or " : ""}a string, the run as Python · keyboard`),
+      html("div", { className: "share" }, this.text, ...(link ? [copier(address, "Copy link")] : []), copier(this.text),
         html("button", { type: "button", title: "take the settings of the string", onclick: () => this.paste() }, "Use"),
-        html("button", { type: "button", title: "Python that repeats this run to the same bits", onclick: () => this.ask.count("codes") }, "Python")),
+        html("button", { type: "button", title: hint, onclick: () => this.ask.count("codes") }, "Python")),
       this.refused, this.python, this.copyPython, html("p", {}, KEYS));
   }
 
@@ -312,7 +317,7 @@ class View {
 
 const views = new Map(); // how many views each widget has; when the last one is removed, training pauses
 
-export default {
+const widget = {
   render({ model, el }) {
     const view = new View(model, el);
     views.set(model, (views.get(model) || 0) + 1);
@@ -323,3 +328,5 @@ export default {
     };
   },
 };
+
+export default widget;
