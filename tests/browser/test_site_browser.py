@@ -14,7 +14,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from PIL import Image
 from playwright.sync_api import expect
 
-from sculptlab.series.site import building
+from sculptlab.series.site.building import build_site
 
 SCREENS = {"phone": (360, 740), "desktop": (1200, 900)}
 BADGE = "[![Colab](https://colab.research.google.com/badge.svg)](https://colab.research.google.com)"
@@ -67,7 +67,7 @@ def build(folder, pages):
     folder.mkdir(exist_ok=True)
     for name, cells in pages.items():
         nbformat.write(new_notebook(cells=cells), folder / name)
-    return building.build_site(folder, folder / "out")
+    return build_site(folder, folder / "out")
 
 
 class QuietHandler(http.server.SimpleHTTPRequestHandler):
@@ -188,18 +188,12 @@ def test_the_site_is_read_from_a_folder_without_a_server(site, page, show):
     assert page.foreign == page.errors == page.said == []
 
 
-def test_a_sculptor_without_a_kernel_runs_on_the_first_page(tmp_path, page, show, monkeypatch):
-    """A module with a worker made of text, as the real one has, also without a server."""
-    module = tmp_path / "sculptor.js"
-    module.write_text("""
-    export const mount = (element) => {
-      const address = URL.createObjectURL(new Blob(["postMessage('from the worker')"], { type: "text/javascript" }));
-      new Worker(address).onmessage = ({ data }) => { element.textContent = data; };
-    };""")
-    monkeypatch.setattr(building, "SCULPTOR", module)
-    assert build(tmp_path / "pages", {"00_a.ipynb": [new_markdown_cell("# A")]}) == []
-    show((tmp_path / "pages" / "out" / "index.html").as_uri())
-    expect(page.locator("#sculptor")).to_have_text("from the worker")
+def test_the_sculptor_of_the_first_page_trains_without_a_server(site, page, show):
+    show((site[0] / "index.html").as_uri())
+    page.wait_for_selector("#sculptor canvas", state="visible")
+    assert page.locator("#sculptor > img").count() == 0  # the film made room
+    page.locator("#sculptor").get_by_role("button", name="Play").first.click()
+    page.wait_for_function("+document.querySelector('#sculptor .sculptor')?.dataset.step > 5")
     assert page.foreign == page.errors == page.said == []
 
 
