@@ -107,7 +107,7 @@ def show(page, site):
     page.foreign = []
 
     def route(route):
-        if route.request.url.startswith((site[1], "data:", "file:")):
+        if route.request.url.startswith((site[1], "data:", "file:", "blob:")):
             return route.continue_()
         page.foreign.append(route.request.url)
         return route.abort()
@@ -185,6 +185,15 @@ def test_the_site_is_read_from_a_folder_without_a_server(site, page, show):
     expect(page.get_by_role("heading", level=1)).to_contain_text("Can")
     page.wait_for_function("[...document.fonts].every((font) => font.status === 'loaded')")
     assert page.evaluate("getComputedStyle(document.body).maxWidth") == "932px"  # the style is there
+    assert page.foreign == page.errors == page.said == []
+
+
+def test_the_sculptor_of_the_first_page_trains_without_a_server(site, page, show):
+    show((site[0] / "index.html").as_uri())
+    page.wait_for_selector("#sculptor canvas", state="visible")
+    assert page.locator("#sculptor > img").count() == 0  # the film made room
+    page.locator("#sculptor").get_by_role("button", name="Play").first.click()
+    page.wait_for_function("+document.querySelector('#sculptor .sculptor')?.dataset.step > 5")
     assert page.foreign == page.errors == page.said == []
 
 

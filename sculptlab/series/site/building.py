@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from sculptlab.data import folders
+from sculptlab.live import sculptor_module
 from sculptlab.series import reference, summary
 from sculptlab.series.site.markdown import Addresses, Renderer
 from sculptlab.series.site.notebooks import Page, notebook_page
@@ -18,7 +19,6 @@ from sculptlab.series.site.notebooks import Page, notebook_page
 HERE = Path(__file__).parent
 MARK = ".sculptlab-site"  # the file by which a folder is known as a site that may be replaced
 FILM = "data/results/sculptor.webp"
-SCULPTOR = "sculptor.js"  # a Sculptor that needs no kernel; shown on the first page where it is in static/
 
 
 def build_site(executed: Path, out: Path) -> list[str]:
@@ -86,8 +86,9 @@ def _write(made: Path, pages: list[Page], others: list[Page], addresses: Address
         text = environment.get_template(template).render(**values)
         (made / address).write_text(text, encoding="utf-8")
 
-    live = (HERE / "static" / SCULPTOR).is_file()
-    shown = {"film": film if film in addresses.files else None, "sculptor": SCULPTOR if live else None}
+    # in the page itself: browsers load no module from a folder without a server
+    sculptor = sculptor_module().replace("</", "<\\/")
+    shown = {"film": film if film in addresses.files else None, "sculptor": sculptor}
     write("index.html", "index.html.j2", **shown)
     for before, page, after in zip([None, *pages], pages, [*pages[1:], None], strict=False):
         write(page.address, "page.html.j2", page=page, before=before, after=after)

@@ -19,6 +19,7 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 PICTURES = {"image/svg+xml": "svg", "image/png": "png", "image/jpeg": "jpg"}
 COVER = "cover"  # the tag of the cell whose figure stands for the page; without it, the page's first figure does
 NARROW = 330  # pixels of a figure that a phone shows without scrolling
+SCULPTOR = ' <a href="index.html#sculptor">The first page has a Sculptor that runs in the browser.</a>'
 _highlight = Highlight2HTML(pygments_lexer="ipython3")
 
 
@@ -97,15 +98,16 @@ def _output(output: Any, page: Page, renderer: Renderer) -> str:
         return data["text/html"]
     if "text/markdown" in data:
         return renderer.to_html(data["text/markdown"])
+    live = None if WIDGET not in data else SCULPTOR if "Sculptor" in data.get("text/plain", "") else ""
     for kind in filter(data.__contains__, PICTURES):
-        if shown := _figure(kind, data[kind], output.metadata.get(kind, {}).get("alt", ""), WIDGET in data, page):
+        if shown := _figure(kind, data[kind], output.metadata.get(kind, {}).get("alt", ""), live, page):
             return shown
     if "text/latex" in data:
         return renderer.to_html(data["text/latex"])
     return "" if WIDGET in data or "text/plain" not in data else f"<pre>{ansi2html(data['text/plain'])}</pre>"
 
 
-def _figure(kind: str, data: str, words: str, live: bool, page: Page) -> str:
+def _figure(kind: str, data: str, words: str, live: str | None, page: Page) -> str:
     """A picture, written to a file; "" with a problem noted if it cannot be read."""
     name = f"figures/{Path(page.address).stem}_{len(page.figures) + 1}.{PICTURES[kind]}"
     try:
@@ -117,6 +119,6 @@ def _figure(kind: str, data: str, words: str, live: bool, page: Page) -> str:
     page.figures[name] = raw
     size = f' style="--width: {width}px"' if width else ""
     image = f'<img src="{name}"{size} alt="{html.escape(words or "a figure without a description")}" loading="lazy">'
-    note = "<figcaption>A widget in the notebook; without a kernel, its picture.</figcaption>" if live else ""
+    note = f"<figcaption>A widget in the notebook; without a kernel, its picture.{live}</figcaption>" if live is not None else ""
     wide = ' class="wide"' if width and width > NARROW else ""
     return f'<figure{wide}><div class="scroll"><a href="{name}">{image}</a></div>{note}</figure>'

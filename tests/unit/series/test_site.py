@@ -3,7 +3,6 @@
 import base64
 import io
 import re
-import shutil
 
 import nbformat
 import pytest
@@ -165,6 +164,7 @@ def test_a_widget_shows_its_picture_and_a_progress_bar_nothing(page):
     )
     assert len(made.figures) == 1
     assert "without a kernel" in found
+    assert 'href="index.html#sculptor"' in found
     assert "0%|" not in found
 
 
@@ -207,7 +207,8 @@ def test_a_page_that_was_not_run_or_shows_an_error_is_refused_by_name(page):
 
 @pytest.fixture
 def documents(monkeypatch):
-    """Two short documents instead of the repository's own."""
+    """Two short documents instead of the repository's own, and no Sculptor."""
+    monkeypatch.setattr(building, "sculptor_module", lambda: "const mount = () => {};")
     texts = {"GUIDE.md": "# Guide\n\n[A page](notebooks/00_a.ipynb), [API](API.md#x)", "API.md": '# API\n\n<pre id="x">$1$</pre>'}
     monkeypatch.setattr(building, "documents", lambda: texts)
 
@@ -278,18 +279,14 @@ def test_broken_links_and_foreign_requests_are_told(executed, tmp_path):
     ]
 
 
-def test_the_sculptor_is_embedded_where_the_site_has_it(executed, tmp_path, monkeypatch):
-    here = tmp_path / "package"
-    shutil.copytree(building.HERE, here)
-    monkeypatch.setattr(building, "HERE", here)
+def test_the_first_page_has_the_sculptor_without_a_kernel(executed, tmp_path, monkeypatch):
+    module = "export const mount = (element) => { element.innerHTML = '<b>here</b>'; };"
+    monkeypatch.setattr(building, "sculptor_module", lambda: module)
     building.build_site(executed, tmp_path / "site")
     index = (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
     assert '<div id="sculptor">' in index
-    assert "<script" not in index
-    (here / "static" / building.SCULPTOR).write_text("export function mount(place) {}")
-    building.build_site(executed, tmp_path / "site")
-    assert 'from "./static/sculptor.js"' in (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
-    assert (tmp_path / "site" / "static" / "sculptor.js").is_file()
+    assert "<b>here<\\/b>" in index
+    assert 'mount(document.getElementById("sculptor"));' in index
 
 
 def test_the_reference_of_the_site_has_every_docstring():
@@ -309,6 +306,7 @@ def series(tmp_path, monkeypatch):
         write(tmp_path / "pages", f"{name}.ipynb", new_markdown_cell(f"# {name}"), code(source, run=False))
     monkeypatch.setattr(pages, "notebooks_folder", lambda: tmp_path / "pages")
     monkeypatch.setattr(running, "_sources", lambda: [])
+    monkeypatch.setattr(building, "sculptor_module", lambda: "const mount = () => {};")
     return lambda: counter.read_text().split() if counter.exists() else []
 
 
