@@ -82,7 +82,7 @@ def sculptor_module() -> str:
     True
     """
     engine = Engine()
-    defaults = {one.name: {} if one.name == "sliders" else one.default for one in fields(Settings)}
+    defaults: dict[str, Any] = {one.name: {} if one.name == "sliders" else one.default for one in fields(Settings)}
     spec = describe_controls(engine) | {"data": ["digits"], "defaults": defaults}
     constants = {
         "SPEC": spec, "IMAGES": _packed_images(engine.images), "STYLE": LiveWidget._css,
