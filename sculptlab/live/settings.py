@@ -121,6 +121,8 @@ class Settings:
         defaults = {one.name: one.default for one in fields(cls) if one.name != "sliders"}
         changes: dict[str, Any] = {}
         for name, word in parse_qsl(text.strip().removeprefix(PREFIX), keep_blank_values=True):
+            if name == "sliders":
+                raise ValueError("settings must have each slider by its name, such as noise=0.2, got 'sliders'")
             kind: Any = type(defaults.get(name, 0.0))
             try:
                 changes[name] = bool(int(word)) if kind is bool else kind(word)

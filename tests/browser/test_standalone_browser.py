@@ -115,6 +115,23 @@ def test_without_vectors_in_webassembly_the_numbers_are_the_same(call):
             assert np.linalg.norm(np.subtract(a, b)) <= 1e-5 * np.linalg.norm(a)
 
 
+def test_a_run_after_many_others_is_the_same_and_takes_no_more_memory(call):
+    first, again, memories = call(
+        """const images = await unpackImages(packed), engine = new Engine(spec, images, firstSettings(spec)), seen = new Set();
+           const run = () => {
+             for (let i = 0; i < 3; i++) engine.advance();
+             seen.add(engine.lanes[0].network.memory.bytes);
+             return engine.lanes[0].network.parts.map((part) => [...part]);
+           };
+           const first = run();
+           for (let i = 0; i < 100; i++) engine.reset(i);
+           engine.reset(0);
+           return [first, run(), seen.size + released.length];"""
+    )
+    assert first == again
+    assert memories <= 3
+
+
 def test_draws_of_every_shape_at_the_ends_of_its_sliders_are_those_of_python(call):
     settings = []
     for name, (_, *sliders) in PRESETS.items():
@@ -141,7 +158,7 @@ def test_the_string_is_read_and_written_as_python_does(call):
     texts = [
         "sculptor?", "sculptor?prior=spirals&arms=3&weight=30.0", "sculptor?weight=0.0&rate=1e-05&seed=4294967295",
         "sculptor?prior=ring&noise=0.30000000000000004&size=1.25&compare=1", "sculptor?objective=kl&beta=0.00123&batch=16",
-        "sculptor?prior=gaussian&correlation=-0.35&kernel=laplace&bandwidth=2.5", "sculptor?rate=0.1&weight=12345.678",
+        "sculptor?prior=gaussian&correlation=-0.35&kernel=laplace&bandwidth=2.5", "sculptor?weight=12345.678&rate=0.1",
     ]  # fmt: skip
     body = """const found = [];
       for (const text of given) {
@@ -182,6 +199,7 @@ def test_the_string_is_read_and_written_as_python_does(call):
         ("sculptor?seed=1.5", "seed must be a number"),
         ("sculptor?constructor=1", "settings must be one of"),
         ("sculptor?kernel=__proto__", "kernel must be one of"),
+        ("sculptor?sliders=1", "each slider by its name"),
         ("sculptor?pairs=1", "settings must be one of"),
     ],
 )

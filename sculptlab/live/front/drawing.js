@@ -35,12 +35,22 @@ const drawDensity = ({ frame, spec, colors }, at, place) => {
   at.drawImage(image(frame.density, across, across, 1, shade(0.38, colors.dark)), place(-reach), place(-reach), side, side);
 };
 
+// The part of the plane that the decoded plane shows.
+const drawFrame = (at, start, side, colors) => {
+  at.strokeStyle = colors.quiet;
+  at.lineWidth = 1;
+  at.setLineDash([2, 4]);
+  at.strokeRect(start, start, side, side);
+  at.setLineDash([]);
+};
+
 // The codes of a model over their target.
 const drawPlane = (scene, lane, { at, width }) => {
   const { frame, spec, colors } = scene;
   const place = (v) => (v / frame.span + 1) * width / 2;
   if (!frame.blank) drawDensity(scene, at, place);
   drawAxes(at, width, frame.span, colors);
+  drawFrame(at, place(-frame.box), place(frame.box) - place(-frame.box), colors);
   const names = frame.labels ? [...new Set(frame.labels)].sort((a, b) => a - b) : [0];
   for (const name of names) {
     at.fillStyle = classColor(frame.labels ? name : 0, colors.dark);

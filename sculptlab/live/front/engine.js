@@ -212,6 +212,8 @@ class Lane {
   }
 }
 
+const sameTarget = (a, b) => ["prior", "sliders", "painted"].every((name) => JSON.stringify(a[name]) === JSON.stringify(b[name]));
+
 class Engine {
   constructor(spec, images, settings) {
     Object.assign(this, { spec, images, notice: "", blank: false });
@@ -229,23 +231,24 @@ class Engine {
     return target;
   }
   begin(settings) {
-    this.target = this.targetOf(settings);
+    if (!this.target || !sameTarget(this.settings, settings)) this.target = this.targetOf(settings);
     this.settings = settings;
     const names = settings.compare ? this.spec.objectives : [settings.objective];
+    const before = this.lanes ?? [];
     this.lanes = names.map((name) => new Lane(name, this.images, settings.seed));
     this.lanes.forEach((lane) => lane.aim(settings, this.target));
+    before.forEach((lane) => lane.network.memory.release());
     Object.assign(this, { rows: new Map(), nextLps: 0, extent: 0, news: "", error: null });
   }
   get step() { return Math.min(...this.lanes.map((lane) => lane.step)); }
   async change(changes) {
     const before = this.settings, settings = await changedSettings(before, changes, this.spec);
-    const differs = (names) => names.some((name) => JSON.stringify(before[name]) !== JSON.stringify(settings[name]));
     const reasons = Object.keys(NEW_RUN).filter((name) => before[name] !== settings[name]);
     if (reasons.length) {
       this.begin(settings);
       this.news = `Begun again at step 0, as ${NEW_RUN[reasons[0]]} needs new weights.`;
     } else {
-      if (differs(["prior", "sliders", "painted"])) this.target = this.targetOf(settings);
+      if (!sameTarget(before, settings)) this.target = this.targetOf(settings);
       this.settings = settings;
       this.lanes.forEach((lane) => lane.aim(settings, this.target));
     }

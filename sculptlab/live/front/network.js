@@ -62,7 +62,8 @@ class Network {
   // The weights that build_autoencoder("mlp", image_shape=(1, 8, 8), dim=2, width=128, seed=seed) has; `variances` adds outputs for
   // log-variances that are 0 at first.
   constructor(seed, variances, vectors = true) {
-    const memory = new Memory(1_400_000, vectors), random = new Random(seed);
+    const memory = Memory.of(1_400_000, vectors), random = new Random(seed);
+    this.memory = memory;
     this.variances = variances;
     this.encoder = [[PIXELS, HIDDEN], [HIDDEN, HIDDEN], [HIDDEN, variances ? 4 : 2]].map(([a, b], i) => new Linear(memory, a, b, i === 2));
     this.decoder = [[2, HIDDEN], [HIDDEN, HIDDEN], [HIDDEN, PIXELS]].map(([a, b], i) => new Linear(memory, a, b, i === 2));

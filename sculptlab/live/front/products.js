@@ -101,18 +101,30 @@ const wasmProducts = () => {
   ]);
 };
 
-// Parts of one block of single-precision numbers, and the products of two of them.
+// Parts of one block of single-precision numbers, and the products of two of them. Blocks that were released are used again, as a
+// browser has room for few memories of WebAssembly.
 class Memory {
-  constructor(numbers, vectors = true) {
+  constructor(numbers, vectors) {
     const bytes = wasmProducts();
-    this.fast = null;
-    this.used = 0;
+    Object.assign(this, { numbers, vectors, fast: null, bytes: null, used: 0 });
     if (vectors && typeof WebAssembly === "object" && WebAssembly.validate(bytes)) {
-      const memory = new WebAssembly.Memory({ initial: Math.ceil(numbers / 16384) });
-      this.fast = new WebAssembly.Instance(new WebAssembly.Module(bytes), { m: { m: memory } }).exports.p;
-      this.bytes = memory.buffer;
-    } else this.bytes = new ArrayBuffer(4 * numbers);
+      try { // a page may forbid it
+        const memory = new WebAssembly.Memory({ initial: Math.ceil(numbers / 16384) });
+        this.fast = new WebAssembly.Instance(new WebAssembly.Module(bytes), { m: { m: memory } }).exports.p;
+        this.bytes = memory.buffer;
+      } catch { this.fast = null; }
+    }
+    this.bytes ??= new ArrayBuffer(4 * numbers);
   }
+  static of(numbers, vectors) {
+    const at = released.findIndex((one) => one.numbers === numbers && one.vectors === vectors);
+    if (at < 0) return new Memory(numbers, vectors);
+    const [memory] = released.splice(at, 1);
+    new Uint8Array(memory.bytes).fill(0);
+    memory.used = 0;
+    return memory;
+  }
+  release() { released.push(this); }
   take(count) {
     const part = new Float32Array(this.bytes, 4 * this.used, count);
     this.used += (count + 3) & ~3;
@@ -123,3 +135,4 @@ class Memory {
     else products(a, n, b, m, k, c);
   }
 }
+const released = [];

@@ -131,11 +131,11 @@ class View {
   lane(name) {
     const canvas = (kind) => html("canvas", { className: `square ${kind}`, role: "img", tabIndex: kind === "plane" ? 0 : -1 });
     const [plane, grid, strip] = [canvas("plane"), canvas("grid"), html("canvas", { role: "img" })];
-    const title = html("h4");
+    const [title, under] = [html("h4"), html("h4")];
     const words = html("p", {}, POINT);
     const node = html("div", { className: "lane" }, html("div", {}, title, plane),
-      html("div", {}, html("h4", {}, "Decoded plane"), grid, html("div", { className: "under" }, words, strip)));
-    const lane = { name, node, title, words, plane, planeSheet: new Sheet(plane), gridSheet: new Sheet(grid), stripSheet: new Sheet(strip) };
+      html("div", {}, under, grid, html("div", { className: "under" }, words, strip)));
+    const lane = { name, node, title, under, words, plane, planeSheet: new Sheet(plane), gridSheet: new Sheet(grid), stripSheet: new Sheet(strip) };
     const point = (event) => {
       const box = plane.getBoundingClientRect();
       const span = this.frame.span;
@@ -296,6 +296,7 @@ class View {
     const { pointer } = frame;
     const title = lane.name === "kl" ? "Codes under KL" : "Codes under MMD";
     view.title.replaceChildren(title, html("small", {}, about(lane.name, frame)));
+    view.under.replaceChildren("Decoded plane", html("small", {}, ` · the dotted square: both latents within ±${short(frame.box)}`));
     view.plane.setAttribute("aria-label", `${title}: ${frame.count} held-out codes over the target at step ${frame.step}; `
       + `MMD² ${short(lane.mmd2)}, reconstruction error ${short(lane.reconstruction)}. Arrow keys move the pointer.`);
     view.words.textContent = pointer?.lane === lane.name ? `At (${pointer.at.map((v) => v.toFixed(2)).join(", ")})` : POINT;

@@ -73,6 +73,7 @@ export const mount = (element, { settings = linked() } = {}) => {
     model.set("asked", { ...asked, revision: asked.revision + 1, changes: { text } });
     model.save_changes();
   };
+  hide();
   document.addEventListener("visibilitychange", hide);
   window.addEventListener("hashchange", follow);
   element.append(root);

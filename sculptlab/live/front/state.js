@@ -44,7 +44,7 @@ const changedSettings = async (settings, changes, spec) => {
   const made = { ...settings, ...(prior === settings.prior ? {} : { painted: "", pairs: null }) };
   const known = new Set([...Object.keys(spec.defaults), ...spec.priors[prior].map((slider) => slider.name)]);
   for (const [name, value] of Object.entries({ ...changes, ...changes.sliders })) {
-    if (name === "sliders" || name === "pairs") continue;
+    if (name === "sliders" || (name === "pairs" && typeof value !== "number")) continue; // bytes, from the page's canvas
     const others = Object.keys(spec.priors).filter((other) => spec.priors[other].some((slider) => slider.name === name));
     if (!known.has(name) && others.length) throw new Error(`the prior '${prior}' has no '${name}': that is a slider of ${others.join(", ")}`);
     choose("settings", name, [...known]);
@@ -77,6 +77,7 @@ const readSettings = async (text, spec) => {
   const changes = {};
   for (const [name, word] of new URLSearchParams(trimmed.slice(spec.scheme.length))) {
     const start = spec.defaults[name];
+    if (name === "sliders") throw new Error("settings must have each slider by its name, such as noise=0.2, got 'sliders'");
     if (typeof start === "string") {
       changes[name] = word;
       continue;

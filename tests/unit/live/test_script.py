@@ -72,7 +72,7 @@ HOSTILE = st.one_of(
 )
 FIELDS = [
     "data", "painted", "prior", "objective", "compare", "weight", "beta", "kernel", "bandwidth", "rate", "batch", "seed", "noise",
-    "size",
+    "size", "sliders",
 ]  # fmt: skip
 TAME = {"prior": st.sampled_from([*PRESETS, "painted"]), "kernel": st.sampled_from(["imq", "rbf", "laplace", "energy"]),
         "objective": st.sampled_from(["mmd", "kl"]), "painted": st.just(PAINTING), "batch": st.sampled_from(["16", " 32", "6_4"]),

@@ -75,6 +75,7 @@ def test_the_string_holds_only_what_differs_from_the_defaults():
         ("sculptor?prior=painted", "nothing is painted"),
         ("sculptor?prior=ring&painted=AAAA", "painted is for prior='painted', got it with prior='ring'"),
         ("sculptor?prior=painted&painted=AAAA", "painted must be a painting"),
+        ("sculptor?sliders=1", "each slider by its name"),
         ("sculptor?batch=7", "batch must be one of"),
         ("sculptor?seed=-1", "seed must be at least 0"),
         ("sculptor?compare=maybe", "compare must be a number"),
