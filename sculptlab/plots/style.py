@@ -6,7 +6,6 @@ from io import BytesIO
 from typing import Any
 
 import numpy as np
-from matplotlib import rcParams
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -45,7 +44,7 @@ class Picture(Figure):
             super().savefig(fname, **options)
             return
         path = as_path("fname", fname)
-        kind = options.pop("format", None) or path.suffix[1:] or rcParams["savefig.format"]
+        kind = options.pop("format", None) or path.suffix[1:] or self.canvas.get_default_filetype()
         super().savefig(buffer := BytesIO(), format=kind, **options)
         write_file(path if path.suffix else path.with_name(f"{path.name}.{kind}"), buffer.getvalue())
 
