@@ -115,7 +115,7 @@ def show(page, site):
     def open_url(url):
         page.goto(url)
         page.evaluate("document.querySelectorAll('img').forEach((image) => { image.loading = 'eager'; })")
-        page.wait_for_function("[...document.images].every((image) => image.complete && image.naturalWidth)")
+        page.wait_for_function("() => [...document.images].every((image) => image.complete && image.naturalWidth)")
 
     page.route("**/*", route)
     return open_url
@@ -165,7 +165,7 @@ def test_formulas_figures_and_folded_code(site, page, show):
     page.set_viewport_size({"width": 360, "height": 740})
     show(f"{site[1]}00_a.html")
     assert page.locator("main math").count() == 5
-    page.wait_for_function("[...document.fonts].every((font) => font.status === 'loaded')")
+    page.wait_for_function("() => [...document.fonts].every((font) => font.status === 'loaded')")
     assert page.locator("math annotation").first.evaluate("one => getComputedStyle(one).display") == "none"
     widths = [image.bounding_box()["width"] for image in page.locator("figure img").all()]
     assert widths == [900, 300]  # as drawn: one scrolls to the panels of a wide figure
@@ -183,7 +183,7 @@ def test_the_site_is_read_from_a_folder_without_a_server(site, page, show):
     show((site[0] / "index.html").as_uri())
     page.get_by_role("link", name="00 · Can").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("Can")
-    page.wait_for_function("[...document.fonts].every((font) => font.status === 'loaded')")
+    page.wait_for_function("() => [...document.fonts].every((font) => font.status === 'loaded')")
     assert page.evaluate("getComputedStyle(document.body).maxWidth") == "932px"  # the style is there
     assert page.foreign == page.errors == page.said == []
 
@@ -193,7 +193,7 @@ def test_the_sculptor_of_the_first_page_trains_without_a_server(site, page, show
     page.wait_for_selector("#sculptor canvas", state="visible")
     assert page.locator("#sculptor > img").count() == 0  # the film made room
     page.locator("#sculptor").get_by_role("button", name="Play").first.click()
-    page.wait_for_function("+document.querySelector('#sculptor .sculptor')?.dataset.step > 5")
+    page.wait_for_function("() => +document.querySelector('#sculptor .sculptor')?.dataset.step > 5")
     assert page.foreign == page.errors == page.said == []
 
 
@@ -202,7 +202,7 @@ def test_a_script_in_an_output_reaches_nobody(tmp_path, page, show):
     told = build(tmp_path / "hostile", {"00_a.ipynb": [new_markdown_cell("# A"), cell, new_markdown_cell("After it.")]})
     assert told == ["00_a.html: is loaded from elsewhere: https://example.com/picture.png"]
     page.goto((tmp_path / "hostile" / "out" / "00_a.html").as_uri())
-    page.wait_for_function("window.refused")
+    page.wait_for_function("() => window.refused")
     assert page.evaluate("window.ran")  # an animation of ours is a script too
     expect(page.get_by_text("After it.")).to_be_visible()
     assert page.foreign == []
