@@ -1,4 +1,4 @@
-"""The command line: `sculptlab lab | app | run | student-edition | scores | doctor | fetch`."""
+"""The command line: `sculptlab lab | app | run | site | student-edition | scores | doctor | fetch`."""
 
 import argparse
 import glob
@@ -17,7 +17,6 @@ from sculptlab.series import pages
 from sculptlab.series.profiles import PROFILES
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130  # exit codes
-APP = Path(__file__).parent / "live" / "front" / "app.ipynb"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -57,14 +56,22 @@ def _parser() -> argparse.ArgumentParser:
     lab = add("lab", _lab, "open the notebooks in JupyterLab")
     lab.add_argument("extra", nargs="*", metavar="WORD", help="words for `jupyter lab`; after --, also its options")
     app = add("app", _app, "show the Sculptor alone, without code, in a browser")
-    address = "--Voila.ip=0.0.0.0 for every computer of a network that you trust"
-    app.add_argument("extra", nargs="*", metavar="WORD", help=f"words for `voila`, after --: --port=8870, or {address}")
+    address = "where to listen: 0.0.0.0 for a network that you trust, with a token in the link (default: this machine alone)"
+    app.add_argument("--ip", metavar="ADDRESS", default="127.0.0.1", help=address)
+    app.add_argument("--port", type=int, metavar="N", default=8866, help="the port (default %(default)s)")
+    places = "visitors at a time, each with a kernel of 0.9 GB (default %(default)s)"
+    app.add_argument("--visitors", type=int, metavar="N", default=8, help=places)
+    app.add_argument("--no-browser", action="store_true", help="do not open a browser")
+    app.add_argument("extra", nargs="*", metavar="WORD", help="options of Voilà, after --")
     run = add("run", _run, "run pages without a browser: an executed copy, an HTML file, the claims with their values")
     run.add_argument("pages", nargs="*", metavar="PAGE", help='a number ("01"), a name or a path; default: every page')
     profile = "fast: laptops (the default); full: longer training, more seeds, results recorded anew"
     run.add_argument("--profile", choices=PROFILES, help=profile)
     run.add_argument("--seed", type=int, metavar="N", help="the seed the pages start from from 0 to 9999 (default 0)")
     run.add_argument("--out", type=Path, default=Path("executed"), metavar="DIR", help="where the files go (%(default)s)")
+    site = add("site", _site, "write all pages as a web site that needs no server; only pages that changed are run again")
+    site.add_argument("out", type=Path, metavar="OUT", help="the folder of the site: a new one, or an earlier site")
+    site.add_argument("--executed", type=Path, metavar="DIR", help="show the executed pages of this folder, and run nothing")
     student = add("student-edition", _student_edition, "write the pages without the solutions of their exercises")
     student.add_argument("out", type=Path, metavar="DIR", help="where the pages go")
     student.add_argument(
@@ -98,16 +105,17 @@ def lab_command(place: Path, extra: Sequence[str] = ()) -> list[str]:
 
 
 def _app(arguments: argparse.Namespace) -> int:
-    """Replace this process by a Voilà server that shows the Sculptor."""
+    """Serve the Sculptor's page with Voilà until Ctrl-C."""
     if find_spec("voila") is None:
         raise ImportError(f"the app needs Voilà: {doctor.PIP} install voila")
-    _become(app_command(arguments.extra))
+    for name, least, most in (("port", 1, 65535), ("visitors", 1, 1000)):
+        if not least <= getattr(arguments, name) <= most:
+            raise ValueError(f"--{name} must lie between {least} and {most}, got {getattr(arguments, name)}")
+    from sculptlab.app.server import serve
 
-
-def app_command(extra: Sequence[str] = ()) -> list[str]:
-    """The command that serves the Sculptor's page, only to this machine's own browsers unless `extra` says otherwise."""
-    address = [] if any(word.startswith("--Voila.ip=") for word in extra) else ["--Voila.ip=127.0.0.1"]
-    return [sys.executable, "-m", "voila", str(APP), *address, "--strip_sources=True", *extra]
+    address = [f"--Voila.ip={arguments.ip}", f"--port={arguments.port}"]
+    serve([*address, *(["--no-browser"] if arguments.no_browser else []), *arguments.extra], visitors=arguments.visitors)
+    return OK
 
 
 def _become(command: list[str]) -> NoReturn:
@@ -122,6 +130,21 @@ def _run(arguments: argparse.Namespace) -> int:
     """Run the pages one after the other; it fails if a page fails or a claim does not hold."""
     paths = [pages.find(page) for page in arguments.pages] or pages.every()
     return OK if pages.execute_all(paths, as_path("--out", arguments.out), arguments.profile, arguments.seed) else FAILED
+
+
+def _site(arguments: argparse.Namespace) -> int:
+    """Write the site; it fails if a page fails, a claim does not hold, or something cannot be shown."""
+    if find_spec("math_core") is None:
+        raise ImportError(f"the site needs math-core for its formulas: {doctor.PIP} install math-core")
+    from sculptlab.series.site.building import build_site, checked_out
+    from sculptlab.series.site.running import run_changed
+
+    out = checked_out(as_path("OUT", arguments.out))  # before the pages run for minutes
+    executed = Path("executed") if arguments.executed is None else as_path("--executed", arguments.executed)
+    reports = run_changed(pages.every(), executed) if arguments.executed is None else []
+    problems = build_site(executed, out)
+    print(*problems, f"site: {out / 'index.html'}", sep="\n")
+    return FAILED if problems or not all(report.ok for report in reports) else OK
 
 
 def _student_edition(arguments: argparse.Namespace) -> int:

@@ -105,7 +105,11 @@ class SculptedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     verbose: bool = False
 
     def fit(self, X: Any, y: Any = None) -> SculptedAutoencoder:
-        """Train on X (n, p) or (n, c, h, w), at least 2 rows, 3 for the penalty; a loss that explodes raises DivergenceError."""
+        """Train on X (n, p) or (n, c, h, w), at least 2 rows, 3 for the penalty; a loss that explodes raises DivergenceError.
+
+        Ctrl-C raises KeyboardInterrupt, so that no search or cross-validation goes on with a half-trained estimator; this one is
+        fitted as far as it came.
+        """
         seed = random_seed("random_state", self.random_state)
         dim, steps = whole("n_components", self.n_components), whole("max_iter", self.max_iter)
         objective = self._objective(dim)
@@ -136,6 +140,8 @@ class SculptedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         self.run_, self.n_iter_, self.history_, self.prior_ = run, run.steps, run.history, run.objective.prior_for(dim)
         self._n_features_out = dim
         self.mean_, self.scale_ = (getattr(self._format, name, None) for name in ("mean", "scale"))
+        if run.stopped == "interrupted":
+            raise KeyboardInterrupt
         return self
 
     def transform(self, X: Any) -> np.ndarray:

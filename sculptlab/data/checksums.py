@@ -6,13 +6,13 @@ the content); and tree-sha256 of a folder (names, sizes and contents of all its 
 
 import hashlib
 import json
-import os
 from contextlib import suppress
 from pathlib import Path
 
 from filelock import FileLock
 
 from sculptlab.data import folders
+from sculptlab.files import write_file
 
 _checked_here: dict[str, dict[str, str]] = {}  # used where the cache, and so checked.json, cannot be written
 
@@ -54,14 +54,13 @@ def _read_record() -> dict[str, dict[str, str]]:
 def record(path: Path, stamp: str, checksum: str) -> None:
     """Note that a file or folder has this checksum as long as it has this stamp."""
     folder, facts = folders.cache(), {str(path.resolve()): {"stamp": stamp, "sum": checksum}}
-    if folder is None or not folders.writable(folder):
-        _checked_here.update(facts)
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / ".checked.lock"):
-        part = folder / ".checked.json.part"
-        part.write_text(json.dumps(_read_record() | facts, indent=1), encoding="utf-8")
-        os.replace(part, folder / "checked.json")
+    if folder is not None and folders.writable(folder):
+        with suppress(OSError):  # of a full disk
+            folder.mkdir(parents=True, exist_ok=True)
+            with FileLock(folder / ".checked.lock"):
+                write_file(folder / "checked.json", json.dumps(_read_record() | facts, indent=1))
+            return
+    _checked_here.update(facts)
 
 
 def verify(path: Path, expected: str) -> str:

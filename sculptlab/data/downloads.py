@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+import time
 import urllib.request
 from http.client import HTTPException
 from importlib.metadata import distribution
@@ -17,6 +18,8 @@ from sculptlab.data.sources import BUNDLED, NAMES, PUBLISHED, SHIPPED, Download,
 from sculptlab.names import suggestion
 
 TIMEOUT = 10.0  # seconds to wait for an answer, and for each further block
+LARGEST = 2**27  # bytes of a file whose size is not in the manifest
+SLOWEST, PATIENCE = 20_000, 60.0  # bytes per second on average, and seconds from which a slower mirror is given up
 
 
 class DataNotFound(FileNotFoundError):
@@ -197,14 +200,22 @@ def _save(url: str, path: Path, download: Download, failures: list[str]) -> bool
     request = urllib.request.Request(url, headers={"User-Agent": "sculptlab"})
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT) as answer, path.open("wb") as file:
-            total = int(answer.headers.get("Content-Length") or 0) or download.size
-            with tqdm.wrapattr(answer, "read", total=total, desc=Path(download.path).name) as content:
-                shutil.copyfileobj(content, file)
+            given, begun = answer.headers.get("Content-Length", ""), time.monotonic()
+            most = download.size or min(int(given) if given.isdecimal() else LARGEST, LARGEST)
+            with tqdm(total=most, desc=Path(download.path).name, unit="B", unit_scale=True, unit_divisor=1024) as bar:
+                while block := answer.read1(2**16):
+                    bar.update(file.write(block))
+                    seconds = time.monotonic() - begun
+                    if file.tell() > most:
+                        raise OSError(f"it sends more than {most:,} bytes")
+                    if seconds > PATIENCE and file.tell() < SLOWEST * seconds:
+                        raise OSError(f"it sent {file.tell():,} bytes in {seconds:.0f} s")
+            os.fsync(file.fileno())
         actual = checksums.compute_checksum(path, download.checksum.partition(":")[0])
         if actual == download.checksum:
             return True
         failures.append(f"{url}: got {path.stat().st_size:,} bytes, {actual} instead of {download.checksum}")
-    except (OSError, HTTPException) as error:
+    except (OSError, HTTPException, ValueError) as error:  # a ValueError of a malformed address or answer
         failures.append(f"{url}: {error or type(error).__name__}")
     return False
 

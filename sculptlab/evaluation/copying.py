@@ -17,7 +17,7 @@ from sculptlab.training.batches import as_model, count_latents, first_codes, of_
 from sculptlab.training.encodings import CHUNK
 from sculptlab.training.images import as_unit_floats
 from sculptlab.training.latent_units import Units
-from sculptlab.training.loop import fit
+from sculptlab.training.loop import fit, fit_to_the_end
 from sculptlab.training.models import Posterior
 from sculptlab.training.objectives import Anchors, Copying, Objective, Ramp
 from sculptlab.training.run import Run
@@ -99,7 +99,8 @@ def copy_latents(
 ) -> CopyResult:
     """Train a model so that its codes have the joint distribution of another model's codes (arXiv 2510.11953).
 
-    Warns of latents of the source that take few values: continuous codes come near these, never onto them.
+    Warns of latents of the source that take few values: continuous codes come near these, never onto them. Ctrl-C raises
+    KeyboardInterrupt, so that no half-trained copy is compared; the model keeps what it learned.
 
     Parameters
     ----------
@@ -179,7 +180,7 @@ def copy_latents(
     wrapped = units.wrap(model, isinstance(first_codes(model, images.first), Posterior)).eval()
     before = shaped(Run(wrapped, full, [], seed=seed, steps=0))
     full = full if objective is None else full + objective
-    run = fit(wrapped, seen, full, steps=steps, seed=seed, **{"learning_rate": LEARNING_RATE, **options})
+    run = fit_to_the_end(wrapped, seen, full, steps=steps, seed=seed, **{"learning_rate": LEARNING_RATE, **options})
     found = {"second half": given[aside[:half]], "before": before, "copy": shaped(run)}
     # Of a Run, these codes of the source belong to other images than the copy's: the tests need independent rows.
     codes = {name: z[:rows].numpy() for name, z in {"source": given[aside[half:]], **found}.items()}

@@ -155,8 +155,9 @@ def diagnose(z: Any, prior: Any, data: Any = None, *, max_rows: int = 2000, perm
     decoder sees in training; the means alone are narrower even where the samples follow the prior.
 
     The draws of the prior depend on `seed` and on a checksum of the codes: equal inputs give equal results, and different codes
-    are compared with different draws. Repeated rows give a warning. 10,000 rows of 384 latents take about 25 s on one CPU core,
-    their advice 15 s; what takes more than 5 s shows its progress and the time left.
+    are compared with different draws. Rows must be independent: of feature maps one place an image, which is what `latents` takes
+    by default; correlated rows make every interval too narrow. Repeated rows give a warning. 10,000 rows of 384 latents take
+    about 25 s on one CPU core, their advice 15 s; what takes more than 5 s shows its progress and the time left.
 
     Parameters
     ----------

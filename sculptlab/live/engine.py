@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from sculptlab.data.sources import BUNDLED
 from sculptlab.live.settings import Settings
 from sculptlab.live.snapshots import SCORES, ImageSplit, Snapshot, code_extent, split_images, take_snapshot
 from sculptlab.live.targets import PRIOR_NAMES, YOURS, Target
@@ -55,6 +56,7 @@ class Engine:
             settings = settings.changed(data=data if named else "yours")
         self._given = None if named else split_images(data)
         self.images = self._load(settings.data)
+        self.offered = tuple(dict.fromkeys((*BUNDLED, self.images.name)))  # sets that a page may ask for: no download
         self.yours: Prior | None = None
         self.notice, self.blank = "", False
         self.refused: Exception | None = None

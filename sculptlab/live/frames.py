@@ -2,17 +2,17 @@
 
 import base64
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from sculptlab.data.sources import BUNDLED
 from sculptlab.live import targets
 from sculptlab.live.engine import Engine
 from sculptlab.live.settings import BATCHES, HYPERPARAMETERS, KERNELS, OBJECTIVES, PREFIX, Settings
 from sculptlab.live.snapshots import SCORES, TILES, code_extent, images_near
 from sculptlab.live.targets import CANVAS_SIZE, EXTENT, PAINTED, PRESETS, YOURS
+from sculptlab.validation import choice
 
 Message = tuple[dict[str, Any], list[bytes]]
 
@@ -21,7 +21,7 @@ def describe_controls(engine: Engine) -> dict[str, Any]:
     """All that can be set, from which the page builds its controls."""
     priors = [*PRESETS, PAINTED, *([YOURS] if engine.yours is not None else [])]
     return {
-        "data": list(dict.fromkeys([*BUNDLED, engine.images.name])),
+        "data": list(engine.offered),
         "priors": {name: [vars(slider) for slider in targets.sliders_of(name)] for name in priors},
         "dials": [vars(slider) for slider in HYPERPARAMETERS.values()],
         "objectives": list(OBJECTIVES),
@@ -32,15 +32,17 @@ def describe_controls(engine: Engine) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def read_changes(message: Mapping[str, Any]) -> dict[str, Any]:
-    """The changes that a page asks for, as `Engine.change` takes them.
+def read_changes(message: Mapping[str, Any], offered: Sequence[str]) -> dict[str, Any]:
+    """The changes that a page asks for, as `Engine.change` takes them; only for data that are `offered`.
 
     The page may send a settings string as "text", or a "painting" as base64 of two pixels to a byte; the prior's sliders come
     as a mapping, and whole numbers perhaps as floats.
     """
     changes = dict(message)
     if "text" in changes:
-        return dict(vars(Settings.read(changes["text"])))
+        changes = dict(vars(Settings.read(changes["text"])))
+    if "data" in changes:
+        choice("data", changes["data"], offered)
     if "painting" in changes:
         pairs = base64.b64decode(changes.pop("painting"), validate=True)
         if len(pairs) * 2 != CANVAS_SIZE**2:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from sculptlab.files import write_file
 from sculptlab.live.engine import Engine
 from sculptlab.live.frames import describe_controls
 from sculptlab.live.sculptor import picture_of
@@ -132,6 +133,6 @@ def write_standalone(folder: str | Path, steps: int = 300) -> Path:
     """
     out = as_path("folder", folder)
     out.mkdir(parents=True, exist_ok=True)
-    (out / "sculptor.js").write_text(sculptor_module(), encoding="utf-8")
-    (out / "sculptor.html").write_text(standalone_html(steps), encoding="utf-8")
+    write_file(out / "sculptor.js", sculptor_module())
+    write_file(out / "sculptor.html", standalone_html(steps))
     return out / "sculptor.html"

@@ -17,6 +17,7 @@ FRAME_SECONDS = 1 / 16  # between two frames at least; twice what a frame costs,
 SLOW_STEP_SECONDS = 0.4  # a step in slow motion
 SETTLED_SECONDS = 0.25  # after the last change, before LPS and the null band are measured again
 LINGER_SECONDS = 1.0  # an idle thread waits before it ends
+STEPS_AT_ONCE = 20  # single steps that one request may ask for; nothing else is done during them
 FRAMES_AHEAD = 2  # frames that may be sent before the page has seen them
 UNSEEN_SECONDS = 1.0  # between frames that the page does not confirm
 ABANDONED_SECONDS = 20.0  # without a sign of the page, before training is paused; reloading the page takes less
@@ -164,12 +165,12 @@ class Worker:
             self._play = request["playing"]
         if (self.playing or "steps" in request) and not (engine.error or engine.blank or engine.refused):
             engine.notice = ""  # the next step follows, so what was refused, or why it was paused, is over
-        for _ in range(request.get("steps", 0)):
+        for _ in range(min(request.get("steps", 0), STEPS_AT_ONCE)):
             if engine.advance():
                 self._play = False
         try:
             if "changes" in request:
-                engine.change(**read_changes(request["changes"]))
+                engine.change(**read_changes(request["changes"], engine.offered))
             if "reset" in request:
                 engine.reset((engine.settings.seed + 1) % SEEDS if request["reset"] else None)
         except BlankCanvasError:

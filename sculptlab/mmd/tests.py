@@ -18,6 +18,8 @@ from sculptlab.mmd.tiles import Tiles
 from sculptlab.mmd.views import VIEWS, views_of
 from sculptlab.validation import as_group_size, as_seed, choice, whole, widest_dtype
 
+AT_ONCE = 2048  # permutations in one call of torch, which Ctrl-C cannot end
+
 
 @dataclass(frozen=True)
 class MMDTestResult:
@@ -107,7 +109,8 @@ def mmd_test(
     pooled = torch.cat([x, y], dim=-2).reshape(-1, n + m, x.shape[-1])
     # Column 0 marks the rows of x; each later column marks n rows in groups chosen at random.
     drawn = torch.rand(permutations, (n + m) // size, generator=generator, device="cpu", dtype=torch.float32)
-    chosen = (drawn.argsort(dim=1).T.to(x.device) < n // size).repeat_interleave(size, dim=0)
+    chosen = torch.cat([part.argsort(dim=1).T.to(x.device) < n // size for part in drawn.split(AT_ONCE)], dim=1)
+    chosen = chosen.repeat_interleave(size, dim=0)
     marks = torch.cat([torch.arange(n + m, device=x.device)[:, None] < n, chosen], dim=1)
     with without_autocast(x.device):
         values = _unbiased(centered(kernel, pooled)[0], kernel, marks, mean=reduction == "mean").amax(dim=0).cpu().numpy()
@@ -136,7 +139,10 @@ def _unbiased(points: Tensor, kernel: Kernel, marks: Tensor, mean: bool) -> Tens
         else:
             k.diagonal(dim1=1, dim2=2).zero_()
         row_sums[view, rows] += k.sum(dim=2)
-        both[view] += (weights[rows] * (k @ weights[columns])).sum(dim=1, dtype=exact) * (2 if mirrored else 1)
+        for part in range(0, marks.shape[1], AT_ONCE):
+            some = slice(part, part + AT_ONCE)
+            found = (weights[rows, some] * (k @ weights[columns, some])).sum(dim=1, dtype=exact)
+            both[view, some] += found * (2 if mirrored else 1)
     n = int(marks[:, 0].sum())
     m = len(marks) - n
     across = row_sums @ marks.to(exact) - both

@@ -16,7 +16,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 from scipy.ndimage import gaussian_filter
 
-from sculptlab.plots.style import CLASSES, CODES, OTHERS, PRIOR, TEXT, latent_label, plain, style
+from sculptlab.plots.style import CLASSES, CODES, OTHERS, PRIOR, TEXT, latent_label, short, style
 from sculptlab.priors import as_prior
 from sculptlab.validation import codes
 
@@ -175,7 +175,7 @@ def points_by_class(rows: np.ndarray, labels: np.ndarray, ax: Axes, named: Names
         for other, *_ in places[:k]:  # a name stands just above one that would hide it
             if (np.abs(at - other) < unit).all():
                 at[1] = other[1] + unit[1]
-        made.append(ax.annotate(plain(name), (at[0], at[1]), color=color, **options))
+        made.append(ax.annotate(short(name), (at[0], at[1]), color=color, **options))
     return made
 
 

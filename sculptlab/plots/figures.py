@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from sculptlab.plots.style import (
     Picture,
     latent_label,
     panel,
-    plain,
+    short,
     style,
 )
 from sculptlab.priors import as_prior
@@ -86,7 +87,7 @@ def corner(z: Any, prior: Any) -> Picture:
                     marginal_density(rows[:, i], ax, target[:, i], color=color, label=name)
                 else:
                     density(rows[:, [j, i]], ax, target[:, [j, i]], color=color)
-                style(ax, x=labels[j] if i == shown[-1] else None, y=labels[i] if m == 0 and k else None)
+                style(ax, x=labels[j] if i == shown[-1] else None, y=fill(labels[i], 14) if m == 0 and k else None)
                 ax.tick_params(labelbottom=i == shown[-1], labelleft=m == 0)
         _legend(part, "outside upper right", target.shape[1], shown)
     return figure
@@ -165,7 +166,7 @@ def _sets(z: Any, prior: Any) -> tuple[Sets, np.ndarray, list[int]]:
     for k, (name, rows) in enumerate(given.items()):
         checked, latents = named_codes(f"z[{name!r}]", rows, dim=sets[0][1].shape[1] if sets else None)
         color = COLORS.get(name) or OTHER_COLORS[k % len(OTHER_COLORS)]
-        sets.append((plain(name), checked.detach().cpu().numpy(), color, [latent_label(latent) for latent in latents]))
+        sets.append((short(name), checked.detach().cpu().numpy(), color, [latent_label(latent) for latent in latents]))
     dim = sets[0][1].shape[1]
     target, shown = prior_sample(prior, dim), list(range(dim))
     if dim > MOST_DIMENSIONS:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from textwrap import fill
 from typing import Any
 
@@ -27,7 +27,7 @@ from sculptlab.plots.style import (
     latent_label,
     panel,
     panels,
-    plain,
+    short,
     style,
 )
 
@@ -52,7 +52,7 @@ def lps_bars(found: Any, ax: Axes | None = None) -> Axes | Picture:
     if list(frame.index) == list(range(len(frame))):
         ax.xaxis.set_major_locator(MaxNLocator(nbins=20, integer=True))
     elif len(frame) <= MOST_NAMES:
-        ax.set_xticks(positions, [plain(name) for name in frame.index], rotation=90)
+        ax.set_xticks(positions, [short(name) for name in frame.index], rotation=90)
     else:
         ax.set_xticks([])
     ax.legend(fontsize=8, frameon=False, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.18))
@@ -74,6 +74,11 @@ def lps_against_codes(found: Any, ax: Axes | None = None) -> Axes | Picture:
     return figure or ax
 
 
+def _are_long(names: Sequence[Any]) -> bool:
+    """Whether the names, side by side, would overlap under one panel."""
+    return max(len(short(name)) for name in names) * len(names) > 40
+
+
 def effects(found: Any) -> Picture:
     """Shift, scale and shape of each latent and the C2ST accuracy, with 95 % intervals: dots are filled where they are "far".
 
@@ -84,9 +89,9 @@ def effects(found: Any) -> Picture:
     of_latents = table[table["effect"].isin(("shift", "scale", "shape")) & table["where"].isin(names)]
     largest = set(of_latents["where"].drop_duplicates().iloc[:MOST_LATENTS])  # the table has the largest first
     names = [name for name in names if name in largest]
-    figure = Picture(figsize=(5.0, 6.6))
-    titles = [fill(f"{name}: {found.headline(name)}", 48) for name in sets]
-    figure.suptitle(plain("\n".join(titles)), fontsize=12, color=TEXT)
+    figure = Picture(figsize=(5.0, 6.6 + (0.3 * max(len(short(name)) for name in names) if _are_long(names) else 0)))
+    titles = [fill(f"{short(name)}: {found.headline(name)}", 48) for name in sets]
+    figure.suptitle("\n".join(titles), fontsize=12, color=TEXT)
     chances = {"shift": 0.0, "scale": 1.0, "shape": 0.0, "c2st": 0.5}
     for ax, (kind, chance) in zip(figure.subplots(4, 1).flat, chances.items(), strict=True):
         margin = MARGINS[kind]
@@ -101,9 +106,8 @@ def effects(found: Any) -> Picture:
             color, value = COLORS.get(name) or OTHER_COLORS[k % len(OTHER_COLORS)], rows["value"]
             ax.vlines(at, rows["low"], rows["high"], color=color, linewidth=2)
             filled = [color if state == "far" else "white" for state in rows["state"]]
-            ax.scatter(at, value, s=34, c=filled, edgecolors=color, linewidths=1.6, zorder=3, label=plain(name))
-        long = max(len(str(name)) for name in ticks) * len(ticks) > 40
-        ax.set_xticks(range(len(ticks)), [plain(name) for name in ticks], rotation=90 if long else 0)
+            ax.scatter(at, value, s=34, c=filled, edgecolors=color, linewidths=1.6, zorder=3, label=short(name))
+        ax.set_xticks(range(len(ticks)), [short(name) for name in ticks], rotation=90 if _are_long(ticks) else 0)
         ax.set_xlim(-0.6, len(ticks) - 0.4)
         ax.locator_params(axis="y", nbins=4)
         style(ax, y=UNITS[kind])

@@ -6,9 +6,11 @@ from io import BytesIO
 from typing import Any
 
 import numpy as np
+from matplotlib import rcParams
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from sculptlab.files import write_file
 from sculptlab.names import as_path
 
 # Okabe and Ito's colors, which color-blind readers can distinguish; roles that meet in one panel differ in lightness too
@@ -22,6 +24,7 @@ TEXT = "#333333"
 CLASSES = (("#0072B2", "o"), ("#E69F00", "^"), ("#5C1240", "s"))  # color and marker; more than three overlap too much
 OTHERS = "#C4C4C4"  # the points of all other classes
 WIDTH = 9.0  # inches: a notebook's column
+LONGEST = 24  # characters of a name in a label
 
 
 class Picture(Figure):
@@ -37,8 +40,14 @@ class Picture(Figure):
         super().__init__(**{"layout": "constrained", "dpi": 100, "facecolor": "white", **options})
 
     def savefig(self, fname: Any, **options: Any) -> None:
-        """Write the figure to the path or open file `fname`, with matplotlib's options."""
-        super().savefig(as_path("fname", fname) if isinstance(fname, str | os.PathLike) else fname, **options)
+        """Write the figure to the path or open file `fname`, with matplotlib's options; a path is replaced as a whole."""
+        if not isinstance(fname, str | os.PathLike):
+            super().savefig(fname, **options)
+            return
+        path = as_path("fname", fname)
+        kind = options.pop("format", None) or path.suffix[1:] or rcParams["savefig.format"]
+        super().savefig(buffer := BytesIO(), format=kind, **options)
+        write_file(path if path.suffix else path.with_name(f"{path.name}.{kind}"), buffer.getvalue())
 
     def _repr_png_(self) -> bytes:
         buffer = BytesIO()
@@ -85,9 +94,15 @@ def plain(text: Any) -> str:
     return str(text).replace("$", r"\$")
 
 
+def short(name: Any) -> str:
+    """A user's name for a label, on one line; of a long one the beginning and the end, with an ellipsis between them."""
+    text = " ".join(str(name).split())
+    return plain(text if len(text) <= LONGEST else f"{text[: LONGEST - 12]}…{text[-11:]}")
+
+
 def latent_label(name: Any) -> str:
     """The label of a latent: its name, or z0, z1, ... for a number."""
-    return f"z{name}" if isinstance(name, int | np.integer) else plain(name)
+    return f"z{name}" if isinstance(name, int | np.integer) else short(name)
 
 
 def panel(ax: Axes | None, *, height: float, width: float) -> tuple[Picture | None, Axes]:

@@ -37,13 +37,11 @@ def map_of(prior: Prior, learn: Callable[[Prior], Map] | None = None, seed: int 
         marginals = Blocks([map_of(part, learn, seed) for part in prior.marginals], [1] * prior.dim)
         correlation = prior._correlation.double()
         return Chain([marginals, Linear(correlation.new_zeros(prior.dim), _uncorrelating(correlation))])
-    parts = list(prior.parts) if type(prior) is Product else [prior]
+    if type(prior) is Product:
+        return Blocks([map_of(part, learn, seed) for part in prior.parts], [part.dim for part in prior.parts])
     if isinstance(prior, INDEPENDENT) and prior.dim > 1:
-        parts = [replace(prior, dim=1)] * prior.dim
-    if len(parts) > 1:
-        known = {id(part): part for part in parts}
-        maps = {key: map_of(part, learn, seed) for key, part in known.items()}
-        return Blocks([maps[id(part)] for part in parts], [part.dim for part in parts])
+        one = map_of(replace(prior, dim=1), learn, seed)
+        return Blocks([one] * prior.dim, [1] * prior.dim)
     if prior.dim == 1 and not hasattr(prior, "bank") and prior.icdf(0.5) is not None:
         check_continuous(prior)
         return Quantiles.of_formula(prior)

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from sculptlab.files import write_file
 from sculptlab.series.questions import LETTERS, questions_of
 
 
@@ -40,4 +41,4 @@ def write_figures(notebook: Any, folder: Path, name: str) -> None:
     outputs = [output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", [])]
     pictures = [data["image/png"] for data in outputs if "image/png" in data]
     for number, picture in enumerate(pictures, 1):
-        (folder / f"{name}_{number}.png").write_bytes(base64.b64decode(picture))
+        write_file(folder / f"{name}_{number}.png", base64.b64decode(picture))

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,8 @@ from typing import Any
 from tqdm import tqdm
 
 from sculptlab.data import folders
-from sculptlab.names import as_path, replacing
+from sculptlab.files import write_file
+from sculptlab.names import as_path
 from sculptlab.series.claims import Claim, claims_of
 from sculptlab.series.handouts import answers, write_figures
 from sculptlab.series.profiles import PROFILES, page_seed
@@ -92,7 +92,7 @@ def copy_pages(target: Path) -> list[Path]:
         copy = target / source.relative_to(pages)
         copy.parent.mkdir(parents=True, exist_ok=True)
         if not copy.exists():
-            shutil.copyfile(source, copy)
+            write_file(copy, source.read_bytes())
         elif copy.read_bytes() != source.read_bytes():
             kept.append(copy)
     return kept
@@ -116,8 +116,7 @@ def student_edition(target: Path, seed: int | None = None) -> list[Path]:
             line = f'import os\n\nos.environ["SCULPTLAB_SEED"] = "{page_seed("seed", seed)}"  # the seed of this copy\n\n'
             first = next(cell for cell in notebook.cells if cell.cell_type == "code" and "%pip" not in cell.source)
             first.source = line + first.source
-        with replacing(target / path.name) as part:
-            part.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_file(target / path.name, json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
         written.append(target / path.name)
     return written
 
@@ -234,9 +233,7 @@ def _write(notebook: Any, target: Path) -> tuple[Path, Path]:
     exporter = HTMLExporter(config=config, extra_loaders=[templates], template_file="page.html.j2")
     html = exporter.from_notebook_node(notebook, {"metadata": {"name": target.stem}})[0]
     for path, text in ((target, nbformat.writes(notebook)), (target.with_suffix(".html"), html)):
-        with replacing(path) as part:
-            part.write_text(text, encoding="utf-8")
+        write_file(path, text)
     write_figures(notebook, target.parent / "figures", target.stem)
-    with replacing(target.with_name(f"{target.stem}_answers.md")) as part:
-        part.write_text(answers(notebook), encoding="utf-8")
+    write_file(target.with_name(f"{target.stem}_answers.md"), answers(notebook))
     return target, target.with_suffix(".html")

@@ -1,9 +1,11 @@
 """API.md: every public name, its arguments and what it is, made by `python -m sculptlab.series.reference`."""
 
+import html
 import inspect
 from importlib import import_module
 from typing import Any
 
+from sculptlab.files import write_file
 from sculptlab.series.results import PACKAGE
 
 SHOWN = import_module("sculptlab").__all__
@@ -20,9 +22,9 @@ ROOMS = (
 )  # fmt: skip
 
 
-def reference() -> str:
-    """The text of API.md."""
-    return "\n".join([HEAD, *(_room(name) for name in ROOMS)])
+def reference(docstrings: bool = False) -> str:
+    """The text of API.md; with `docstrings`, each name links to its whole docstring below the table (for the web site)."""
+    return "\n".join([HEAD, *(_room(name, docstrings) for name in ROOMS)])
 
 
 def public_names(room: str) -> dict[str, Any]:
@@ -33,13 +35,18 @@ def public_names(room: str) -> dict[str, Any]:
     return {name: thing for name, thing in things.items() if inspect.isfunction(thing) or inspect.isclass(thing)}
 
 
-def _room(room: str) -> str:
-    rows = []
+def _room(room: str, docstrings: bool) -> str:
+    rows, whole = [], []
     for name, thing in public_names(room).items():
-        path = f"**`sl.{name}`**" if name in SHOWN else f"`sl.{room.removeprefix('training.')}.{name}`"
-        rows.append(f"| {path} | {_arguments(thing)} | {_sentence(thing)} |")
+        path = f"sl.{name}" if name in SHOWN else f"sl.{room.removeprefix('training.')}.{name}"
+        shown = f"**`{path}`**" if name in SHOWN else f"`{path}`"
+        place = f"{room}.{name}"
+        rows.append(f"| {f'[{shown}](#{place})' if docstrings else shown} | {_arguments(thing)} | {_sentence(thing)} |")
+        text = html.escape(inspect.getdoc(thing) or "")
+        whole.append(f'<details><summary><code>{path}</code></summary>\n\n<pre id="{place}">{text}</pre>\n\n</details>\n')
     about = _sentence(import_module(f"sculptlab.{room}"))
-    return "\n".join([f"## `sculptlab.{room}`\n\n{about}\n\n| name | arguments | |\n|---|---|---|", *rows, ""])
+    head = f"## `sculptlab.{room}`\n\n{about}\n\n| name | arguments | |\n|---|---|---|"
+    return "\n".join([head, *rows, "", *(whole if docstrings else [])])
 
 
 def _sentence(thing: Any) -> str:
@@ -58,4 +65,4 @@ def _arguments(thing: Any) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(reference(), encoding="utf-8")
+    write_file(PAGE, reference())

@@ -4,9 +4,13 @@ Every table has columns of data/results/columns.csv, which states the meaning an
 """
 
 import datetime
+import io
 import json
+import os
 import platform
+import re
 import subprocess
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +19,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from sculptlab.files import write_file
+
+NEXT = ".next"  # ends the name of a file that waits for its provenance
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -55,31 +62,60 @@ def read_result(name: str) -> Recorded:
     """The recorded result `name`; an unknown name raises a ValueError that lists the known ones."""
     if name not in recorded_names():
         raise ValueError(f"name must be one of {recorded_names()}, got {name!r}")
-    base = results_folder() / name
+    provenance = json.loads((results_folder() / f"{name}.json").read_text(encoding="utf-8"))
+    checksums = provenance.pop("crc32", {})
     arrays: dict[str, np.ndarray] = {}
-    if (packed := base.with_suffix(".npz")).exists():
-        with np.load(packed) as stored:
+    if packed := _content(f"{name}.npz", checksums):
+        with np.load(io.BytesIO(packed)) as stored:
             arrays = dict(stored)
-    return Recorded(
-        name, pd.read_csv(base.with_suffix(".csv")), arrays, json.loads(base.with_suffix(".json").read_text(encoding="utf-8"))
-    )
+    return Recorded(name, pd.read_csv(io.BytesIO(_content(f"{name}.csv", checksums))), arrays, provenance)
 
 
 def record_result(
     name: str, frame: pd.DataFrame, *, seeds: Iterable[int], settings: Mapping[str, Any], arrays: Mapping[str, Any] | None = None
 ) -> Recorded:
-    """Write `frame` and `arrays` under `name` in `results_folder()`, with this machine, commit, date, versions and `settings`."""
+    """Write `frame` and `arrays` under `name` in `results_folder()`, with this machine, commit, date, versions and `settings`.
+
+    The provenance has the checksums of the other files, which wait beside their places until it is written. Whatever ends this
+    function, `read_result` then returns the old record or the new one in full.
+    """
+    if not re.fullmatch(r"\w+", name):
+        raise ValueError(f"name must consist of letters, digits and underscores, got {name!r}")
     unknown = [column for column in frame if base_column(column) not in COLUMNS]
     if unknown:
         raise ValueError(f"frame must have columns of results.COLUMNS only, got {unknown}")
-    results_folder().mkdir(parents=True, exist_ok=True)
-    base = results_folder() / name
-    order_columns(frame).to_csv(base.with_suffix(".csv"), index=False, float_format="%.6g")
+    folder = results_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    contents = {f"{name}.csv": order_columns(frame).to_csv(index=False, float_format="%.6g", lineterminator="\n").encode()}
     if arrays:
-        np.savez_compressed(base.with_suffix(".npz"), **dict(arrays))
-    provenance = {**_provenance(), "seeds": list(seeds), "settings": dict(settings)}
-    base.with_suffix(".json").write_text(json.dumps(provenance, indent=1) + "\n", encoding="utf-8")
+        np.savez_compressed(buffer := io.BytesIO(), **dict(arrays))
+        contents[f"{name}.npz"] = buffer.getvalue()
+    for file, content in contents.items():
+        write_file(folder / f"{file}{NEXT}", content)
+    facts = {**_provenance(), "seeds": list(seeds), "settings": dict(settings)}
+    facts["crc32"] = {file: _checksum(content) for file, content in contents.items()}
+    write_file(folder / f"{name}.json", json.dumps(facts, indent=1) + "\n")
+    for file in contents:
+        os.replace(folder / f"{file}{NEXT}", folder / file)
     return read_result(name)
+
+
+def _content(file: str, checksums: Mapping[str, int]) -> bytes:
+    """The content of a file of a record: the one that its provenance was written with, if it says so; b"" if there is none."""
+    found = [path.read_bytes() for end in ("", NEXT) if (path := results_folder() / f"{file}{end}").exists()]
+    if not checksums:  # of version 0.2 and before
+        return found[0] if found else b""
+    if file not in checksums:
+        return b""
+    for content in found:
+        if _checksum(content) == checksums[file]:
+            return content
+    raise ValueError(f"{results_folder() / file} is damaged, or was changed after it was recorded: its checksum differs")
+
+
+def _checksum(content: bytes) -> int:
+    """CRC-32, of text with any line ends as with those of Unix, since git may change them."""
+    return zlib.crc32(content if content.startswith(b"PK") else content.replace(b"\r\n", b"\n"))
 
 
 def base_column(column: str) -> str:

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sculptlab.names import as_path, replacing, writable_path
+from sculptlab.files import writable_path, write_file
+from sculptlab.names import as_path
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,5 +69,4 @@ def note(exercise: str, passed: bool, answer: object) -> None:
 
 
 def _write(score: dict[str, Any]) -> None:
-    with replacing(_kept["path"]) as part:
-        part.write_text(json.dumps(score, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_file(_kept["path"], json.dumps(score, indent=1, ensure_ascii=False) + "\n")

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from sculptlab.files import write_file
 from sculptlab.series.results import COLUMNS, PACKAGE, base_column, read_result, recorded_names, results_folder
 
 PAGE, README = PACKAGE.parent / "RESULTS.md", PACKAGE.parent / "README.md"
@@ -25,7 +26,8 @@ WORDS = {
     "dcor": "distance correlation", "rank": "effective rank", "relative_error": "relative error", "mmd2": "MMD²",
     "reconstruction_mse": "squared error", "mmd2_marginal": "marginal MMD²", "coded": "bits per image", "mse": "squared error",
     "rate": "rejected", "regressor": "evaluator", "mmd_p": "p of the MMD test", "kl": "KL", "dead": "inactive latents",
-    "active": "active latents", "n": "codes learned from", "top1": "nearest image right",
+    "active": "active latents", "n": "rows", "top1": "nearest image right",
+    "samples_c2st": "C2ST accuracy of draws",
 }  # fmt: skip
 
 
@@ -109,6 +111,6 @@ def _cell(value: object) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(summary(), encoding="utf-8")
+    write_file(PAGE, summary())
     before, after = README.read_text(encoding="utf-8").split(BEGIN)
-    README.write_text(before + BEGIN + headlines() + END + after.split(END)[1], encoding="utf-8")
+    write_file(README, before + BEGIN + headlines() + END + after.split(END)[1])

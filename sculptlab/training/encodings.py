@@ -162,7 +162,7 @@ def _method(model: Any, name: str, instead: str = "") -> Callable[..., Any]:
         if callable(found):
             return found
     inside = getattr(model, "module", None)  # of DataParallel
-    hint = f"; its .module, a {_class(inside)}, has one: pass that" if hasattr(inside, name) else ""
+    hint = f"; its .module, of class {_class(inside)}, has one: pass that" if hasattr(inside, name) else ""
     raise TypeError(f"model must have a method {name}{instead}; a {_class(model)} has none{hint}")
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from sculptlab.names import writable_path
-from sculptlab.training.checkpoints import resume_from
+from sculptlab.files import writable_path
+from sculptlab.training.checkpoints import locked, predecessor, resume_from
 from sculptlab.training.run import Run, train
 from sculptlab.training.state import Record, Training
 from sculptlab.training.trainer import Trainer
@@ -94,8 +94,9 @@ def fit(
 ) -> Run:
     """Train `model` in place and return a `Run`: the model, its history, and methods that use them.
 
-    Ctrl-C ends training with a warning and returns the run so far, its model in eval mode; `run.stopped` is then "interrupted".
-    `run.train_more` goes on. A warning tells if every latent of a VAE is inactive at the end: its codes then say nothing.
+    Ctrl-C ends training after the present step, a second one at once, with a warning, and returns the run so far, its model in
+    eval mode; `run.stopped` is then "interrupted". `run.train_more` goes on. A warning tells if every latent of a VAE is inactive
+    at the end: its codes then say nothing.
 
     Parameters
     ----------
@@ -148,10 +149,11 @@ def fit(
         Each is called after every step with a `Record`: `step`, `terms` (0-d tensors), `model` (in eval mode meanwhile) and
         `learning_rate`. If one returns True, training ends, and `run.stopped` is "callback".
     checkpoint : path, optional
-        A file that is written every minute and at the end. If it exists, training resumes from it with bit-identical results, if
-        need be with more steps; under "cosine" the learning rate then follows the cosine over the new number of steps from there
-        on. If it was written under other settings, a ValueError says which. A function is known by its name alone, so all lambdas
-        defined in one scope count as the same.
+        A file that is written every minute and at the end; the one before is kept beside it as NAME.previous, and is used if the
+        last one is damaged. A file that cannot be written is warned of, and training goes on. If it exists, training resumes
+        from it with bit-identical results, if need be with more steps; under "cosine" the learning rate then follows the cosine
+        over the new number of steps from there on. If it was written under other settings, or if another training is writing it,
+        a ValueError says so. A function is known by its name alone, so all lambdas defined in one scope count as the same.
 
     Returns
     -------
@@ -182,6 +184,9 @@ def fit(
     if epochs is not None:
         total *= training.steps_per_epoch
     path = None if checkpoint is None else writable_path("checkpoint", checkpoint)
+    if path is not None:
+        writable_path("checkpoint", predecessor(path))  # whose name is longer
     trainer = Trainer(total, log_every, progress, callbacks, path)
-    rows = [] if path is None else resume_from(path, training, total)
-    return train(Run(model, training.objective, rows, training.seed, training.step), training, trainer, data, options)
+    with locked(path):
+        rows = [] if path is None else resume_from(path, training, total)
+        return train(Run(model, training.objective, rows, training.seed, training.step), training, trainer, data, options)

@@ -15,6 +15,8 @@ from sculptlab.validation import choice, describe, number
 
 HYPERPARAMETERS = ("betas", "eps", "weight_decay", "momentum", "dampening", "nesterov", "alpha", "rho", "amsgrad")
 
+ELEMENTWISE = torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD, torch.optim.RMSprop  # their averages have the weights' shape
+
 
 class Optimization:
     """The optimizer of `weights`, and of those of companions that `joined`, which do not decay; the options are those of `fit`.
@@ -78,12 +80,24 @@ class Optimization:
         """Put back what `state_dict` returned. Learning rates stay as they are, except for those that a scheduler sets."""
         names = "lr", "initial_lr"
         own = [{name: group[name] for name in names if name in group} for group in self.optimizer.param_groups]
-        self.optimizer.load_state_dict(state["optimizer"])
+        load_averages(self.optimizer, state["optimizer"])
         for group, rates in zip(self.optimizer.param_groups, own, strict=True):
             group.update(rates)
         if self._scheduler is not None and "scheduler" in state:
             self._scheduler.load_state_dict(state["scheduler"])
             self.set_rates(self._scheduler.get_last_lr())
+
+
+def load_averages(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Load the `state_dict` of an optimizer; a ValueError for averages of another shape, outside of which torch would write."""
+    optimizer.load_state_dict(state)
+    if not isinstance(optimizer, ELEMENTWISE):
+        return
+    for weight, averages in optimizer.state.items():
+        for name, value in averages.items():
+            wanted = torch.Size() if name == "step" else weight.shape
+            if value is not None and getattr(value, "shape", torch.Size()) != wanted:
+                raise ValueError(f"optimizer's {name} must have the shape {tuple(wanted)}, got {tuple(value.shape)}")
 
 
 def _made(optimizer: Any, weights: list[nn.Parameter], given: dict[str, float]) -> torch.optim.Optimizer:

@@ -16,15 +16,16 @@ from torch import Tensor, nn
 
 from sculptlab.priors import as_prior
 from sculptlab.training.batches import as_model, of_shape
-from sculptlab.training.checkpoints import restore, training_state
+from sculptlab.training.checkpoints import locked
 from sculptlab.training.encodings import decoded, encoded, in_chunks, placement
+from sculptlab.training.interrupts import Interrupts
 from sculptlab.training.models import Posterior, build_autoencoder
 from sculptlab.training.objectives.base import Objective, as_objective
 from sculptlab.training.objectives.companion import Batch
 from sculptlab.training.objectives.regularizer import Regularizer
 from sculptlab.training.saving import UnknownObjective, exported, load_weights, objective_of, read_run, write_run
-from sculptlab.training.sources import TensorSource, as_source
-from sculptlab.training.state import DivergenceError, Training
+from sculptlab.training.sources import Source, StreamSource, TensorSource, as_source
+from sculptlab.training.state import Training
 from sculptlab.training.trainer import Trainer
 from sculptlab.validation import as_device, as_seed, whole
 from sculptlab.validation import codes as valid_codes
@@ -36,9 +37,10 @@ CHANGEABLE = ("batch_size", "learning_rate", "scheduler", "max_grad_norm")  # wh
 
 
 class Continuation(NamedTuple):
-    """What `Run.train_more` goes on with."""
+    """What `Run.train_more` goes on with; a stream goes on where its `source` stands."""
 
     data: Any
+    source: Source
     options: dict[str, Any]
     state: dict[str, Any]
     trainer: Trainer
@@ -183,8 +185,8 @@ class Run:
 
         With `data`, a new optimizer begins, and `options` are those of `fit`. A run that was loaded, copied or unpickled, or
         whose last training failed, has nothing else to go on with. Ctrl-C and errors leave the model in eval mode, with the
-        weights of the last step or, if the loss exploded, the last good ones; steps, history and companions are those of that
-        step. After Ctrl-C training can go on without data.
+        weights of the last step or, if the loss exploded or a step ended half-way, the last good ones, of at most 49 steps
+        before; steps, history and companions are those of that step. After Ctrl-C training can go on without data.
         """
         last = self.continuation if data is None else None
         if data is None and last is None:
@@ -194,14 +196,16 @@ class Run:
         total, every = self.steps + whole("steps", steps), last.trainer.every if last and log_every is None else log_every
         trainer = Trainer(total, every, progress, callbacks, last.trainer.path if last else None)
         settings = (last.options if last else {"scheduler": "cosine", "seed": self.seed}) | options
-        training = Training(self.model, last.data if last else data, self.objective, **settings)
+        given = data if last is None else last.source if isinstance(last.source, StreamSource) else last.data
+        training = Training(self.model, given, self.objective, **settings)
         if last:
             anew = {"scheduler"} if {"learning_rate", "scheduler"} & options.keys() else set()
-            restore(training, {name: value for name, value in last.state.items() if name not in anew})
+            training.load_state_dict({name: value for name, value in last.state.items() if name not in anew})
         else:
             training.step = training.regularizer.step = self.steps
             training.regularizer.companions.load_state_dict(self.companions.state_dict())  # type: ignore[attr-defined]
-        return train(self, training, trainer, last.data if last else data, settings)
+        with locked(trainer.path):
+            return train(self, training, trainer, last.data if last else data, settings)
 
     def reshape(self, prior: Any = "gaussian", data: Any = None, *, codes: str = "means", seed: int = 0, **options: Any) -> Run:
         """A run of the same model whose codes have the distribution of `prior`, by an invertible map learned after training.
@@ -237,17 +241,16 @@ def train(run: Run, training: Training, trainer: Trainer, data: Any, options: di
     """Train the model of `run`, and note in `run` how far it came, also if an error ends it."""
     found: dict[str, Any] = {"stopped": "failed", "continuation": None}
     rows = list(run.rows)
-    try:
-        found["stopped"] = trainer.train(training, rows)
-        found["continuation"] = Continuation(data, options, training_state(training), trainer)
-    except DivergenceError:
-        training.step = training.good_step  # of the weights that were put back
-        raise
-    finally:
-        found["rows"] = [row for row in rows if row["step"] <= training.step]
-        found |= {"steps": training.step, "dim": training.regularizer.dim or None}
-        vars(run).update(found, companions=training.regularizer.eval().companions)
-        vars(run).pop("history", None)
+    with Interrupts() as interrupts:
+        try:
+            found["stopped"] = trainer.train(training, rows, interrupts)
+            state = {name: value for name, value in training.state_dict().items() if name != "model"}
+            found["continuation"] = Continuation(data, training.source, options, state, trainer)
+        finally:
+            found["rows"] = [row for row in rows if row["step"] <= training.step]
+            found |= {"steps": training.step, "dim": training.regularizer.dim or None}
+            vars(run).update(found, companions=training.regularizer.eval().companions)
+            vars(run).pop("history", None)
     return run
 
 
@@ -299,7 +302,10 @@ def load_run(
         if "class" in kind:
             raise ValueError(f"model must be given: the file has the weights of a {kind['class']}, which load_run cannot build")
         reshaped = "reshaped" in kind
-        model = import_module("sculptlab.reshaping.models").rebuilt(kind) if reshaped else build_autoencoder(**kind)
+        try:
+            model = import_module("sculptlab.reshaping.models").rebuilt(kind) if reshaped else build_autoencoder(**kind)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"path {os.fspath(path)!r} has no model that can be built: {error}") from error
     load_weights(as_model(model), parts["model"])
     found = objective_of(about["objective"]) if objective is None else as_objective(objective)
     if isinstance(found, UnknownObjective) and about.get("changes"):

@@ -8,7 +8,8 @@ The tensors, by their keys:
 
 The metadata, by name: "format"; "sculptlab", the version; "model", as JSON: the arguments of `build_autoencoder`, or those and
 the structure of the map of `run.reshape`, or {"class": name}; "objective", as it prints itself; "seed", "steps", "dim",
-"stopped"; "columns" of the history in order, as JSON; "crc32" of the tensors; "changes", if only the objective itself knows the
+"stopped"; "columns" of the history in order, as JSON; "torch", "numpy", "python", "threads" of the training; "crc32" of all
+else, tensors and metadata; "changes", if only the objective itself knows the
 codes that are decoded ("decoder_input") or drawn ("sampling_prior").
 """
 
@@ -28,14 +29,15 @@ import torch
 from torch import Tensor, nn
 
 from sculptlab import priors
+from sculptlab.files import writable_path, write_file
 from sculptlab.mmd import kernels
-from sculptlab.names import as_path, replacing, writable_path
+from sculptlab.names import as_path
 from sculptlab.training import objectives
-from sculptlab.training.checkpoints import Rows
+from sculptlab.training.checkpoints import Rows, made_with
 from sculptlab.training.objectives.base import Objective
 from sculptlab.validation import whole
 
-FORMAT = "sculptlab run 1"
+FORMAT = "sculptlab run 2"
 
 
 @dataclass(frozen=True, repr=False)
@@ -62,7 +64,7 @@ def exported(module: nn.Module) -> dict[str, Any]:
 
 def write_run(given: str | os.PathLike[str], model: nn.Module, companions: dict[str, Tensor], rows: Rows, **about: str) -> Path:
     """Write the file of a run with further metadata, and return its path."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     path, weights = writable_path("path", given), exported(model)
     if other := [name for name, value in weights.items() if not isinstance(value, Tensor)]:
@@ -74,10 +76,9 @@ def write_run(given: str | os.PathLike[str], model: nn.Module, companions: dict[
     parts = {"model": weights, "companions": companions, "history": history}
     tensors = {f"{part}.{name}": value for part, found in parts.items() for name, value in found.items()}
     built = json.dumps(getattr(model, "built_with", None) or {"class": type(model).__name__})
-    about |= {"format": FORMAT, "sculptlab": import_module("sculptlab").__version__, "model": built}
-    about |= {"columns": json.dumps([*columns]), "crc32": _checksum(tensors)}
-    with replacing(path) as part:
-        save_file(tensors, part, metadata=about)
+    about |= {"format": FORMAT, "model": built, "columns": json.dumps([*columns])}
+    about |= {name: str(value) for name, value in made_with().items()}
+    write_file(path, save(tensors, about | {"crc32": _checksum(tensors, about)}))
     return path
 
 
@@ -98,8 +99,8 @@ def read_run(given: str | os.PathLike[str]) -> tuple[dict[str, dict[str, Tensor]
         raise ValueError(f"path {str(path)!r} is damaged, or no safetensors file: {error}") from error
     if about.get("format") != FORMAT:
         raise ValueError(f"path must be a file that run.save wrote; {str(path)!r} has the format {about.get('format')!r}")
-    if about.get("crc32") != _checksum(tensors):
-        raise ValueError(f"path {str(path)!r} is damaged: its tensors have another checksum than when they were written")
+    if about.pop("crc32", None) != _checksum(tensors, about):
+        raise ValueError(f"path {str(path)!r} is damaged: its content has another checksum than when it was written")
     parts: dict[str, dict[str, Tensor]] = {"model": {}, "companions": {}, "history": {}}
     try:
         for name, value in tensors.items():
@@ -107,6 +108,8 @@ def read_run(given: str | os.PathLike[str]) -> tuple[dict[str, dict[str, Tensor]
             parts[part][key] = value
         columns = {name: parts["history"][name].tolist() for name in json.loads(about["columns"])}
         rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+        if any(row["step"] != int(row["step"]) for row in rows):
+            raise ValueError("steps of the history must be whole numbers")
         numbers = {name: whole(name, int(about[name]), least=0) for name in ("seed", "steps", "dim")}
         known = {"model": dict(json.loads(about["model"])), "stopped": about["stopped"] or None, "objective": about["objective"]}
     except (KeyError, TypeError, ValueError) as error:
@@ -114,8 +117,8 @@ def read_run(given: str | os.PathLike[str]) -> tuple[dict[str, dict[str, Tensor]
     return parts, {**about, **known, **numbers, "rows": rows}
 
 
-def _checksum(tensors: dict[str, Tensor]) -> str:
-    found = 0
+def _checksum(tensors: dict[str, Tensor], about: dict[str, str]) -> str:
+    found = zlib.crc32(json.dumps(about, sort_keys=True).encode())
     for name, value in sorted(tensors.items()):
         found = zlib.crc32(f"{name} {tuple(value.shape)} {value.dtype}".encode(), found)
         found = zlib.crc32(value.reshape(-1).view(torch.uint8).numpy().data, found)

@@ -192,6 +192,8 @@ class StreamSource(Source):
 
     def __init__(self, data: Any, name: str, limits: Limits) -> None:
         super().__init__(name, limits)
+        if inspect.isgenerator(data) and inspect.getgeneratorstate(data) == inspect.GEN_SUSPENDED:
+            warnings.warn(f"{name} is a generator that was read before: what it gave then is left out", stacklevel=4)
         self._start: Callable[[], Any] = (lambda: data) if hasattr(data, "__iter__") else data
         self._step, self._epoch, self._number, self._batch = 0, 1, 0, torch.empty(0, device="cpu", dtype=torch.float32)
         self._unit = "image" if isinstance(data, IterableDataset) else "batch"

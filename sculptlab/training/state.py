@@ -1,9 +1,10 @@
-"""A training in progress: `advance` takes one step; if the loss explodes, the last good weights are put back."""
+"""A training in progress: `advance` takes one step, or none; if the loss explodes, the last good state is put back."""
 
+import copy
 import math
 import warnings
 from types import SimpleNamespace
-from typing import Any, NamedTuple, NoReturn, cast
+from typing import Any, NamedTuple, NoReturn
 
 import torch
 from torch import Tensor, nn
@@ -66,6 +67,7 @@ class Training:
         self.compile = choice("compile", compile, (True, False))
         self.batches = Batches(self.source, size, self.seed, self.device, least)
         self.step, self.first_loss, self._posterior = 0, math.nan, None
+        self._changing, self._has_buffers = False, any(True for _ in model.buffers())
         self.generator = torch.Generator(self.device).manual_seed(self.seed)
         self.execution = Execution(model, self.device, pick_precision(precision, model, self.device))
         self.dtype = placement(model)[1]
@@ -73,14 +75,13 @@ class Training:
         self.objective.check(model if latents == 0 or hasattr(model, "dim") else SimpleNamespace(dim=latents))
         self.regularizer = Regularizer(self.objective, latents, rows=n, seed=self.seed)
         self.regularizer.to(self.device, self.dtype).generator = self.generator
-        self._companions = cast("nn.ModuleDict", self.regularizer.companions)
         joined = [weight for weight in self.regularizer.parameters() if weight.requires_grad]
         if not any(weight.requires_grad for weight in (*model.parameters(), *joined)):
             raise ValueError(f"model must have a weight that requires a gradient: all of {type(model).__name__} are frozen")
         self.optimization = Optimization(
             list(model.parameters()), joined, optimizer, learning_rate, weight_decay, scheduler, max_grad_norm
         )
-        self.keep_good_weights()
+        self.keep_good_state()
 
     @property
     def learning_rate(self) -> float:
@@ -109,14 +110,16 @@ class Training:
 
     def start(self) -> None:
         """Make the model ready for `advance`. To compile it, run the next step once without an update."""
-        self.keep_good_weights()
+        self.keep_good_state()
         self.execution.begin()
         self.regularizer.train()
         if self.compile:
             before = self.generator.get_state()
-            with torch.autocast(self.device.type, enabled=False):
-                self.execution.compile(lambda: self._terms()[1]["loss"].backward())
-            self.generator.set_state(before)
+            try:
+                with torch.autocast(self.device.type, enabled=False):
+                    self.execution.compile(lambda: self._terms()[1]["loss"].backward())
+            finally:
+                self.generator.set_state(before)
 
     def end(self) -> None:
         """Set eval mode and drop the gradients; after a cosine, give the optimizer its first learning rate back."""
@@ -133,7 +136,28 @@ class Training:
         return batch.codes, self.objective.terms(batch, self.regularizer.companions)
 
     def advance(self) -> Record:
-        """Take one step of the model's optimizer, then those of the objective's companions on the same codes."""
+        """Take one step of the model's optimizer, then those of the objective's companions on the same codes.
+
+        An error or Ctrl-C before the weights change leaves everything as it was before the step. After that it puts back the
+        last good state, which may be up to 49 steps earlier: a training is always between two steps.
+        """
+        if self.step % CHECK_EVERY == 0:
+            self.keep_good_state()
+        noise, self._changing = self.generator.get_state(), False
+        buffers = {name: value.clone() for name, value in self.model.named_buffers()} if self._has_buffers else {}
+        try:
+            return self._step()
+        except DivergenceError:
+            raise
+        except BaseException:
+            if self._changing:
+                self.put_back()
+            else:
+                self.generator.set_state(noise)
+                self.model.load_state_dict(buffers, strict=False)
+            raise
+
+    def _step(self) -> Record:
         with torch.autocast(self.device.type, enabled=False):  # also inside a caller's autocast
             codes, terms = self._terms()
             if not terms["loss"].requires_grad:
@@ -144,35 +168,51 @@ class Training:
             self._check(terms["loss"])
             self.optimization.optimizer.zero_grad()
             terms["loss"].backward()
+            self._changing = True
             rate = self.optimization.step(self.step)
             self.regularizer.update(codes, self.execution.view)
         self.step += 1
         return Record(self.step, {name: value.detach() for name, value in terms.items()}, self.model, rate)
 
     def _check(self, loss: Tensor) -> None:
-        if self.step % CHECK_EVERY == 0:
-            self.keep_good_weights()
-        elif self.device.type != "cpu":
+        if self.step % CHECK_EVERY and self.device.type != "cpu":
             return
         value = loss.item()
         if math.isnan(self.first_loss):
             self.first_loss = value
         if not math.isfinite(value) or abs(value) > LOSS_LIMIT * max(abs(self.first_loss), 1.0):
-            self._restore_and_raise(f"the loss was {value:.4g} at step {self.step + 1} (first: {self.first_loss:.4g})")
+            self._put_back_and_raise(f"the loss was {value:.4g} at step {self.step + 1} (first: {self.first_loss:.4g})")
 
-    def keep_good_weights(self) -> None:
-        """Keep a copy of the weights, which is put back if training diverges; raise DivergenceError if they are not finite."""
+    def state_dict(self) -> dict[str, Any]:
+        """All that continuing needs, the model's weights too; the tensors are not copied."""
+        return {
+            "step": self.step, "first_loss": self.first_loss, "generator": self.generator.get_state(),
+            **self.optimization.state_dict(), "regularizer": self.regularizer.state_dict(), "model": self.model.state_dict(),
+        }  # fmt: skip
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Put the training where it stood when `state_dict` was called; without "model", the weights stay as they are."""
+        self.generator.set_state(state["generator"])
+        if "model" in state:
+            self.model.load_state_dict(state["model"])
+        self.optimization.load_state_dict(state)
+        self.regularizer.load_state_dict(state["regularizer"])
+        self.step, self.first_loss = state["step"], state["first_loss"]
+
+    def keep_good_state(self) -> None:
+        """Keep a copy of the present state, which is put back if training diverges; DivergenceError if weights are not finite."""
         if not all(bool(torch.isfinite(value).all()) for value in self.model.state_dict().values() if value.is_floating_point()):
-            self._restore_and_raise(f"weights became NaN or infinite by step {self.step}")
-        parts = self.model, self._companions
-        self.good_step = self.step
-        self._good = [(part, {name: value.clone() for name, value in part.state_dict().items()}) for part in parts]
+            self._put_back_and_raise(f"weights became NaN or infinite by step {self.step}")
+        self._good = copy.deepcopy(self.state_dict())
 
-    def _restore_and_raise(self, reason: str) -> NoReturn:
-        for part, weights in self._good:
-            part.load_state_dict(weights)
+    def put_back(self) -> None:
+        """Go back to the last state that `keep_good_state` kept."""
+        self.load_state_dict(copy.deepcopy(self._good))  # optimizers go on with the tensors that they are given
+
+    def _put_back_and_raise(self, reason: str) -> NoReturn:
+        self.put_back()
         raise DivergenceError(
-            f"{reason}. The model was put back to its weights of step {self.good_step}. Try a smaller learning_rate (now "
+            f"{reason}. The model was put back to its weights of step {self.step}. Try a smaller learning_rate (now "
             f"{self.learning_rate:g}), a smaller weight in {self.objective!r}, a larger batch_size (now {self.batches.size}), "
             "or images scaled to [0, 1], tables to variance 1."
         )

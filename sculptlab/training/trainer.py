@@ -11,8 +11,11 @@ import numpy as np
 from torch import Tensor
 
 from sculptlab.training.checkpoints import Rows, save_checkpoint
-from sculptlab.training.state import Record, Training
+from sculptlab.training.interrupts import Interrupts
+from sculptlab.training.state import DivergenceError, Record, Training
 from sculptlab.validation import describe, whole
+
+SAVE_EVERY = 60.0  # seconds between checkpoints
 
 
 class Trainer:
@@ -26,11 +29,11 @@ class Trainer:
             if not callable(one) or isinstance(one, type):
                 raise TypeError(f"callbacks must be a function of a record, or a list of them, got {describe(one)}")
 
-    def train(self, training: Training, rows: Rows) -> str | None:
+    def train(self, training: Training, rows: Rows, interrupts: Interrupts) -> str | None:
         """Train, append a row for each logged step, and return what ended it early, if anything did; then set eval mode."""
         from tqdm.auto import tqdm  # its bar for notebooks imports IPython
 
-        total, path, before, stopped = self.total, self.path, rows[-1]["seconds"] if rows else 0.0, None
+        total, before, stopped = self.total, rows[-1]["seconds"] if rows else 0.0, None
         training.optimization.decay_over = total
         try:
             if training.step < total:
@@ -39,26 +42,44 @@ class Trainer:
             with tqdm(total=total, initial=training.step, disable=not self.progress, delay=1.0, unit="step", leave=False) as bar:
                 while training.step < total and stopped is None:
                     record = training.advance()
-                    stopped = self._call(record)
+                    stopped = self._call(record) or ("interrupted" if interrupts.pending else None)
                     if record.step % self.every and record.step not in (1, total) and stopped is None:
                         continue
                     now, terms = time.perf_counter(), {name: value.item() for name, value in record.terms.items()}
                     rows.append({"step": record.step, **terms, "seconds": before + now - started})
                     bar.update(record.step - bar.n)
                     bar.set_postfix(loss=f"{terms['loss']:.4g}", refresh=False)
-                    if path is not None and now - saved > 60:
-                        save_checkpoint(path, training, rows)
+                    if now - saved > SAVE_EVERY:
+                        self._save(training, rows)
                         saved = now
-                training.keep_good_weights()
-                training.warn_if_inactive()
+            training.warn_if_inactive()
         except KeyboardInterrupt:
             stopped = "interrupted"
-            warnings.warn(f"interrupted after {training.step} of {total} steps: the model is usable as it is", stacklevel=4)
+        except Exception as error:
+            if not interrupts.pending or isinstance(error, DivergenceError):
+                raise
+            stopped = "interrupted"  # as Ctrl-C also reaches the processes of a DataLoader, which then fails
         finally:
             training.end()
-        if path is not None and training.step:  # not after a divergence: then the last good checkpoint stays
-            save_checkpoint(path, training, rows)
+        rows[:] = [row for row in rows if row["step"] <= training.step]
+        self._save(training, rows)
+        if interrupts.pending or stopped == "interrupted":
+            stopped = "interrupted"
+            warnings.warn(f"interrupted after {training.step} of {total} steps: the model is usable as it is", stacklevel=4)
         return stopped
+
+    def _save(self, training: Training, rows: Rows) -> None:
+        """Write the checkpoint, if there is one; warn if that is not possible. Weights that are not finite are not saved."""
+        training.keep_good_state()  # after a divergence the last good checkpoint stays
+        if self.path is None or not training.step:
+            return
+        try:
+            save_checkpoint(self.path, training, rows)
+        except Exception as error:  # of a full disk, memory, or a state that cannot be written
+            warnings.warn(
+                f"checkpoint {str(self.path)!r} of step {training.step} could not be written ({type(error).__name__}: {error}); "
+                "training goes on, and the run is complete without it", stacklevel=5
+            )  # fmt: skip
 
     def _call(self, record: Record) -> str | None:
         """Call the callbacks, the model in eval mode meanwhile, and return "callback" if one of them returned True."""

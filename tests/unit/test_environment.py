@@ -64,7 +64,8 @@ def test_what_is_imported_is_required_and_not_left_to_others():
         for lines in (PROJECT["dependencies"], extras["test"] + extras["oracles"] + extras["interop"])
     )
     assert {"torch", "pillow", "threadpoolctl"} <= imported("sculptlab")
-    assert imported("sculptlab") - required == set()
+    optional = {canonicalize_name(Requirement(line).name) for line in extras["site"]}  # the command asks for it
+    assert imported("sculptlab") - required - optional == set()
     assert imported("tests") - required - testing == set()
     assert "ipykernel" in required  # imported by name only, as the kernel's own process
 
@@ -85,6 +86,15 @@ def test_ci_script_parses_and_can_be_run():
     script = ROOT / ".ci" / "run"
     assert os.access(script, os.X_OK)
     subprocess.run(["bash", "-n", script], check=True)
+
+
+def test_workflows_run_the_commands_that_are_there():
+    folder = ROOT / ".github" / "workflows"
+    jobs = [yaml.safe_load((folder / f"{name}.yml").read_text(encoding="utf-8"))["jobs"] for name in ("tests", "site")]
+    tests, build = jobs[0]["tests"]["steps"], jobs[1]["build"]["steps"]
+    assert ".ci/run" in [step.get("run") for step in tests]
+    assert [step["run"] for step in build if "run" in step][-2:] == ['python -m pip install -e ".[site]"', "sculptlab site site"]
+    assert build[-1]["with"]["path"] == "site"
 
 
 def test_importing_the_doctor_leaves_setuptools_usable():

@@ -7,7 +7,8 @@ from PIL import Image
 
 import sculptlab as sl
 from sculptlab.data import downloads, folders
-from sculptlab.names import as_path, suggestion, writable_path
+from sculptlab.files import writable_path
+from sculptlab.names import as_path, suggestion
 from sculptlab.plots.style import Picture
 from sculptlab.series import pages
 

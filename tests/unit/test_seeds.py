@@ -12,6 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
+from joblib import parallel_config
+from sklearn.model_selection import GridSearchCV
 from threadpoolctl import threadpool_info
 from torch import nn
 
@@ -424,3 +426,28 @@ assert not errors, errors
 
 def test_threads_may_import_the_package_at_once():
     subprocess.run([sys.executable, "-c", IMPORTS], check=True)
+
+
+def test_forty_convolutional_models_built_in_four_threads_have_the_weights_of_their_seeds():
+    def build(seed):
+        model = sl.build_autoencoder("conv", image_shape=(1, 28, 28), dim=2, width=8, stochastic=True, seed=seed)
+        return torch.cat([weight.flatten() for weight in model.parameters()])
+
+    expected = [build(seed) for seed in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(build, list(range(4)) * 10))
+    assert all(torch.equal(one, expected[k % 4]) for k, one in enumerate(found))
+
+
+def test_a_grid_search_on_threads_has_the_scores_of_one_thread():
+    rows = np.random.default_rng(0).random((40, 6), dtype=np.float32)
+    estimator = sl.SculptedAutoencoder(n_components=2, max_iter=4, hidden_size=8, device="cpu")
+
+    def scores(jobs):
+        search = GridSearchCV(
+            estimator, {"random_state": [0, 1], "prior": ["uniform", "gaussian"]}, cv=2, n_jobs=jobs, refit=False
+        )
+        with parallel_config(backend="threading"):
+            return search.fit(rows).cv_results_["mean_test_score"]
+
+    assert np.array_equal(scores(1), scores(4))

@@ -19,7 +19,7 @@ from matplotlib.image import imread
 import sculptlab as sl
 from sculptlab.live.engine import Engine
 from sculptlab.live.sculptor import NOTHING
-from sculptlab.live.worker import Worker
+from sculptlab.live.worker import STEPS_AT_ONCE, Worker
 
 
 def images(n=64):
@@ -90,6 +90,12 @@ def test_single_steps_are_counted_even_if_the_browser_leaves_some_out(page):
     page.wait(lambda frame: frame["step"] == 1)
     page.tell(steps=4)
     page.wait(lambda frame: frame["step"] == 4)
+
+
+def test_one_message_cannot_ask_for_more_steps_than_can_be_waited_for(page):
+    page.tell(steps=30 * STEPS_AT_ONCE)
+    page.wait(lambda frame: frame["step"] >= STEPS_AT_ONCE)
+    assert page.last["step"] == STEPS_AT_ONCE
 
 
 def test_old_messages_that_come_late_do_nothing(page, sculptor):

@@ -36,7 +36,7 @@ def grid(rows: int, columns: int, *, height: float, title: str | None, width: fl
     """A figure with a title over its (rows, columns) axes."""
     figure, axes = panels(rows, columns, height=height, width=width)
     if title is not None:
-        figure.suptitle(title, fontsize=12, color=TEXT)
+        figure.suptitle(title, x=0.01, ha="left", fontsize=12, color=TEXT)  # a phone shows the left panel first
     return figure, axes
 
 

@@ -37,7 +37,7 @@ class HandPanel:
         figure.suptitle(
             f"C2ST accuracy {row['c2st']:.0%} (chance {row['chance_c2st']:.0%}), off-support mass {row['off_support']:.1%} "
             f"(chance {row['chance_off_support']:.1%}), relative reconstruction error {row['relative_error']:.2f}",
-            fontsize=11, color=TEXT,
+            x=0.01, ha="left", fontsize=11, color=TEXT,
         )  # fmt: skip
         limits = np.array([[-EDGE, EDGE]] * 2)
         heat_map(prior_sample(prior, 2), plane(axes[0], limits), limits, PRIOR, bins=96)

@@ -8,16 +8,29 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from matplotlib.ticker import MultipleLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from sculptlab.plots.codes import plane, points_by_class, span
 from sculptlab.plots.style import CODES, MEANS, PRIOR, TEXT, Picture, style
 from sculptlab.series.figures.common import dot_rows, grid, legend_below
+from sculptlab.series.studies.prior_gallery import LABELS
 from sculptlab.validation import as_tensor
 
 CONDITIONS = {"plain": (PRIOR, "X"), "whitened": (MEANS, "D"), "reshaped": (CODES, "o")}
 EVALUATORS = {"mlp": "LPS by networks", "boosting": "LPS by boosted trees", "squares": "LPS of squares,\nby networks"}
 PLANE = {"c2st": "C2ST accuracy (50 %: chance)", "off_support": "off-support mass"}
+SAMPLES = {"samples_c2st": "C2ST accuracy (50 %: chance)", "precision": "precision", "recall": "recall"}
+WAYS = {  # how images were drawn: condition of a table -> words
+    "other images": "other real images",
+    "reconstructions": "reconstructions",
+    "plain, reshaped": "plain + Reshaper",
+    "plain, second VAE": "plain + second VAE",
+    "plain, linear": "plain + linear map",
+    "MMD": "MMD",
+    "VAE": "VAE",
+}
+ROTATED = {"plain": (PRIOR, "X"), "reshaped": (CODES, "o"), "reshaped, rotated": (MEANS, "D")}
+FACTOR_SCORES = {"mlp": "LPS", "MIG": "MIG", "DCI disentanglement": "DCI disentanglement", "InfoM": "InfoM"}
 THUMBNAILS = 40
 
 
@@ -33,20 +46,47 @@ def independence(tables: Mapping[str, pd.DataFrame], *, title: str | None = None
     return figure
 
 
-def planar_priors(frame: pd.DataFrame, *, title: str | None = None) -> Picture:
-    """The table of `studies.reshaping.planar_study`: a row for each prior, the least off-support mass first; panels: `PLANE`."""
-    order = list(frame.groupby("prior")["off_support"].mean().sort_values().index)
-    panels = [(frame, column) for column in PLANE]
-    figure, axes = dot_rows(panels, "prior", order=order, height=0.22, title=title, label="reshaped codes")
-    chance = frame.groupby("prior").mean(numeric_only=True).loc[order]
+def planar_priors(frame: pd.DataFrame, *, label: str = "held-out codes", title: str | None = None) -> Picture:
+    """Recorded planar priors: a row for each, the least off-support mass first; panels: `PLANE`.
+
+    `frame` is the table of `studies.reshaping.planar_study` or of `studies.priors`, `label` says what its codes are.
+    """
+    named = frame.assign(prior=frame["prior"].replace(LABELS))
+    mean = named.groupby("prior").mean(numeric_only=True).sort_values("off_support")
+    panels = [(named, column) for column in PLANE]
+    figure, axes = dot_rows(panels, "prior", order=list(mean.index), height=0.22, title=title, label=label)
     for ax, (column, words) in zip(axes, PLANE.items(), strict=True):
-        second = chance[f"chance_{column}"]
-        ax.plot(second, range(len(order)), "|", color=TEXT, markersize=8, label="a second sample of the prior")
-        ax.xaxis.set_major_locator(MultipleLocator(0.05))
+        second = mean[f"chance_{column}"]
+        ax.plot(second, range(len(mean)), "|", color=TEXT, markersize=8, label="a second sample of the prior")
+        ax.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
         ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         style(ax, x=words)
-    axes[0].set_xlim(0.45, 0.61)
+    low, high = axes[0].get_xlim()
+    axes[0].set_xlim(min(low, 0.45), max(high, 0.61))
     legend_below(figure, axes[0], 2)
+    return figure
+
+
+def samples(frame: pd.DataFrame, *, title: str | None = None) -> Picture:
+    """The table of `studies.samples.sample_study`: a row for each of `WAYS` that it has, a panel for each of `SAMPLES`."""
+    named = frame.assign(way=frame["condition"].map(WAYS))
+    order = [words for words in WAYS.values() if (named["way"] == words).any()]
+    figure, axes = dot_rows([(named, column) for column in SAMPLES], "way", order=order, height=0.3, title=title)
+    for ax, words in zip(axes, SAMPLES.values(), strict=True):
+        ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        style(ax, x=words)
+    return figure
+
+
+def rotations(frame: pd.DataFrame, *, title: str | None = None) -> Picture:
+    """The table of `studies.rotations.rotation_study`: a row for each case, a panel for each of `FACTOR_SCORES`."""
+    panels = [(frame, column) for column in FACTOR_SCORES]
+    order = list(dict.fromkeys(frame["case"]))
+    figure, axes = dot_rows(panels, "case", "condition", order=order, styles=ROTATED, height=0.9, title=title)
+    for ax, words in zip(axes, FACTOR_SCORES.values(), strict=True):
+        ax.set_xlim(-0.05, 1.05)  # one scale for all scores
+        style(ax, x=words)
+    legend_below(figure, axes[0], 3)
     return figure
 
 

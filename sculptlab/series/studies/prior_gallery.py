@@ -11,6 +11,12 @@ from sculptlab.priors import Mixture, Prior, Ring, Uniform, as_prior
 from sculptlab.validation import as_seed, number
 
 GAP = 1.0  # between the squares of `two_squares`, in units of the codes
+LABELS = {  # in figures, where the name alone does not say which distribution it is
+    "FromImage": "heart (FromImage)", "FromText": "MMD (FromText)", "Samples": "figure of eight (Samples)",
+    "mixture": "a ring and its center", "function": "banana (function)", "product": "Uniform * Laplace",
+    "torch": "Gumbel (torch)", "rotated": "Uniform, rotated by 45°",
+    "Sphere": "circle line (Sphere)", "Dirichlet": "segment (Dirichlet)",
+}  # fmt: skip
 
 
 def gallery_priors() -> dict[str, Prior]:

@@ -15,7 +15,7 @@ from sculptlab.priors import Gaussian, Prior, as_prior
 from sculptlab.priors.sources import NAMES
 from sculptlab.training.objectives.base import Objective
 from sculptlab.training.objectives.companion import Batch, Companions, Term
-from sculptlab.validation import choice, finite, number, parameter, whole
+from sculptlab.validation import choice, finite, number, parameter, whole, widest_dtype
 
 
 @dataclass(frozen=True)
@@ -213,9 +213,9 @@ class SIGReg(SlicedMMD):
         if self.knots is None:
             value = math.sqrt(2 * math.pi) * sliced(codes, Gaussian(dim), directions, RBF(1.0), unbiased=False)
         else:
-            t = torch.linspace(0, 3, self.knots, device="cpu", dtype=torch.float64).to(codes)
+            t = torch.linspace(0, 3, self.knots, device="cpu", dtype=torch.float64).to(codes.device, widest_dtype(codes.device))
             weights = 6 / (self.knots - 1) * torch.exp(-t.square() / 2)
             weights[[0, -1]] /= 2
             projected, ones = (codes @ directions.to(codes)).T, codes.new_ones(self.directions, 1)
-            value = characteristic_distances(projected, ones, True, t, weights, unbiased=False).mean()
+            value = characteristic_distances(projected, ones, True, t, weights, unbiased=False).mean().to(codes.dtype)
         return "sigreg", len(codes) * value

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from sculptlab.training.initialization import Initialization
 from sculptlab.training.models import Posterior
 from sculptlab.training.objectives.companion import Batch, Companion, Companions
+from sculptlab.training.optimization import load_averages
 from sculptlab.validation import as_seed
 
 CALLS_WITHOUT_UPDATE = 20  # in training, after which a warning says that `update` is missing
@@ -222,7 +223,7 @@ class Regularizer(nn.Module):
         content = torch.load(io.BytesIO(state.cpu().numpy().tobytes()), map_location="cpu", weights_only=True)
         self.step = content["step"]
         for name in self._optimizers.keys() & content["optimizers"].keys():
-            self._optimizers[name].load_state_dict(content["optimizers"][name])
+            load_averages(self._optimizers[name], content["optimizers"][name])
         if content["generator"] is not None:
             device, noise = content["generator"]
             with contextlib.suppress(RuntimeError, AssertionError):  # if the device is not on this machine, the noise starts anew

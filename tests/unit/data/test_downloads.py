@@ -1,5 +1,6 @@
 """Where image sets lie and how they get there: from a server on this machine that truncates, alters, stalls and dies."""
 
+import contextlib
 import hashlib
 import io
 import json
@@ -30,7 +31,7 @@ def md5(content: bytes) -> str:
 
 
 class Mirror:
-    """Serves `files`; `fault(path)` may say "truncated", "altered", "missing" or "silent"."""
+    """Serves `files`; `fault(path)` may say "truncated", "altered", "missing", "silent", "endless", "slow", or a length."""
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
@@ -52,8 +53,15 @@ class Mirror:
                     self.send_error(404)
                     return
                 self.send_response(200)
-                self.send_header("Content-Length", str(len(body)))
+                if fault != "endless":
+                    self.send_header("Content-Length", fault.partition("length ")[2] or str(len(body)))
                 self.end_headers()
+                with contextlib.suppress(OSError):
+                    while fault == "endless" and not mirror.over.is_set():
+                        self.wfile.write(b"x" * 2**16)
+                    for byte in body if fault == "slow" else b"":
+                        self.wfile.write(bytes([byte]))
+                        mirror.over.wait(0.02)
                 sent = {"truncated": body[: len(body) // 2], "altered": body[:-1] + b"?"}.get(fault, body)
                 self.wfile.write(sent)
 
@@ -294,12 +302,16 @@ def test_a_set_is_downloaded_once_whole_and_with_a_bar(cache, mnist, mirror, cap
     assert not left_over(cache)
 
 
-@pytest.mark.parametrize("fault", ["truncated", "altered", "missing"])
-def test_a_bad_mirror_is_passed_over(cache, mnist, mirror, fault):
+@pytest.mark.parametrize(
+    "fault", ["truncated", "altered", "missing", "endless", "slow", "length many", "length -5", "length 99999999999999999999"]
+)
+def test_a_bad_mirror_is_passed_over(cache, mnist, mirror, fault, monkeypatch):
+    monkeypatch.setattr(downloads, "LARGEST", 300_000)
+    monkeypatch.setattr(downloads, "PATIENCE", 0.3)
     mirror.fault = lambda path: fault if path.startswith("/1/") else ""
     fetch("mnist")
     assert (cache / "MNIST/raw/train.bin").read_bytes() == mirror.files["train.bin"]
-    assert mirror.asked["/2/train.bin"] == 1
+    assert mirror.asked["/2/train.bin"] == (0 if fault.startswith("length") else 1)  # the content itself is right
 
 
 @pytest.mark.parametrize(

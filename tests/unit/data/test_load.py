@@ -203,8 +203,8 @@ def cifar10(mine, monkeypatch) -> np.ndarray:
     folder.mkdir()
     for i, rows in enumerate((slice(0, 4), slice(4, 8))):
         batch = {"data": pixels[rows], "labels": [0, 1, 2, 3]}
-        (folder / f"data_batch_{i}").write_bytes(pickle.dumps(batch))
-    (folder / "batches.meta").write_bytes(pickle.dumps({"label_names": ["plane", "car", "bird", "cat"]}))
+        (folder / f"data_batch_{i}").write_bytes(pickle.dumps(batch, 4))
+    (folder / "batches.meta").write_bytes(pickle.dumps({"label_names": ["plane", "car", "bird", "cat"]}, 4))
     paths = tuple(f"cifar-10-batches-py/{name}" for name in ("data_batch_0", "data_batch_1", "batches.meta"))
     imitate(monkeypatch, mine, "cifar10", {"train": paths})
     return pixels
@@ -231,6 +231,21 @@ def test_what_is_kept_in_memory_is_bounded():
     for n in range(1, 20):
         sl.load("sprites", n=n)
     assert loading._read.cache_info().currsize < 5
+
+
+def test_a_pickle_that_changed_after_its_check_runs_nothing(cifar10, mine, monkeypatch):
+    folder, ran = mine / "cifar-10-batches-py", []
+    monkeypatch.setattr(checksums, "verify", lambda path, expected: expected)  # as if it changed right after
+
+    class Bomb:
+        def __reduce__(self):
+            return ran.append, (1,)
+
+    for bomb, said in ((Bomb(), "it would call"), (print, "it would call .*print"), ([1, 2], "is not the published one")):
+        (folder / "data_batch_1").write_bytes(pickle.dumps(bomb, 2))
+        with pytest.raises(DataDamaged, match=rf"data_batch_1 is not the published one: .*{said if 'call' in said else ''}"):
+            sl.load("cifar10")
+    assert not ran
 
 
 def test_a_pickle_that_is_not_the_published_one_is_never_opened(cifar10, mine):

@@ -10,7 +10,7 @@ import torch
 from scipy import stats
 
 from sculptlab.columns import varies_less, without_heavy_tails
-from sculptlab.evaluation import Diagnosis, c2st, coverage_gap, diagnose, off_support
+from sculptlab.evaluation import Diagnosis, c2st, coverage_gap, diagnose, off_support, precision_recall
 from sculptlab.evaluation.two_samples import prior_samples
 from sculptlab.mmd.kernels import IMQ
 from sculptlab.priors import Gaussian, Prior, Ring, Samples, StudentT, Uniform
@@ -356,3 +356,49 @@ def test_a_classifier_takes_whole_groups_of_rows():
     for size in (7, 60):
         with pytest.raises(ValueError, match="group_size must divide the number of rows, 360 and 360, into 20 groups"):
             c2st(z, other, group_size=size)
+
+
+def test_precision_and_recall_are_shares_of_the_other_sample():
+    """Points on a line, one apart: each ball reaches its second neighbor, at most two steps away."""
+    line = torch.arange(10.0)[:, None]
+    assert precision_recall(line, line, neighbors=2) == (1.0, 1.0)
+    assert precision_recall(line + 100, line, neighbors=2) == (0.0, 0.0)
+    assert precision_recall(line[:5], line, neighbors=2) == (
+        1.0,
+        0.7,
+    )  # 4 is a ball of radius 2
+    assert precision_recall(line, line[:5], neighbors=2) == (0.7, 1.0)
+
+
+@pytest.mark.parametrize(("n", "m", "k"), [(40, 50, 3), (30, 25, 1), (1100, 20, 5)])
+def test_precision_and_recall_are_those_of_the_definition(n, m, k):
+    x, y = normal(n, 3), 0.5 + normal(m, 3, seed=1)
+
+    def share(rows, points):
+        radius = np.sort(np.linalg.norm(points[:, None] - points, axis=2), axis=1)[:, k]
+        return (np.linalg.norm(rows[:, None] - points, axis=2) <= radius).any(1).mean()
+
+    assert precision_recall(x, y, k) == pytest.approx((share(x, y), share(y, x)))
+
+
+def test_fewer_modes_have_less_recall_and_noise_less_precision():
+    real, mode = normal(2000, 4), normal(2000, 4, seed=1)
+    at_chance = precision_recall(mode, real)
+    assert at_chance[0] == pytest.approx(at_chance[1], abs=0.03)
+    narrow, wide = precision_recall(0.5 * mode, real), precision_recall(2 * mode, real)
+    assert narrow[0] > at_chance[0] > wide[0] + 0.1
+    assert narrow[1] < at_chance[1] - 0.1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((normal(5, 2), normal(5, 3)), "reference must have 2 column"),
+        ((normal(3, 2), normal(5, 2)), "x must have at least 4 row"),
+        ((normal(5, 2), normal(5, 2), 0), "neighbors must be at least 1"),
+        ((normal(5, 2) * np.nan, normal(5, 2)), "x"),
+    ],
+)
+def test_precision_and_recall_name_a_wrong_argument(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        precision_recall(*arguments)

@@ -12,6 +12,7 @@ import torch
 from hypothesis import strategies as st
 
 import sculptlab as sl
+from sculptlab.data.sources import BUNDLED
 from sculptlab.live.engine import MOST_ROWS, Engine
 from sculptlab.live.frames import frame_message, read_changes
 from sculptlab.live.script import training_script
@@ -354,11 +355,22 @@ def test_the_plane_widens_when_codes_leave_it_and_does_not_flicker():
 
 def test_a_painting_from_the_page_is_unpacked_as_it_was_sent():
     pairs = bytes([0x5F, *([0] * (CANVAS_SIZE * CANVAS_SIZE // 2 - 1))])
-    changes = read_changes({"painting": base64.b64encode(pairs).decode()})
+    changes = read_changes({"painting": base64.b64encode(pairs).decode()}, BUNDLED)
     assert changes["prior"] == "painted"
     assert decode_painting(changes["painted"])[0, :2].tolist() == [5, 15]
     with pytest.raises(ValueError, match="32 x 32 pixels"):
-        read_changes({"painting": base64.b64encode(b"123").decode()})
+        read_changes({"painting": base64.b64encode(b"123").decode()}, BUNDLED)
+
+
+@pytest.mark.parametrize(
+    "message", [{"data": "cifar10"}, {"text": "sculptor?data=dsprites"}, {"data": "/etc"}, {"data": ["digits"]}]
+)
+def test_a_page_cannot_ask_for_a_set_that_was_not_offered(message):
+    engine = Engine(images())
+    with pytest.raises(ValueError, match="data must be one of"):
+        read_changes(message, engine.offered)
+    assert read_changes({"data": "digits"}, engine.offered) == {"data": "digits"}
+    assert read_changes({"text": "sculptor?data=yours"}, engine.offered)["data"] == "yours"
 
 
 def test_the_tiles_show_what_each_place_decodes_to():

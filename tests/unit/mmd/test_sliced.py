@@ -13,7 +13,7 @@ import sculptlab as sl
 from sculptlab.mmd import sliced as module
 from sculptlab.mmd.distance import discrepancies
 from sculptlab.mmd.kernels import IMQ, RBF, Energy, Laplacian, MultiScale, RationalQuadratic
-from sculptlab.mmd.sliced import cosines, sliced, sliced_mmd2, unit_directions
+from sculptlab.mmd.sliced import characteristic_distances, cosines, sliced, sliced_mmd2, unit_directions
 from sculptlab.priors import Gaussian, Uniform
 
 SMOOTH = [RBF(1.0), RBF(0.4), IMQ(base=2.0), RationalQuadratic(1.0, 0.5), MultiScale(RBF(1.0)), RBF(2.0) + IMQ(base=2.0)]
@@ -89,6 +89,16 @@ def test_the_cosines_are_the_kernel_within_the_tolerance(kernel, reach, toleranc
     r = torch.linspace(0, reach, 2001, dtype=torch.float64)
     error = (torch.cos(r[:, None] * frequencies) @ weights - kernel.values(r.square())).abs().max()
     assert error <= 1.01 * tolerance * weights.abs().sum()
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 17, 64, 65])
+def test_the_mean_waves_of_any_number_of_frequencies(count):
+    generator = torch.Generator().manual_seed(count)
+    p, q = (torch.randn(3, n, generator=generator, dtype=torch.float64) for n in (20, 30))
+    frequencies, weights = 0.3 * torch.arange(count, dtype=torch.float64), torch.rand(count, generator=generator).double()
+    found = characteristic_distances(p, q, False, frequencies, weights, unbiased=False)
+    of_p, of_q = (torch.exp(1j * z[..., None] * frequencies).mean(1) for z in (p, q))
+    assert torch.allclose(found, (of_p - of_q).abs().square() @ weights, rtol=0, atol=1e-14)
 
 
 def test_a_gaussian_by_formula_is_the_limit_of_its_draws():

@@ -254,6 +254,19 @@ def test_a_single_code_in_a_cell_is_seen(ax):
     assert shades[shades[..., 3] > 0][:, 0].max() < 0.5
 
 
+def test_long_names_are_shortened_in_labels_and_kept_in_tables(recwarn):
+    names = [f"mean annual temperature of the{' very' * 40} region\nnumber {number}" for number in range(3)]
+    z = pd.DataFrame(np.random.default_rng(0).normal(size=(200, 3)), columns=names)
+    found = sl.diagnose({"codes of the model that " * 9: z}, "gaussian", permutations=5)
+    figure = found.plot()
+    figure.draw_without_rendering()
+    shown = [label.get_text() for ax in figure.axes for label in ax.get_xticklabels()]
+    assert "mean annual …on number 0" in shown
+    assert max(map(len, shown)) <= 24
+    assert names[2] in set(found.effects["where"])
+    assert not recwarn.list
+
+
 def test_names_of_latents_sets_and_classes_with_dollar_signs_are_drawn_as_they_are(recwarn):
     rng = np.random.default_rng(0)
     z = pd.DataFrame(rng.normal(size=(200, 3)), columns=["a$x$", "$_{", "c$1"])

@@ -219,6 +219,66 @@ def test_draws_of_the_prior_become_codes_like_those_fitted(gaussian):
     assert (gaussian.sample(2000, random_state=1) == drawn).all()
 
 
+@pytest.mark.parametrize("prior", ["uniform", sl.priors.Ring(), "gaussian"])
+def test_another_prior_is_what_a_fit_to_it_would_give(gaussian, prior):
+    held_out = bent(1000, seed=1)
+    other = gaussian.with_prior(prior)
+    fitted = Reshaper(prior, max_iter=600).fit(bent(8000))
+    assert np.array_equal(other.transform(held_out), fitted.transform(held_out))
+    assert np.allclose(other.inverse_transform(other.transform(held_out)), held_out, atol=1e-3)
+    assert other.map_ is gaussian.map_
+    assert other.round_trip_error_ < 1e-4
+    assert other.score(held_out) == gaussian.score(held_out)
+    assert other.get_params() == fitted.get_params()
+
+
+def test_with_another_prior_the_first_reshaper_stays_as_it_is(gaussian):
+    held_out = bent(100, seed=1)
+    before = gaussian.transform(held_out)
+    assert not np.allclose(gaussian.with_prior("uniform").transform(held_out), before)
+    assert np.array_equal(gaussian.transform(held_out), before)
+    assert gaussian.prior == "gaussian"
+
+
+def test_another_prior_of_three_dimensions_is_learned():
+    reshaper = Reshaper(max_iter=100).fit(GENERATOR.normal(size=(2000, 3)))
+    z = reshaper.with_prior(sl.priors.Sphere(3)).transform(GENERATOR.normal(size=(1000, 3)))
+    assert np.median(np.linalg.norm(z, axis=1)) == pytest.approx(3**0.5, rel=0.15)
+
+
+def test_other_priors_of_labels_are_matched_by_label():
+    labels = np.arange(600) % 2
+    reshaper = Reshaper({0: "uniform", 1: "gaussian"}, max_iter=20).fit(GENERATOR.normal(size=(600, 2)), labels)
+    shifted = sl.priors.Gaussian(2, mean=[10.0, 0.0])
+    z = reshaper.with_prior({1: shifted, 0: "gaussian"}).transform(GENERATOR.normal(size=(600, 2)), labels)
+    assert z[labels == 1].mean(0) == pytest.approx([10, 0], abs=0.3)
+    assert z[labels == 0].mean(0) == pytest.approx([0, 0], abs=0.3)
+    for prior, got in (("uniform", "one prior for all"), ({0: "uniform", 2: "uniform"}, r"the labels \[0, 2\]")):
+        with pytest.raises(ValueError, match=rf"prior must have priors for the labels \[0, 1\], as in fit, got {got}"):
+            reshaper.with_prior(prior)
+
+
+@pytest.mark.parametrize(
+    ("prior", "message"),
+    [
+        ("gauss", "gaussian"),
+        (sl.priors.Gaussian(3), "dim"),
+        (sl.priors.Grid(2, noise=0.0), "prior must be continuous"),
+        ({0: "uniform"}, "prior must be one for all codes, as in fit, got the labels"),
+    ],
+)
+def test_another_prior_is_checked(gaussian, prior, message):
+    with pytest.raises(ValueError, match=message):
+        gaussian.with_prior(prior)
+
+
+def test_a_prior_too_steep_to_come_back_from_is_reported():
+    reshaper = Reshaper(max_iter=5, low_rank="keep").fit(GENERATOR.normal(size=(500, 2)))
+    steep = sl.priors.GaussianMixture([[-1.0, 0.0], [1.0, 0.0]], covariances=1e-18)
+    with pytest.warns(UserWarning, match=r"prior, a sample of codes, has .* row\(s\) that inverse_transform does not give back"):
+        reshaper.with_prior(steep)
+
+
 def test_rows_outside_a_bounded_prior_are_read_at_its_edge():
     reshaper = Reshaper("uniform", max_iter=5).fit(GENERATOR.normal(size=(500, 2)))
     with pytest.warns(UserWarning, match=r"Z has 2 of 3 row\(s\) outside the prior"):
@@ -262,6 +322,7 @@ def test_nothing_can_be_asked_of_a_reshaper_that_is_not_fitted():
         reshaper.sample,
         lambda: reshaper.score(bent(5)),
         lambda: reshaper.transform(bent(5)),
+        lambda: reshaper.with_prior("uniform"),
     ):
         with pytest.raises(NotFittedError):
             call()

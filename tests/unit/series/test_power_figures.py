@@ -28,6 +28,15 @@ def test_power_curves_are_means_over_seeds(frame):
     assert {text.get_text() for text in picture.legends[0].get_texts()} == set(STATISTICS)
 
 
+def test_power_over_rows(frame):
+    frame = frame.rename(columns={"n": "dim", "dim": "n"})
+    picture = power_figures.power_curves(frame, "n")
+    assert [ax.get_xlabel() for ax in picture.axes] == ["points n"] * 2
+    line = next(line for line in picture.axes[0].lines if line.get_label() == "sliced Energy")
+    expected = frame[(frame["difference"] == "a") & (frame["statistic"] == "sliced Energy")].groupby("n")["rate"].mean()
+    assert line.get_ydata() == pytest.approx(expected.to_numpy())
+
+
 def test_every_statistic_has_a_look_of_its_own():
     assert set(power_figures.STATISTICS) == set(STATISTICS)
     assert (

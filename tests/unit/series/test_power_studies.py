@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sculptlab.mmd import mmd2
+from sculptlab.mmd import mmd2, sliced_mmd2
 from sculptlab.mmd.kernels import IMQ, RBF
 from sculptlab.series import results
 from sculptlab.series.studies import power as power_studies
@@ -34,18 +34,24 @@ def large(difference):
         ("std 0.8", 0, 0.8),
         ("uniform, unit variance", 0, 1),
         ("one dimension twice", 0, 1),
+        ("one dimension uniform", 0, 1),
+        ("one dimension, std 3", 0, [3, 1, 1]),
+        ("no difference", 0, 1),
     ],
 )
 def test_the_samples_are_what_their_names_say(difference, mean, std):
     x = large(difference)
     assert torch.allclose(x.mean(0), torch.full((3,), mean, dtype=x.dtype), atol=0.03)
-    assert torch.allclose(x.std(0), torch.full((3,), std, dtype=x.dtype), atol=0.03)
+    assert torch.allclose(x.std(0), torch.ones(3, dtype=x.dtype) * torch.tensor(std, dtype=x.dtype), atol=0.03)
     correlation = torch.corrcoef(x.T)[0, 1].item()
     assert correlation == pytest.approx(1.0 if difference == "one dimension twice" else 0.0, abs=0.03)
 
 
-def test_uniform_is_uniform():
-    x = large("uniform, unit variance")
+@pytest.mark.parametrize(("difference", "columns"), [("uniform, unit variance", 3), ("one dimension uniform", 1)])
+def test_uniform_is_uniform(difference, columns):
+    x = large(difference)
+    assert (x[:, columns:].abs() > 3).any() == (columns == 1)  # the other dimensions stay normal
+    x = x[:, :columns]
     assert x.abs().max() <= 3**0.5 + 1e-6
     assert torch.allclose(
         x[:, 0].quantile(torch.tensor([0.25, 0.75], dtype=x.dtype)),
@@ -67,6 +73,10 @@ def test_statistics_are_those_of_mmd2(dim):
         "marginals, mean": marginals,
         "pairs, mean": pairs.mean(),
         "pairs, worst": pairs.max(),
+        "marginals, mean, h = 1": mmd2(x, y, RBF(1.0), views="marginal"),
+        "pairs, worst, h = 1": mmd2(x, y, RBF(1.0), views="pairs", reduction="max"),
+        "sliced Energy": sliced_mmd2(x, y, 128),
+        "sliced RBF, h = 1": sliced_mmd2(x, y, 128, RBF(1.0)),
     }
     for name, value in expected.items():
         assert found[name] == pytest.approx(value.item(), abs=1e-12)
@@ -123,9 +133,20 @@ def test_record_power_writes_what_the_page_reads(tmp_path, monkeypatch):
     assert recorded.name == "mmd_power"
     frame = results.read_result("mmd_power").frame
     assert set(zip(frame["n"], frame["dim"], strict=True)) == {(20, 2), (16, 8)}
-    assert set(frame["statistic"]) == set(STATISTICS)
+    assert set(frame["statistic"]) == set(power_studies.OF_VIEWS)
     assert frame["rate"].between(0, 1).all()
     assert recorded.provenance["seeds"] == [0, 1]
+
+
+def test_each_statistic_is_recorded_up_to_its_largest_sample(tmp_path, monkeypatch):
+    monkeypatch.setattr(results, "results_folder", lambda: tmp_path)
+    monkeypatch.setattr(power_studies, "LARGEST", {8: ("pairs, worst, h = 1",), 40: ("sliced Energy", "joint IMQ")})
+    monkeypatch.setattr(power_studies, "SLICED_SIZES", (8, 9, 40))
+    recorded = power_studies.record_sliced_power([1, 2], dim=3, null=10, count=2)
+    sizes = recorded.frame.groupby("statistic")["n"].unique().map(sorted).to_dict()
+    assert sizes == {"pairs, worst, h = 1": [8], "sliced Energy": [8, 9, 40], "joint IMQ": [8, 9, 40]}
+    assert set(recorded.frame["difference"]) == set(power_studies.IN_ONE) - {"none"}
+    assert (recorded.name, recorded.provenance["seeds"]) == ("mmd_power_sliced", [1, 2])
 
 
 def test_bad_settings_are_refused():

@@ -55,3 +55,30 @@ def test_priors_are_rows_beside_their_chance_level():
     left, right = figures.planar_priors(frame, title="a finding").axes
     assert [tick.get_text() for tick in left.get_yticklabels()] == ["ring", "circle"]
     assert right.lines[-1].get_xdata().tolist() == [0.001, 0.001]
+
+
+def test_ways_to_draw_are_rows_in_a_fixed_order():
+    frame = pd.DataFrame(
+        {"condition": condition, "seed": seed, "samples_c2st": 0.7 + 0.01 * seed, "precision": 0.5, "recall": 0.25}
+        for condition in ("VAE", "other images", "unknown")
+        for seed in range(2)
+    )
+    picture = figures.samples(frame, title="a finding")
+    assert [ax.get_xlabel() for ax in picture.axes] == list(figures.SAMPLES.values())
+    assert [tick.get_text() for tick in picture.axes[0].get_yticklabels()] == ["other real images", "VAE"]
+    recall = np.concatenate([line.get_xdata() for line in picture.axes[2].lines])
+    assert set(recall[~np.isnan(recall)].tolist()) == {0.25}
+
+
+def test_scores_of_rotations_are_shown_for_each_case():
+    frame = pd.DataFrame(
+        {"case": case, "condition": condition, "seed": seed, **dict.fromkeys(figures.FACTOR_SCORES, 0.1 * k + 0.01 * seed)}
+        for case in ("position", "ellipse")
+        for k, condition in enumerate(figures.ROTATED)
+        for seed in range(2)
+    )
+    picture = figures.rotations(frame, title="a finding")
+    assert [ax.get_xlabel() for ax in picture.axes] == list(figures.FACTOR_SCORES.values())
+    assert [tick.get_text() for tick in picture.axes[0].get_yticklabels()] == ["position", "ellipse"]
+    assert [text.get_text() for text in picture.legends[0].get_texts()] == list(figures.ROTATED)
+    assert len({ax.get_xlim() for ax in picture.axes}) == 1

@@ -173,7 +173,7 @@ def test_an_encoder_that_says_what_it_returns():
             nn.Sequential(nn.Flatten()),
             "model must have a method encode, or pass encode=.*; a Sequential has none",
         ),
-        (nn.DataParallel(Model(MEAN)), r"a DataParallel has none; its \.module, a Model, has one: pass that"),
+        (nn.DataParallel(Model(MEAN)), r"a DataParallel has none; its \.module, of class Model, has one: pass that"),
     ],
 )
 def test_a_model_without_the_method_is_refused(model, words):

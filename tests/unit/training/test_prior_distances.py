@@ -11,12 +11,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import quad
-from sklearn.linear_model import LogisticRegression
 
 import sculptlab as sl
 from sculptlab.mmd.kernels import IMQ, RBF, Energy
 from sculptlab.priors import Gaussian, Prior, Samples, Uniform
-from sculptlab.training.initialization import Initialization
 from sculptlab.training.objectives import MMD, EnergyDistance, Ramp, Reconstruction, SIGReg, SlicedMMD, SlicedWasserstein
 
 QUICK = {"steps": 30, "batch_size": 64, "device": "cpu", "progress": False}
@@ -653,34 +651,3 @@ def test_sliced_objectives_train(objective, tmp_path):
 def test_bad_values_of_sigreg(options, error):
     with pytest.raises(error, match=next(iter(options))):
         SIGReg(**options)
-
-
-def joint_embedding_of_digits(weight):
-    """Mean standard deviation of 16 codes, and accuracy of a linear probe, of an encoder that gives two crops equal codes."""
-    images, generator = sl.load("digits"), torch.Generator().manual_seed(0)
-    pixels, labels = images.images.reshape(-1, 8, 8), np.asarray(images.labels)
-    with Initialization(0):
-        model = torch.nn.Sequential(torch.nn.Linear(64, 128), torch.nn.ReLU(), torch.nn.Linear(128, 16))
-    term, optimizer = SIGReg(weight=weight, directions=32).regularizer(16), torch.optim.Adam(model.parameters(), lr=1e-3)
-
-    def crop(batch):
-        shift = torch.randint(-1, 2, (2,), generator=generator).tolist()
-        return (batch.roll(shift, (1, 2)) + 0.2 * torch.randn(batch.shape, generator=generator)).flatten(1)
-
-    for _ in range(300):
-        batch = pixels[torch.randint(len(pixels), (256,), generator=generator)]
-        one, two = model(crop(batch)), model(crop(batch))
-        loss = (one - two).square().sum(1).mean() + term(one) + term(two)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        term.update(one.detach())
-    codes = model(pixels.flatten(1)).detach()
-    probe = LogisticRegression(max_iter=500).fit(codes[::2], labels[::2]).score(codes[1::2], labels[1::2])
-    return codes.std(0).mean().item(), probe
-
-
-def test_sigreg_prevents_the_collapse_of_a_joint_embedding_without_a_decoder():
-    (collapsed, chance), (spread, accuracy) = (joint_embedding_of_digits(weight) for weight in (0.0, 2.0))
-    assert spread > 10 * collapsed
-    assert accuracy > chance + 0.3

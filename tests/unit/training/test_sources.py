@@ -153,6 +153,16 @@ def test_a_loader_keeps_its_batches_and_its_order(images):
         sl.fit(model_of(images), loader, watch, batch_size=32, **QUICK)
 
 
+@pytest.mark.parametrize("start", ["fork", "spawn"])
+def test_the_workers_of_a_loader_give_the_bits_of_one_process(images, start):
+    data = TensorDataset(images[:256].clone())
+    options = {"batch_size": 64, "multiprocessing_context": start, "num_workers": 2, "generator": torch.Generator()}
+    alone, weights = trained(loader_of(data, 64), images)
+    run, others = trained(DataLoader(data, **options), images)
+    torch.testing.assert_close(others, weights, rtol=0, atol=0)
+    torch.testing.assert_close(run.encode(DataLoader(data, **options)), alone.encode(images[:256]), rtol=0, atol=0)
+
+
 def test_batches_with_too_few_rows_for_the_objective_are_left_out(images):
     run, _ = trained(loader_of(images[:65], batch_size=64), images, log_every=1)
     assert np.isfinite(run.history["loss"]).all()

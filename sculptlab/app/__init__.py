@@ -1,0 +1,1 @@
+"""The Sculptor as a page without code: `sculptlab app`."""
