@@ -300,7 +300,7 @@ class Engine {
     const content = { kind: "frame", step: this.step, settings: shown, text: writeSettings(settings, spec), notice: this.notice || this.advice,
       broken: this.error !== null, blank: this.blank, band: target.band, box: target.box, span: spanOf(found, span, spec.reach), count: images.held,
       sheet: [8 * spec.side, 8 * spec.side, 1], density: put(target.density), painting: put(grayOf(pairs, spec)), labels: put(images.labels),
-      label_names: images.names, rows: put(rows), columns: 1 + 3 * lanes.length, lanes, pointer: null };
+      label_names: images.names, rows: put(rows), columns: 1 + 3 * lanes.length, lanes, measured, pointer: null };
     const lane = pointer && this.lanes.findIndex((one) => one.name === pointer.lane);
     if (pointer && lane >= 0 && pointer.at.length === 2 && pointer.at.every(Number.isFinite)) {
       const near = this.lanes[lane].near(found[lane].codes, pointer.at);

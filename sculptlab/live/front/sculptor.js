@@ -228,7 +228,7 @@ class View {
     if (!this.drawing) {
       this.drawing = requestAnimationFrame(() => {
         this.drawing = 0;
-        this.draw();
+        this.draw(message.measured !== false);
         this.root.dataset.drawn = +(this.root.dataset.drawn || 0) + 1;
       });
     }
@@ -284,12 +284,12 @@ class View {
   }
 
   // ---- drawing
-  draw() {
+  draw(charts = true) { // the charts too, unless no score is new
     this.colors = colorsOf(this.root);
     if (!this.frame || this.body.hidden) return;
     this.painting.show(this.painted() ? null : this.frame.density, this.colors);
     this.frame.lanes.forEach((lane) => this.drawLane(lane, this.lanes[lane.name]));
-    this.lines.forEach((line) => line.draw(this));
+    if (charts) this.lines.forEach((line) => line.draw(this));
   }
   drawLane(lane, view) {
     const { frame } = this;
