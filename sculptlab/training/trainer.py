@@ -33,7 +33,7 @@ class Trainer:
         """Train, append a row for each logged step, and return what ended it early, if anything did; then set eval mode."""
         from tqdm.auto import tqdm  # its bar for notebooks imports IPython
 
-        total, before, stopped = self.total, rows[-1]["seconds"] if rows else 0.0, None
+        total, before, stopped, cause = self.total, rows[-1]["seconds"] if rows else 0.0, None, ""
         training.optimization.decay_over = total
         try:
             if training.step < total:
@@ -58,14 +58,17 @@ class Trainer:
         except Exception as error:
             if not interrupts.pending or isinstance(error, DivergenceError):
                 raise
-            stopped = "interrupted"  # as Ctrl-C also reaches the processes of a DataLoader, which then fails
+            # Ctrl-C also reaches the processes of a DataLoader, which then fails.
+            stopped, cause = "interrupted", f" (the last step ended with {type(error).__name__}: {error})"
         finally:
             training.end()
         rows[:] = [row for row in rows if row["step"] <= training.step]
         self._save(training, rows)
         if interrupts.pending or stopped == "interrupted":
             stopped = "interrupted"
-            warnings.warn(f"interrupted after {training.step} of {total} steps: the model is usable as it is", stacklevel=4)
+            warnings.warn(
+                f"interrupted after {training.step} of {total} steps{cause}: the model is usable as it is", stacklevel=4
+            )
         return stopped
 
     def _save(self, training: Training, rows: Rows) -> None:

@@ -168,6 +168,17 @@ def test_one_ctrl_c_waits_for_the_step_and_a_second_does_not():
         assert sl.fit(make(None), DATA, twice, **OPTIONS).steps == 6
 
 
+def test_a_failure_that_follows_ctrl_c_is_told_and_is_an_interrupt():
+    def fails(record):
+        signal.raise_signal(signal.SIGINT)
+        raise RuntimeError("a worker died")
+
+    with pytest.warns(
+        UserWarning, match=r"interrupted after 1 of 14 steps \(the last step ended with RuntimeError: a worker died\)"
+    ):
+        assert sl.fit(make(None), DATA, KL(), **OPTIONS, callbacks=fails).stopped == "interrupted"
+
+
 def test_ctrl_c_inside_a_training_that_a_callback_began_stops_both():
     def inner(record):
         if record.step == 2:
