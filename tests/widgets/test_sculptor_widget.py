@@ -128,7 +128,7 @@ def test_changes_reset_and_new_seed(page):
         ({"weight": -3}, "weight must lie between"),
         ({"data": "no_such_set"}, "no_such_set"),
         ({"sliders": {"noise": 0.2}}, "the prior 'square' has no 'noise': that is a slider of ring, moons, spirals"),
-        ({"data": "ring"}, "'ring' is a prior: give prior='ring'"),
+        ({"data": "ring"}, "data must be one of"),
     ],
 )
 def test_bad_input_gives_a_notice_and_changes_nothing(page, sculptor, changes, words):
