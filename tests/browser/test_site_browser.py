@@ -115,7 +115,7 @@ def show(page, site):
     def open_url(url):
         page.goto(url)
         page.evaluate("document.querySelectorAll('img').forEach((image) => { image.loading = 'eager'; })")
-        page.wait_for_function("() => [...document.images].every((image) => image.complete && image.naturalWidth)")
+        page.wait_for_function("() => [...document.querySelectorAll('img:not(#sculptor img)')].every((one) => one.complete && one.naturalWidth)")
 
     page.route("**/*", route)
     return open_url
