@@ -16,6 +16,7 @@ from playwright.sync_api import expect
 
 from sculptlab.series.site.building import build_site
 
+LOADED = "() => [...document.querySelectorAll('img:not(#sculptor img)')].every((one) => one.complete && one.naturalWidth)"
 SCREENS = {"phone": (360, 740), "desktop": (1200, 900)}
 BADGE = "[![Colab](https://colab.research.google.com/badge.svg)](https://colab.research.google.com)"
 KL = r"\mathrm{KL}(q(z|x)\,\|\,N(0,1)) = \tfrac12\,(m^2 + s^2 - \ln s^2 - 1)"
@@ -115,7 +116,7 @@ def show(page, site):
     def open_url(url):
         page.goto(url)
         page.evaluate("document.querySelectorAll('img').forEach((image) => { image.loading = 'eager'; })")
-        page.wait_for_function("() => [...document.images].every((image) => image.complete && image.naturalWidth)")
+        page.wait_for_function(LOADED)
 
     page.route("**/*", route)
     return open_url
