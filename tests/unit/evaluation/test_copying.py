@@ -252,8 +252,13 @@ def test_a_source_of_odd_units_keeps_them(digits):
 
 def test_what_is_evaluated_was_not_trained_on(monkeypatch):
     seen = {}
-    fit = copying.fit
-    monkeypatch.setattr(copying, "fit", lambda m, data, goal, **o: seen.update(data=data, goal=goal) or fit(m, data, goal, **o))
+    fit = copying.fit_to_the_end
+
+    def spy(model, data, goal, **options):
+        seen.update(data=data, goal=goal)
+        return fit(model, data, goal, **options)
+
+    monkeypatch.setattr(copying, "fit_to_the_end", spy)
     source = normal(500, 2)
     result = sl.copy_latents(source, model(), ROWS, **QUICK)
     assert seen["data"].rows == 300
