@@ -64,7 +64,7 @@ def test_what_is_imported_is_required_and_not_left_to_others():
         for lines in (PROJECT["dependencies"], extras["test"] + extras["oracles"] + extras["interop"])
     )
     assert {"torch", "pillow", "threadpoolctl"} <= imported("sculptlab")
-    optional = {canonicalize_name(Requirement(line).name) for line in extras["site"]}  # the command asks for it
+    optional = {canonicalize_name(Requirement(line).name) for line in extras["site"] + extras["app"]}  # the commands ask for it
     assert imported("sculptlab") - required - optional == set()
     assert imported("tests") - required - testing == set()
     assert "ipykernel" in required  # imported by name only, as the kernel's own process
