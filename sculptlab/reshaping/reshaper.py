@@ -199,7 +199,7 @@ class Reshaper(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
 
         Of z = T^-1(f(x)) only T is exchanged, and f is shared with the copy. In one and two dimensions, and for independent
         coordinates, this takes a second or less; any other T is learned from draws of the prior. The copy's `round_trip_error_`
-        is that of 5,000 codes drawn by f^-1 from N(0, I).
+        is that of 5,000 codes drawn by f^-1 from N(0, I), in float64.
 
         Parameters
         ----------

@@ -221,11 +221,11 @@ def test_draws_of_the_prior_become_codes_like_those_fitted(gaussian):
 
 @pytest.mark.parametrize("prior", ["uniform", sl.priors.Ring(), "gaussian"])
 def test_another_prior_is_what_a_fit_to_it_would_give(gaussian, prior):
-    held_out = bent(1000, seed=1)
+    held_out = bent(1000, seed=1).astype(np.float64)  # in float32, rows at the edge of a square come back less exactly
     other = gaussian.with_prior(prior)
     fitted = Reshaper(prior, max_iter=600).fit(bent(8000))
     assert np.array_equal(other.transform(held_out), fitted.transform(held_out))
-    assert np.allclose(other.inverse_transform(other.transform(held_out)), held_out, atol=1e-3)
+    assert np.allclose(other.inverse_transform(other.transform(held_out)), held_out, atol=1e-6)
     assert other.map_ is gaussian.map_
     assert other.round_trip_error_ < 1e-4
     assert other.score(held_out) == gaussian.score(held_out)
@@ -272,11 +272,10 @@ def test_another_prior_is_checked(gaussian, prior, message):
         gaussian.with_prior(prior)
 
 
-def test_a_prior_too_steep_to_come_back_from_is_reported():
-    reshaper = Reshaper(max_iter=5, low_rank="keep").fit(GENERATOR.normal(size=(500, 2)))
-    steep = sl.priors.GaussianMixture([[-1.0, 0.0], [1.0, 0.0]], covariances=1e-18)
-    with pytest.warns(UserWarning, match=r"prior, a sample of codes, has .* row\(s\) that inverse_transform does not give back"):
-        reshaper.with_prior(steep)
+def test_codes_that_do_not_come_back_from_another_prior_are_reported(gaussian, monkeypatch):
+    monkeypatch.setattr("sculptlab.reshaping.reshaper.TOLERANCE", -1.0)
+    with pytest.warns(UserWarning, match=r"prior, a sample of codes, has 5000 of 5000 row\(s\) that inverse_transform does not"):
+        gaussian.with_prior("uniform")
 
 
 def test_rows_outside_a_bounded_prior_are_read_at_its_edge():
