@@ -153,10 +153,17 @@ class Engine:
                 training.advance()
         except DivergenceError as error:
             self.error, self.notice = error, f"Training diverged: {error} Then press Reset."
+            self._forget_later_steps()
         except Exception as error:  # of the caller's own prior, so of any kind
             self.error = error
             self.notice = f"Training stopped: {type(error).__name__}: {error}. Choose another prior and press Reset."
         return self.error is None
+
+    def _forget_later_steps(self) -> None:
+        """Remove from `log` and history what came after the current step: a training that diverged goes back to good weights."""
+        self._rows = {step: row for step, row in self._rows.items() if step <= self.step}
+        if max(self.log) > self.step:
+            self.log = {step: settings for step, settings in self.log.items() if step < self.step} | {self.step: self.settings}
 
     def run(self, steps: int) -> pd.DataFrame:
         """Take `steps` steps with about 50 snapshots on the way, and return the history; an error is kept in `error`."""
