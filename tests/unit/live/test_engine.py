@@ -90,7 +90,9 @@ def test_a_thousand_random_events_leave_it_consistent(events):
         before, step = engine.settings, engine.step
         if kind == "step":
             taken = sum(engine.advance() for _ in range(what))
-            assert engine.step == step + taken or engine.error and engine.step < step + taken  # divergence: back to good weights
+            assert engine.step == step + taken or (
+                engine.error and engine.step < step + taken
+            )  # divergence: back to good weights
             assert taken == what or engine.error or engine.blank
         elif kind == "look":
             engine.take_snapshots(with_lps=what)
