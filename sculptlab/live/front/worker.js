@@ -1,6 +1,6 @@
 // The Web Worker's loop: it takes the requests of the page (see asking.js), trains, and sends frames, at most two ahead of the page.
 
-const [FRAME_MS, SCORES_MS, SLOW_MS, SETTLED_MS, BURST_MS] = [30, 120, 400, 250, 10]; // SCORES_MS: while it plays, which is costly
+const [FRAME_MS, SCORES_MS, SLOW_MS, SETTLED_MS, BURST_MS] = [22, 120, 400, 250, 10]; // SCORES_MS: while it plays, which is costly
 const COUNTERS = ["revision", "plays", "steps", "resets", "reseeds", "views", "seen", "codes"];
 
 class Session {
