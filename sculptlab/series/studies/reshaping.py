@@ -99,14 +99,14 @@ def _plain_autoencoders(images: PreparedImages, seeds: Iterable[int], evaluate: 
     )  # fmt: skip
 
 
-def record_independence(name: str, seeds: Sequence[int] = range(5)) -> Recorded:
+def record_independence(name: str, seeds: Sequence[int] = range(1, 6)) -> Recorded:
     """Run the study of independence for a setting of `FRONTIERS` and record it as "reshaping_NAME"."""
     setting = FRONTIERS[choice("name", name, ("cifar10_16", "tiny_imagenet_32", "cifar10_64"))]
     frame = independence_study(PreparedImages.of(setting), seeds)
     return record_result(f"reshaping_{name}", frame, seeds=seeds, settings=vars(setting))
 
 
-def record_plane(seeds: Sequence[int] = range(5)) -> Recorded:
+def record_plane(seeds: Sequence[int] = range(1, 6)) -> Recorded:
     """Run the study of planar priors on Fashion-MNIST and record it as "reshaping_plane"."""
     planar = {name: prior for name, prior in gallery_priors().items() if prior.dim == 2}
     frame = planar_study(PreparedImages.of(PLANE), planar, seeds)
