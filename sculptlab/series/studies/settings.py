@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +12,8 @@ from sculptlab.data import Dataset, load
 from sculptlab.series.studies.principal_components import PrincipalComponents
 from sculptlab.training.loop import fit_to_the_end
 from sculptlab.training.models import build_autoencoder
-from sculptlab.training.objectives import Objective
+from sculptlab.training.objectives import Batch, Objective, SumObjective, Term
+from sculptlab.training.objectives.companion import Companions
 from sculptlab.training.run import Run
 
 Objectives = Mapping[str, Objective]  # by the name of each in a study's table
@@ -38,6 +39,20 @@ def train_autoencoder(
     shape = images.image_shape if isinstance(images, Dataset) else tuple(images.shape[1:])
     model: Any = build_autoencoder(kind, image_shape=shape, seed=seed, **{"width": 128, **options})
     return fit_to_the_end(wrap(model) if wrap else model, images, objective, steps=steps, seed=seed, progress=False, **training)
+
+
+@dataclass(frozen=True)
+class WithDecoderVariance(SumObjective):
+    """An objective under a Gaussian decoder of another variance than 1: all regularizers are multiplied by the variance.
+
+    The loss is the variance times (1/2 sum of squared errors / variance + regularizers), which has the same minimum.
+    """
+
+    variance: float = 1.0
+
+    def regularizers(self, batch: Batch, companions: Companions) -> Iterable[Term]:
+        for term in super().regularizers(batch, companions):
+            yield term._replace(weight=self.variance * term.weight)
 
 
 @dataclass(frozen=True)
@@ -71,7 +86,8 @@ class Setting:
 class PreparedImages:
     """Training and held-out images of a setting, as principal components (n, components) of the training images.
 
-    `lost` is the mean squared error per pixel of held-out images that the components alone cause.
+    `lost` is the mean squared error per pixel of held-out images that the components alone cause. `decoder_variance` is that of
+    the Gaussian decoder which `train` assumes.
     """
 
     setting: Setting
@@ -79,6 +95,7 @@ class PreparedImages:
     training: Tensor
     held_out: Tensor
     lost: float
+    decoder_variance: float = 1.0
 
     @classmethod
     def of(cls, setting: Setting) -> PreparedImages:
@@ -91,8 +108,9 @@ class PreparedImages:
     def train(self, objective: Objective, seed: int, wrap: Callable[[Any], Any] | None = None, **changes: Any) -> Run:
         """Train an mlp autoencoder on the components; `changes` replace parts of the setting, such as dim or steps."""
         at = replace(self.setting, **changes)
+        goal = objective if self.decoder_variance == 1 else WithDecoderVariance((objective,), self.decoder_variance)
         return train_autoencoder(
-            self.training, objective, dim=at.dim, steps=at.steps, seed=seed, width=at.width, output="linear", wrap=wrap,
+            self.training, goal, dim=at.dim, steps=at.steps, seed=seed, width=at.width, output="linear", wrap=wrap,
             stochastic=objective.needs_posterior, batch_size=at.batch_size, learning_rate=at.learning_rate,
         )  # fmt: skip
 
