@@ -15,9 +15,12 @@ _MODULES = (
     "pages",
     "profiles",
     "questions",
+    "recording",
     "reference_codes",
     "results",
+    "rivals",
     "studies",
+    "verdicts",
 )
 _NAMES = {"Browser": "browser", "claim": "claims", "keep_score": "scores", "quiz": "questions", "show_prediction": "questions"}
 __all__ = [*_MODULES, *_NAMES]

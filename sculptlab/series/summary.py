@@ -9,6 +9,7 @@ import pandas as pd
 
 from sculptlab.files import write_file
 from sculptlab.series.results import COLUMNS, PACKAGE, base_column, read_result, recorded_names, results_folder
+from sculptlab.series.verdicts import statements
 
 PAGE, README = PACKAGE.parent / "RESULTS.md", PACKAGE.parent / "README.md"
 BEGIN, END = "<!-- measured -->\n", "<!-- /measured -->"
@@ -41,6 +42,16 @@ def headlines() -> str:
     """The measured lines of README.md, from the texts and values of tables.toml."""
     lines = tomllib.loads((results_folder() / "tables.toml").read_text(encoding="utf-8"))["headline"]
     return "".join(f"- {line['text'].format(*(_measured(*value) for value in line['values']))}\n" for line in lines)
+
+
+def verdict_lines() -> str:
+    """Some claims of the paper with our verdicts, for README.md."""
+    chosen = tomllib.loads((results_folder() / "tables.toml").read_text(encoding="utf-8"))["readme_verdicts"]
+    lines = [f"- *{one.verdict}*: {one.text} [{one.page}]\n" for one in statements("claim") if one.id in chosen]
+    return (
+        "\nClaims of the paper, with our verdicts ([page 10](notebooks/10_scorecard.ipynb) has all, and the numbers):\n\n"
+        + "".join(lines)
+    )
 
 
 def _measured(name: str, rows: str, column: str, by: str = "") -> str:
@@ -113,4 +124,4 @@ def _cell(value: object) -> str:
 if __name__ == "__main__":
     write_file(PAGE, summary())
     before, after = README.read_text(encoding="utf-8").split(BEGIN)
-    write_file(README, before + BEGIN + headlines() + END + after.split(END)[1])
+    write_file(README, before + BEGIN + headlines() + verdict_lines() + END + after.split(END)[1])

@@ -36,7 +36,5 @@ def check_front(answer: Answer) -> str:
     require(len(found) == 6, f"the mask should have one entry for each of the 6 points, yours has {len(found)}")
     require(any(found), "no point is left: does a point beat itself? It is as good in both, and better in none")
     if found[4] or found[5]:
-        raise Mistake(
-            "a point that is equal in one and worse in the other is beaten: better in one and no worse in the other is enough"
-        )
+        raise Mistake("a point that is equal in one and worse in the other is beaten: better in one, no worse in the other")
     raise Mistake(f"expected {right}, got {found}")
