@@ -1,8 +1,14 @@
-"""The methods that the scorecard compares, each with its source; those that only the scorecard needs are defined in this folder."""
+"""The methods that the scorecard compares, each with its source; those that it alone needs are defined in this folder."""
 
 from sculptlab.priors import Gaussian
 from sculptlab.series.rivals.after_training import RESHAPER, WHITENING
+from sculptlab.series.rivals.ard_vae import ARD_VAE
+from sculptlab.series.rivals.latent_quantization import LATENT_QUANTIZATION
 from sculptlab.series.rivals.method import Method, of_objective
+from sculptlab.series.rivals.nash_ae import NASH_AE
+from sculptlab.series.rivals.two_moments import TWO_MOMENTS
+from sculptlab.series.rivals.vamp_prior import VAMP_PRIOR
+from sculptlab.series.rivals.variance_expansion import VARIANCE_EXPANSION
 from sculptlab.training.objectives import (
     DIP,
     KL,
@@ -70,6 +76,12 @@ _ALL = (
         "MMD + predictability", "predictability", "here, after Yeats et al. 2022 (ECCV); MMD with weight 1,000", Gaussian,
         (0.3, 1.0, 3.0, 10.0, 30.0, 100.0), lambda w: MMD("gaussian", 1000.0) + Predictability(w),
     ),
+    ARD_VAE,
+    VAMP_PRIOR,
+    TWO_MOMENTS,
+    VARIANCE_EXPANSION,
+    NASH_AE,
+    LATENT_QUANTIZATION,
 )  # fmt: skip
 
 METHODS: dict[str, Method] = {method.name: method for method in _ALL}
