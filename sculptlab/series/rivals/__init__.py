@@ -1,4 +1,4 @@
-"""The methods that the scorecard compares, each with its source; those that it alone needs are defined in this folder."""
+"""The methods that the scorecard compares, each with its source; this folder defines those that only the scorecard needs."""
 
 from sculptlab.priors import Gaussian
 from sculptlab.series.rivals.after_training import RESHAPER, WHITENING
@@ -34,23 +34,23 @@ _ALL = (
     RESHAPER,
     of_objective(
         "VAE", "variational", "Kingma and Welling 2014, arXiv 1312.6114; Higgins et al. 2017 (beta)", Gaussian,
-        (0.1, 0.3, 1.0, 2.0, 4.0, 8.0), lambda w: KL(beta=w),
+        (0.1, 0.3, 0.5, 1.0, 2.0, 4.0), lambda w: KL(beta=w),
     ),
     of_objective(
         "beta-TCVAE", "variational", "Chen et al. 2018, arXiv 1802.04942", Gaussian,
-        (1.5, 2.0, 4.0, 6.0, 10.0, 20.0), lambda w: BetaTC(beta=w),
+        (1.1, 1.3, 1.6, 2.0, 4.0, 6.0), lambda w: BetaTC(beta=w),
     ),
     of_objective(
         "FactorVAE", "variational", "Kim and Mnih 2018, arXiv 1802.05983", Gaussian,
-        (1.0, 3.0, 6.0, 10.0, 20.0, 35.0), lambda w: FactorVAE(gamma=w, width=200, depth=4),
+        (0.1, 0.3, 1.0, 3.0, 10.0, 35.0), lambda w: FactorVAE(gamma=w, width=200, depth=4),
     ),
     of_objective(
         "DIP-VAE-I", "variational", "Kumar et al. 2018, arXiv 1711.00848", Gaussian,
-        (0.3, 1.0, 3.0, 10.0, 30.0, 100.0), lambda w: DIP(weight=w, kind="I"),
+        (0.03, 0.1, 0.3, 1.0, 3.0, 10.0), lambda w: DIP(weight=w, kind="I"),
     ),
     of_objective(
         "DIP-VAE-II", "variational", "Kumar et al. 2018, arXiv 1711.00848", Gaussian,
-        (0.3, 1.0, 3.0, 10.0, 30.0, 100.0), lambda w: DIP(weight=w, kind="II"),
+        (0.03, 0.1, 0.3, 1.0, 3.0, 10.0), lambda w: DIP(weight=w, kind="II"),
     ),
     of_objective(
         "InfoVAE", "variational", "Zhao et al. 2019, arXiv 1706.02262", Gaussian,

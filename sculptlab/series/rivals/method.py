@@ -61,7 +61,7 @@ def of_objective(
 ) -> Method:
     """A method that is only an objective: `objective` makes it from the weight.
 
-    Weights are in nats per image under a Gaussian decoder of variance `images.decoder_variance`, as in `PreparedImages.train`.
+    Weights are in nats per image under a Gaussian decoder of variance `images.decoder_variance`; see `PreparedImages.train`.
     """
 
     def train(images: PreparedImages, weight: float, seed: int) -> Run:

@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from sculptlab.data import Dataset, load
+from sculptlab.evaluation.two_samples import hold_out
 from sculptlab.series.studies.principal_components import PrincipalComponents
 from sculptlab.training.loop import fit_to_the_end
 from sculptlab.training.models import build_autoencoder
@@ -99,9 +100,12 @@ class PreparedImages:
     decoder_variance: float = 1.0
 
     @classmethod
-    def of(cls, setting: Setting) -> PreparedImages:
-        """Load the images of `setting`, fit the components to the training images and project both sets."""
-        training, held_out = train_and_test(setting.data)
+    def of(cls, setting: Setting, sets: tuple[Dataset, Dataset] | None = None) -> PreparedImages:
+        """Load the images of `setting`, fit the components to the training images and project both sets.
+
+        `sets` are training and held-out images, if they are not those of `train_and_test`.
+        """
+        training, held_out = sets or train_and_test(setting.data)
         images = training.images[: setting.rows]
         basis = PrincipalComponents.fit(images, setting.components)
         return cls(setting, basis, basis.project(images), basis.project(held_out.images), basis.lost(held_out.images))
@@ -115,6 +119,11 @@ class PreparedImages:
             stochastic=objective.needs_posterior, batch_size=at.batch_size, learning_rate=at.learning_rate,
             weight_decay=at.weight_decay,
         )  # fmt: skip
+
+    def set_aside(self, share: float) -> PreparedImages:
+        """The same with a share of the training images, drawn at random, in place of the held-out ones, to choose settings by."""
+        kept, aside = hold_out(len(self.training), share)
+        return replace(self, training=self.training[kept], held_out=self.training[aside])
 
     def error_per_pixel(self, error: Any) -> Any:
         """A mean squared error per component as one per pixel of whole images, what the components lose included."""
