@@ -3,9 +3,11 @@
 from sculptlab.priors import Gaussian
 from sculptlab.series.rivals.after_training import RESHAPER, WHITENING
 from sculptlab.series.rivals.ard_vae import ARD_VAE
+from sculptlab.series.rivals.flex_ae import FLEX_AE
 from sculptlab.series.rivals.latent_quantization import LATENT_QUANTIZATION
 from sculptlab.series.rivals.method import Method, of_objective
 from sculptlab.series.rivals.nash_ae import NASH_AE
+from sculptlab.series.rivals.spheres import MOMENTUM_CONTRAST, SPHERE_MMD
 from sculptlab.series.rivals.two_moments import TWO_MOMENTS
 from sculptlab.series.rivals.vamp_prior import VAMP_PRIOR
 from sculptlab.series.rivals.variance_expansion import VARIANCE_EXPANSION
@@ -78,6 +80,9 @@ _ALL = (
     ),
     ARD_VAE,
     VAMP_PRIOR,
+    FLEX_AE,
+    MOMENTUM_CONTRAST,
+    SPHERE_MMD,
     TWO_MOMENTS,
     VARIANCE_EXPANSION,
     NASH_AE,

@@ -11,8 +11,12 @@ from torch.distributions import Categorical, Independent, MixtureSameFamily, Nor
 import sculptlab as sl
 from sculptlab.series.rivals import METHODS
 from sculptlab.series.rivals.ard_vae import ARDVAE
+from sculptlab.series.rivals.flex_ae import FlexAE
+from sculptlab.series.rivals.labeled_contrast import LabeledContrast, supervised_info_nce
 from sculptlab.series.rivals.latent_quantization import QLAE
 from sculptlab.series.rivals.nash_ae import NashAE, summed_covariance
+from sculptlab.series.rivals.spheres import MomentumContrast, SphereMMD, info_nce
+from sculptlab.series.rivals.stitching import stitching_errors
 from sculptlab.series.rivals.two_moments import TwoMoments
 from sculptlab.series.rivals.vamp_prior import VampPrior
 from sculptlab.series.rivals.variance_expansion import VarianceExpansion
@@ -22,10 +26,15 @@ from sculptlab.training.objectives import Batch
 
 IMAGES = torch.rand(96, 1, 4, 4, generator=torch.Generator().manual_seed(0))
 OPTIONS = {"batch_size": 32, "scheduler": "constant", "device": "cpu", "progress": False}
-NEW = ("ARD-VAE", "VampPrior", "two moments", "variance expansion", "NashAE", "QLAE")
+NEW = (
+    "ARD-VAE", "VampPrior", "FlexAE", "momentum contrastive", "MMD on the sphere", "two moments", "variance expansion", "NashAE",
+    "QLAE",
+)  # fmt: skip
 KINDS = {
     "ARDVAE": ARDVAE, "VampPrior": lambda: VampPrior(IMAGES[:5]), "NashAE": lambda: NashAE(width=8, rounds=2), "QLAE": QLAE,
-    "TwoMoments": TwoMoments, "VarianceExpansion": VarianceExpansion,
+    "TwoMoments": TwoMoments, "VarianceExpansion": VarianceExpansion, "FlexAE": lambda: FlexAE(width=8, rounds=2),
+    "SphereMMD": SphereMMD, "MomentumContrast": lambda: MomentumContrast(model(False), size=40),
+    "LabeledContrast": lambda: LabeledContrast(IMAGES[:30], torch.arange(60).reshape(30, 2) % 5, [(0,), (1, 2)]),
 }  # fmt: skip
 
 
@@ -231,6 +240,139 @@ def test_variance_expansion_is_the_mean_inverse_variance():
     assert gone["expansion"][1].item() == pytest.approx(2 / 0.1, rel=1e-5)
 
 
+def test_the_generator_of_flex_ae_comes_to_the_codes():
+    term, draw = FlexAE(width=32, rounds=3).regularizer(1, seed=1), torch.Generator().manual_seed(0)
+    networks, distances = term.companions["networks"], []
+    for step in range(250):
+        codes = 3 + 0.1 * torch.randn(128, 1, generator=draw)
+        if step % 20 == 0:
+            made = networks.generate(128, draw)
+            distances.append((codes.mean() - made.mean()).abs().item())
+        term.update(codes)
+    assert distances[0] > 2.5
+    assert np.mean(distances[-5:]) < 0.5
+    made = FlexAE().sampling_prior(1, None, term.companions).sample(500, torch.Generator().manual_seed(0))
+    assert made.mean().item() == pytest.approx(3, abs=0.5)
+
+
+def test_the_loss_of_flex_ae_trains_the_generator_against_a_fixed_critic():
+    term = FlexAE(width=8).regularizer(2)
+    networks = term.companions["networks"].requires_grad_(True)
+    codes = torch.randn(30, 2, generator=torch.Generator().manual_seed(0))
+    networks.loss(codes, torch.Generator().manual_seed(1)).backward()
+    found = [weight.grad.clone() for weight in networks.generator.parameters()]
+    networks.zero_grad()
+    (-networks.critic(networks.generate(30, torch.Generator().manual_seed(1))).mean()).backward()
+    for one, weight in zip(found, networks.generator.parameters(), strict=True):
+        np.testing.assert_allclose(one, weight.grad, atol=1e-6)
+
+
+def test_the_contrast_is_the_cross_entropy_of_the_own_key():
+    draw = torch.Generator().manual_seed(0)
+    q, k, others = (torch.nn.functional.normalize(torch.randn(n, 3, generator=draw), dim=1) for n in (6, 6, 10))
+    logits = torch.cat([(q * k).sum(1)[:, None], q @ others.T], 1) / 0.2
+    expected = torch.nn.functional.cross_entropy(logits, torch.zeros(6, dtype=torch.long))
+    assert info_nce(q, k, others, 0.2).item() == pytest.approx(expected.item(), rel=1e-5)
+    same = torch.tensor([[1.0, 0.0, 0.0]]).expand(6, -1)
+    assert info_nce(same, same, same[:4], 0.2).item() == pytest.approx(math.log(5), rel=1e-5)
+
+
+def test_codes_of_the_momentum_encoder_enter_the_queue_and_its_weights_follow():
+    network = model(False)
+    objective = MomentumContrast(network, size=50, momentum=0.9)
+    term = objective.regularizer(3)
+    average, before = term.companions["average"], term.companions["average"].queue.clone()
+    changed = model(False, seed=3)
+    batch = Batch(IMAGES[:32], None, changed.encode(IMAGES[:32]), changed, None, torch.Generator().manual_seed(0))
+    list(objective.regularizers(batch, term.companions))
+    expected = torch.nn.functional.normalize(network.encode(IMAGES[:32]), dim=1)
+    term.update(batch.codes, changed)
+    np.testing.assert_allclose(average.queue[:32], expected.detach(), atol=1e-6)
+    assert torch.equal(average.queue[32:], before[:18])
+    for mine, start, now in zip(average.model.parameters(), network.parameters(), changed.parameters(), strict=True):
+        np.testing.assert_allclose(mine.detach(), (0.9 * start + 0.1 * now).detach(), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["MomentumContrast", "SphereMMD"])
+def test_codes_on_the_sphere_have_length_1(name):
+    run = sl.fit(model(False), IMAGES, KINDS[name](), steps=3, **OPTIONS)
+    np.testing.assert_allclose(run.encode(IMAGES).norm(dim=1), 1, rtol=1e-5)
+    np.testing.assert_allclose(run.reconstruct(IMAGES), run.decode(run.encode(IMAGES)), rtol=1e-5)
+
+
+def test_the_mmd_on_the_sphere_is_that_of_normalized_codes():
+    z = 5 * torch.randn(40, 3, generator=torch.Generator().manual_seed(2))
+    batch = Batch(None, None, z, None, None, torch.Generator().manual_seed(0))
+    (found,) = SphereMMD(weight=7.0).regularizers(batch, {})
+    unit = batch._replace(codes=z / z.norm(dim=1, keepdim=True), generator=torch.Generator().manual_seed(0))
+    (expected,) = sl.objectives.MMD(sl.priors.Sphere(3, standardize=False), 7.0).regularizers(unit, {})
+    assert found == (expected.name, 7.0, pytest.approx(expected.value))
+
+
+def test_the_labeled_contrast_is_the_share_of_rows_of_the_same_label():
+    z, labels = torch.tensor([[0.0], [1.0], [3.0], [9.0]]), torch.tensor([0, 0, 1, 2])
+    near = [[math.exp(-((a - b) ** 2) / 2) for b in (0, 1, 3, 9)] for a in (0, 1)]
+    shares = near[0][1] / (near[0][1] + near[0][2] + near[0][3]), near[1][0] / (near[1][0] + near[1][2] + near[1][3])
+    expected = -sum(map(math.log, shares)) / 2  # rows 3 and 4 have no other of their label
+    assert supervised_info_nce(z, labels, 2.0).item() == pytest.approx(expected, rel=1e-5)
+    assert supervised_info_nce(z, torch.arange(4), 2.0).item() == 0
+    apart = torch.tensor([[0.0], [0.0], [50.0], [50.0]])
+    assert supervised_info_nce(apart, torch.tensor([0, 0, 1, 1]), 1.0).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_the_labeled_contrast_gives_a_factor_its_latent():
+    generator = torch.Generator().manual_seed(0)
+    factors = torch.randint(3, (400, 2), generator=generator)
+    images = torch.cat([factors.float().repeat(1, 4), torch.randn(400, 4, generator=generator)], 1)
+    objective = LabeledContrast(images[:100], factors[:100], [(0,), (1,)], weight=10.0, beta=0.1)
+    network = sl.build_autoencoder("mlp", image_shape=(12,), dim=3, width=32, stochastic=True, output="linear")
+    run = sl.fit(network, images, objective, steps=300, learning_rate=3e-3, device="cpu", progress=False)
+    z = run.encode(images)
+    spread = torch.stack([torch.stack([z[factors[:, k] == value].var(0) for value in range(3)]).mean(0) for k in range(2)])
+    assert (spread[[0, 1], [0, 1]] < 0.1 * z.var(0)[:2]).all()
+
+
+def test_stitching_a_rotated_model_loses_nothing_and_another_one_little(digits):
+    flat = digits.images.flatten(1)[:600]
+    flat = flat - flat.mean(0)
+    training, held_out = flat[:500], flat[500:]
+
+    def run(seed):
+        network = sl.build_autoencoder("mlp", image_shape=(64,), dim=4, width=32, output="linear", seed=seed)
+        return sl.fit(
+            network,
+            training,
+            sl.objectives.MMD("gaussian", 10.0),
+            steps=150,
+            learning_rate=3e-3,
+            **OPTIONS | {"scheduler": "cosine"},
+        )
+
+    first, second = run(0), run(1)
+    turned = torch.linalg.qr(torch.randn(4, 4, generator=torch.Generator().manual_seed(0)))[0]
+
+    class Turned(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.model, self.image_shape, self.dim = first.model, (64,), 4
+
+        def encode(self, images):
+            return 2 * self.model.encode(images) @ turned
+
+        def decode(self, codes):
+            return self.model.decode(codes @ turned.T / 2)
+
+    rotated = type(first)(Turned(), first.objective, [], 0, 1)
+    options = {"anchors": 32, "steps": 150}
+    same, other = (stitching_errors(first, one, training, held_out, **options) for one in (rotated, second))
+    assert same["relative"] == pytest.approx(same["own"], rel=1e-3)
+    assert same["absolute"] > 1.5 * same["relative"]
+    assert other["own"] == same["own"]
+    assert other["own"] < other["relative"] < other["absolute"]
+    assert other["own"] < other["mean"]
+    assert all(weight.requires_grad for weight in first.model.parameters())
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -241,6 +383,12 @@ def test_variance_expansion_is_the_mean_inverse_variance():
         (lambda: QLAE(count=1), "count must be at least 2"),
         (lambda: TwoMoments(share=-0.1), "share must be >= 0"),
         (lambda: VarianceExpansion(delta=0.0), "delta must be > 0"),
+        (lambda: FlexAE(width=0), "width must be at least 1"),
+        (lambda: MomentumContrast(model(False), momentum=1.0), "momentum must be below 1"),
+        (lambda: SphereMMD(weight=-1.0), "weight must be >= 0"),
+        (lambda: LabeledContrast(IMAGES[:4], torch.arange(4), [(0,)]), "labels must be whole numbers"),
+        (lambda: LabeledContrast(IMAGES[:4], torch.arange(4)[:, None], [(0,), (1,)]), "latents must name one or more"),
+        (lambda: LabeledContrast(IMAGES[:4], torch.arange(4)[:, None], [(7,)]).check(model(True)), "latents must be below"),
     ],
 )
 def test_wrong_parameters_are_named(make, message):
