@@ -1,10 +1,13 @@
 """Quadratic couplings: exact inverses, the closed form of a parabola, and independent latents left alone."""
 
+import json
+
 import pytest
 import torch
 
 from sculptlab.reshaping import Reshaper
 from sculptlab.reshaping.quadratic import QuadraticCoupling, fit_quadratic_couplings, monomials
+from sculptlab.reshaping.structure import built, described
 
 
 def normal(n, d, seed=0):
@@ -100,3 +103,12 @@ def test_a_reshaper_of_parabolas_reaches_the_likelihood_of_their_noise():
     assert reshaper.score(new.numpy()) == pytest.approx(exact.item(), abs=0.25)
     assert reshaper.history_["validation"].iloc[-1] == pytest.approx(reshaper.score(new.numpy()), abs=0.5)
     assert reshaper.round_trip_error_ < 1e-6
+
+
+@pytest.mark.parametrize("make", [parabolas, lambda n, seed=0: normal(n, 8, seed)], ids=["layers", "no layers"])
+def test_couplings_are_described_for_a_file_and_built_again(make):
+    chain = fitted(make(3000), make(1000, 1))
+    again = built(json.loads(json.dumps(described(chain))))
+    again.load_state_dict(chain.state_dict())
+    x = make(100, 2)
+    assert torch.equal(again(x)[0], chain(x)[0])
