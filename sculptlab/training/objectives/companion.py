@@ -8,11 +8,15 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from sculptlab.training.distributed import Ranks
+from sculptlab.training.models import Posterior
+
 
 class Batch(NamedTuple):
     """One step as an objective sees it: images (b, *image_shape), posterior (None if deterministic) and codes (b, dim).
 
-    `rows` is the size of the whole data set; `generator` is the source of all noise. Steps are counted from 0.
+    `rows` is the size of the whole data set; `generator` is the source of all noise. Steps are counted from 0. With several
+    processes, `ranks`, the reconstruction sees the rows of this process, and the regularizers see `whole`.
     """
 
     images: Any
@@ -22,6 +26,17 @@ class Batch(NamedTuple):
     rows: int | None
     generator: torch.Generator | None
     step: int = 0
+    ranks: Ranks | None = None
+
+    def whole(self) -> Batch:
+        """The codes and posteriors of all processes, without images; the batch itself if there is one process."""
+        if self.ranks is None:
+            return self
+        if self.posterior is None:
+            return self._replace(images=None, codes=self.ranks.gather(self.codes))
+        joined = self.ranks.gather(torch.cat([self.codes, self.posterior.mean, self.posterior.log_variance], 1))
+        codes, mean, log_variance = joined.chunk(3, 1)
+        return self._replace(images=None, codes=codes, posterior=Posterior(mean, log_variance))
 
 
 class Term(NamedTuple):
