@@ -83,7 +83,8 @@ def locked(path: Path | None) -> Iterator[None]:
 def save_checkpoint(path: Path, training: Training, rows: Rows) -> None:
     """Write a checkpoint; the one at `path`, if it is not damaged, becomes its predecessor."""
     content = {
-        "format": FORMAT, "made_with": made_with(), "settings": settings_of(training), "state": training.state_dict(), "rows": rows
+        "format": FORMAT, "made_with": made_with(), "settings": settings_of(training), "state": training.state_dict(),
+        "rows": rows,
     }  # fmt: skip
     torch.save(content, written := io.BytesIO())
     # The last two bytes of an archive are the length of its comment.

@@ -57,7 +57,7 @@ class Training:
             check_model(model)
             if isinstance(self.objective, Custom):
                 raise ValueError(
-                    f"objective must be one of sl.objectives, or a subclass, to train in {self.ranks.size} processes: the function "
+                    f"objective must be one of sl.objectives to train in {self.ranks.size} processes: the function "
                     f"{self.objective!r} would see the images of its own process alone"
                 )
         self.device = as_device(device)
@@ -195,7 +195,7 @@ class Training:
     def agree(self, **others: Any) -> None:
         """Raise ValueError in all ranks if they are at different steps, or differ in their weights, or in `others`."""
         if self.ranks is not None:
-            parts = {"weights": self.optimization.weights, "companions": self.regularizer.companions.parameters()}
+            parts = {"weights": self.optimization.weights, "companions": self.regularizer.parameters()}
             self.ranks.agree({"step": self.step} | {name: checksum(part) for name, part in parts.items()} | others)
 
     def _check(self, loss: Tensor) -> None:
