@@ -50,10 +50,25 @@ class Ranks:
         """The rows (b, k) of all ranks in order, (size b, k); the gradient reaches this rank's own, multiplied by `size`."""
         return cast(Tensor, _Gather.apply(rows, self))
 
-    def gather_posterior(self, posterior: Posterior) -> Posterior:
-        """The posteriors of all ranks, gathered as `gather` does."""
-        both = self.gather(torch.cat([posterior.mean, posterior.log_variance], 1))
-        return Posterior(*both.chunk(2, 1))
+    def gather_codes(self, codes: Tensor, posterior: Posterior | None) -> tuple[Tensor, Posterior | None]:
+        """Codes and posteriors of all ranks; `Ranks.of` the codes themselves are these ranks, of no tensor made from them."""
+        if posterior is None:
+            whole, posterior = self.gather(codes), None
+        else:
+            joined = self.gather(torch.cat([codes, posterior.mean, posterior.log_variance], 1))
+            whole, mean, log_variance = joined.chunk(3, 1)
+            posterior = Posterior(mean, log_variance)
+        whole.gathered_by = self  # type: ignore[attr-defined]
+        return whole, posterior
+
+    @staticmethod
+    def of(codes: Tensor) -> Ranks | None:
+        """The ranks that gathered these codes, in the order of their rows; None of other tensors, such as chosen rows of them."""
+        return getattr(codes, "gathered_by", None)
+
+    def total(self, share: Tensor) -> Tensor:
+        """The sum over ranks; the gradient passes as it is, so a share has the whole gradient in the rows of its rank."""
+        return cast(Tensor, _Total.apply(share, self))
 
     def normal(self, like: Tensor, generator: torch.Generator | None) -> Tensor:
         """Standard normal noise like this rank's rows: its part of the noise of the whole batch."""
@@ -145,6 +160,21 @@ class _Gather(torch.autograd.Function):
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, None]:
         ranks: Ranks = ctx.ranks
         return ranks.size * upstream[0][ranks.own(len(upstream[0]))], None
+
+
+class _Total(torch.autograd.Function):
+    """`Ranks.total`: communication forward, none backward."""
+
+    @staticmethod
+    def forward(ctx: Any, share: Tensor, ranks: Ranks) -> Tensor:
+        total = share.clone()
+        with ranks._together("adding up a distance"):
+            distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, None]:
+        return upstream[0], None
 
 
 def _outlined(values: list[Any]) -> str:

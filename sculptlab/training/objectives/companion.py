@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from sculptlab.training.distributed import Ranks
-from sculptlab.training.models import Posterior
 
 
 class Batch(NamedTuple):
@@ -32,11 +31,8 @@ class Batch(NamedTuple):
         """The codes and posteriors of all processes, without images; the batch itself if there is one process."""
         if self.ranks is None:
             return self
-        if self.posterior is None:
-            return self._replace(images=None, codes=self.ranks.gather(self.codes))
-        joined = self.ranks.gather(torch.cat([self.codes, self.posterior.mean, self.posterior.log_variance], 1))
-        codes, mean, log_variance = joined.chunk(3, 1)
-        return self._replace(images=None, codes=codes, posterior=Posterior(mean, log_variance))
+        codes, posterior = self.ranks.gather_codes(self.codes, self.posterior)
+        return self._replace(images=None, codes=codes, posterior=posterior)
 
 
 class Term(NamedTuple):

@@ -118,7 +118,7 @@ class Regularizer(nn.Module):
                 raise ValueError(f"{name} must be given for {self.objective!r}: term(codes, {name}={name})")
         posterior = None if posterior is None else _checked_posterior(posterior, codes)
         if ranks := self._ranks():
-            codes, posterior = ranks.gather(codes), None if posterior is None else ranks.gather_posterior(posterior)
+            codes, posterior = ranks.gather_codes(codes, posterior)
         generator = self._generator(codes.device) if self.training else torch.Generator(codes.device).manual_seed(self.seed)
         self._let_train(False)
         batch = Batch(None, posterior, codes, model, self.rows, generator, self.step)

@@ -84,7 +84,7 @@ def _rank(check, rank, size, meeting, pipe, timeout, arguments):
         pipe.send((type(error).__name__, str(error)))
 
 
-def in_ranks(check, size, *arguments, timeout=30.0):
+def in_ranks(check, size, *arguments, timeout=120.0):
     """What check(rank, *arguments) returns in each rank of a new process group: ("ok", value), (error, message) or None."""
     with tempfile.TemporaryDirectory() as folder:
         pipes, started = [], []
@@ -98,7 +98,7 @@ def in_ranks(check, size, *arguments, timeout=30.0):
         found = []
         for pipe in pipes:
             try:
-                found.append(pipe.recv() if pipe.poll(120) else None)
+                found.append(pipe.recv() if pipe.poll(240) else None)
             except EOFError:
                 found.append(None)
         for one in started:

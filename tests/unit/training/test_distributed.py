@@ -17,6 +17,7 @@ from rank_checks import (
 )  # fmt: skip
 
 import sculptlab as sl
+from sculptlab.mmd.distance import discrepancies, discrepancy_share
 
 
 @pytest.fixture(scope="module")
@@ -113,3 +114,18 @@ def test_a_killed_rank_ends_the_others_with_a_message_and_a_checkpoint(tmp_path)
 def test_a_stalled_rank_ends_the_others_with_a_message():
     (_, message), _ = in_ranks(one_stalls, 2, timeout=2.0)
     assert "another rank did not come in time" in message
+
+
+@pytest.mark.parametrize("kernel", [sl.kernels.IMQ(base=3.0), sl.kernels.RBF(1.0), sl.kernels.Energy()])
+@pytest.mark.parametrize("shape", [(24, 3), (5, 24, 1), (1200, 2)])
+def test_shares_of_ranks_add_up_to_mmd2_and_its_gradient(kernel, shape):
+    generator = torch.Generator().manual_seed(0)
+    x, y = (torch.randn(shape, generator=generator, dtype=torch.float64).requires_grad_() for _ in range(2))
+    whole = discrepancies(x, y, kernel, True)
+    (slope,) = torch.autograd.grad(whole.sum(), x)
+    n = shape[-2]
+    parts = [discrepancy_share(x, y, kernel, True, slice(i * n // 4, (i + 1) * n // 4)) for i in range(4)]
+    slopes = [torch.autograd.grad(part.sum(), x)[0] for part in parts]
+    assert torch.allclose(sum(parts), whole, rtol=1e-9, atol=1e-12)
+    assert torch.allclose(sum(slopes), slope, rtol=1e-9, atol=1e-12)
+    assert not slopes[1][..., : n // 4, :].any()
