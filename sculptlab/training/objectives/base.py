@@ -99,7 +99,8 @@ class Objective:
         loss = reconstruction = _reconstruction(self.likelihood, batch, self.decoder_input(batch, companions))
         values: dict[str, Tensor] = {}
         times: Counter[str] = Counter()
-        for term in self.regularizers(batch.whole(), companions):
+        alone = type(self).regularizers is Objective.regularizers  # the reconstruction needs no codes of other processes
+        for term in self.regularizers(batch if alone else batch.whole(), companions):
             loss = loss + term.weight * term.value
             times[term.name] += 1
             values[term.name if times[term.name] == 1 else f"{term.name}_{times[term.name]}"] = term.value
