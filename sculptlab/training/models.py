@@ -29,7 +29,10 @@ class Posterior:
 
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
         """One draw (n, dim) for each image, mean + std * noise, differentiable in both; arXiv 1312.6114."""
-        noise = torch.randn(self.mean.shape, generator=generator, device=self.mean.device, dtype=self.mean.dtype)
+        return self.at(torch.randn(self.mean.shape, generator=generator, device=self.mean.device, dtype=self.mean.dtype))
+
+    def at(self, noise: Tensor) -> Tensor:
+        """mean + std * noise, (n, dim)."""
         return self.mean + (0.5 * self.log_variance).exp() * noise
 
 

@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from sculptlab.priors import Prior
 from sculptlab.training.batches import of_shape
+from sculptlab.training.distributed import Ranks
 from sculptlab.training.encodings import decoded, encoded
 from sculptlab.training.models import Posterior
 from sculptlab.training.objectives.companion import Batch, Companion, Companions, Term
@@ -80,14 +81,17 @@ class Objective:
         return ()
 
     def batch(
-        self, model: Any, images: Tensor, rows: int | None, generator: torch.Generator | None = None, step: int = 0
-    ) -> Batch:
+        self, model: Any, images: Tensor, rows: int | None, generator: torch.Generator | None = None, step: int = 0,
+        ranks: Ranks | None = None,
+    ) -> Batch:  # fmt: skip
         """Encode `images` (b, *image_shape), floats; the codes of a stochastic encoder are one draw from each posterior."""
-        found = encoded(model, images)
-        posterior, codes = (found, found.sample(generator)) if isinstance(found, Posterior) else (None, found)
+        posterior, codes = None, encoded(model, images)
+        if isinstance(codes, Posterior):
+            posterior = codes
+            codes = posterior.sample(generator) if ranks is None else posterior.at(ranks.normal(posterior.mean, generator))
         if self.needs_posterior and posterior is None:
             raise ValueError(f"objective {self!r} needs a stochastic encoder: {type(model).__name__}.encode gave codes alone")
-        return Batch(images, posterior, codes, model, rows, generator, step)
+        return Batch(images, posterior, codes, model, rows, generator, step, ranks)
 
     def terms(self, batch: Batch, companions: Companions | None = None) -> dict[str, Tensor]:
         """The 0-d terms of a step: "loss" (the weighted sum), "reconstruction", and each regularizer without its weight."""
@@ -95,7 +99,8 @@ class Objective:
         loss = reconstruction = _reconstruction(self.likelihood, batch, self.decoder_input(batch, companions))
         values: dict[str, Tensor] = {}
         times: Counter[str] = Counter()
-        for term in self.regularizers(batch, companions):
+        alone = type(self).regularizers is Objective.regularizers  # the reconstruction needs no codes of other processes
+        for term in self.regularizers(batch if alone else batch.whole(), companions):
             loss = loss + term.weight * term.value
             times[term.name] += 1
             values[term.name if times[term.name] == 1 else f"{term.name}_{times[term.name]}"] = term.value
@@ -157,8 +162,9 @@ class Custom(Objective):
     function: Callable[[Any, Tensor, torch.Generator | None], Tensor | Mapping[str, Tensor]]
 
     def batch(
-        self, model: Any, images: Tensor, rows: int | None, generator: torch.Generator | None = None, step: int = 0
-    ) -> Batch:
+        self, model: Any, images: Tensor, rows: int | None, generator: torch.Generator | None = None, step: int = 0,
+        ranks: Ranks | None = None,
+    ) -> Batch:  # fmt: skip
         return Batch(images, None, images.new_empty(0, 0), model, rows, generator, step)
 
     def regularizer(self, dim: int, *, rows: int | None = None, seed: int = 0) -> Regularizer:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import torch
 from torch import Tensor, nn
 
+from sculptlab.training.distributed import Ranks
 from sculptlab.training.initialization import Initialization
 from sculptlab.training.models import Posterior
 from sculptlab.training.objectives.companion import Batch, Companion, Companions
@@ -47,6 +48,10 @@ class Regularizer(nn.Module):
     In eval mode, `term(codes)` draws the same noise at each call and leaves that of training as it is. Sixteen-bit codes are
     converted, and everything is computed in float32 or float64, also under autocast. Under torch.compile the term runs
     uncompiled. `state_dict` holds all that resuming needs.
+
+    Where torch.distributed has a process group, in training the codes of all processes are gathered, and the term is that of the
+    whole batch. Its gradient in the codes of this process is multiplied by the number of processes, since
+    DistributedDataParallel averages gradients. All processes call it with equally many rows.
 
     Parameters
     ----------
@@ -112,6 +117,8 @@ class Regularizer(nn.Module):
             if needed and given is None:
                 raise ValueError(f"{name} must be given for {self.objective!r}: term(codes, {name}={name})")
         posterior = None if posterior is None else _checked_posterior(posterior, codes)
+        if ranks := self._ranks():
+            codes, posterior = ranks.gather_codes(codes, posterior)
         generator = self._generator(codes.device) if self.training else torch.Generator(codes.device).manual_seed(self.seed)
         self._let_train(False)
         batch = Batch(None, posterior, codes, model, self.rows, generator, self.step)
@@ -145,6 +152,7 @@ class Regularizer(nn.Module):
         self._calls = 0
         if len(self.companions):
             codes = self._checked(codes).detach()
+            codes = ranks.gather(codes) if (ranks := self._ranks()) else codes
             generator = self._generator(codes.device)
             self._let_train(True)
             with torch.enable_grad(), torch.autocast(codes.device.type, enabled=False):
@@ -176,6 +184,10 @@ class Regularizer(nn.Module):
             if weight.device != codes.device:
                 raise ValueError(f"codes must be on {weight.device}, where the term is, got {codes.device}: move it by term.to()")
         return _float32(codes)
+
+    def _ranks(self) -> Ranks | None:
+        """The processes whose codes make up the batch: in training, those of torch's process group, if there is one."""
+        return Ranks.present() if self.training else None
 
     def _generator(self, device: torch.device) -> torch.Generator:
         """The source of all noise; a new one from the seed if there is none, or one for another type of device."""
