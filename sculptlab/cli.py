@@ -1,4 +1,4 @@
-"""The command line: `sculptlab lab | app | run | train | site | student-edition | scores | doctor | fetch`."""
+"""The command line: `sculptlab lab | app | run | train | sweep | site | student-edition | scores | doctor | fetch`."""
 
 import argparse
 import glob
@@ -71,6 +71,12 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--out", type=Path, default=Path("executed"), metavar="DIR", help="where the files go (%(default)s)")
     train = add("train", _train, "train a model as a TOML or Python file says; with torchrun, in several processes")
     train.add_argument("config", type=Path, metavar="CONFIG", help="`python -m pydoc sculptlab.training.config` says what it has")
+    sweep = add("sweep", _sweep, "run a study in several processes; what is finished is kept, the same command goes on with it")
+    sweep.add_argument("study", nargs="?", metavar="STUDY", help="the name of its result; without it, the names are listed")
+    shared = "where finished cells are kept; processes of other hosts may share it (default: sweeps/STUDY)"
+    sweep.add_argument("--folder", type=Path, metavar="DIR", help=shared)
+    sweep.add_argument("--jobs", type=int, metavar="N", default=1, help="processes on this machine (default %(default)s)")
+    sweep.add_argument("--record", action="store_true", help="when all is done, write the result to data/results")
     site = add("site", _site, "write all pages as a web site that needs no server; only pages that changed are run again")
     site.add_argument("out", type=Path, metavar="OUT", help="the folder of the site: a new one, or an earlier site")
     site.add_argument("--executed", type=Path, metavar="DIR", help="show the executed pages of this folder, and run nothing")
@@ -148,6 +154,21 @@ def _train(arguments: argparse.Namespace) -> int:
         print(f"sculptlab train: {error}", file=sys.stderr)
         return FAILED
     return INTERRUPTED if run.stopped == "interrupted" else OK
+
+
+def _sweep(arguments: argparse.Namespace) -> int:
+    """Compute the cells of a study that are not done yet, or list the studies."""
+    from sculptlab.series import recording
+
+    if arguments.study is None:
+        print("studies:", *recording.studies(), sep="\n  ")
+        return OK
+    if not 1 <= arguments.jobs <= 1000:
+        raise ValueError(f"--jobs must lie between 1 and 1000, got {arguments.jobs}")
+    folder = Path("sweeps", arguments.study) if arguments.folder is None else as_path("--folder", arguments.folder)
+    found = recording.sweep(arguments.study, folder, arguments.jobs, arguments.record)
+    print(f"all cells are done: {folder}" + ("; --record writes the result" if found is None else f"; {found}"))
+    return OK
 
 
 def _site(arguments: argparse.Namespace) -> int:

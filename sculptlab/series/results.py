@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 from sculptlab.files import write_file
+from sculptlab.series.sweeps import SweepFinished, active_sweep
 
 NEXT = ".next"  # ends the name of a file that waits for its provenance
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -77,8 +78,12 @@ def record_result(
     """Write `frame` and `arrays` under `name` in `results_folder()`, with this machine, commit, date, versions and `settings`.
 
     The provenance has the checksums of the other files, which wait beside their places until it is written. Whatever ends this
-    function, `read_result` then returns the old record or the new one in full.
+    function, `read_result` then returns the old record or the new one in full. Of a sweep, the provenance also names the commits
+    and hosts of its cells.
     """
+    sweep = active_sweep()
+    if sweep is not None and not sweep.records:
+        raise SweepFinished
     if not re.fullmatch(r"\w+", name):
         raise ValueError(f"name must consist of letters, digits and underscores, got {name!r}")
     unknown = [column for column in frame if base_column(column) not in COLUMNS]
@@ -92,7 +97,9 @@ def record_result(
         contents[f"{name}.npz"] = buffer.getvalue()
     for file, content in contents.items():
         write_file(folder / f"{file}{NEXT}", content)
-    facts = {**_provenance(), "seeds": list(seeds), "settings": dict(settings)}
+    facts: dict[str, Any] = {**_provenance(), "seeds": list(seeds), "settings": dict(settings)}
+    if sweep is not None:
+        facts |= sweep.provenance()
     facts["crc32"] = {file: _checksum(content) for file, content in contents.items()}
     write_file(folder / f"{name}.json", json.dumps(facts, indent=1) + "\n")
     for file in contents:
@@ -137,14 +144,14 @@ def _provenance() -> dict[str, str]:
     cpu = f"{platform.machine()} CPU, {torch.get_num_threads()} threads"
     return {
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "commit": _commit(),
+        "commit": commit(),
         "machine": torch.cuda.get_device_name() if torch.cuda.is_available() else cpu,
         "python": platform.python_version(),
         "torch": torch.__version__,
     }
 
 
-def _commit() -> str:
+def commit() -> str:
     """The commit, with "-dirty" where a tracked file differs from it; recorded results do not count, as studies rewrite them."""
     commit = _git("describe", "--always", "--abbrev=10")
     changed = _git("status", "--porcelain", "--untracked-files=no", "--", ":(top)", ":(top,exclude)data/results")

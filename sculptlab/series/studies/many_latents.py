@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 import torch
 
 from sculptlab.evaluation import c2st
-from sculptlab.evaluation.two_samples import hold_out
 from sculptlab.independence import lps_curve
 from sculptlab.priors import Gaussian
 from sculptlab.series.results import Recorded, record_result
@@ -50,8 +48,7 @@ def choose_weights(images: PreparedImages, *, tolerance: float = TOLERANCE) -> d
     All are trained with seed 0 on nine tenths of the training images; the error is that of the rest. Where no weight is within
     the tolerance, the smallest is taken.
     """
-    kept, aside = hold_out(len(images.training), 0.1)
-    part = replace(images, training=images.training[kept], held_out=images.training[aside])
+    part = images.set_aside(0.1)
     plain, chosen = part.error(part.train(Reconstruction(), 0)), {}
     for name, (objective, weights) in regularizers(images.setting.dim).items():
         errors = {weight: part.error(part.train(objective(weight), 0)) for weight in weights}

@@ -117,12 +117,17 @@ def codes_of_factors(known: Any, dim: int = 10, seed: int = 0) -> dict[str, Tens
 
 
 def score_against_factors(z: Tensor, known: Any, *, seed: int = 0, permutations: int = 1) -> dict[str, float]:
-    """LPS (mlp, linear, squares, bits) of codes z (n, d) beside the scores that know the factors; DCI by random forests."""
+    """LPS (mlp, linear, squares, bits) of codes z (n, d) beside the scores that know the factors."""
+    own = score_codes(z, permutations=permutations, seed=seed, names=("mlp", "linear", "squares", "bits"))
+    return {**own, **factor_scores(z, known, seed)}
+
+
+def factor_scores(z: Tensor, known: Any, seed: int = 0) -> dict[str, float]:
+    """Scores of codes z (n, d) that know the factors (n, k); DCI by random forests."""
     options: dict[str, Any] = {"baselines": False, "seed": seed}
     dci = factors.dci(z, known, estimator="forest", **options).parts
     parts = factors.modularity(z, known, **options).parts
     return {
-        **score_codes(z, permutations=permutations, seed=seed, names=("mlp", "linear", "squares", "bits")),
         "MIG": factors.mig(z, known, **options).score,
         "SAP": factors.sap(z, known, **options).score,
         **{f"DCI {name}": value for name, value in dci.items()},

@@ -155,6 +155,6 @@ def test_a_study_that_rewrites_its_result_does_not_make_its_commit_dirty(monkeyp
     git("init"), git("add", "."), git("commit", "-m", "one")
     monkeypatch.setattr(results, "PACKAGE", tmp_path / "sculptlab")
     (tmp_path / "data/results/one.csv").write_text("2")
-    assert not results._commit().endswith("dirty")
+    assert not results.commit().endswith("dirty")
     (tmp_path / "sculptlab/code.py").write_text("2")
-    assert results._commit().endswith("-dirty")
+    assert results.commit().endswith("-dirty")
