@@ -21,7 +21,7 @@ from sculptlab.reshaping.flows import log_likelihood
 from sculptlab.reshaping.maps import Chain, Choice, Columns, Map
 from sculptlab.reshaping.quantiles import REACH
 from sculptlab.reshaping.targets import LEARNED_DRAWS, draws, map_of
-from sculptlab.validation import as_device, as_tensor, choice, is_model, number, only_array, random_seed, whole
+from sculptlab.validation import as_device, as_tensor, choice, is_model, number, only_array, random_seed, tensor_as_array, whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -168,7 +168,7 @@ class Reshaper(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
     def inverse_transform(self, Z: Any, y: Any = None) -> np.ndarray:
         """The codes (n, d) that are mapped to reshaped codes Z (n, rank); `y` are labels (n,) if there is a prior for each."""
         check_is_fitted(self)
-        rows = check_array(_array(Z), dtype=FLOATS, input_name="Z")
+        rows = check_array(_array(Z, "Z"), dtype=FLOATS, input_name="Z")
         if rows.shape[1] != self._n_features_out:
             raise ValueError(f"Z must have the {self._n_features_out} column(s) of the reshaped codes, got {rows.shape[1]}")
         z, context = torch.from_numpy(rows.astype(np.float64)), self._context(y, len(rows))
@@ -362,13 +362,10 @@ class Reshaper(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         return tags
 
 
-def _array(codes: Any) -> Any:
+def _array(codes: Any, name: str = "X") -> Any:
     """Codes as what scikit-learn takes: the array in a mapping, as `sl.latents` returns it, and tensors as arrays."""
-    found = only_array("X", codes)
-    if not isinstance(found, Tensor) and not is_model(found):
-        return found
-    found = as_tensor("X", found)
-    return (found.float() if found.dtype == torch.bfloat16 else found).detach().cpu().numpy()  # NumPy has no bfloat16
+    found = only_array(name, codes)
+    return tensor_as_array(name, as_tensor(name, found) if is_model(found) else found)
 
 
 def _check_scale(x: Tensor) -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from sculptlab.training.initialization import Initialization
-from sculptlab.validation import as_seed, choice, whole
+from sculptlab.validation import as_seed, choice, describe, whole
 
 ARCHITECTURES = ("mlp", "conv", "residual")
 
@@ -136,7 +136,7 @@ def build_autoencoder(
     choice("architecture", architecture, ARCHITECTURES)
     choice("stochastic", stochastic, (True, False))
     if not isinstance(image_shape, Sequence) or not image_shape:
-        raise TypeError(f"image_shape must be (channels, height, width) or (features,), got {image_shape!r}")
+        raise TypeError(f"image_shape must be (channels, height, width) or (features,), got {describe(image_shape)}")
     shape = tuple(whole(f"image_shape[{i}]", size) for i, size in enumerate(image_shape))
     sizes = {"conv": (28, 32, 64), "residual": (32, 64)}.get(architecture)
     if sizes and (len(shape) != 3 or shape[1] != shape[2] or shape[1] not in sizes):

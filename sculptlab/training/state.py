@@ -18,7 +18,7 @@ from sculptlab.training.objectives.divergences import information_bounds
 from sculptlab.training.objectives.regularizer import Regularizer
 from sculptlab.training.optimization import Optimization
 from sculptlab.training.sources import StreamSource, as_source
-from sculptlab.validation import as_device, as_seed, choice, number, whole
+from sculptlab.validation import as_device, as_seed, choice, describe, number, whole
 
 BATCH_SIZE = 256
 LOSS_LIMIT = 1e3  # times the first loss: then training has diverged
@@ -264,7 +264,7 @@ class Training:
         goal.check(self.model)
         parts = goal.parts if isinstance(goal, SumObjective) else (goal,)
         if len(self.regularizer.companions) or any(type(part).companions is not Objective.companions for part in parts):
-            raise ValueError(f"objective must be without companions to be changed during training, got {goal!r}")
+            raise ValueError(f"objective must be without companions to be changed during training, got {describe(goal)}")
         size = self._batch_size(batch_size, self.batches.size, goal)
         rate = self.learning_rate if learning_rate is None else number("learning_rate", learning_rate, above=0)
         self.objective = self.regularizer.objective = goal

@@ -14,7 +14,7 @@ from sculptlab.training.checkpoints import Rows, save_checkpoint
 from sculptlab.training.distributed import RankError
 from sculptlab.training.interrupts import Interrupts
 from sculptlab.training.state import DivergenceError, Record, Training
-from sculptlab.validation import describe, whole
+from sculptlab.validation import describe, flag, items, whole
 
 REASONS = (None, "callback", "interrupted")
 SAVE_EVERY = 60.0  # seconds between checkpoints
@@ -24,9 +24,9 @@ class Trainer:
     """Trains up to the step `total`, and writes the checkpoint at `path`, if there is one; the options are those of `fit`."""
 
     def __init__(self, total: int, log_every: int | None, progress: bool, callbacks: Any, path: Path | None) -> None:
-        self.total, self.progress, self.path = total, progress, path
+        self.total, self.progress, self.path = total, flag("progress", progress), path
         self.every = whole("log_every", log_every) if log_every is not None else max(1, total // 200)
-        self.callbacks = () if callbacks is None else (callbacks,) if callable(callbacks) else tuple(callbacks)
+        self.callbacks = () if callbacks is None else (callbacks,) if callable(callbacks) else items("callbacks", callbacks)
         for one in self.callbacks:
             if not callable(one) or isinstance(one, type):
                 raise TypeError(f"callbacks must be a function of a record, or a list of them, got {describe(one)}")

@@ -19,7 +19,7 @@ from sculptlab.training.encodings import decoded, encoded
 from sculptlab.training.models import Posterior
 from sculptlab.training.objectives.companion import Batch, Companion, Companions, Term
 from sculptlab.training.objectives.regularizer import Regularizer
-from sculptlab.validation import as_seed, check_parameters, choice, describe, parameter, whole
+from sculptlab.validation import as_seed, check_parameters, choice, describe, function, parameter, whole
 
 
 @dataclass(frozen=True)
@@ -109,9 +109,13 @@ class Objective:
     def __add__(self, other: Objective) -> Objective:
         """The reconstruction once, and the regularizers of both: two objectives with a KL term give two KL terms."""
         if not isinstance(other, Objective) or isinstance(self, Custom) or isinstance(other, Custom):
-            raise TypeError(f"only objectives can be added: let a function return the whole sum. Got {self!r} + {other!r}")
+            raise TypeError(
+                f"only objectives can be added: let a function return the whole sum. Got {describe(self)} + {other!r}"
+            )
         if self.likelihood != other.likelihood:
-            raise ValueError(f"likelihood must be the same in a sum, got {self.likelihood!r} and {other.likelihood!r}")
+            raise ValueError(
+                f"likelihood must be the same in a sum, got {describe(self.likelihood)} and {describe(other.likelihood)}"
+            )
         parts = (one.parts if isinstance(one, SumObjective) else (one,) for one in (self, other))
         return SumObjective(tuple(part for some in parts for part in some), likelihood=self.likelihood)
 
@@ -161,6 +165,10 @@ class Custom(Objective):
 
     function: Callable[[Any, Tensor, torch.Generator | None], Tensor | Mapping[str, Tensor]]
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        function("function", self.function)
+
     def batch(
         self, model: Any, images: Tensor, rows: int | None, generator: torch.Generator | None = None, step: int = 0,
         ranks: Ranks | None = None,
@@ -176,7 +184,7 @@ class Custom(Objective):
         values = dict(result) if isinstance(result, Mapping) else {"loss": result}
         loss = values.get("loss")
         if not isinstance(loss, Tensor) or loss.ndim != 0:
-            raise TypeError(f"objective must return a 0-d tensor, or a mapping with one called 'loss'; got {result!r}")
+            raise TypeError(f"objective must return a 0-d tensor, or a mapping with one called 'loss'; got {describe(result)}")
         return {name: value if isinstance(value, Tensor) else loss.new_tensor(value) for name, value in values.items()}
 
     def __repr__(self) -> str:
@@ -198,6 +206,8 @@ class SumObjective(Objective):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not isinstance(self.parts, tuple) or not self.parts or not all(isinstance(part, Objective) for part in self.parts):
+            raise TypeError(f"parts must be a tuple of one or more objectives, got {describe(self.parts)}")
         names = ("needs_posterior", "needs_model", "needs_rows")
         needs = {name: any(getattr(part, name) for part in self.parts) for name in names}
         vars(self).update(needs, least_batch=max(part.least_batch for part in self.parts))

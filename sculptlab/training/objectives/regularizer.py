@@ -172,10 +172,11 @@ class Regularizer(nn.Module):
 
     def _checked(self, codes: Any) -> Tensor:
         """The codes if they are floats (b, dim) on the device of the companions; 16-bit floats become float32."""
-        if not isinstance(codes, Tensor) or codes.shape[1:] != (self.dim,) or not codes.is_floating_point():
-            came = f"{codes.dtype} of shape {tuple(codes.shape)}" if isinstance(codes, Tensor) else f"a {type(codes).__name__}"
+        if not isinstance(codes, Tensor) or codes.is_nested or codes.shape[1:] != (self.dim,) or not codes.is_floating_point():
+            shaped = isinstance(codes, Tensor) and not codes.is_nested
+            came = f"{codes.dtype} of shape {tuple(codes.shape)}" if shaped else f"a {type(codes).__name__}"
             hint = "; of (mean, log_variance), pass a draw as codes, and both as posterior" if isinstance(codes, tuple) else ""
-            hint = "; feature maps as codes.flatten(1)" if isinstance(codes, Tensor) and codes.ndim > 2 else hint
+            hint = "; feature maps as codes.flatten(1)" if shaped and codes.ndim > 2 else hint
             raise ValueError(f"codes must be a tensor of floats (b, {self.dim}), got {came}{hint}")
         if len(codes) < (least := self.objective.least_batch):
             hint = "DataLoader(..., drop_last=True) leaves out a short last batch"
@@ -183,6 +184,8 @@ class Regularizer(nn.Module):
         for weight in itertools.chain(self.parameters(), self.buffers()):
             if weight.device != codes.device:
                 raise ValueError(f"codes must be on {weight.device}, where the term is, got {codes.device}: move it by term.to()")
+        if codes.layout != torch.strided or codes.is_nested:
+            raise ValueError(f"codes must be a dense tensor, got layout {codes.layout}; use .to_dense()")
         return _float32(codes)
 
     def _ranks(self) -> Ranks | None:
@@ -250,6 +253,7 @@ def _checked_posterior(given: Any, codes: Tensor) -> Posterior:
     """A posterior, or (mean, log_variance), whose parts have the shape of the codes."""
     parts = (given.mean, given.log_variance) if hasattr(given, "log_variance") else given
     if not isinstance(parts, tuple | list) or len(parts) != 2 or any(getattr(p, "shape", None) != codes.shape for p in parts):
-        came = [getattr(p, "shape", type(p).__name__) for p in parts] if isinstance(parts, tuple | list) else type(given).__name__
+        few = isinstance(parts, tuple | list) and len(parts) < 10
+        came = [getattr(p, "shape", type(p).__name__) for p in parts] if few else f"a {type(given).__name__}"
         raise ValueError(f"posterior must be (mean, log_variance), each of shape {tuple(codes.shape)}, got {came}")
     return Posterior(*map(_float32, parts))
