@@ -94,7 +94,8 @@ def means_table(frame: pd.DataFrame, columns: Mapping[str, str], families: Mappi
 COLUMNS: Mapping[str, str] = {
     "relative_error": "relative error", "mlp": "LPS, networks", "boosting": "LPS, trees", "squares": "LPS of squares",
     "dcor_rest": "distance corr.", "c2st": "C2ST to prior", "coverage_gap": "coverage gap", "mmd_p": "MMD p",
-    "active_latents": "active", "rank": "eff. rank", "samples_c2st": "C2ST of draws", "precision": "precision", "recall": "recall",
+    "active_latents": "active", "rank": "eff. rank", "samples_c2st": "C2ST of draws", "precision": "precision",
+    "recall": "recall",
 }  # fmt: skip
 DIRECTIONS: Sequence[str] = (
     "boosting",
