@@ -28,7 +28,7 @@ from sculptlab.training.objectives import (
 __all__ = ["METHODS", "PLAIN", "Method", "of_objective"]
 
 PLAIN = "plain"
-DISTANCE_WEIGHTS = (30.0, 100.0, 300.0, 1000.0, 3000.0, 10_000.0)
+DISTANCE_WEIGHTS = (3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 
 _ALL = (
     of_objective(PLAIN, "no regularizer", "-", None, (0.0,), lambda _: Reconstruction()),
@@ -64,19 +64,19 @@ _ALL = (
     ),
     of_objective(
         "sliced Wasserstein", "distance to the prior", "Kolouri et al. 2019, arXiv 1804.01947", Gaussian,
-        (1.0, 10.0, 30.0, 100.0, 300.0, 1000.0), lambda w: SlicedWasserstein("gaussian", w),
+        (0.3, 1.0, 3.0, 10.0, 30.0, 100.0), lambda w: SlicedWasserstein("gaussian", w),
     ),
     of_objective(
         "SIGReg", "distance to the prior", "Balestriero and LeCun 2025, arXiv 2511.08544", Gaussian,
-        (0.1, 0.3, 1.0, 3.0, 10.0, 30.0), lambda w: SIGReg(w, directions=64),
+        (0.03, 0.1, 0.3, 1.0, 3.0, 10.0), lambda w: SIGReg(w, directions=64),
     ),
     of_objective(
         "sliced MMD", "distance to the prior", "here: `sculptlab.sliced_mmd2`", Gaussian,
-        (30.0, 100.0, 300.0, 1000.0, 3000.0, 10_000.0), lambda w: SlicedMMD("gaussian", w, directions=64),
+        DISTANCE_WEIGHTS, lambda w: SlicedMMD("gaussian", w, directions=64),
     ),
     of_objective(
-        "MMD + predictability", "predictability", "here, after Yeats et al. 2022 (ECCV); MMD with weight 1,000", Gaussian,
-        (0.3, 1.0, 3.0, 10.0, 30.0, 100.0), lambda w: MMD("gaussian", 1000.0) + Predictability(w),
+        "MMD + predictability", "predictability", "here, after Yeats et al. 2022 (ECCV); MMD with weight 100", Gaussian,
+        (0.3, 1.0, 3.0, 10.0, 30.0, 100.0), lambda w: MMD("gaussian", 100.0) + Predictability(w),
     ),
     ARD_VAE,
     VAMP_PRIOR,

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 
 from sculptlab.priors import Gaussian
 from sculptlab.reshaping.maps import Chain, Columns, Linear
 from sculptlab.reshaping.models import ReshapedModel, ReshapedObjective
 from sculptlab.series.rivals.method import Method
-from sculptlab.series.studies.settings import PreparedImages
 from sculptlab.training.objectives import Reconstruction
 from sculptlab.training.run import Run
+
+if TYPE_CHECKING:
+    from sculptlab.series.studies.settings import PreparedImages
 
 
 def whitened(images: PreparedImages, weight: float, seed: int) -> Run:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from sculptlab.priors import Prior, Product, Samples
 from sculptlab.series.rivals.method import Method
-from sculptlab.series.studies.settings import PreparedImages
 from sculptlab.training.objectives import Batch, Companion, Objective, Term
 from sculptlab.training.objectives.companion import Companions
 from sculptlab.training.run import Run
 from sculptlab.validation import number, parameter, whole
+
+if TYPE_CHECKING:
+    from sculptlab.series.studies.settings import PreparedImages
 
 
 class Codebook(Companion):

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from sculptlab.priors import Prior
-from sculptlab.series.studies.settings import PreparedImages
 from sculptlab.training.objectives import Objective
 from sculptlab.training.run import Run
+
+if TYPE_CHECKING:
+    from sculptlab.series.studies.settings import PreparedImages
 
 MOST_WEIGHTS = 6  # the same number of tries for every method
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from sculptlab.priors import GaussianMixture, Prior
 from sculptlab.series.rivals.method import Method
-from sculptlab.series.studies.settings import PreparedImages
 from sculptlab.training.batches import held_images
 from sculptlab.training.encodings import encoded
 from sculptlab.training.models import Posterior
@@ -20,6 +19,9 @@ from sculptlab.training.objectives import Batch, Companion, Objective, Term
 from sculptlab.training.objectives.companion import Companions
 from sculptlab.training.run import Run
 from sculptlab.validation import number, parameter
+
+if TYPE_CHECKING:
+    from sculptlab.series.studies.settings import PreparedImages
 
 COMPONENTS = 50
 LEAST_VARIANCE = 1e-6  # of a component that is drawn from

@@ -32,7 +32,7 @@ from sculptlab.validation import choice
 TOLERANCE = 1.10  # times the plain autoencoder's error: the most that a method may cost when its weight is chosen
 ASIDE = 0.25  # share of the training images by which weights are chosen
 SCORECARDS: dict[str, Setting] = {
-    "digits": Setting("digits", 8, components=64, steps=400, width=128, batch_size=128),
+    "digits": Setting("digits", 6, components=64, steps=300, width=128, batch_size=128, learning_rate=3e-3),
     "sprites": Setting("sprites", 10, components=256, steps=1000, width=128, batch_size=128, evaluated=1500),
     "fashion_mnist": Setting(
         "fashion_mnist", 16, components=64, steps=1000, width=128, batch_size=128, rows=20_000, evaluated=2000

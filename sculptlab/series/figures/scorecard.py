@@ -1,0 +1,110 @@
+"""The scorecard's figure, relative error against LPS with the Pareto front, and tables that a reader sorts in the page."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from sculptlab.plots.style import TEXT, Picture, style
+from sculptlab.series.figures.common import LOOKS, grid, legend_below
+from sculptlab.series.studies.scorecard import pareto
+
+# A click sorts by the column: numbers as numbers, first up, then down.
+SORT = (
+    "const t=this.closest('table'),b=t.tBodies[0],i=this.cellIndex,up=this.dataset.up!=='1';this.dataset.up=up?'1':'';"
+    "const v=r=>r.cells[i].innerText,n=s=>{const x=parseFloat(s);return isNaN(x)?null:x};"
+    "[...b.rows].sort((p,q)=>{const x=n(v(p)),y=n(v(q));"
+    "if(x===null&&y===null)return up?v(p).localeCompare(v(q)):v(q).localeCompare(v(p));"
+    "if(x===null||y===null)return x===null?1:-1;return up?x-y:y-x}).forEach(r=>b.append(r))"
+)
+
+
+def error_against_lps(
+    frame: pd.DataFrame, families: Mapping[str, str], *, column: str = "mlp", title: str | None = None
+) -> Picture:
+    """A point for each method: the mean over seeds, with lines of one standard deviation; one color for each family.
+
+    frame: rows of kind "chosen" of a scorecard. The dashed line joins the methods that no other one beats in both.
+    """
+    figure, ((ax,),) = grid(1, 1, height=4.6, title=title)
+    looks = dict(zip(dict.fromkeys(families.values()), LOOKS, strict=False))
+    groups = frame.groupby("method", sort=False)[["relative_error", column]]
+    means, spreads = groups.mean().dropna(), groups.std()
+    front = means.loc[pareto(frame, y=column)]
+    ax.plot(front["relative_error"], front[column], color=TEXT, linestyle="--", linewidth=1, zorder=0)
+    named: set[str] = set()
+    for number, (name, row) in enumerate(means.iterrows(), 1):
+        family = families[str(name)]
+        color, marker = looks[family]
+        label = None if family in named else family
+        named.add(family)
+        ax.errorbar(
+            row["relative_error"], row[column], xerr=spreads.loc[name, "relative_error"], yerr=spreads.loc[name, column],
+            color=color, marker=marker, markersize=6, linestyle="none", linewidth=1, label=label,
+        )  # fmt: skip
+        ax.annotate(f"{number} {name}", (row["relative_error"], row[column]), (5, 4), textcoords="offset points", fontsize=7.5)
+    style(ax, x="held-out error / plain autoencoder's", y="LPS by networks (0: independent)")
+    legend_below(figure, ax, 3)
+    return figure
+
+
+@dataclass(frozen=True, eq=False)
+class SortableTable:
+    """A table whose columns a reader sorts by a click on their names; it needs no kernel. As text it is the table itself."""
+
+    frame: pd.DataFrame
+    caption: str = ""
+
+    def __repr__(self) -> str:
+        return f"{self.caption}\n{self.frame.to_string(index=False)}"
+
+    def _repr_html_(self) -> str:
+        head = "".join(
+            f'<th style="cursor:pointer;text-align:left" title="sort" onclick="{html.escape(SORT)}">{html.escape(str(name))}</th>'
+            for name in self.frame
+        )
+        rows = "".join(
+            "<tr>"
+            + "".join(f'<td style="text-align:left;white-space:normal">{html.escape(_text(value))}</td>' for value in row)
+            + "</tr>"
+            for row in self.frame.itertuples(index=False)
+        )
+        return f"<table><caption>{html.escape(self.caption)}</caption><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+def _text(value: object) -> str:
+    return "" if value is None or value != value else str(value)
+
+
+def means_table(frame: pd.DataFrame, columns: Mapping[str, str], families: Mapping[str, str], caption: str = "") -> SortableTable:
+    """A row for each method with its family, weight, and the mean ± standard deviation over seeds of `columns` (name: words)."""
+    rows = []
+    for name, group in frame.groupby("method", sort=False):
+        row = {"method": name, "family": families.get(str(name), ""), "weight": f"{group['weight'].iloc[0]:g}"}
+        for column, words in columns.items():
+            values = group[column].dropna() if column in group else pd.Series(dtype=float)
+            row[words] = f"{values.mean():.3f} ± {values.std():.3f}" if len(values) else ""
+        rows.append(row)
+    return SortableTable(pd.DataFrame(rows), caption)
+
+
+COLUMNS: Mapping[str, str] = {
+    "relative_error": "relative error", "mlp": "LPS, networks", "boosting": "LPS, trees", "squares": "LPS of squares",
+    "dcor_rest": "distance corr.", "c2st": "C2ST to prior", "coverage_gap": "coverage gap", "mmd_p": "MMD p",
+    "active_latents": "active", "rank": "eff. rank", "samples_c2st": "C2ST of draws", "precision": "precision",
+    "recall": "recall",
+}  # fmt: skip
+DIRECTIONS: Sequence[str] = (
+    "boosting",
+    "squares",
+    "dcor_rest",
+    "c2st",
+    "coverage_gap",
+    "samples_c2st",
+    "precision",
+    "recall",
+    "rank",
+)
