@@ -17,7 +17,7 @@ __version__ = "0.2.0"
 _ROOMS: dict[str, tuple[str, ...]] = {
     "data": ("Dataset", "load", "load_folder"),
     "estimator": ("SculptedAutoencoder",),
-    "evaluation": ("compression", "copy_latents", "diagnose", "find_weight", "latents"),
+    "evaluation": ("compression", "copy_latents", "diagnose", "find_weight", "latents", "relevance"),
     "factors": (),
     "independence": ("independence_report", "lps", "lps_curve"),
     "live": ("Explorer", "Sculptor"),
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from sculptlab.estimator import SculptedAutoencoder
     from sculptlab.evaluation import compression, copy_latents, diagnose, find_weight
     from sculptlab.evaluation.latents import latents
+    from sculptlab.evaluation.relevance import relevance
     from sculptlab.independence import independence_report, lps, lps_curve
     from sculptlab.live import Explorer, Sculptor
     from sculptlab.mmd import kernels, mmd2, mmd_test, sliced_mmd2, witness

@@ -1,4 +1,4 @@
-"""The command line: `sculptlab lab | app | run | sweep | site | student-edition | scores | doctor | fetch`."""
+"""The command line: `sculptlab lab | app | run | train | sweep | site | student-edition | scores | doctor | fetch`."""
 
 import argparse
 import glob
@@ -69,6 +69,8 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--profile", choices=PROFILES, help=profile)
     run.add_argument("--seed", type=int, metavar="N", help="the seed the pages start from from 0 to 9999 (default 0)")
     run.add_argument("--out", type=Path, default=Path("executed"), metavar="DIR", help="where the files go (%(default)s)")
+    train = add("train", _train, "train a model as a TOML or Python file says; with torchrun, in several processes")
+    train.add_argument("config", type=Path, metavar="CONFIG", help="`python -m pydoc sculptlab.training.config` says what it has")
     sweep = add("sweep", _sweep, "run a study in several processes; what is finished is kept, the same command goes on with it")
     sweep.add_argument("study", nargs="?", metavar="STUDY", help="the name of its result; without it, the names are listed")
     shared = "where finished cells are kept; processes of other hosts may share it (default: sweeps/STUDY)"
@@ -136,6 +138,22 @@ def _run(arguments: argparse.Namespace) -> int:
     """Run the pages one after the other; it fails if a page fails or a claim does not hold."""
     paths = [pages.find(page) for page in arguments.pages] or pages.every()
     return OK if pages.execute_all(paths, as_path("--out", arguments.out), arguments.profile, arguments.seed) else FAILED
+
+
+def _train(arguments: argparse.Namespace) -> int:
+    """Train as the file says; it fails if the loss explodes, or if another process ends or stalls."""
+    from sculptlab.training.config import train_from
+    from sculptlab.training.distributed import RankError
+    from sculptlab.training.state import DivergenceError
+
+    try:
+        run = train_from(arguments.config)
+    except TypeError as error:
+        raise ValueError(str(error)) from error
+    except (RankError, DivergenceError) as error:
+        print(f"sculptlab train: {error}", file=sys.stderr)
+        return FAILED
+    return INTERRUPTED if run.stopped == "interrupted" else OK
 
 
 def _sweep(arguments: argparse.Namespace) -> int:

@@ -20,7 +20,7 @@ from sculptlab.training.loop import fit
 from sculptlab.training.models import Autoencoder, build_autoencoder
 from sculptlab.training.objectives import KL, MMD, Objective, Predictability, Reconstruction, as_objective
 from sculptlab.training.sources import Source
-from sculptlab.validation import choice, random_seed, whole
+from sculptlab.validation import choice, describe, random_seed, tensor_as_array, whole
 
 FLOATS = (np.float64, np.float32)
 IMAGE_TYPES = (*FLOATS, np.uint8)
@@ -152,7 +152,7 @@ class SculptedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     def inverse_transform(self, Z: Any) -> np.ndarray:
         """Rows (n, p), or images as they were given to `fit`, decoded from codes Z (n, n_components)."""
         check_is_fitted(self)
-        codes = check_array(Z, dtype=FLOATS, input_name="Z")
+        codes = check_array(tensor_as_array("Z", Z), dtype=FLOATS, input_name="Z")
         if codes.shape[1] != self._n_features_out:
             raise ValueError(f"Z must have the {self._n_features_out} column(s) of the codes, got {codes.shape[1]}")
         return self._format.from_network(self.run_.decode(codes)).astype(codes.dtype)
@@ -161,7 +161,9 @@ class SculptedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         """New rows (n, p) or images, decoded from draws of the prior; a ValueError if the codes were pulled towards none."""
         check_is_fitted(self)
         if self.prior_ is None:
-            raise ValueError(f"objective must pull the codes towards a prior to sample from it, got {self.run_.objective!r}")
+            raise ValueError(
+                f"objective must pull the codes towards a prior to sample from it, got {describe(self.run_.objective)}"
+            )
         return self._format.from_network(self.run_.sample(n, seed=random_seed("random_state", random_state)).numpy())
 
     def score(self, X: Any, y: Any = None) -> float:
@@ -180,7 +182,7 @@ class SculptedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         name = self.objective
         if not isinstance(name, str | None):
             if self.weight is not None:
-                raise ValueError(f"weight must be None where objective is an object with its own, got {self.weight!r}")
+                raise ValueError(f"weight must be None where objective is an object with its own, got {describe(self.weight)}")
             return as_objective(name)
         weights = {"mmd": 100.0, "mmd+predictability": 100.0, "predictability": 1.0, "kl": 0.1, None: 0.0}
         choice("objective", name, list(weights))
@@ -190,7 +192,7 @@ class SculptedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         prior = as_prior(self.prior, dim)
         if name == "kl":
             if not isinstance(prior, Gaussian):
-                raise ValueError(f"prior must be 'gaussian' for objective='kl', got {self.prior!r}")
+                raise ValueError(f"prior must be 'gaussian' for objective='kl', got {describe(self.prior)}")
             return KL(weight)
         return MMD(prior, weight) + Predictability() if name == "mmd+predictability" else MMD(prior, weight)
 

@@ -13,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from sculptlab.data import Dataset
 from sculptlab.training.images import check_images
 from sculptlab.training.sources import TensorSource, as_source
-from sculptlab.validation import whole
+from sculptlab.validation import describe, tensor_as_array, whole
 
 
 class TableFormat:
@@ -72,7 +72,7 @@ def checked_image_shape(given: Any) -> tuple[int, ...] | None:
         return None
     if not isinstance(given, Sequence) or len(given) != 3:
         error = ValueError if isinstance(given, Sequence) else TypeError
-        raise error(f"image_shape must be (channels, height, width) or None, got {given!r}")
+        raise error(f"image_shape must be (channels, height, width) or None, got {describe(given)}")
     return tuple(whole(f"image_shape[{i}]", size) for i, size in enumerate(given))
 
 
@@ -104,7 +104,7 @@ def as_rows(X: Any, expected: tuple[int, ...] | None) -> tuple[Any, tuple[int, .
     X is a table, images (n, c, h, w), or a Dataset. With an `expected` image shape, a table holds flat images of it.
     """
     X = X.images if isinstance(X, Dataset) else X
-    X = X.detach().cpu().numpy() if isinstance(X, torch.Tensor) else X
+    X = tensor_as_array("X", X)
     size: tuple[int, ...] = getattr(X, "shape", ())
     if len(size) == 3:
         raise ValueError(f"X must be (n, features) or (n, channels, height, width), got {tuple(size)}; X[:, None] adds a channel")

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from sculptlab.names import as_path
+from sculptlab.names import as_path, shown
 
 DAY = 86_400  # seconds
 
@@ -28,7 +28,7 @@ def writable_path(name: str, given: str | os.PathLike[str]) -> Path:
         with tempfile.TemporaryFile(dir=target.parent):
             pass
     except (OSError, ValueError) as error:  # a ValueError of a null byte
-        raise ValueError(f"{name} {str(path)[:300]!r} cannot be written: {error}") from error
+        raise ValueError(f"{name} {shown(str(path))} cannot be written: {error}") from error
     return path
 
 

@@ -7,12 +7,25 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+LONGEST = 200  # characters of a value in an error message
+
+
+def shown(value: Any) -> str:
+    """The repr of `value` as an error message shows it: at most 200 characters, also where there is none."""
+    try:
+        text = repr(value[: 2 * LONGEST] if isinstance(value, str | bytes) else value)
+    except Exception as error:  # of a class of the caller, or of an int with too many digits
+        text = f"a {type(value).__name__} without a repr ({type(error).__name__})"
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 4]} ..."
+
 
 def suggestion(value: Any, legal: Collection[Any]) -> str:
     """The end of an error message: the one of `legal` that is closest to `value`, whatever its case and hyphens; else ""."""
+    if not isinstance(value, str):
+        return ""
     value = "gaussian" if value == "normal" and "gaussian" in legal else value
     plain = {re.sub(r"[\W_]", "", word.lower()): word for word in legal if isinstance(word, str)}
-    near = difflib.get_close_matches(re.sub(r"[\W_]", "", value.lower()), plain, 1) if isinstance(value, str) else []
+    near = difflib.get_close_matches(re.sub(r"[\W_]", "", value.lower()), plain, 1)
     return f"; did you mean {plain[near[0]]!r}?" if near else ""
 
 
@@ -21,6 +34,6 @@ def as_path(name: str, value: str | os.PathLike[str]) -> Path:
     try:
         return Path(value).expanduser()
     except TypeError:
-        raise TypeError(f"{name} must be a path, got {value!r}") from None
+        raise TypeError(f"{name} must be a path, got {shown(value)}") from None
     except RuntimeError as error:  # no HOME, or no user of this name
-        raise ValueError(f"{name} must begin with a folder of this machine, got {str(value)!r}: {error}") from None
+        raise ValueError(f"{name} must begin with a folder of this machine, got {shown(str(value))}: {error}") from None

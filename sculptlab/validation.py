@@ -4,7 +4,7 @@ import functools
 import inspect
 import math
 import secrets
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import field, fields
 from typing import Any
@@ -13,22 +13,24 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sculptlab.names import suggestion
+from sculptlab.names import shown, suggestion
 
+LARGEST = 2**31 - 1  # whole number that an argument may have, seeds aside: no count or size of use is larger
 SEEDS = 2**32  # legal seeds are 0 ... SEEDS - 1, as in NumPy and scikit-learn; a seed made from another is taken modulo it
 
 
 def describe(value: Any) -> str:
-    """`value` as an error message shows it. A class or function gets the hint that it was not called."""
+    """`value` as an error message shows it, shortened. A class or function gets the hint that it was not called."""
     if isinstance(value, type):
         return f"the class {value.__name__}: call it first"
     if inspect.isroutine(value) or isinstance(value, functools.partial):
         return f"the function {getattr(value, '__name__', 'of functools.partial')}: call it first"
     if is_model(value):
         return f"the model {type(value).__name__}"
-    if getattr(value, "ndim", 0) and getattr(value, "size", 0) != 1 and math.prod(value.shape) > 20:
-        return f"a {type(value).__name__} of shape {tuple(value.shape)}"
-    return repr(value)
+    with suppress(Exception):  # a nested tensor has no shape
+        if getattr(value, "ndim", 0) and getattr(value, "size", 0) != 1 and math.prod(value.shape) > 20:
+            return f"a {type(value).__name__} of shape {tuple(value.shape)}"
+    return shown(value)
 
 
 def is_model(value: Any) -> bool:
@@ -41,27 +43,29 @@ def is_model(value: Any) -> bool:
 
 def choice(name: str, value: Any, legal: Collection[Any]) -> Any:
     """Return `value` if it is one of `legal`; else raise a ValueError that lists them and suggests the closest one."""
-    if value in legal:
-        return value
-    raise ValueError(f"{name} must be one of {list(legal)}, got {value!r}{suggestion(value, legal)}")
+    with suppress(TypeError):  # of a value without a hash, where `legal` is a dict
+        if (isinstance(value, str) or not hasattr(value, "__array__")) and value in legal:
+            return value
+    raise ValueError(f"{name} must be one of {list(legal)}, got {describe(value)}{suggestion(value, legal)}")
 
 
-def whole(name: str, value: Any, *, least: int = 1) -> int:
-    """Return `value` as an int if it is a whole number of at least `least`; it may be a 0-d array or tensor."""
-    if isinstance(value, (np.ndarray, Tensor)) and not value.ndim:
-        value = value.item()
+def whole(name: str, value: Any, *, least: int = 1, most: int = LARGEST) -> int:
+    """Return `value` as an int if it is a whole number from `least` to `most`; it may be a 0-d array or tensor."""
+    if isinstance(value, np.ndarray) or (isinstance(value, Tensor) and not value.is_nested and not value.is_meta):
+        value = value if value.ndim else value.item()
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise TypeError(f"{name} must be a whole number, got {value!r}")
-    if value < least:
-        raise ValueError(f"{name} must be at least {least}, got {value}")
+        raise TypeError(f"{name} must be a whole number, got {describe(value)}")
+    if not least <= value <= most:
+        bound = f"least {least}" if value < least else f"most {most:,}"
+        raise ValueError(f"{name} must be at {bound}, got {describe(value)}")
     return int(value)
 
 
 def as_seed(name: str, value: Any) -> int:
     """Return `value` as an int if it is a whole number from 0 to 2**32 - 1."""
-    found = whole(name, value, least=0)
+    found = whole(name, value, least=0, most=max(SEEDS, value) if isinstance(value, int) else SEEDS)
     if found >= SEEDS:
-        raise ValueError(f"{name} must be below 2**32, got {found}: take the remainder, {name} % 2**32")
+        raise ValueError(f"{name} must be below 2**32, got {shown(found)}: take the remainder, {name} % 2**32")
     return found
 
 
@@ -74,21 +78,42 @@ def as_group_size(value: Any, *rows: int, least: int = 2) -> int:
     return size
 
 
-def number(name: str, value: Any, *, above: float = -math.inf, least: float = -math.inf) -> float:
-    """Return `value` as a float if it is finite, greater than `above` and at least `least`."""
+def number(name: str, value: Any, *, above: float = -math.inf, least: float = -math.inf, most: float = math.inf) -> float:
+    """Return `value` as a float if it is finite, greater than `above`, at least `least` and at most `most`."""
     if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
-        raise TypeError(f"{name} must be a number, got {value!r}")
-    if not math.isfinite(value) or value <= above or value < least:
-        bound = f"> {above:g}" if above > -math.inf else f">= {least:g}" if least > -math.inf else ""
-        missing = "" if math.isfinite(value) else " and finite" if bound else "finite"
-        raise ValueError(f"{name} must be {bound}{missing}, got {value}")
-    return float(value)
+        raise TypeError(f"{name} must be a number, got {describe(value)}")
+    with suppress(OverflowError):  # of a whole number beyond the range of floats
+        value = float(value)
+    real = isinstance(value, float) and math.isfinite(value)
+    if real and above < value and least <= value <= most:
+        return float(value)
+    bound = f"> {above:g}" if above > -math.inf and not (real and value > above) else ""
+    bound = bound or (f"<= {most:g}" if real and value > most else f">= {least:g}" if least > -math.inf else "")
+    missing = "" if real else " and finite" if bound else "finite"
+    raise ValueError(f"{name} must be {bound}{missing}, got {describe(value)}")
 
 
 def flag(name: str, value: Any) -> bool:
     """Return `value` if it is True or False."""
     if not isinstance(value, bool):
-        raise TypeError(f"{name} must be True or False, got {value!r}")
+        raise TypeError(f"{name} must be True or False, got {describe(value)}")
+    return value
+
+
+def items(name: str, value: Any) -> tuple[Any, ...]:
+    """The entries of a list, tuple, set or array of one dimension, or of another collection that is no text and no mapping."""
+    plain = not isinstance(value, str | bytes | Mapping | type) and isinstance(value, Iterable)
+    if isinstance(value, Tensor) and plain:
+        value = as_tensor(name, value)
+    if not plain or getattr(value, "ndim", 1) != 1:
+        raise TypeError(f"{name} must be a list, got {describe(value)}")
+    return tuple(value.tolist() if isinstance(value, np.ndarray | Tensor) else value)
+
+
+def function(name: str, value: Any) -> Callable[..., Any]:
+    """Return `value` if it can be called and is no class."""
+    if not callable(value) or isinstance(value, type):
+        raise TypeError(f"{name} must be a function, got {describe(value)}")
     return value
 
 
@@ -131,9 +156,11 @@ def as_device(device: Any, default: Any = "auto") -> torch.device:
             place = "cuda" if torch.cuda.is_available() else other
         place = torch.device(place)
         torch.empty(0, device=place, dtype=torch.float32)
-    except (RuntimeError, AssertionError, TypeError) as error:
-        reason, legal = str(error).partition("\n")[0], "None, 'auto', 'gpu' or a torch device of this machine"
-        raise ValueError(f"device must be {legal}, got {device!r} ({reason})") from error
+        if place.type == "meta":
+            raise RuntimeError("its tensors have no values")
+    except Exception as error:  # of torch for what is no device, and of Python where it has no text
+        reason, legal = str(error).partition("\n")[0][:200], "None, 'auto', 'gpu' or a torch device of this machine"
+        raise ValueError(f"device must be {legal}, got {describe(device)} ({reason})") from error
     return place
 
 
@@ -163,8 +190,9 @@ def as_tensor(name: str, value: Any) -> Tensor:
     """
     value = only_array(name, value)
     if isinstance(value, Tensor):
-        if value.layout != torch.strided or value.is_nested:
-            raise TypeError(f"{name} must be a dense tensor, got layout {value.layout}; use .to_dense()")
+        if value.layout != torch.strided or value.is_nested or value.is_quantized:
+            kind = f"layout {value.layout}; use .to_dense()" if not value.is_quantized else "a quantized one; use .dequantize()"
+            raise TypeError(f"{name} must be a dense tensor, got {'a nested one' if value.is_nested else kind}")
         if value.is_meta:
             raise TypeError(f"{name} must be in memory, got a tensor on the device 'meta'")
         return _signed(value)
@@ -174,8 +202,8 @@ def as_tensor(name: str, value: Any) -> Tensor:
         raise ValueError(f"{name} has masked values: drop those rows or fill them in")
     try:
         array = np.asarray(value)
-    except ValueError as error:  # a list whose rows have different lengths
-        raise ValueError(f"{name} must be an array of numbers, every row of the same length: {error}") from error
+    except Exception as error:  # a list whose rows have different lengths, or an object's own method
+        raise ValueError(f"{name} must be an array of numbers, every row of the same length: {shown(error)}") from error
     if array.dtype.kind == "O" and hasattr(value, "to_numpy"):  # a DataFrame of nullable or of mixed columns
         with suppress(TypeError, ValueError):
             array = value.to_numpy(dtype=float, na_value=np.nan)
@@ -197,6 +225,14 @@ def _signed(tensor: Tensor) -> Tensor:
         return tensor
     signed = tensor.to(torch.int64)
     return tensor.to(torch.float64) if (signed < 0).any() else signed
+
+
+def tensor_as_array(name: str, value: Any) -> Any:
+    """A tensor as an array, bfloat16 as float32, which NumPy lacks; anything else as it is, for scikit-learn to check."""
+    if not isinstance(value, Tensor):
+        return value
+    found = as_tensor(name, value).detach().cpu()
+    return (found.float() if found.dtype == torch.bfloat16 else found).numpy()
 
 
 def only_array(name: str, value: Any) -> Any:
@@ -252,4 +288,4 @@ def random_seed(name: str, value: Any) -> int:
     try:
         return secrets.randbits(31) if value is None else as_seed(name, value)
     except TypeError as error:
-        raise TypeError(f"{name} must be a whole number, a numpy.random.RandomState or None, got {value!r}") from error
+        raise TypeError(f"{name} must be a whole number, a numpy.random.RandomState or None, got {describe(value)}") from error

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from sculptlab.validation import as_device, as_seed, number, widest_dtype
+from sculptlab.validation import as_device, as_seed, describe, items, number, widest_dtype
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -59,6 +59,8 @@ class Dataset:
         for name in ("labels", "factors"):
             if not isinstance(getattr(self, name), torch.Tensor | None):
                 raise TypeError(f"{name} must be a tensor or None, got {type(getattr(self, name)).__name__}")
+        for name in ("factor_names", "label_names"):
+            vars(self)[name] = tuple(map(str, items(name, getattr(self, name))))
         n, k, labels, factors = len(self), len(self.factor_names), self.labels, self.factors
         if labels is not None and (labels.shape != (n,) or labels.dtype != torch.int64):
             raise ValueError(f"labels must be int64 of shape {(n,)}, got {labels.dtype} of shape {tuple(labels.shape)}")
@@ -97,7 +99,7 @@ class Dataset:
             rows = rows.nonzero()[0]
         if rows.ndim != 1 or not rows.size or rows.dtype.kind not in "iu" or rows.min() < 0 or rows.max() >= len(self):
             legal = f"a non-empty list of whole numbers in 0..{len(self) - 1}, a slice or a mask of shape {(len(self),)}"
-            raise ValueError(f"indices must be {legal}; got {rows}")
+            raise ValueError(f"indices must be {legal}; got {describe(indices)}")
         index = torch.from_numpy(rows.astype(np.int64))
         return self._map(lambda tensor: tensor[index.to(tensor.device)])
 

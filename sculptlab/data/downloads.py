@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 from sculptlab.data import checksums, folders
 from sculptlab.data.checksums import DataDamaged
 from sculptlab.data.sources import BUNDLED, NAMES, PUBLISHED, SHIPPED, Download, Source
-from sculptlab.names import suggestion
+from sculptlab.names import shown, suggestion
 
 TIMEOUT = 10.0  # seconds to wait for an answer, and for each further block
 LARGEST = 2**27  # bytes of a file whose size is not in the manifest
@@ -31,13 +31,13 @@ def resolve(name: str, split: str | None = None) -> tuple[Source | None, str]:
     if not isinstance(name, str | None):
         raise TypeError(f"name must be the name of an image set, got {type(name).__name__}; your own array goes to fit as it is")
     if name not in NAMES:
-        raise ValueError(f"name must be one of {', '.join(NAMES)}; got {name!r}{suggestion(name, NAMES)}")
+        raise ValueError(f"name must be one of {', '.join(NAMES)}; got {shown(name)}{suggestion(name, NAMES)}")
     published = PUBLISHED.get(name)
     splits = tuple(published.splits) if published else ("all",)
     if split is not None and splits == ("all",):
-        raise ValueError(f"split must be None for {name}, which has no published one: use .split(); got {split!r}")
+        raise ValueError(f"split must be None for {name}, which has no published one: use .split(); got {shown(split)}")
     if split not in (None, *splits):
-        raise ValueError(f"split of {name} must be one of {splits} or None ({splits[0]!r}), got {split!r}")
+        raise ValueError(f"split of {name} must be one of {splits} or None ({splits[0]!r}), got {shown(split)}")
     return published, split or splits[0]
 
 

@@ -67,7 +67,10 @@ def alignment_error(z: Any, target: Any) -> float:
     """
     distances = paired_distances(z, target)
     own, n = distances.diagonal().sum(), len(distances)
-    return float((own / n) / ((distances.sum() - own) / (n * (n - 1))))
+    chance = (distances.sum() - own) / (n * (n - 1))
+    if not 0 < chance < torch.inf:
+        raise ValueError(f"target must have distances above 0 and within the range of floats, got a mean distance of {chance:g}")
+    return float(own / n / chance)
 
 
 def paired_distances(z: Any, target: Any) -> Tensor:

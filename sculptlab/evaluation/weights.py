@@ -18,7 +18,7 @@ from sculptlab.training.loop import fit, fit_to_the_end
 from sculptlab.training.objectives import Objective, Reconstruction, as_objective
 from sculptlab.training.run import Run
 from sculptlab.training.sources import Source, as_source
-from sculptlab.validation import as_seed, known_options, number, whole
+from sculptlab.validation import as_seed, describe, flag, known_options, number, whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,7 +129,8 @@ def find_weight(
     if not callable(objective) or not callable(build) or isinstance(build, nn.Module):
         raise TypeError(
             "objective must be a function of the weight and build one of the seed that makes a new model, such as "
-            f"lambda w: MMD(prior, w) and lambda seed: build_autoencoder(..., seed=seed); got {objective!r} and {build!r}"
+            "lambda w: MMD(prior, w) and lambda seed: build_autoencoder(..., seed=seed); got "
+            f"{describe(objective)} and {describe(build)}"
         )
     all_weights = [number("weights", weight, above=0) for weight in np.atleast_1d(weights)]
     whole("number of weights", len(all_weights))
@@ -151,7 +152,7 @@ def find_weight(
     plain = Reconstruction(likelihood=first.likelihood)
     rows = []
     grid = [(weight, seed) for weight in (0.0, *sorted(all_weights)) for seed in all_seeds]
-    for weight, seed in tqdm(grid, disable=not progress, unit="model"):
+    for weight, seed in tqdm(grid, disable=not flag("progress", progress), unit="model"):
         goal = plain if weight == 0 else objective(weight)
         run = fit_to_the_end(build(seed), training, goal, steps=steps, seed=seed, progress=False, **options)
         rows.append({"weight": weight, "seed": seed, **_evaluate(run, unseen, first)})

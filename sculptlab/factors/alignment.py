@@ -1,6 +1,6 @@
 """Alignment of single latents with single factors by the best matching."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Hashable
 from itertools import permutations
 from typing import Any
 
@@ -8,7 +8,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from sculptlab.validation import codes as valid_codes
-from sculptlab.validation import named_codes, only_array
+from sculptlab.validation import describe, items, named_codes, only_array
 
 
 def alignment(codes: Any, factors: Any, *, angles: Collection[Any] = ()) -> Any:
@@ -44,8 +44,9 @@ def alignment(codes: Any, factors: Any, *, angles: Collection[Any] = ()) -> Any:
     given, names = named_codes("factors", factors)
     z, f = (rows.detach().cpu().double().numpy() for rows in (valid_codes("codes", codes), given))
     places = {**{i: i for i in range(len(names))}, **{name: i for i, name in enumerate(names)}}
-    if unknown := [angle for angle in angles if angle not in places]:
-        raise ValueError(f"angles must be columns of the {f.shape[1]} factor(s), {names}, got {unknown}")
+    angles = items("angles", angles)
+    if unknown := [angle for angle in angles if not isinstance(angle, Hashable) or angle not in places]:
+        raise ValueError(f"angles must be columns of the {f.shape[1]} factor(s), {names}, got {describe(unknown)}")
     circular = sorted({places[angle] for angle in angles})
     if len(z) != len(f):
         raise ValueError(f"factors must have the codes' {len(z)} rows, got {len(f)}")

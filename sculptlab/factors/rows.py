@@ -1,7 +1,7 @@
 """Codes beside the known factors: checked and drawn rows, the factors' classes, and perfect and noise codes to compare with."""
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Hashable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 
 from sculptlab.columns import standardize
-from sculptlab.validation import as_seed, choice, named_codes, only_array, whole
+from sculptlab.validation import as_seed, choice, describe, items, named_codes, only_array, whole
 
 BINNINGS = {"width": "equal-width", "quantile": "quantile"}
 LEAST_ROWS = 20
@@ -170,11 +170,12 @@ def _is_continuous(column: np.ndarray, bins: int) -> bool:
 def _listed(continuous: Collection[Any], labels: list[Any]) -> np.ndarray:
     """Which factors `continuous` lists, (k,)."""
     if isinstance(continuous, str) or not isinstance(continuous, Collection):
-        raise TypeError(f"continuous must be None or a sequence of factor names or numbers, got {continuous!r}")
-    for entry in continuous:
-        if isinstance(entry, bool) or entry not in labels:
-            raise ValueError(f"continuous must list some of {labels}, got {entry!r}")
-    return np.array([label in list(continuous) for label in labels])
+        raise TypeError(f"continuous must be None or a sequence of factor names or numbers, got {describe(continuous)}")
+    listed = items("continuous", continuous)
+    for entry in listed:
+        if isinstance(entry, bool) or not isinstance(entry, Hashable) or entry not in labels:
+            raise ValueError(f"continuous must list some of {labels}, got {describe(entry)}")
+    return np.array([label in listed for label in labels])
 
 
 def _without_rounding(column: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ from sculptlab.independence.lps import active_columns
 from sculptlab.independence.many_latents import choose
 from sculptlab.independence.regressors import UNITS, LatentPredictor
 from sculptlab.progress import Progress
-from sculptlab.validation import as_group_size, as_seed, codes, named_codes, whole
+from sculptlab.validation import as_group_size, as_seed, codes, describe, flag, items, named_codes, whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -144,14 +144,15 @@ def lps_curve(
     if rows is None:
         sizes = [*(n for n in (max(500, least) * 4**k for k in range(20)) if n < most), most]
     else:
-        sizes = [whole("rows", n, least=least) for n in rows]
+        sizes = [whole("rows", n, least=least) for n in items("rows", rows)]
     sizes = sorted({n + -n % group_size for n in sizes})
     if not sizes or sizes[-1] > most:
-        raise ValueError(f"rows must be numbers between {least} and the {most} that are there to fit to, got {rows!r}")
+        raise ValueError(f"rows must be numbers between {least} and the {most} that are there to fit to, got {describe(rows)}")
     parts = columns.split([len(fitted), len(scored)])
     scores = []  # of the codes and of each permuted copy, for each number of codes and each latent
     fits, label = (1 + permutations) * len(sizes) * len(chosen), f"LPS ({predictor.name})"
-    with Progress(progress if isinstance(progress, str) else label, fits, bool(progress)) as bar:
+    shown = isinstance(progress, str) or flag("progress", progress)
+    with Progress(progress if isinstance(progress, str) else label, fits, shown) as bar:
         predictor = replace(predictor, advance=bar.advance)
         for copy in range(1 + permutations):
             fitted, scored = (permute_columns(part, generator, group_size) for part in parts) if copy else parts

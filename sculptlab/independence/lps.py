@@ -14,7 +14,7 @@ from sculptlab.drawing import draw
 from sculptlab.independence.many_latents import choose
 from sculptlab.independence.regressors import UNITS, LatentPredictor
 from sculptlab.progress import Progress
-from sculptlab.validation import as_device, as_float64, as_seed, named_codes, whole
+from sculptlab.validation import as_device, as_float64, as_seed, flag, named_codes, whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -211,7 +211,8 @@ def lps(
     warn_of_repeats("z", columns, REPEATS)
     fits = (1 + permutations) * len(chosen) * predictor.fits
     rng, generator, groups = np.random.default_rng(seed), torch.Generator().manual_seed(seed), n // group_size
-    with Progress(progress if isinstance(progress, str) else f"LPS ({predictor.name})", fits, bool(progress)) as bar:
+    shown = isinstance(progress, str) or flag("progress", progress)
+    with Progress(progress if isinstance(progress, str) else f"LPS ({predictor.name})", fits, shown) as bar:
         predictor = replace(predictor, advance=bar.advance)
         losses = predictor.cross_fitted(columns, seed, chosen)
         drawn = (rng.integers(0, groups, groups) for _ in range(200))

@@ -47,9 +47,9 @@ class LatentPredictor:
         from sklearn.base import is_classifier, is_regressor
 
         if target == "distribution" and not (is_classifier(given) and hasattr(given, "predict_proba")):
-            raise ValueError(f"regressor must be a classifier with predict_proba for target={target!r}, got {given!r}")
+            raise ValueError(f"regressor must be a classifier with predict_proba for target={target!r}, got {describe(given)}")
         if target != "distribution" and not is_regressor(given):
-            raise ValueError(f"regressor must be a regressor for target={target!r}, got {given!r}")
+            raise ValueError(f"regressor must be a regressor for target={target!r}, got {describe(given)}")
 
     @property
     def name(self) -> str:

@@ -20,7 +20,7 @@ from sculptlab.independence.many_latents import MANY, choose
 from sculptlab.independence.regressors import REGRESSORS, UNITS, LatentPredictor
 from sculptlab.progress import Progress
 from sculptlab.threads import one_thread
-from sculptlab.validation import as_float64, as_seed, choice, named_codes, whole
+from sculptlab.validation import as_float64, as_seed, choice, flag, named_codes, whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -192,7 +192,10 @@ def independence_report(
         ("3 of 3: Gaussian total correlation", everyone, seed + 1, 1, total),
     ):
         generator = torch.Generator().manual_seed(start)
-        with nullcontext() if measures is scores else one_thread(), Progress(label, work * (1 + permutations), progress) as bar:
+        with (
+            nullcontext() if measures is scores else one_thread(),
+            Progress(label, work * (1 + permutations), flag("progress", progress)) as bar,
+        ):
             copies = (permute_columns(data, generator, group_size) if copy else data for copy in range(1 + permutations))
             values += zip(*(measures(each, copy, bar.advance) for copy, each in enumerate(copies)), strict=True)
     table = pd.DataFrame(MEASURES, index=["unit", "detects"]).T.rename_axis("measure")

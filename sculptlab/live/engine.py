@@ -15,7 +15,7 @@ from sculptlab.training.models import Autoencoder, build_autoencoder
 from sculptlab.training.objectives import KL, MMD
 from sculptlab.training.objectives.base import Objective
 from sculptlab.training.state import DivergenceError, Training
-from sculptlab.validation import choice
+from sculptlab.validation import choice, describe
 
 WIDTH = 128  # hidden units: 100 steps a second on one slow core
 LPS_EVERY = 100  # steps
@@ -78,7 +78,7 @@ class Engine:
                 raise ValueError("data 'yours' is images given from Python, and none were given: choose another set")
             return self._given
         if name in PRIOR_NAMES:
-            raise ValueError(f"data must be images or the name of a set, and {name!r} is a prior: give prior={name!r}")
+            raise ValueError(f"data must be images or the name of a set, and {describe(name)} is a prior: give prior={name!r}")
         return split_images(name)
 
     def _begin(self, settings: Settings) -> None:

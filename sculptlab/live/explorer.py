@@ -19,7 +19,8 @@ from sculptlab.training.encodings import decoded, evaluating, placement
 from sculptlab.training.images import as_unit_floats
 from sculptlab.training.run import Run
 from sculptlab.training.sources import as_images
-from sculptlab.validation import as_seed, as_tensor
+from sculptlab.validation import as_seed, as_tensor, describe
+from sculptlab.validation import codes as valid_codes
 
 MOST_IMAGES = 1000
 MOST_LATENTS = 64
@@ -117,13 +118,13 @@ class Explorer(LiveWidget):
 
     def _decoded(self, codes: np.ndarray) -> Tensor:
         device, dtype = placement(self._model)
-        rows = torch.as_tensor(np.asarray(codes, np.float32), device="cpu").to(device, dtype).unflatten(1, self._shape)
+        rows = valid_codes("codes", codes, dim=self.codes.shape[1], rows=1).detach().to(device, dtype).unflatten(1, self._shape)
         with evaluating(self._model):
             return decoded(self._model, rows).float().cpu()
 
     def traversals(self, code: Any) -> np.ndarray:
         """Codes (d, 9, d): from `code` (d,), each latent alone goes from its low to its high."""
-        paths = np.tile(np.asarray(code, np.float64), (len(self.low), STOPS, 1))
+        paths = np.tile(self._checked_code(code), (len(self.low), STOPS, 1))
         for i in range(len(self.low)):
             paths[i, :, i] = np.linspace(self.low[i], self.high[i], STOPS)
         return paths
@@ -139,9 +140,9 @@ class Explorer(LiveWidget):
         return figure
 
     def _checked_code(self, code: Any) -> np.ndarray:
-        found = np.asarray(code, np.float64)
+        found = as_tensor("code", code).detach().cpu().double().numpy()
         if found.shape != self.low.shape or not np.isfinite(found).all():
-            raise ValueError(f"code must be {len(self.low)} finite number(s), got {code!r}")
+            raise ValueError(f"code must be {len(self.low)} finite number(s), got {describe(code)}")
         return found
 
     def _on_asked(self, change: Any) -> None:

@@ -9,7 +9,7 @@ from sculptlab.live.targets import PAINTED, PRESETS, YOURS, BlankCanvasError, Sl
 from sculptlab.mmd.kernel_base import Kernel
 from sculptlab.mmd.kernels import IMQ, RBF, Energy, Laplacian
 from sculptlab.priors import Prior
-from sculptlab.validation import as_seed, check_parameters, choice, flag, parameter
+from sculptlab.validation import as_seed, check_parameters, choice, describe, flag, parameter
 
 PREFIX = "sculptor?"  # of a settings string
 OBJECTIVES = ("mmd", "kl")
@@ -52,7 +52,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         if not isinstance(self.data, str) or not self.data:
-            raise TypeError(f"data must be a name, got {self.data!r}")
+            raise TypeError(f"data must be a name, got {describe(self.data)}")
         vars(self)["sliders"] = {one.name: one.checked(self.sliders.get(one.name, one.start)) for one in sliders_of(self.prior)}
         if self.prior != PAINTED and self.painted:
             raise ValueError(f"painted is for prior='painted', got it with prior={self.prior!r}")
@@ -127,5 +127,5 @@ class Settings:
             try:
                 changes[name] = bool(int(word)) if kind is bool else kind(word)
             except ValueError as error:
-                raise ValueError(f"{name} must be a number, got {word!r}") from error
+                raise ValueError(f"{name} must be a number, got {describe(word)}") from error
         return cls().changed(**changes)

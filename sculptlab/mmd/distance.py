@@ -12,7 +12,7 @@ from sculptlab.mmd.inputs import pair_of_codes
 from sculptlab.mmd.kernel_base import Kernel, squared_distances
 from sculptlab.mmd.kernels import as_kernel
 from sculptlab.mmd.precision import centered, recompute_small, without_autocast
-from sculptlab.mmd.tiles import pull, tiled
+from sculptlab.mmd.tiles import pull, tiled, tiled_share
 from sculptlab.mmd.views import VIEWS, views_of
 from sculptlab.validation import choice, widest_dtype
 
@@ -90,6 +90,32 @@ def discrepancies(x: Tensor, y: Tensor, kernel: Kernel, unbiased: bool) -> Tenso
     """MMD^2, 0-d, between x (n, d) and y (m, d); or (v,) between x (v, n, p) and y (v, m, p) in v views. Differentiable twice."""
     wanted = torch.is_grad_enabled()
     return _Discrepancy.apply(x, y, kernel, unbiased, (wanted and x.requires_grad, wanted and y.requires_grad))[0]
+
+
+class _Share(torch.autograd.Function):
+    """`discrepancy_share` as one node of autograd's graph, with the gradient in the rows `own` of x alone."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, y: Tensor, kernel: Kernel, unbiased: bool, own: slice) -> Tensor:
+        with without_autocast(x.device):
+            a, b = (rows if rows.ndim == 3 else rows[None] for rows in centered(kernel, x.detach(), y.detach()))
+            value, gradient = tiled_share(a, b, kernel, unbiased, own)
+        whole = torch.zeros_like(x)
+        whole[..., own, :] = gradient.to(x.dtype).reshape(whole[..., own, :].shape)
+        ctx.save_for_backward(whole)
+        return value.to(x.dtype).reshape(x.shape[:-2])
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
+        return upstream[0][..., None, None] * ctx.saved_tensors[0], None, None, None, None
+
+
+def discrepancy_share(x: Tensor, y: Tensor, kernel: Kernel, unbiased: bool, own: slice) -> Tensor:
+    """One process's part of `discrepancies`, of x and y with equally many rows, of which the rows `own` are this process's.
+
+    The values of all processes add up to MMD^2. The gradient is that of MMD^2 in the own rows of x, and 0 elsewhere.
+    """
+    return _Share.apply(x, y, kernel, unbiased, own)
 
 
 def _differentiable(x: Tensor, y: Tensor, kernel: Kernel, unbiased: bool) -> Tensor:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from sculptlab.priors import as_prior
-from sculptlab.validation import codes, widest_dtype
+from sculptlab.validation import codes, describe, widest_dtype
 
 
 def pair_of_codes(
@@ -20,7 +20,7 @@ def pair_of_codes(
     because they are labels or indices more often than codes; a list of whole numbers is accepted.
     """
     if isinstance(x, str | type) or (hasattr(x, "sample") and not hasattr(x, "__array__")):
-        raise TypeError(f"{names[0]} must be rows (n, d), got {x!r}; for a prior, pass its draws: prior.sample(n)")
+        raise TypeError(f"{names[0]} must be rows (n, d), got {describe(x)}; for a prior, pass its draws: prior.sample(n)")
     _refuse_integers(names[0], x)
     x_rows = codes(names[0], x, rows=rows)
     if isinstance(y, type) or not (isinstance(y, list | tuple) or hasattr(y, "__array__")):

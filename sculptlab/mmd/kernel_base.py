@@ -14,7 +14,7 @@ from torch import Tensor
 
 from sculptlab.mmd.inputs import pair_of_codes
 from sculptlab.priors import as_prior
-from sculptlab.validation import codes, widest_dtype
+from sculptlab.validation import codes, describe, widest_dtype
 
 TINY = 1e-6  # distance: slopes of kernels, up to its inverse fourth power, must stay far within single precision
 FIT_ROWS = 10_000  # draws of a prior that set a width: its variance is then known to about 1 %
@@ -35,6 +35,12 @@ def squared_distances(x: Tensor, y: Tensor) -> Tensor:
     -------
     Tensor of shape (n, m) or (v, n, m)
     """
+    for name, rows in (("x", x), ("y", y)):
+        if not isinstance(rows, Tensor) or not rows.is_floating_point() or rows.is_nested or rows.is_meta or rows.is_sparse:
+            raise TypeError(f"{name} must be a tensor of floats, got {describe(rows)}")
+    if x.ndim not in (2, 3) or x.shape[:-2] + x.shape[-1:] != y.shape[:-2] + y.shape[-1:] or x.dtype != y.dtype:
+        came = " and ".join(f"{rows.dtype} {tuple(rows.shape)}" for rows in (x, y))
+        raise ValueError(f"x and y must have one type and the shapes (n, d) and (m, d), or (v, n, d) and (v, m, d), got {came}")
     center = y.detach().mean(dim=-2, keepdim=True)
     same = x is y
     y = y - center
@@ -138,7 +144,7 @@ class SumKernel(_Sum):
 
     def __post_init__(self) -> None:
         if not isinstance(self.kernels, tuple) or not self.kernels or not all(isinstance(k, Kernel) for k in self.kernels):
-            raise TypeError(f"kernels must be a tuple of one or more kernels, got {self.kernels!r}")
+            raise TypeError(f"kernels must be a tuple of one or more kernels, got {describe(self.kernels)}")
 
     def fit(self, target: Any) -> "SumKernel":
         fitted = tuple(kernel.fit(target) for kernel in self.kernels)

@@ -25,12 +25,14 @@ __all__ = [
     "IMQ", "RBF", "Energy", "Kernel", "Laplacian", "MultiScale", "RationalQuadratic", "SumKernel", "squared_distances",
 ]  # fmt: skip
 
+LEAST_WIDTH, MOST_WIDTH = 1e-150, 1e150  # so that squares and products of widths are within the range of floats
+
 
 @dataclass(frozen=True)
 class _OneBandwidth(Kernel):
     """A kernel with one width."""
 
-    bandwidth: float | None = parameter(number, None, above=0)
+    bandwidth: float | None = parameter(number, None, above=0, least=LEAST_WIDTH, most=MOST_WIDTH)
 
     def __post_init__(self) -> None:
         check_parameters(self)
@@ -51,7 +53,7 @@ class _OneBandwidth(Kernel):
         return replace(self, bandwidth=_width_of_target("bandwidth", median))
 
     def widened(self, factor: float) -> Self:
-        return replace(self, bandwidth=self.width * factor)
+        return replace(self, bandwidth=self.width * number("factor", factor, above=0))
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ class RationalQuadratic(_OneBandwidth):
     Rasmussen and Williams 2006, Gaussian Processes for Machine Learning, section 4.2.
     """
 
-    alpha: float = parameter(number, 1.0, above=0)
+    alpha: float = parameter(number, 1.0, above=0, least=1e-6, most=1e6)
     smooth = True
 
     def values(self, squared: Tensor) -> Tensor:
@@ -156,7 +158,7 @@ class IMQ(Kernel):
     """
 
     scales: tuple[float, ...] = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
-    base: float | None = parameter(number, None, above=0)
+    base: float | None = parameter(number, None, above=0, least=LEAST_WIDTH, most=MOST_WIDTH)
     smooth = True
 
     def __post_init__(self) -> None:
@@ -173,7 +175,7 @@ class IMQ(Kernel):
         return replace(self, base=_width_of_target("base", 2 * without_heavy_tails(samples_of(target)).var(dim=0).sum().item()))
 
     def widened(self, factor: float) -> Self:
-        return replace(self, base=_known_width(self, "base") * factor**2)
+        return replace(self, base=_known_width(self, "base") * number("factor", factor, above=0) ** 2)
 
     def values(self, squared: Tensor) -> Tensor:
         total, one = torch.zeros_like(squared), squared.new_ones(())
@@ -255,17 +257,21 @@ def _known_width(kernel: Kernel, name: str) -> float:
 
 
 def _width_of_target(name: str, value: float) -> float:
-    """`value`, the spread of a target, or a ValueError if all its points are equal, up to what double precision resolves."""
-    if not value > 1e-150:
+    """`value`, the spread of a target, or a ValueError if its points are equal or far apart, up to the range of floats."""
+    if not value >= LEAST_WIDTH:
         raise ValueError(f"{name} cannot be taken from a target whose points coincide; give a {name} > 0")
+    if not value <= MOST_WIDTH:
+        raise ValueError(
+            f"{name} cannot be taken from a target whose points are as far apart as {value:.3g}: divide it by its spread"
+        )
     return value
 
 
 def _check_numbers(name: str, values: Any) -> None:
     if not isinstance(values, tuple) or not values:
-        raise TypeError(f"{name} must be a tuple of one or more numbers, got {values!r}")
+        raise TypeError(f"{name} must be a tuple of one or more numbers, got {describe(values)}")
     for value in values:
-        number(name, value, above=0)
+        number(name, value, above=0, least=LEAST_WIDTH, most=MOST_WIDTH)
 
 
 def _root(squared: Tensor) -> Tensor:

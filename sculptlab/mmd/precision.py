@@ -29,7 +29,7 @@ def centered(kernel: Kernel, *samples: Tensor) -> tuple[Tensor, ...]:
     if (
         isfinite(error)
         and error <= 1e-4 * resolved
-        and resolved > TINY**2
+        and TINY**2 < resolved < TINY**-2  # beyond it, widths and their squares leave the range of single precision
         and not steep
         and not _products_are_rounded(samples[0].device)
     ):

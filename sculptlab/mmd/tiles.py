@@ -44,6 +44,27 @@ def tiled(
     return value, gradients[0], gradients[1]
 
 
+def tiled_share(x: Tensor, y: Tensor, kernel: Kernel, unbiased: bool, own: slice) -> tuple[Tensor, Tensor]:
+    """Of `tiled`, the sums over pairs with one of the rows `own` of x or y, (v,), and the gradient in these rows of x, (v, b, p).
+
+    Over slices that make up all n rows of x and of y, these values add up to MMD^2.
+    """
+    n, mine, theirs, exact = x.shape[1], x[:, own], y[:, own], widest_dtype(x.device)
+    value, gradient = x.new_zeros(len(x), dtype=exact), torch.zeros_like(mine, dtype=exact)
+    within = 1 / (n * (n - unbiased))
+    for others, rows_of, share, power in ((x, mine, within, 4), (y, mine, -2 / n**2, 2), (y, theirs, within, 0)):
+        tiles = Tiles(others, rows_of, kernel)
+        for views, rows, columns in tiles:
+            sums, slopes = kernel.row_sums_and_slopes(tiles.squared(views, rows, columns), power > 0)
+            value[views] += sums.sum(1, dtype=exact) * share
+            if slopes is not None:
+                found = pull(slopes, rows_of[views, columns], others[views, rows])
+                gradient[views, columns].add_(found, alpha=power * share)
+    if unbiased:
+        value -= 2 * mine.shape[1] * within * kernel.peak
+    return value, gradient
+
+
 def pull(slopes: Tensor, own: Tensor, others: Tensor) -> Tensor:
     """sum_i k'(D2_ij) (own_j - other_i), (v, n, p), for slopes (v, m, n), own (v, n, p) and others (v, m, p)."""
     return slopes.sum(1)[:, :, None] * own - slopes.mT @ others

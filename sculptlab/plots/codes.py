@@ -16,9 +16,9 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 from scipy.ndimage import gaussian_filter
 
-from sculptlab.plots.style import CLASSES, CODES, OTHERS, PRIOR, TEXT, latent_label, short, style
+from sculptlab.plots.style import CLASSES, CODES, OTHERS, PRIOR, TEXT, as_axes, latent_label, short, style
 from sculptlab.priors import as_prior
-from sculptlab.validation import codes
+from sculptlab.validation import as_tensor, codes, describe, finite, items, whole
 
 Names = Mapping[Any, str] | None  # of classes, by their labels
 NAME_SIZE = (0.4, 0.09)  # of the axes' width and height: the room that the name of a class needs
@@ -67,6 +67,7 @@ def density(
     -------
     matplotlib.axes.Axes
     """
+    as_axes(ax)
     rows = codes("z", z, dim=2, rows=1).detach().cpu().numpy()
     target = None if prior is None else prior_sample(prior, 2)
     limits = np.array([span(column) for column in (rows if target is None else target).T])
@@ -74,7 +75,7 @@ def density(
     if labels is None:
         heat_map(rows, ax, limits, color)
     else:
-        points_by_class(rows, np.asarray(labels), ax, named)
+        points_by_class(rows, np.array(items("labels", labels)), ax, named)
     if target is not None:
         outlines(target, ax, limits)
     return style(ax, title=title)
@@ -131,12 +132,13 @@ def image_grid(images: Any, ax: Axes, *, columns: int | None = None, title: str 
     -------
     matplotlib.axes.Axes
     """
-    stack = np.asarray(images.detach().cpu() if isinstance(images, torch.Tensor) else images, dtype=float)
+    as_axes(ax)
+    stack = finite("images", as_tensor("images", images).detach().cpu().double()).numpy()
     stack = stack[:, None] if stack.ndim == 3 else stack
     if stack.ndim != 4 or stack.shape[1] not in (1, 3) or not len(stack):
         raise ValueError(f"images must have shape (n, 1 or 3, h, w) or (n, h, w) with n > 0, got {stack.shape}")
     n, channels, height, width = stack.shape
-    across = columns or int(np.ceil(n**0.5))
+    across = int(np.ceil(n**0.5)) if columns is None else whole("columns", columns)
     down, gap = -(-n // across), max(1, height // 16)
     padded = np.ones((down * across, height + gap, width + gap, channels))
     padded[:n, :height, :width] = stack.clip(0, 1).transpose(0, 2, 3, 1)
@@ -154,7 +156,7 @@ def points_by_class(rows: np.ndarray, labels: np.ndarray, ax: Axes, named: Names
     if labels.shape != (len(rows),):
         raise ValueError(f"labels must have shape ({len(rows)},), one per code, got {labels.shape}")
     classes = list(np.unique(labels))
-    shown = {name: str(name) for name in classes[:2] + classes[2:][-1:]} if named is None else dict(named)
+    shown = {name: str(name) for name in classes[:2] + classes[2:][-1:]} if named is None else _named(named)
     if len(shown) > len(CLASSES):
         raise ValueError(f"named must hold at most {len(CLASSES)} classes, more are hard to distinguish, got {len(shown)}")
     kept = np.random.default_rng(0).permutation(len(rows))[:3000]
@@ -177,6 +179,12 @@ def points_by_class(rows: np.ndarray, labels: np.ndarray, ax: Axes, named: Names
                 at[1] = other[1] + unit[1]
         made.append(ax.annotate(short(name), (at[0], at[1]), color=color, **options))
     return made
+
+
+def _named(named: Any) -> dict[Any, str]:
+    if not isinstance(named, Mapping):
+        raise TypeError(f"named must be a mapping {{label: name}}, got {describe(named)}")
+    return dict(named)
 
 
 def outlines(target: np.ndarray, ax: Axes, limits: np.ndarray) -> None:

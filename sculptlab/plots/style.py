@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from sculptlab.files import write_file
 from sculptlab.names import as_path
+from sculptlab.validation import describe, number, whole
 
 # Okabe and Ito's colors, which color-blind readers can distinguish; roles that meet in one panel differ in lightness too
 CODES = SAMPLES = "#0072B2"  # samples of a stochastic encoder: the codes the decoder sees
@@ -22,6 +23,7 @@ ACCENT = "#CC79A7"
 TEXT = "#333333"
 CLASSES = (("#0072B2", "o"), ("#E69F00", "^"), ("#5C1240", "s"))  # color and marker; more than three overlap too much
 OTHERS = "#C4C4C4"  # the points of all other classes
+MOST_PANELS, MOST_INCHES = 50, 100.0  # rows or columns of axes, width and height: more cannot be read or drawn
 WIDTH = 9.0  # inches: a notebook's column
 LONGEST = 24  # characters of a name in a label
 
@@ -81,6 +83,8 @@ def panels(rows: int = 1, columns: int = 1, *, height: float = 2.8, width: float
     Picture, ndarray of shape (rows, columns)
         The figure and its axes.
     """
+    rows, columns = whole("rows", rows, most=MOST_PANELS), whole("columns", columns, most=MOST_PANELS)
+    width, height = (number(name, size, above=0, most=MOST_INCHES) for name, size in (("width", width), ("height", height)))
     figure = Picture(figsize=(width, height * rows))
     axes = figure.subplots(rows, columns, squeeze=False)
     for ax in axes.flat:
@@ -104,10 +108,17 @@ def latent_label(name: Any) -> str:
     return f"z{name}" if isinstance(name, int | np.integer) else short(name)
 
 
+def as_axes(ax: Any) -> Axes:
+    """Return `ax` if it is axes of matplotlib."""
+    if not isinstance(ax, Axes):
+        raise TypeError(f"ax must be axes of matplotlib, as plots.panels makes them, got {describe(ax)}")
+    return ax
+
+
 def panel(ax: Axes | None, *, height: float, width: float) -> tuple[Picture | None, Axes]:
     """No figure and `ax`; where that is None, a new figure and its axes."""
     if ax is not None:
-        return None, ax
+        return None, as_axes(ax)
     figure, axes = panels(height=height, width=width)
     return figure, axes[0, 0]
 
@@ -126,7 +137,7 @@ def style(ax: Axes, *, title: str | None = None, x: str | None = None, y: str | 
     -------
     matplotlib.axes.Axes
     """
-    ax.spines[["top", "right"]].set_visible(False)
+    as_axes(ax).spines[["top", "right"]].set_visible(False)
     ax.spines[["left", "bottom"]].set_color(TEXT)
     ax.tick_params(labelsize=8, color=TEXT, labelcolor=TEXT, length=3)
     for text, write, size in ((title, ax.set_title, 10), (x, ax.set_xlabel, 9), (y, ax.set_ylabel, 9)):

@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 
 from sculptlab.drawing import draw
 from sculptlab.priors.parameters import Moments, vector
-from sculptlab.validation import as_device, as_tensor, check_parameters, flag, number, whole, widest_dtype
+from sculptlab.validation import as_device, as_tensor, check_parameters, describe, flag, number, whole, widest_dtype
 
 Device = torch.device | str
 
@@ -124,7 +124,7 @@ class Prior(ABC):
         """The codes rotated by an angle in radians from the first axis of `plane` to the second."""
         angle = number("angle", angle)
         if not isinstance(plane, tuple | list) or len(plane) != 2:
-            raise TypeError(f"plane must be two axes such as (0, 1), got {plane!r}")
+            raise TypeError(f"plane must be two axes such as (0, 1), got {describe(plane)}")
         i, j = (whole("plane", axis, least=0) for axis in plane)
         if i == j or max(i, j) >= self.dim:
             raise ValueError(f"plane must be two different axes of the prior's {self.dim} dimension(s), got {plane}")
@@ -139,7 +139,7 @@ class Prior(ABC):
             raise ValueError(f"standardized needs a mean and a covariance by formula; use scaled and shifted on {self!r}")
         spread = math.sqrt(covariance.double().trace().item() / self.dim)
         if spread == 0:
-            raise ValueError(f"standardized needs a prior that varies, got {self!r}")
+            raise ValueError(f"standardized needs a prior that varies, got {describe(self)}")
         return self.affine(torch.eye(self.dim, dtype=torch.float64, device="cpu") / spread, -mean.double() / spread)
 
     def plot(self, ax: Any = None) -> Any:
@@ -180,7 +180,9 @@ def drawing_device(generator: Any, device: Device | None) -> torch.device:
     if generator is None:
         return as_device(device, "cpu")
     if not isinstance(generator, Generator):
-        raise TypeError(f"generator must be a torch.Generator, as torch.Generator().manual_seed(0), or None; got {generator!r}")
+        raise TypeError(
+            f"generator must be a torch.Generator, as torch.Generator().manual_seed(0), or None; got {describe(generator)}"
+        )
     return generator.device
 
 

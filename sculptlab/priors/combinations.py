@@ -14,7 +14,7 @@ from sculptlab.priors.base import Device, Prior, drawing_device, open_unit
 from sculptlab.priors.families import Gaussian, Uniform
 from sculptlab.priors.parameters import Moments, nested, numbers, positive_definite, vector
 from sculptlab.priors.sources import Samples, as_prior, as_priors
-from sculptlab.validation import as_device, as_tensor, check_parameters, finite, number, parameter, widest_dtype
+from sculptlab.validation import as_device, as_tensor, check_parameters, describe, finite, number, parameter, widest_dtype
 
 
 @dataclass(frozen=True)
@@ -205,7 +205,7 @@ class Tied(Product):
         check_parameters(self)
         marginal = as_prior(self.marginal, dim=1 if isinstance(self.marginal, str) else None)
         if marginal.dim != 1 or marginal.icdf(0.5) is None:
-            raise ValueError(f"marginal must have one dimension and quantiles at hand, got {self.marginal!r}")
+            raise ValueError(f"marginal must have one dimension and quantiles at hand, got {describe(self.marginal)}")
         number("high", self.high, above=self.low)
         if not 0 < abs(self.correlation) <= 1:
             raise ValueError(f"correlation must lie in [-1, 1] and not be 0, got {self.correlation}")

@@ -15,7 +15,7 @@ from torch import Generator, Tensor
 from sculptlab.names import as_path
 from sculptlab.priors.base import Device, Shape, choose, uniforms
 from sculptlab.priors.parameters import Moments, checksum, isotropic, weighted_moments
-from sculptlab.validation import as_tensor, finite, flag, parameter, whole
+from sculptlab.validation import as_tensor, describe, finite, flag, parameter, whole
 
 
 @dataclass(frozen=True)
@@ -90,9 +90,9 @@ class FromText(Drawing):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not isinstance(self.text, str):
-            raise TypeError(f"text must be a string, got {self.text!r}")
+            raise TypeError(f"text must be a string, got {describe(self.text)}")
         if not self.darkness.any():
-            raise ValueError(f"text must have ink, got {self.text!r}")
+            raise ValueError(f"text must have ink, got {describe(self.text)}")
 
     @cached_property
     def darkness(self) -> np.ndarray:
@@ -168,7 +168,7 @@ def _read(path: str) -> np.ndarray:
         with Image.open(path) as file:
             image = file.convert("RGBA")
     except Exception as error:  # Pillow raises many types for damaged files
-        raise ValueError(f"image must be a file that pillow can read, got {path!r} ({error})") from error
+        raise ValueError(f"image must be a file that pillow can read, got {describe(path)} ({error})") from error
     background = Image.new("RGBA", image.size, "white")
     return np.asarray(Image.alpha_composite(background, image).convert("L"), dtype=np.float64) / 255
 

@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 from sculptlab.priors.base import Device, Prior, choose, drawing_device
 from sculptlab.priors.parameters import Moments, nested, numbers, positive_definite, probabilities, weighted_moments
 from sculptlab.priors.sources import as_priors
-from sculptlab.validation import as_device
+from sculptlab.validation import as_device, describe
 
 
 @dataclass(frozen=True)
@@ -133,11 +133,11 @@ class Conditional(Mixture):
 
     def __init__(self, priors: Mapping[Any, Any], weights: Any = None) -> None:
         if not isinstance(priors, Mapping) or not priors:
-            raise TypeError(f"priors must be a mapping {{label: prior}} with at least one label, got {priors!r}")
+            raise TypeError(f"priors must be a mapping {{label: prior}} with at least one label, got {describe(priors)}")
         labels = [_plain(label) for label in priors]
         wrong = [label for label in labels if not isinstance(label, int | str)]
         if wrong:
-            raise TypeError(f"priors must have whole numbers or strings as labels, got {wrong[0]!r}")
+            raise TypeError(f"priors must have whole numbers or strings as labels, got {describe(wrong[0])}")
         if isinstance(weights, Mapping):
             if set(weights) != set(labels):
                 raise ValueError(f"weights must have the labels {labels}, got {list(weights)}")
@@ -156,12 +156,12 @@ class Conditional(Mixture):
     def given(self, labels: Any, generator: Generator | None = None, device: Device | None = None) -> Tensor:
         """Draw one code for each of the labels (n,), float32 (n, dim); `generator` and `device` are as in `sample`."""
         if not hasattr(labels, "__len__") or getattr(labels, "ndim", 1) != 1 or not len(labels):
-            raise ValueError(f"labels must be a list of at least one label of {list(self.labels)}, got {labels!r}")
+            raise ValueError(f"labels must be a list of at least one label of {list(self.labels)}, got {describe(labels)}")
         position = {label: k for k, label in enumerate(self.labels)}
         listed = labels.tolist() if hasattr(labels, "tolist") else [_plain(label) for label in labels]
         which = [position.get(label) for label in listed]
         if None in which:
-            raise ValueError(f"every label must be one of {list(position)}, got {listed[which.index(None)]!r}")
+            raise ValueError(f"labels must be among {list(position)}, got {describe(listed[which.index(None)])}")
         place = drawing_device(generator, device)
         rows = torch.tensor(which, dtype=torch.int64, device="cpu")
         return self._draw_parts(rows, generator, place).to(as_device(device, place))

@@ -12,7 +12,7 @@ from torch.nn.functional import normalize
 
 from sculptlab.priors.base import Device, Shape, uniforms
 from sculptlab.priors.parameters import Moments, isotropic, nested, numbers, weighted_moments
-from sculptlab.validation import number, parameter, whole
+from sculptlab.validation import describe, number, parameter, whole
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Dirichlet(Shape):
     def __post_init__(self) -> None:
         alpha = numbers("concentration", self.concentration, None)
         if len(alpha) < 2 or (alpha <= 0).any():
-            raise ValueError(f"concentration must be at least two numbers > 0, got {self.concentration}")
+            raise ValueError(f"concentration must be at least two numbers > 0, got {describe(self.concentration)}")
         vars(self).update(dim=len(alpha), concentration=nested(alpha))
         super().__post_init__()
 

@@ -21,7 +21,7 @@ from sculptlab.names import as_path
 from sculptlab.priors.base import Device, Prior
 from sculptlab.priors.families import Gaussian, Uniform
 from sculptlab.priors.parameters import Moments, checksum, weighted_moments
-from sculptlab.validation import choice, codes, describe, finite, is_model
+from sculptlab.validation import choice, codes, describe, finite, function, is_model, whole
 
 NAMES = {"gaussian": Gaussian, "uniform": Uniform}
 GLOBAL_GENERATORS = threading.RLock()
@@ -103,6 +103,10 @@ class Drawn(Prior):
 
     source: Any
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        function("source, or its method sample,", getattr(self.source, "sample", self.source))
+
     def __repr__(self) -> str:
         name = getattr(self.source, "__name__", type(self.source).__name__).strip("<>")
         named = isinstance(self.source, FunctionType) and self.source.__name__.isidentifier()
@@ -178,6 +182,7 @@ def as_prior(obj: Any, dim: int | None = None) -> Prior:
     >>> as_prior("uniform", dim=2)
     Uniform(dim=2, low=-1.7320508075688772, high=1.7320508075688772)
     """
+    dim = None if dim is None else whole("dim", dim)
     if isinstance(obj, str):
         family = NAMES[choice("prior", obj, NAMES)]
         if dim is None:
@@ -186,7 +191,7 @@ def as_prior(obj: Any, dim: int | None = None) -> Prior:
     if isinstance(obj, int | float):
         raise TypeError(
             "prior must be a name, a Prior, an object with .sample, a torch Distribution, a callable n -> (n, d) or an (m, d) "
-            f"array, got the number {obj}; `*` joins the dimensions of two priors, prior.scaled({obj}) scales one"
+            f"array, got the number {describe(obj)}; `*` joins the dimensions of two priors, prior.scaled(factor) scales one"
         )
     array = not isinstance(obj, type) and (isinstance(obj, list | tuple) or hasattr(obj, "__array__"))
     prior = obj if isinstance(obj, Prior) else Samples(obj) if array else _tried(obj)
@@ -198,8 +203,11 @@ def as_prior(obj: Any, dim: int | None = None) -> Prior:
 def as_priors(name: str, given: Any, dim: int | None = None, same_dim: bool = False) -> tuple[Prior, ...]:
     """A list of one or more things that `as_prior` takes, as priors; those given by a name with `dim` dimensions."""
     if isinstance(given, Prior | Tensor | str) or not isinstance(given, Iterable):
-        raise TypeError(f"{name} must be a list of priors, got {given!r}")
-    priors = tuple(as_prior(one, dim if isinstance(one, str) else None) for one in given)
+        raise TypeError(f"{name} must be a list of priors, got {describe(given)}")
+    try:
+        priors = tuple(as_prior(one, dim if isinstance(one, str) else None) for one in given)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{name} must be a list of priors: {error}") from error
     if not priors:
         raise ValueError(f"{name} must hold at least one prior, got none")
     dims = [prior.dim for prior in priors]
@@ -227,7 +235,7 @@ def _tried(obj: Any) -> Drawn:
     if not follows or (torch.equal(first, other) and not (first == first[0]).all()):
         problem = "are the same at every call, whatever the seed" if follows else "differ from call to call with the same seed"
         advice = "take a torch.Generator, n, generator -> (n, d), or use the global one of torch or NumPy"
-        warnings.warn(f"prior's draws {problem}, got {prior!r}; {advice}", stacklevel=3)
+        warnings.warn(f"prior's draws {problem}, got {describe(prior)}; {advice}", stacklevel=3)
     return prior
 
 

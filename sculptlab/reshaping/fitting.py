@@ -1,4 +1,4 @@
-"""Learning the map from codes to N(0, I): heavy tails, whitening, then a spline flow."""
+"""Learning the map from codes to N(0, I): heavy tails, whitening, quadratic couplings, then a spline flow."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from torch import Tensor
 
 from sculptlab.columns import interquantile_range
 from sculptlab.reshaping.flows import SplineFlow, maximize_likelihood
-from sculptlab.reshaping.maps import HeavyTails, Linear, Map
+from sculptlab.reshaping.maps import Chain, HeavyTails, Linear, Map
+from sculptlab.reshaping.quadratic import fit_quadratic_couplings
 
 VALIDATION = 5000  # most rows that are held out
+PART = 8192  # rows that pass through the couplings at once
 Rows = list[dict[str, float]]
 
 
@@ -35,7 +37,8 @@ class Fitting:
     def learn(self, x: Tensor, context: Tensor | None = None, label: str = "codes") -> tuple[list[Map], Rows]:
         """The maps of the distribution that `x` (n, d) was drawn from, on the CPU in float64, and the rows of their training.
 
-        The flow begins as the identity. Fewer than 5 rows to hold out leave it so: the codes are only whitened.
+        The flow begins as the identity. Fewer than 5 rows to hold out leave it so: the codes are only whitened. Quadratic
+        couplings stand before the flow for more than 3 latents without a context.
         """
         tails = heavy_tails(x)
         whitening = Linear.whitening(tails(x)[0])
@@ -61,7 +64,12 @@ class Fitting:
             return rows(training[which.to(self.device)])
 
         history: Rows = []
+        couplings, stretched = Chain([]), 0.0
         if held_out >= 5:
+            if not small and given is None:
+                couplings = fit_quadratic_couplings(white[training], white[validation], generator)
+                stretched = couplings(white[:1])[1].item()
+                white = torch.cat([couplings(part)[0] for part in white.split(PART)])
             from tqdm.auto import tqdm
 
             with tqdm(total=steps, desc=f"reshaping ({label})", unit="step", leave=False, disable=not self.verbose) as bar:
@@ -69,7 +77,8 @@ class Fitting:
                     flow, draw, rows(validation), steps=steps, patience=self.patience, weight_decay=self.weight_decay,
                     learning_rate=self.learning_rate or (5e-3 if small else 2e-3), advance=bar.update,
                 )  # fmt: skip
-        return [part.double().requires_grad_(False).eval() for part in (tails, whitening, flow.cpu())], history
+        history = [{**row, **{name: row[name] + stretched for name in ("training", "validation")}} for row in history]
+        return [part.double().requires_grad_(False).eval() for part in (tails, whitening, couplings.cpu(), flow.cpu())], history
 
 
 def heavy_tails(x: Tensor) -> HeavyTails:

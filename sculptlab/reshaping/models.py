@@ -18,7 +18,7 @@ from sculptlab.training.models import Posterior, build_autoencoder
 from sculptlab.training.objectives import Objective, Reconstruction
 from sculptlab.training.objectives.companion import Batch, Companions
 from sculptlab.training.run import Run
-from sculptlab.validation import as_seed, choice, widest_dtype
+from sculptlab.validation import as_seed, choice, describe, widest_dtype
 
 
 class ReshapedModel(nn.Module):
@@ -132,7 +132,7 @@ def rebuilt(built_with: dict[str, Any]) -> ReshapedModel:
 def checked_reshaper(reshaper: Any) -> Reshaper:
     """A fitted reshaper that a model can hold; else a TypeError or ValueError."""
     if not isinstance(reshaper, Reshaper):
-        raise TypeError(f"reshaper must be a Reshaper, got {reshaper!r}")
+        raise TypeError(f"reshaper must be a Reshaper, got {describe(reshaper)}")
     if not hasattr(reshaper, "map_"):
         raise ValueError("reshaper must be fitted first: reshaper.fit(sl.latents(model, data))")
     if reshaper.classes_:

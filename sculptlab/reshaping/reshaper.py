@@ -21,7 +21,7 @@ from sculptlab.reshaping.flows import log_likelihood
 from sculptlab.reshaping.maps import Chain, Choice, Columns, Map
 from sculptlab.reshaping.quantiles import REACH
 from sculptlab.reshaping.targets import LEARNED_DRAWS, draws, map_of
-from sculptlab.validation import as_device, as_tensor, choice, is_model, number, only_array, random_seed, whole
+from sculptlab.validation import as_device, as_tensor, choice, is_model, number, only_array, random_seed, tensor_as_array, whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,10 +37,10 @@ FAR = 1.5  # times the distance of the farthest fitted code from the mean
 class Reshaper(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """An invertible map that gives codes the distribution of a prior: a quantile transformer, but of all columns together.
 
-    The codes x become z = T^-1(f(x)): f maps them to N(0, I) by whitening and a spline flow, trained by maximum likelihood with
-    early stopping on held-out rows; T maps the prior to N(0, I), by formulas or tables of quantiles where the prior allows it.
-    `with_prior` exchanges T. As the map is invertible, a decoder behind its inverse reconstructs as before: see `sl.reshaped` and
-    `run.reshape`.
+    The codes x become z = T^-1(f(x)). f maps them to N(0, I) by whitening, by quadratic couplings if there are more than three
+    columns, and by a spline flow that is trained by maximum likelihood with early stopping on held-out rows. T maps the prior to
+    N(0, I), by formulas or tables of quantiles where the prior allows it; `with_prior` exchanges it. As the map is invertible, a
+    decoder behind its inverse reconstructs as before: see `sl.reshaped` and `run.reshape`.
 
     Parameters
     ----------
@@ -168,7 +168,7 @@ class Reshaper(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
     def inverse_transform(self, Z: Any, y: Any = None) -> np.ndarray:
         """The codes (n, d) that are mapped to reshaped codes Z (n, rank); `y` are labels (n,) if there is a prior for each."""
         check_is_fitted(self)
-        rows = check_array(_array(Z), dtype=FLOATS, input_name="Z")
+        rows = check_array(_array(Z, "Z"), dtype=FLOATS, input_name="Z")
         if rows.shape[1] != self._n_features_out:
             raise ValueError(f"Z must have the {self._n_features_out} column(s) of the reshaped codes, got {rows.shape[1]}")
         z, context = torch.from_numpy(rows.astype(np.float64)), self._context(y, len(rows))
@@ -362,13 +362,10 @@ class Reshaper(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         return tags
 
 
-def _array(codes: Any) -> Any:
+def _array(codes: Any, name: str = "X") -> Any:
     """Codes as what scikit-learn takes: the array in a mapping, as `sl.latents` returns it, and tensors as arrays."""
-    found = only_array("X", codes)
-    if not isinstance(found, Tensor) and not is_model(found):
-        return found
-    found = as_tensor("X", found)
-    return (found.float() if found.dtype == torch.bfloat16 else found).detach().cpu().numpy()  # NumPy has no bfloat16
+    found = only_array(name, codes)
+    return tensor_as_array(name, as_tensor(name, found) if is_model(found) else found)
 
 
 def _check_scale(x: Tensor) -> None:

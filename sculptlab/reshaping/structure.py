@@ -7,9 +7,12 @@ from torch import nn
 
 from sculptlab.reshaping.flows import SplineFlow
 from sculptlab.reshaping.maps import Blocks, Chain, Choice, Columns, HeavyTails, Linear, Map
+from sculptlab.reshaping.quadratic import QuadraticCoupling
 from sculptlab.reshaping.quantiles import Quantiles
 
-KINDS: dict[str, type[Map]] = {kind.__name__: kind for kind in (Blocks, Chain, Choice, Columns, HeavyTails, Linear, Quantiles)}
+KINDS: dict[str, type[Map]] = {
+    kind.__name__: kind for kind in (Blocks, Chain, Choice, Columns, HeavyTails, Linear, QuadraticCoupling, Quantiles)
+}
 LISTS = ("sizes", "kept", "other")  # attributes that are lists of numbers
 
 
@@ -21,8 +24,9 @@ def described(map_: Map) -> dict[str, Any]:
     tensors = {name: [str(value.dtype), *value.shape] for name, value in own.items()}
     about: dict[str, Any] = {"kind": type(map_).__name__, "tensors": tensors}
     about |= {name: getattr(map_, name) for name in LISTS if hasattr(map_, name)}
-    parts = [described(cast(Map, one)) for one in getattr(map_, "maps", ())]
-    return about | ({"maps": parts} if parts else {})
+    if hasattr(map_, "maps"):
+        about["maps"] = [described(cast(Map, one)) for one in cast(nn.ModuleList, map_.maps)]
+    return about
 
 
 def built(about: dict[str, Any]) -> Map:

@@ -9,6 +9,7 @@ from torch import Tensor
 from sculptlab.priors import Affine, Copula, Gaussian, Grid, Laplace, Logistic, Prior, Product, StudentT, Uniform
 from sculptlab.reshaping.maps import Blocks, Chain, Columns, Linear, Map
 from sculptlab.reshaping.quantiles import Quantiles
+from sculptlab.validation import describe
 
 INDEPENDENT = (Grid, Laplace, Logistic, StudentT, Uniform)  # priors whose coordinates are independent and alike
 DRAWS = 2**20  # of a prior for a table
@@ -47,7 +48,9 @@ def map_of(prior: Prior, learn: Callable[[Prior], Map] | None = None, seed: int 
         return Quantiles.of_formula(prior)
     if prior.dim > 2:
         if learn is None:
-            raise ValueError(f"prior must have at most 2 dimensions, or independent parts of them, without learn; got {prior!r}")
+            raise ValueError(
+                f"prior must have at most 2 dimensions, or independent parts of them, without learn; got {describe(prior)}"
+            )
         return learn(prior)
     drawn = draws(prior, DRAWS, seed)
     generator = torch.Generator().manual_seed(seed)

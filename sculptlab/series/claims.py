@@ -1,11 +1,12 @@
 """A page's claims: a statement, what was measured for it over seeds, and the bound that the mean must keep."""
 
 import html
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from statistics import fmean, stdev
 from typing import Any
+
+from sculptlab.validation import describe, items, number
 
 MIME = "application/vnd.sculptlab.claim+json"  # of a claim among a cell's outputs
 HOLDS, BROKEN = "#00684a", "#a33b00"  # text colors, readable on white
@@ -79,10 +80,11 @@ def claim(statement: str, values: Sequence[float], *, above: float | None = None
 
     if above is None and below is None:
         raise ValueError("claim needs a bound: above=… or below=…")
-    numbers = tuple(float(v) for v in values)
-    if not numbers or not all(math.isfinite(v) for v in numbers):
-        raise ValueError(f"values must be finite numbers, one for each seed, got {values!r}")
-    made = Claim(statement, numbers, above, below)
+    numbers = tuple(number("values", v) for v in items("values", values))
+    if not numbers:
+        raise ValueError(f"values must be finite numbers, one for each seed, got {describe(values)}")
+    above, below = (None if b is None else number(name, b) for name, b in (("above", above), ("below", below)))
+    made = Claim(str(statement), numbers, above, below)
     display(made)
     assert made.holds, str(made)
 

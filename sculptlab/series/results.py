@@ -20,7 +20,9 @@ import numpy as np
 import pandas as pd
 
 from sculptlab.files import write_file
+from sculptlab.names import suggestion
 from sculptlab.series.sweeps import SweepFinished, active_sweep
+from sculptlab.validation import describe
 
 NEXT = ".next"  # ends the name of a file that waits for its provenance
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -61,8 +63,9 @@ def recorded_names() -> list[str]:
 
 def read_result(name: str) -> Recorded:
     """The recorded result `name`; an unknown name raises a ValueError that lists the known ones."""
-    if name not in recorded_names():
-        raise ValueError(f"name must be one of {recorded_names()}, got {name!r}")
+    if not isinstance(name, str) or name not in recorded_names():
+        known = "recorded_names() lists them"
+        raise ValueError(f"name must be a recorded result ({known}), got {describe(name)}{suggestion(name, recorded_names())}")
     provenance = json.loads((results_folder() / f"{name}.json").read_text(encoding="utf-8"))
     checksums = provenance.pop("crc32", {})
     arrays: dict[str, np.ndarray] = {}
@@ -84,8 +87,10 @@ def record_result(
     sweep = active_sweep()
     if sweep is not None and not sweep.records:
         raise SweepFinished
-    if not re.fullmatch(r"\w+", name):
-        raise ValueError(f"name must consist of letters, digits and underscores, got {name!r}")
+    if not isinstance(name, str) or not re.fullmatch(r"\w{1,100}", name):
+        raise ValueError(f"name must consist of letters, digits and underscores, got {describe(name)}")
+    if not isinstance(frame, pd.DataFrame):
+        raise TypeError(f"frame must be a DataFrame, got {describe(frame)}")
     unknown = [column for column in frame if base_column(column) not in COLUMNS]
     if unknown:
         raise ValueError(f"frame must have columns of results.COLUMNS only, got {unknown}")

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sculptlab.training.distributed import Ranks
 from sculptlab.training.encodings import encoded, evaluating, placement
 from sculptlab.training.images import as_unit_floats
 from sculptlab.training.models import Posterior
@@ -73,17 +74,23 @@ def of_shape(made: Tensor, images: Tensor, model: Any) -> Tensor:
 class Batches:
     """Batches of `size` images of a source, on `device`; those of a stream that has batches have at least `least` images.
 
-    Where rows have numbers, each epoch has a new order, drawn from (seed, epoch) alone; a last short batch is left out.
+    Where rows have numbers, each epoch has a new order, drawn from (seed, epoch) alone; a last short batch is left out. With
+    several `ranks`, each reads its own `share` of a batch; from streams, those of its own stream.
     """
 
-    def __init__(self, source: Source, size: int, seed: int, device: torch.device, least: int = 1) -> None:
-        self.source, self.size, self.seed, self.device, self.least = source, size, seed, device, least
+    def __init__(
+        self, source: Source, size: int, seed: int, device: torch.device, least: int = 1, ranks: Ranks | None = None
+    ) -> None:
+        self.source, self.size, self.seed, self.device, self.least, self.ranks = source, size, seed, device, least, ranks
+        self.share = size if ranks is None else size // ranks.size
         self._epoch, self._order = -1, torch.empty(0, device="cpu", dtype=torch.float32)
 
     def at(self, step: int, dtype: torch.dtype) -> Tensor:
         """The batch of a step, counted from 0, as floats of type `dtype`."""
         if isinstance(self.source, StreamSource):
-            images = self.source.at(step, self.size, self.least)
+            images = self.source.at(step, self.share, self.least if self.ranks is None else self.share)
+            if self.ranks is not None and len(images) != self.share:
+                raise ValueError(f"{self.source.name} must come in batches of {self.share} rows, as the first, got {len(images)}")
         else:
             rows = self.source.rows or 0
             epoch, position = divmod(step, rows // self.size)
@@ -91,5 +98,6 @@ class Batches:
                 generator = torch.Generator("cpu").manual_seed((self.seed * 1_000_003 + epoch) % 2**63)
                 order = torch.randperm(rows, generator=generator, device="cpu")
                 self._order, self._epoch = order.to(self.source.known.device), epoch
-            images = self.source.take(self._order[position * self.size : (position + 1) * self.size])
+            order = self._order[position * self.size : (position + 1) * self.size]
+            images = self.source.take(order if self.ranks is None else order[self.ranks.own(self.size)])
         return as_unit_floats(images.to(self.device), dtype)

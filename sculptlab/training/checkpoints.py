@@ -83,7 +83,8 @@ def locked(path: Path | None) -> Iterator[None]:
 def save_checkpoint(path: Path, training: Training, rows: Rows) -> None:
     """Write a checkpoint; the one at `path`, if it is not damaged, becomes its predecessor."""
     content = {
-        "format": FORMAT, "made_with": made_with(), "settings": _settings(training), "state": training.state_dict(), "rows": rows
+        "format": FORMAT, "made_with": made_with(), "settings": settings_of(training), "state": training.state_dict(),
+        "rows": rows,
     }  # fmt: skip
     torch.save(content, written := io.BytesIO())
     # The last two bytes of an archive are the length of its comment.
@@ -116,7 +117,7 @@ def resume_from(path: Path, training: Training, total: int) -> Rows:
             f"{error}; training goes on from its predecessor {str(path)!r}, {content['state']['step']} steps along", stacklevel=3
         )
     saved, state = content["settings"], content["state"]
-    here = _settings(training)
+    here = settings_of(training)
     if different := [name for name, value in here.items() if saved.get(name) != value]:
         both = {name: f"{saved.get(name)!r} there, {here[name]!r} here" for name in different if name != "model"}
         both |= {"model": "tensors of other shapes or names"} if "model" in different else {}
@@ -178,7 +179,7 @@ def _check(content: dict[str, Any]) -> None:
         last = int(row["step"])
 
 
-def _settings(training: Training) -> dict[str, Any]:
+def settings_of(training: Training) -> dict[str, Any]:
     model, known = training.model, training.source.known.cpu().contiguous()
     # Of rows that are read when needed the first are compared, of streams none: they may begin with other images each time.
     checksum = "" if isinstance(training.source, StreamSource) else f", crc32 {zlib.crc32(known.numpy().data)}"

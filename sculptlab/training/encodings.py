@@ -15,6 +15,7 @@ from torch.distributions import Distribution, Independent, MultivariateNormal, N
 from sculptlab.training.images import as_unit_floats
 from sculptlab.training.models import Posterior
 from sculptlab.training.sources import Source
+from sculptlab.validation import function as valid_function
 
 CHUNK = 4096  # rows that pass through a network of ours at once, when no gradient is needed
 DISTRIBUTIONS = ("latent_dist", "posterior", "distribution", "dist", "qz")
@@ -65,7 +66,7 @@ def encoding(model: Any, images: Tensor, encode: Callable[[Tensor], Any] | None 
         name, function = f"{_class(model)}.posterior", model.posterior
     elif function is None:
         function = _method(model, "encode", OR_FUNCTION)
-    found = function(images)
+    found = valid_function("encode", function)(images)
     codes = _read(found, len(images))
     if codes is None or (claims and isinstance(codes, Tensor)) or (not named and isinstance(found, Tensor)):
         legal = "a tensor of codes, " if codes is None else ""

@@ -186,7 +186,8 @@ def fit(
     path = None if checkpoint is None else writable_path("checkpoint", checkpoint)
     if path is not None:
         writable_path("checkpoint", predecessor(path))  # whose name is longer
-    trainer = Trainer(total, log_every, progress, callbacks, path)
-    with locked(path):
+    written = path if training.ranks is None or training.ranks.rank == 0 else None
+    trainer = Trainer(total, log_every, progress, callbacks, written)
+    with locked(written):
         rows = [] if path is None else resume_from(path, training, total)
         return train(Run(model, training.objective, rows, training.seed, training.step), training, trainer, data, options)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from sculptlab.training.initialization import Initialization
-from sculptlab.validation import as_seed, choice, whole
+from sculptlab.validation import as_seed, choice, describe, whole
 
 ARCHITECTURES = ("mlp", "conv", "residual")
 
@@ -29,7 +29,10 @@ class Posterior:
 
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
         """One draw (n, dim) for each image, mean + std * noise, differentiable in both; arXiv 1312.6114."""
-        noise = torch.randn(self.mean.shape, generator=generator, device=self.mean.device, dtype=self.mean.dtype)
+        return self.at(torch.randn(self.mean.shape, generator=generator, device=self.mean.device, dtype=self.mean.dtype))
+
+    def at(self, noise: Tensor) -> Tensor:
+        """mean + std * noise, (n, dim)."""
         return self.mean + (0.5 * self.log_variance).exp() * noise
 
 
@@ -133,7 +136,7 @@ def build_autoencoder(
     choice("architecture", architecture, ARCHITECTURES)
     choice("stochastic", stochastic, (True, False))
     if not isinstance(image_shape, Sequence) or not image_shape:
-        raise TypeError(f"image_shape must be (channels, height, width) or (features,), got {image_shape!r}")
+        raise TypeError(f"image_shape must be (channels, height, width) or (features,), got {describe(image_shape)}")
     shape = tuple(whole(f"image_shape[{i}]", size) for i, size in enumerate(image_shape))
     sizes = {"conv": (28, 32, 64), "residual": (32, 64)}.get(architecture)
     if sizes and (len(shape) != 3 or shape[1] != shape[2] or shape[1] not in sizes):

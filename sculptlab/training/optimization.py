@@ -52,6 +52,11 @@ class Optimization:
             "scheduler": scheduler if isinstance(scheduler, str) else repr(scheduler),
         }  # fmt: skip
 
+    @property
+    def weights(self) -> list[nn.Parameter]:
+        """All weights that the optimizer changes."""
+        return [weight for group in self.optimizer.param_groups for weight in group["params"]]
+
     def set_rates(self, rates: Sequence[float]) -> None:
         """Give each group of weights its learning rate."""
         for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
@@ -64,7 +69,7 @@ class Optimization:
             self.set_rates([rate * 0.5 * (1 + math.cos(math.pi * share)) for rate in self.rates])
         groups = self.optimizer.param_groups
         if self.max_grad_norm is not None:
-            nn.utils.clip_grad_norm_([weight for group in groups for weight in group["params"]], self.max_grad_norm)
+            nn.utils.clip_grad_norm_(self.weights, self.max_grad_norm)
         rate = float(groups[0]["lr"])
         self.optimizer.step()
         if self._scheduler is not None:

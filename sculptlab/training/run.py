@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from sculptlab.priors import as_prior
 from sculptlab.training.batches import as_model, of_shape
-from sculptlab.training.checkpoints import locked
+from sculptlab.training.checkpoints import locked, settings_of
 from sculptlab.training.encodings import decoded, encoded, in_chunks, placement
 from sculptlab.training.interrupts import Interrupts
 from sculptlab.training.models import Posterior, build_autoencoder
@@ -241,6 +241,10 @@ def train(run: Run, training: Training, trainer: Trainer, data: Any, options: di
     """Train the model of `run`, and note in `run` how far it came, also if an error ends it."""
     found: dict[str, Any] = {"stopped": "failed", "continuation": None}
     rows = list(run.rows)
+    if training.ranks is not None:
+        training.agree(steps=trainer.total, **settings_of(training))
+        if isinstance(training.source, StreamSource):
+            training.ranks.differ("data that come in batches", training.source.known)
     with Interrupts() as interrupts:
         try:
             found["stopped"] = trainer.train(training, rows, interrupts)

@@ -143,8 +143,8 @@ def objective_of(text: str) -> Objective:
         known["ReshapedObjective"] = import_module("sculptlab.reshaping.models").ReshapedObjective
 
     def value(node: ast.expr) -> Any:
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.args:
-            return known[node.func.id](**{str(one.arg): value(one.value) for one in node.keywords})
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            return known[node.func.id](*map(value, node.args), **{str(one.arg): value(one.value) for one in node.keywords})
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
             return value(node.left) + value(node.right)
         return tuple(map(value, node.elts)) if isinstance(node, ast.Tuple) else ast.literal_eval(node)

@@ -11,13 +11,14 @@ from torch import Tensor, nn
 
 from sculptlab.training.batches import Batches, as_trainable, count_latents
 from sculptlab.training.devices import Execution, pick_precision
+from sculptlab.training.distributed import Ranks, check_model, checksum
 from sculptlab.training.encodings import placement
 from sculptlab.training.objectives.base import Custom, Objective, SumObjective, as_objective
 from sculptlab.training.objectives.divergences import information_bounds
 from sculptlab.training.objectives.regularizer import Regularizer
 from sculptlab.training.optimization import Optimization
-from sculptlab.training.sources import as_source
-from sculptlab.validation import as_device, as_seed, choice, number, whole
+from sculptlab.training.sources import StreamSource, as_source
+from sculptlab.validation import as_device, as_seed, choice, describe, number, whole
 
 BATCH_SIZE = 256
 LOSS_LIMIT = 1e3  # times the first loss: then training has diverged
@@ -51,6 +52,14 @@ class Training:
         self.seed = as_seed("seed", seed)
         self.model, self.objective = as_trainable(model), as_objective(objective)
         self.objective.check(model)
+        self.ranks = Ranks.present()
+        if self.ranks is not None:
+            check_model(model)
+            if isinstance(self.objective, Custom):
+                raise ValueError(
+                    f"objective must be one of sl.objectives to train in {self.ranks.size} processes: the function "
+                    f"{self.objective!r} would see the images of its own process alone"
+                )
         self.device = as_device(device)
         self.source = as_source(data, model, unit_range=self.objective.likelihood == "bernoulli").to(self.device)
         n, least, known = self.source.rows, self.objective.least_batch, self.source.known
@@ -65,7 +74,7 @@ class Training:
             raise ValueError(f"data must have at least {least} rows for {self.objective!r}, got {n}")
         size = self._batch_size(batch_size, min(BATCH_SIZE, n or BATCH_SIZE), self.objective)
         self.compile = choice("compile", compile, (True, False))
-        self.batches = Batches(self.source, size, self.seed, self.device, least)
+        self.batches = Batches(self.source, size, self.seed, self.device, least, self.ranks)
         self.step, self.first_loss, self._posterior = 0, math.nan, None
         self._changing, self._has_buffers = False, any(True for _ in model.buffers())
         self.generator = torch.Generator(self.device).manual_seed(self.seed)
@@ -91,19 +100,23 @@ class Training:
     @property
     def steps_per_epoch(self) -> int:
         """How many batches an epoch has; a ValueError if that is unknown."""
-        if (found := self.source.steps_per_epoch(self.batches.size)) is None:
+        size = self.batches.share if isinstance(self.source, StreamSource) else self.batches.size
+        if (found := self.source.steps_per_epoch(size)) is None:
             raise ValueError("epochs cannot be counted for data without a length: give steps")
         return found
 
     def _batch_size(self, size: Any, default: int, objective: Objective) -> int:
         rows, least = self.source.rows, objective.least_batch
+        ranks = 1 if self.ranks is None else self.ranks.size
         if self.source.own_batches:
             if (came := len(self.source.known)) < least:
                 raise ValueError(f"data must come in batches of at least {least} rows for {objective!r}, got {came}")
             if size is not None:
                 raise ValueError(f"batch_size must be None for data that come in batches (the first has {came} rows), got {size}")
-            return came
-        size = whole("batch_size", default if size is None else size, least=least)
+            return ranks * came
+        size = whole("batch_size", default - default % ranks if size is None else size, least=least)
+        if size % ranks:
+            raise ValueError(f"batch_size must be a multiple of the {ranks} processes, got {size}")
         if rows is not None and size > rows:
             raise ValueError(f"batch_size must be at most the {rows} rows of the data, got {size}")
         return size
@@ -131,7 +144,7 @@ class Training:
     def _terms(self) -> tuple[Tensor, dict[str, Tensor]]:
         """The codes of the step's batch, and its terms by name."""
         images = self.batches.at(self.step, self.dtype)
-        batch = self.objective.batch(self.execution.view, images, self.source.rows, self.generator, self.step)
+        batch = self.objective.batch(self.execution.view, images, self.source.rows, self.generator, self.step, self.ranks)
         self._posterior = batch.posterior
         return batch.codes, self.objective.terms(batch, self.regularizer.companions)
 
@@ -143,6 +156,7 @@ class Training:
         """
         if self.step % CHECK_EVERY == 0:
             self.keep_good_state()
+            self.agree()
         noise, self._changing = self.generator.get_state(), False
         buffers = {name: value.clone() for name, value in self.model.named_buffers()} if self._has_buffers else {}
         try:
@@ -165,14 +179,24 @@ class Training:
                     f"model must compute its loss with gradients: something in {type(self.model).__name__} or the objective "
                     "leaves the graph, such as torch.no_grad, detach or NumPy"
                 )
-            self._check(terms["loss"])
+            if self.ranks is None:
+                self._check(terms["loss"])
             self.optimization.optimizer.zero_grad()
             terms["loss"].backward()
+            if self.ranks is not None:
+                terms = self.ranks.average(terms, self.optimization.weights)
+                self._check(terms["loss"])
             self._changing = True
             rate = self.optimization.step(self.step)
             self.regularizer.update(codes, self.execution.view)
         self.step += 1
         return Record(self.step, {name: value.detach() for name, value in terms.items()}, self.model, rate)
+
+    def agree(self, **others: Any) -> None:
+        """Raise ValueError in all ranks if they are at different steps, or differ in their weights, or in `others`."""
+        if self.ranks is not None:
+            parts = {"weights": self.optimization.weights, "companions": self.regularizer.parameters()}
+            self.ranks.agree({"step": self.step} | {name: checksum(part) for name, part in parts.items()} | others)
 
     def _check(self, loss: Tensor) -> None:
         if self.step % CHECK_EVERY and self.device.type != "cpu":
@@ -240,10 +264,10 @@ class Training:
         goal.check(self.model)
         parts = goal.parts if isinstance(goal, SumObjective) else (goal,)
         if len(self.regularizer.companions) or any(type(part).companions is not Objective.companions for part in parts):
-            raise ValueError(f"objective must be without companions to be changed during training, got {goal!r}")
+            raise ValueError(f"objective must be without companions to be changed during training, got {describe(goal)}")
         size = self._batch_size(batch_size, self.batches.size, goal)
         rate = self.learning_rate if learning_rate is None else number("learning_rate", learning_rate, above=0)
         self.objective = self.regularizer.objective = goal
-        self.batches = Batches(self.source, size, self.seed, self.device, goal.least_batch)
+        self.batches = Batches(self.source, size, self.seed, self.device, goal.least_batch, self.ranks)
         self.optimization.rates = [rate]
         self.optimization.set_rates([rate])

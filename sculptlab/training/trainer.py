@@ -11,10 +11,12 @@ import numpy as np
 from torch import Tensor
 
 from sculptlab.training.checkpoints import Rows, save_checkpoint
+from sculptlab.training.distributed import RankError
 from sculptlab.training.interrupts import Interrupts
 from sculptlab.training.state import DivergenceError, Record, Training
-from sculptlab.validation import describe, whole
+from sculptlab.validation import describe, flag, items, whole
 
+REASONS = (None, "callback", "interrupted")
 SAVE_EVERY = 60.0  # seconds between checkpoints
 
 
@@ -22,9 +24,9 @@ class Trainer:
     """Trains up to the step `total`, and writes the checkpoint at `path`, if there is one; the options are those of `fit`."""
 
     def __init__(self, total: int, log_every: int | None, progress: bool, callbacks: Any, path: Path | None) -> None:
-        self.total, self.progress, self.path = total, progress, path
+        self.total, self.progress, self.path = total, flag("progress", progress), path
         self.every = whole("log_every", log_every) if log_every is not None else max(1, total // 200)
-        self.callbacks = () if callbacks is None else (callbacks,) if callable(callbacks) else tuple(callbacks)
+        self.callbacks = () if callbacks is None else (callbacks,) if callable(callbacks) else items("callbacks", callbacks)
         for one in self.callbacks:
             if not callable(one) or isinstance(one, type):
                 raise TypeError(f"callbacks must be a function of a record, or a list of them, got {describe(one)}")
@@ -35,14 +37,17 @@ class Trainer:
 
         total, before, stopped, cause = self.total, rows[-1]["seconds"] if rows else 0.0, None, ""
         training.optimization.decay_over = total
+        shown = self.progress and (training.ranks is None or training.ranks.rank == 0)
         try:
             if training.step < total:
                 training.start()
             started = saved = time.perf_counter()
-            with tqdm(total=total, initial=training.step, disable=not self.progress, delay=1.0, unit="step", leave=False) as bar:
+            with tqdm(total=total, initial=training.step, disable=not shown, delay=1.0, unit="step", leave=False) as bar:
                 while training.step < total and stopped is None:
                     record = training.advance()
                     stopped = self._call(record) or ("interrupted" if interrupts.pending else None)
+                    if training.ranks is not None:  # all end after the same step
+                        stopped = REASONS[training.ranks.largest(REASONS.index(stopped), training.device)]
                     if record.step % self.every and record.step not in (1, total) and stopped is None:
                         continue
                     now, terms = time.perf_counter(), {name: value.item() for name, value in record.terms.items()}
@@ -56,7 +61,9 @@ class Trainer:
         except KeyboardInterrupt:
             stopped = "interrupted"
         except Exception as error:
-            if not interrupts.pending or isinstance(error, DivergenceError):
+            if isinstance(error, RankError):
+                self._save(training, rows)
+            if not interrupts.pending or isinstance(error, DivergenceError | RankError):
                 raise
             # Ctrl-C also reaches the processes of a DataLoader, which then fails.
             stopped, cause = "interrupted", f" (the last step ended with {type(error).__name__}: {error})"

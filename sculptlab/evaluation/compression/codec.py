@@ -19,7 +19,7 @@ from sculptlab.evaluation.compression.quantizers import LEVELS, Quantizer
 from sculptlab.training.batches import of_shape
 from sculptlab.training.images import as_unit_floats
 from sculptlab.training.sources import as_images
-from sculptlab.validation import choice
+from sculptlab.validation import choice, describe, is_model, items
 
 TOTAL = 1 << 16  # the frequencies of a latent add up to this, so that each fits into two bytes
 HEAD = struct.Struct("<IHH?I")  # rows, latents, levels, whether they are equally spaced, bytes of the description
@@ -76,6 +76,8 @@ def decompress(file: bytes) -> Tensor:
     ValueError
         If the file is cut short or damaged.
     """
+    if not isinstance(file, bytes | bytearray):
+        raise TypeError(f"file must be bytes, as Codec.compress made them, got {describe(file)}")
     body, check = file[:-4], file[-4:]
     if len(body) < HEAD.size or check != zlib.crc32(body).to_bytes(4, "little"):
         raise ValueError(f"file must be whole, as Codec.compress made it: these {len(file)} bytes are cut short or damaged")
@@ -116,7 +118,10 @@ def rate_distortion(
     """
     choice("levels", levels, LEVELS)
     if (levels == "box") != (support is not None):
-        raise ValueError(f"support must be given for levels='box' and for no others, got {support} and {levels!r}")
+        raise ValueError(f"support must be given for levels='box' and for no others, got {describe(support)} for {levels!r}")
+    if not is_model(run):
+        raise TypeError(f"run must be a Run, or have encode and decode, got {describe(run)}")
+    sizes = items("bits", bits)
     fitted, seen = (torch.as_tensor(run.encode(images), device="cpu") for images in (training, held_out))
     images = as_unit_floats(as_images(held_out)).detach().cpu()
 
@@ -124,7 +129,7 @@ def rate_distortion(
         return (of_shape(torch.as_tensor(run.decode(codes), device="cpu"), images, run) - images).double().square().mean().item()
 
     rows = []
-    for k in bits:
+    for k in sizes:
         quantizer = Quantizer.fit(fitted, k, levels) if support is None else Quantizer.box(seen.shape[1], k, *support)
         file, found = Codec.fit(quantizer, fitted).compress(seen), quantizer.quantize(seen)
         _, dim, size, _, description = HEAD.unpack_from(file)

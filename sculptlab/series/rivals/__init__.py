@@ -2,7 +2,15 @@
 
 from sculptlab.priors import Gaussian
 from sculptlab.series.rivals.after_training import RESHAPER, WHITENING
+from sculptlab.series.rivals.ard_vae import ARD_VAE
+from sculptlab.series.rivals.flex_ae import FLEX_AE
+from sculptlab.series.rivals.latent_quantization import LATENT_QUANTIZATION
 from sculptlab.series.rivals.method import Method, of_objective
+from sculptlab.series.rivals.nash_ae import NASH_AE
+from sculptlab.series.rivals.spheres import MOMENTUM_CONTRAST, SPHERE_MMD
+from sculptlab.series.rivals.two_moments import TWO_MOMENTS
+from sculptlab.series.rivals.vamp_prior import VAMP_PRIOR
+from sculptlab.series.rivals.variance_expansion import VARIANCE_EXPANSION
 from sculptlab.training.objectives import (
     DIP,
     KL,
@@ -70,6 +78,15 @@ _ALL = (
         "MMD + predictability", "predictability", "here, after Yeats et al. 2022 (ECCV); MMD with weight 100", Gaussian,
         (0.3, 1.0, 3.0, 10.0, 30.0, 100.0), lambda w: MMD("gaussian", 100.0) + Predictability(w),
     ),
+    ARD_VAE,
+    VAMP_PRIOR,
+    FLEX_AE,
+    MOMENTUM_CONTRAST,
+    SPHERE_MMD,
+    TWO_MOMENTS,
+    VARIANCE_EXPANSION,
+    NASH_AE,
+    LATENT_QUANTIZATION,
 )  # fmt: skip
 
 METHODS: dict[str, Method] = {method.name: method for method in _ALL}

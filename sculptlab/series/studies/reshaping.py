@@ -36,7 +36,7 @@ def independence_study(
 
     The conditions are the codes as they are ("plain"), whitened linearly, and reshaped to N(0, I) by `Reshaper(**options)`; both
     maps are fitted to training codes. Evaluators are keys of `LPS_COLUMNS`, fitted to all training codes and scored on all
-    held-out codes; trees predict at most 16 latents. c2st is the C2ST accuracy of held-out codes against N(0, I).
+    held-out codes; trees predict at most 256 / d latents. c2st is the C2ST accuracy of held-out codes against N(0, I).
     """
 
     def evaluate(_: Any, run: Run, seed: int) -> list[dict[Any, Any]]:
@@ -60,7 +60,7 @@ def independence_study(
             }  # fmt: skip
             for name in evaluators:
                 regressor, target = LPS_COLUMNS[name]
-                latents = min(16, z.shape[1]) if regressor == "boosting" else None
+                latents = min(z.shape[1], 256 // z.shape[1]) if regressor == "boosting" else None
                 curve = lps_curve(
                     codes.float(), unseen.float(), regressor, target, rows=(len(z),), latents=latents, seed=seed, progress=False
                 )

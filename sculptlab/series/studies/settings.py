@@ -34,9 +34,9 @@ def train_autoencoder(
     """Build an autoencoder and fit it; weights and batches are drawn from `seed`.
 
     `wrap` takes and returns the untrained model, for example to quantize its codes. `options` are those of
-    `build_autoencoder`, with a width of 128 where it is not given, and `batch_size` and `learning_rate` of `fit`.
+    `build_autoencoder`, with a width of 128 where it is not given, and `batch_size`, `learning_rate` and `weight_decay` of `fit`.
     """
-    training = {name: options.pop(name) for name in ("batch_size", "learning_rate") if name in options}
+    training = {name: options.pop(name) for name in ("batch_size", "learning_rate", "weight_decay") if name in options}
     shape = images.image_shape if isinstance(images, Dataset) else tuple(images.shape[1:])
     model: Any = build_autoencoder(kind, image_shape=shape, seed=seed, **{"width": 128, **options})
     return fit_to_the_end(wrap(model) if wrap else model, images, objective, steps=steps, seed=seed, progress=False, **training)
@@ -63,7 +63,7 @@ class Setting:
     data           name of the data set
     dim            number of latents
     components     number of principal components of the images that the autoencoder is trained on
-    steps, width, batch_size, learning_rate    of the training of an mlp autoencoder
+    steps, width, batch_size, learning_rate, weight_decay    of the training of an mlp autoencoder
     rows           number of training images; None: all
     betas          weights of the KL term in the KL baselines
     kl_only        train the plain autoencoder and the KL baselines alone
@@ -81,6 +81,7 @@ class Setting:
     evaluated: int = 4000
     kl_only: bool = False
     learning_rate: float = 1e-3
+    weight_decay: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +117,7 @@ class PreparedImages:
         return train_autoencoder(
             self.training, goal, dim=at.dim, steps=at.steps, seed=seed, width=at.width, output="linear", wrap=wrap,
             stochastic=objective.needs_posterior, batch_size=at.batch_size, learning_rate=at.learning_rate,
+            weight_decay=at.weight_decay,
         )  # fmt: skip
 
     def set_aside(self, share: float) -> PreparedImages:

@@ -14,11 +14,12 @@ from torch.nn import functional
 
 from sculptlab.priors import Prior
 from sculptlab.training.batches import of_shape
+from sculptlab.training.distributed import Ranks
 from sculptlab.training.encodings import decoded, encoded
 from sculptlab.training.models import Posterior
 from sculptlab.training.objectives.companion import Batch, Companion, Companions, Term
 from sculptlab.training.objectives.regularizer import Regularizer
-from sculptlab.validation import as_seed, check_parameters, choice, describe, parameter, whole
+from sculptlab.validation import as_seed, check_parameters, choice, describe, function, parameter, whole
 
 
 @dataclass(frozen=True)
@@ -80,14 +81,17 @@ class Objective:
         return ()
 
     def batch(
-        self, model: Any, images: Tensor, rows: int | None, generator: torch.Generator | None = None, step: int = 0
-    ) -> Batch:
+        self, model: Any, images: Tensor, rows: int | None, generator: torch.Generator | None = None, step: int = 0,
+        ranks: Ranks | None = None,
+    ) -> Batch:  # fmt: skip
         """Encode `images` (b, *image_shape), floats; the codes of a stochastic encoder are one draw from each posterior."""
-        found = encoded(model, images)
-        posterior, codes = (found, found.sample(generator)) if isinstance(found, Posterior) else (None, found)
+        posterior, codes = None, encoded(model, images)
+        if isinstance(codes, Posterior):
+            posterior = codes
+            codes = posterior.sample(generator) if ranks is None else posterior.at(ranks.normal(posterior.mean, generator))
         if self.needs_posterior and posterior is None:
             raise ValueError(f"objective {self!r} needs a stochastic encoder: {type(model).__name__}.encode gave codes alone")
-        return Batch(images, posterior, codes, model, rows, generator, step)
+        return Batch(images, posterior, codes, model, rows, generator, step, ranks)
 
     def terms(self, batch: Batch, companions: Companions | None = None) -> dict[str, Tensor]:
         """The 0-d terms of a step: "loss" (the weighted sum), "reconstruction", and each regularizer without its weight."""
@@ -95,7 +99,8 @@ class Objective:
         loss = reconstruction = _reconstruction(self.likelihood, batch, self.decoder_input(batch, companions))
         values: dict[str, Tensor] = {}
         times: Counter[str] = Counter()
-        for term in self.regularizers(batch, companions):
+        alone = type(self).regularizers is Objective.regularizers  # the reconstruction needs no codes of other processes
+        for term in self.regularizers(batch if alone else batch.whole(), companions):
             loss = loss + term.weight * term.value
             times[term.name] += 1
             values[term.name if times[term.name] == 1 else f"{term.name}_{times[term.name]}"] = term.value
@@ -104,9 +109,13 @@ class Objective:
     def __add__(self, other: Objective) -> Objective:
         """The reconstruction once, and the regularizers of both: two objectives with a KL term give two KL terms."""
         if not isinstance(other, Objective) or isinstance(self, Custom) or isinstance(other, Custom):
-            raise TypeError(f"only objectives can be added: let a function return the whole sum. Got {self!r} + {other!r}")
+            raise TypeError(
+                f"only objectives can be added: let a function return the whole sum. Got {describe(self)} + {other!r}"
+            )
         if self.likelihood != other.likelihood:
-            raise ValueError(f"likelihood must be the same in a sum, got {self.likelihood!r} and {other.likelihood!r}")
+            raise ValueError(
+                f"likelihood must be the same in a sum, got {describe(self.likelihood)} and {describe(other.likelihood)}"
+            )
         parts = (one.parts if isinstance(one, SumObjective) else (one,) for one in (self, other))
         return SumObjective(tuple(part for some in parts for part in some), likelihood=self.likelihood)
 
@@ -156,9 +165,14 @@ class Custom(Objective):
 
     function: Callable[[Any, Tensor, torch.Generator | None], Tensor | Mapping[str, Tensor]]
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        function("function", self.function)
+
     def batch(
-        self, model: Any, images: Tensor, rows: int | None, generator: torch.Generator | None = None, step: int = 0
-    ) -> Batch:
+        self, model: Any, images: Tensor, rows: int | None, generator: torch.Generator | None = None, step: int = 0,
+        ranks: Ranks | None = None,
+    ) -> Batch:  # fmt: skip
         return Batch(images, None, images.new_empty(0, 0), model, rows, generator, step)
 
     def regularizer(self, dim: int, *, rows: int | None = None, seed: int = 0) -> Regularizer:
@@ -170,7 +184,7 @@ class Custom(Objective):
         values = dict(result) if isinstance(result, Mapping) else {"loss": result}
         loss = values.get("loss")
         if not isinstance(loss, Tensor) or loss.ndim != 0:
-            raise TypeError(f"objective must return a 0-d tensor, or a mapping with one called 'loss'; got {result!r}")
+            raise TypeError(f"objective must return a 0-d tensor, or a mapping with one called 'loss'; got {describe(result)}")
         return {name: value if isinstance(value, Tensor) else loss.new_tensor(value) for name, value in values.items()}
 
     def __repr__(self) -> str:
@@ -192,6 +206,8 @@ class SumObjective(Objective):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not isinstance(self.parts, tuple) or not self.parts or not all(isinstance(part, Objective) for part in self.parts):
+            raise TypeError(f"parts must be a tuple of one or more objectives, got {describe(self.parts)}")
         names = ("needs_posterior", "needs_model", "needs_rows")
         needs = {name: any(getattr(part, name) for part in self.parts) for name in names}
         vars(self).update(needs, least_batch=max(part.least_batch for part in self.parts))

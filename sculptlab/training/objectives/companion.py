@@ -8,11 +8,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from sculptlab.training.distributed import Ranks
+
 
 class Batch(NamedTuple):
     """One step as an objective sees it: images (b, *image_shape), posterior (None if deterministic) and codes (b, dim).
 
-    `rows` is the size of the whole data set; `generator` is the source of all noise. Steps are counted from 0.
+    `rows` is the size of the whole data set; `generator` is the source of all noise. Steps are counted from 0. With several
+    processes, `ranks`, the reconstruction sees the rows of this process, and the regularizers see `whole`.
     """
 
     images: Any
@@ -22,6 +25,14 @@ class Batch(NamedTuple):
     rows: int | None
     generator: torch.Generator | None
     step: int = 0
+    ranks: Ranks | None = None
+
+    def whole(self) -> Batch:
+        """The codes and posteriors of all processes, without images; the batch itself if there is one process."""
+        if self.ranks is None:
+            return self
+        codes, posterior = self.ranks.gather_codes(self.codes, self.posterior)
+        return self._replace(images=None, codes=codes, posterior=posterior)
 
 
 class Term(NamedTuple):

@@ -19,7 +19,7 @@ from sculptlab.training.encodings import encoded_means
 from sculptlab.training.images import check_image_shape
 from sculptlab.training.objectives.base import Objective
 from sculptlab.training.objectives.companion import Batch, Companions, Term
-from sculptlab.validation import as_tensor, codes, finite, number, parameter, whole
+from sculptlab.validation import as_tensor, codes, describe, finite, items, number, parameter, whole
 
 IMAGES_PER_STEP = 256
 
@@ -56,7 +56,7 @@ class Anchors(Objective):
             raise ValueError(f"anchors must pair every image with a code, got {len(images)} images and {len(target)} codes")
         unit = torch.ones_like(target[0]) if self.unit is None else as_tensor("unit", self.unit).detach().float()
         if unit.shape != target.shape[1:] or not (unit > 0).all() or not torch.isfinite(unit).all():
-            raise ValueError(f"unit must be {target.shape[1]} number(s) > 0, got {self.unit!r}")
+            raise ValueError(f"unit must be {target.shape[1]} number(s) > 0, got {describe(self.unit)}")
         vars(self).update(images=images, codes=target.cpu(), unit=unit.cpu())
 
     def __repr__(self) -> str:
@@ -120,11 +120,11 @@ class LabeledMMD(Objective):
     def __post_init__(self) -> None:
         super().__post_init__()
         images, (labels, similarity) = held_images("images", self.images), _labels_and_similarity(self.labels, self.reach)
-        latents = None if self.latents is None else tuple(whole("latents", one, least=0) for one in self.latents)
+        latents = None if self.latents is None else tuple(whole("latents", i, least=0) for i in items("latents", self.latents))
         if len(images) != len(labels) or len(images) < 2:
             raise ValueError(f"labels must be one for each of 2 or more images, got {len(labels)} for {len(images)}")
         if isinstance(self.prior, type) or not callable(getattr(self.prior, "given", self.prior)):
-            raise TypeError(f"prior must have given(labels, generator), or be such a function, got {self.prior!r}")
+            raise TypeError(f"prior must have given(labels, generator), or be such a function, got {describe(self.prior)}")
         vars(self).update(images=images, labels=labels, latents=latents, similarity=similarity)
         seen = self._targets(torch.arange(FIT_ROWS, device="cpu") % len(images), torch.Generator().manual_seed(0))
         if latents is not None and len(latents) != seen.shape[1]:
@@ -179,7 +179,7 @@ def _labels_and_similarity(given: Any, reach: float) -> tuple[np.ndarray, Tensor
     """Labels as an array, and how similar labels i and j are, (n, n); 0 for i = j, since a code is not compared with itself."""
     labels = given.detach().cpu().numpy() if isinstance(given, Tensor) else np.asarray(given)
     if labels.dtype.kind not in "iufU" or labels.ndim not in ((1, 2) if labels.dtype.kind == "f" else (1,)):
-        raise ValueError(f"labels must be whole numbers or strings (n,), or floats (n,) or (n, c), got {given!r}")
+        raise ValueError(f"labels must be whole numbers or strings (n,), or floats (n,) or (n, c), got {describe(given)}")
     if labels.dtype.kind == "f":
         values = finite("labels", torch.from_numpy(labels.astype(np.float32))).reshape(len(labels), -1)
         spread = without_heavy_tails(values).std(0)

@@ -8,13 +8,14 @@ import torch
 from torch import Tensor
 
 from sculptlab.columns import without_heavy_tails
-from sculptlab.mmd.distance import discrepancies
+from sculptlab.mmd.distance import discrepancies, discrepancy_share
 from sculptlab.mmd.kernel_base import FIT_ROWS, Kernel
 from sculptlab.mmd.kernels import IMQ, Energy, as_kernel
 from sculptlab.mmd.views import VIEWS
 from sculptlab.priors import Prior, Samples
 from sculptlab.priors.base import drawing_device
 from sculptlab.training.batches import check_dim
+from sculptlab.training.distributed import Ranks
 from sculptlab.training.latent_units import Units
 from sculptlab.training.objectives.base import Objective
 from sculptlab.training.objectives.companion import Batch, Companions, Term
@@ -92,13 +93,20 @@ class MMD(PriorDistance):
 
     def distance(self, codes: Tensor, target: Tensor, generator: torch.Generator | None) -> tuple[str, Tensor]:
         columns, unit, kernel = self._views_of(codes.shape[1])
+        ranks = Ranks.of(codes)
+
+        def mmd2(x: Tensor, y: Tensor) -> Tensor:
+            if ranks is None:
+                return discrepancies(x, y, kernel, unbiased=True)
+            return ranks.total(discrepancy_share(x, y, kernel, True, ranks.own(len(codes))))
+
         if self.views == "joint":
-            return self.name, discrepancies(codes, target, kernel, unbiased=True)
+            return self.name, mmd2(codes, target)
         if self.subset is not None:
             chosen = torch.randperm(len(columns), generator=generator, device=drawing_device(generator, None))
             columns = columns[chosen[: self.subset].cpu()]
         x, y = ((rows / unit.to(codes))[:, columns].transpose(0, 1) for rows in (codes, target))
-        return f"{self.name}_{self.views}", discrepancies(x, y, kernel, unbiased=True).mean()
+        return f"{self.name}_{self.views}", mmd2(x, y).mean()
 
     def regularizers(self, batch: Batch, companions: Companions) -> Iterable[Term]:
         latents = 1 if self.views == "joint" else batch.codes.shape[1]

@@ -15,7 +15,7 @@ from sculptlab.priors import Gaussian, Prior, as_prior
 from sculptlab.priors.sources import NAMES
 from sculptlab.training.objectives.base import Objective
 from sculptlab.training.objectives.companion import Batch, Companions, Term
-from sculptlab.validation import choice, finite, number, parameter, whole, widest_dtype
+from sculptlab.validation import choice, describe, finite, number, parameter, whole, widest_dtype
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class PriorDistance(Objective):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.schedule is not None and not callable(self.schedule):
-            raise TypeError(f"schedule must be a function of the step, such as Ramp(1000), got {self.schedule!r}")
+            raise TypeError(f"schedule must be a function of the step, such as Ramp(1000), got {describe(self.schedule)}")
         if isinstance(self.prior, str):
             choice("prior", self.prior, NAMES)
         else:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import torch
 from torch import Tensor, nn
 
+from sculptlab.training.distributed import Ranks
 from sculptlab.training.initialization import Initialization
 from sculptlab.training.models import Posterior
 from sculptlab.training.objectives.companion import Batch, Companion, Companions
@@ -47,6 +48,10 @@ class Regularizer(nn.Module):
     In eval mode, `term(codes)` draws the same noise at each call and leaves that of training as it is. Sixteen-bit codes are
     converted, and everything is computed in float32 or float64, also under autocast. Under torch.compile the term runs
     uncompiled. `state_dict` holds all that resuming needs.
+
+    Where torch.distributed has a process group, in training the codes of all processes are gathered, and the term is that of the
+    whole batch. Its gradient in the codes of this process is multiplied by the number of processes, since
+    DistributedDataParallel averages gradients. All processes call it with equally many rows.
 
     Parameters
     ----------
@@ -112,6 +117,8 @@ class Regularizer(nn.Module):
             if needed and given is None:
                 raise ValueError(f"{name} must be given for {self.objective!r}: term(codes, {name}={name})")
         posterior = None if posterior is None else _checked_posterior(posterior, codes)
+        if ranks := self._ranks():
+            codes, posterior = ranks.gather_codes(codes, posterior)
         generator = self._generator(codes.device) if self.training else torch.Generator(codes.device).manual_seed(self.seed)
         self._let_train(False)
         batch = Batch(None, posterior, codes, model, self.rows, generator, self.step)
@@ -145,6 +152,7 @@ class Regularizer(nn.Module):
         self._calls = 0
         if len(self.companions):
             codes = self._checked(codes).detach()
+            codes = ranks.gather(codes) if (ranks := self._ranks()) else codes
             generator = self._generator(codes.device)
             self._let_train(True)
             with torch.enable_grad(), torch.autocast(codes.device.type, enabled=False):
@@ -164,10 +172,11 @@ class Regularizer(nn.Module):
 
     def _checked(self, codes: Any) -> Tensor:
         """The codes if they are floats (b, dim) on the device of the companions; 16-bit floats become float32."""
-        if not isinstance(codes, Tensor) or codes.shape[1:] != (self.dim,) or not codes.is_floating_point():
-            came = f"{codes.dtype} of shape {tuple(codes.shape)}" if isinstance(codes, Tensor) else f"a {type(codes).__name__}"
+        if not isinstance(codes, Tensor) or codes.is_nested or codes.shape[1:] != (self.dim,) or not codes.is_floating_point():
+            shaped = isinstance(codes, Tensor) and not codes.is_nested
+            came = f"{codes.dtype} of shape {tuple(codes.shape)}" if shaped else f"a {type(codes).__name__}"
             hint = "; of (mean, log_variance), pass a draw as codes, and both as posterior" if isinstance(codes, tuple) else ""
-            hint = "; feature maps as codes.flatten(1)" if isinstance(codes, Tensor) and codes.ndim > 2 else hint
+            hint = "; feature maps as codes.flatten(1)" if shaped and codes.ndim > 2 else hint
             raise ValueError(f"codes must be a tensor of floats (b, {self.dim}), got {came}{hint}")
         if len(codes) < (least := self.objective.least_batch):
             hint = "DataLoader(..., drop_last=True) leaves out a short last batch"
@@ -175,7 +184,13 @@ class Regularizer(nn.Module):
         for weight in itertools.chain(self.parameters(), self.buffers()):
             if weight.device != codes.device:
                 raise ValueError(f"codes must be on {weight.device}, where the term is, got {codes.device}: move it by term.to()")
+        if codes.layout != torch.strided or codes.is_nested:
+            raise ValueError(f"codes must be a dense tensor, got layout {codes.layout}; use .to_dense()")
         return _float32(codes)
+
+    def _ranks(self) -> Ranks | None:
+        """The processes whose codes make up the batch: in training, those of torch's process group, if there is one."""
+        return Ranks.present() if self.training else None
 
     def _generator(self, device: torch.device) -> torch.Generator:
         """The source of all noise; a new one from the seed if there is none, or one for another type of device."""
@@ -238,6 +253,7 @@ def _checked_posterior(given: Any, codes: Tensor) -> Posterior:
     """A posterior, or (mean, log_variance), whose parts have the shape of the codes."""
     parts = (given.mean, given.log_variance) if hasattr(given, "log_variance") else given
     if not isinstance(parts, tuple | list) or len(parts) != 2 or any(getattr(p, "shape", None) != codes.shape for p in parts):
-        came = [getattr(p, "shape", type(p).__name__) for p in parts] if isinstance(parts, tuple | list) else type(given).__name__
+        few = isinstance(parts, tuple | list) and len(parts) < 10
+        came = [getattr(p, "shape", type(p).__name__) for p in parts] if few else f"a {type(given).__name__}"
         raise ValueError(f"posterior must be (mean, log_variance), each of shape {tuple(codes.shape)}, got {came}")
     return Posterior(*map(_float32, parts))

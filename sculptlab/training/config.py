@@ -1,0 +1,93 @@
+"""A training as a file, for `sculptlab train` and `torchrun`: data, model, objective and options in TOML or in Python.
+
+    data = "fashion_mnist_small"  # a name of `sl.load`, a table of its arguments, or images.npy, read when needed
+    objective = "MMD('gaussian', weight=100.0) + Predictability()"
+    out = "run.safetensors"  # for `sl.load_run`; by default the name of this file
+
+    [model]  # arguments of `sl.build_autoencoder`
+    architecture = "mlp"
+    dim = 8
+
+    [training]  # arguments of `sl.fit`
+    steps = 2000
+    checkpoint = "run.checkpoint"
+
+A Python file sets the same names, to objects as `sl.fit` takes them or to the values above. It is run, so it must be your own.
+`timeout` is the number of seconds that a process waits for the others.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import runpy
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sculptlab.data import load
+from sculptlab.names import as_path
+from sculptlab.training.distributed import TIMEOUT, process_group
+from sculptlab.training.loop import fit
+from sculptlab.training.models import build_autoencoder
+from sculptlab.training.run import Run
+from sculptlab.training.saving import UnknownObjective, objective_of
+from sculptlab.training.sources import as_source
+from sculptlab.validation import choice
+
+NAMES = ("data", "model", "objective", "training", "out", "timeout")
+
+
+def train_from(config: str | os.PathLike[str]) -> Run:
+    """Train as the file `config` says, in all processes that `torchrun` started, and write the run to its `out`.
+
+    Raises ValueError for a file that is not as described above, and whatever `fit` raises.
+    """
+    path = as_path("config", config)
+    given = _read(path)
+    out = as_path("out", given.get("out", path.with_suffix(".safetensors")))
+    with process_group(given.get("timeout", TIMEOUT)) as ranks:
+        data = given["data"]
+        if isinstance(data, str) and data.endswith(".npy"):
+            data = np.load(as_path("data", data), mmap_mode="r", allow_pickle=False)
+        elif isinstance(data, str | Mapping):
+            data = load(**_table("data", {"name": data} if isinstance(data, str) else data, load))
+        model, objective = given["model"], given["objective"]
+        if isinstance(model, Mapping):
+            shape = {} if "image_shape" in model else {"image_shape": tuple(as_source(data).known.shape[1:])}
+            model = build_autoencoder(**_table("model", shape | dict(model), build_autoencoder))
+        if isinstance(objective, str) and isinstance(objective := objective_of(objective), UnknownObjective):
+            example = "MMD('gaussian', weight=100.0) + Predictability()"
+            raise ValueError(f"objective must be a sum of sl.objectives, such as {example!r}, got {objective.text!r}")
+        run = fit(model, data, objective, **_table("training", given.get("training", {}), fit))
+        if ranks is None or ranks.rank == 0:
+            print(f"{run}\nwritten to {run.save(out)}")
+    return run
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The values of the file, by name."""
+    try:
+        if path.suffix == ".py":
+            given = {name: value for name, value in runpy.run_path(str(path)).items() if name in NAMES}
+        else:
+            given = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"config must be a TOML or a Python file, {str(path)!r} is neither: {error}") from error
+    for name in given:
+        choice("config's names", name, NAMES)
+    if missing := [name for name in NAMES[:3] if name not in given]:
+        raise ValueError(f"config must set data, model and objective; {str(path)!r} lacks {', '.join(missing)}")
+    return given
+
+
+def _table(name: str, given: Any, function: Callable[..., Any]) -> dict[str, Any]:
+    """The arguments in a table, if `function` takes them; the error for others names the table."""
+    if not isinstance(given, Mapping):
+        raise ValueError(f"{name} must be a table of arguments of {function.__name__}, got {given!r}")
+    for key in given:
+        choice(f"{name}'s keys", key, inspect.signature(function).parameters)
+    return dict(given)

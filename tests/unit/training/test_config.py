@@ -1,0 +1,100 @@
+"""Trainings as files: `sculptlab train`, alone and under torchrun, is `fit`."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import sculptlab as sl
+from sculptlab import cli
+from sculptlab.training.config import train_from
+
+CONFIG = """
+data = {name = "digits", n = 200}
+objective = "KL(0.1) + MMD('gaussian', weight=100.0) + Predictability()"
+out = "OUT"
+timeout = 60
+[model]
+architecture = "mlp"
+dim = 2
+width = 16
+stochastic = true
+[training]
+steps = 20
+batch_size = 64
+device = "cpu"
+progress = false
+"""
+
+
+@pytest.fixture
+def written(tmp_path):
+    """Write a config, with a line replaced, and return its path."""
+
+    def write(old="", new="", out="run", suffix="toml"):
+        path = tmp_path / f"{out}.{suffix}"
+        path.write_text(CONFIG.replace(old, new).replace("OUT", str(tmp_path / f"{out}.safetensors")))
+        return path
+
+    return write
+
+
+def test_a_file_trains_as_fit_does_and_two_processes_as_one(written, tmp_path, capsys):
+    assert cli.main(["train", str(written())]) == 0
+    assert "20 steps, seed 0" in capsys.readouterr().out
+    one = sl.load_run(tmp_path / "run.safetensors")
+    model = sl.build_autoencoder("mlp", image_shape=(1, 8, 8), dim=2, width=16, stochastic=True)
+    options = {"steps": 20, "batch_size": 64, "device": "cpu", "progress": False}
+    by_hand = sl.fit(model, sl.load("digits", n=200), one.objective, **options)
+    assert [row["loss"] for row in one.rows] == [row["loss"] for row in by_hand.rows]
+
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = [*torchrun, "-m", "sculptlab", "train", str(written(out="two"))]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    two = sl.load_run(tmp_path / "two.safetensors")
+    assert two.objective == one.objective
+    for ours, theirs in zip(two.rows, one.rows, strict=True):
+        assert {**ours, "seconds": 0} == pytest.approx({**theirs, "seconds": 0}, rel=1e-5, abs=1e-5)
+    for name, value in two.export().items():
+        assert np.allclose(value, one.export()[name], atol=1e-5), name
+
+
+def test_a_python_file_sets_objects_and_numbers(tmp_path):
+    np.save(tmp_path / "images.npy", np.random.default_rng(0).random((40, 1, 3, 3), dtype=np.float32))
+    config = tmp_path / "config.py"
+    config.write_text(
+        f"import sculptlab as sl\ndata = {str(tmp_path / 'images.npy')!r}\nmodel = dict(architecture='mlp', dim=2, width=8)\n"
+        "objective = sl.objectives.MMD(sl.priors.Ring())\ntraining = dict(steps=3, progress=False)\n"
+    )
+    run = train_from(config)
+    assert (run.steps, run.objective.prior) == (3, sl.priors.Ring())
+    assert sl.load_run(tmp_path / "config.safetensors").steps == 3
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("objective =", "objectives =", "config's names must be one of"),
+        ("timeout = 60", "=", "config must be a TOML or a Python file"),
+        ("KL(0.1)", "open('x')", "objective must be a sum of sl.objectives"),
+        ("dim = 2", "dims = 2", "model's keys must be one of"),
+        ("dim = 2", "dim = 'two'", "dim must be a whole number, got 'two'"),
+        ("steps = 20", "step = 20", "training's keys must be one of"),
+        ("steps = 20", "steps = 0", "steps must be at least 1, got 0"),
+        ("timeout = 60", "timeout = 0", "timeout must be > 0"),
+        ('{name = "digits", n = 200}', "3", "data must be"),
+    ],
+)
+def test_a_wrong_file_is_wrong_usage(written, capsys, old, new, words):
+    assert cli.main(["train", str(written(old, new))]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_a_missing_name_or_file_is_named(tmp_path, capsys):
+    (tmp_path / "a.toml").write_text("data = 'digits'")
+    assert cli.main(["train", str(tmp_path / "a.toml")]) == 2
+    assert "lacks model, objective" in capsys.readouterr().err
+    assert cli.main(["train", str(tmp_path / "b.toml")]) == 1
+    assert "b.toml" in capsys.readouterr().err
