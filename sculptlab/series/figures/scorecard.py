@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 
 import pandas as pd
 
@@ -22,6 +23,9 @@ SORT = (
 )
 
 
+MORE_LOOKS = (("#8C564B", "P"), ("#777777", "*"))  # there are more families than looks
+
+
 def error_against_lps(
     frame: pd.DataFrame, families: Mapping[str, str], *, column: str = "mlp", title: str | None = None
 ) -> Picture:
@@ -30,7 +34,7 @@ def error_against_lps(
     frame: rows of kind "chosen" of a scorecard. The dashed line joins the methods that no other one beats in both.
     """
     figure, ((ax,),) = grid(1, 1, height=4.6, title=title)
-    looks = dict(zip(dict.fromkeys(families.values()), LOOKS, strict=False))
+    looks = dict(zip(dict.fromkeys(families.values()), cycle((*LOOKS, *MORE_LOOKS)), strict=False))
     groups = frame.groupby("method", sort=False)[["relative_error", column]]
     means, spreads = groups.mean().dropna(), groups.std()
     front = means.loc[pareto(frame, y=column)]

@@ -28,7 +28,7 @@ def lps_scores(z: Tensor, names: Iterable[str], *, permutations: int = 0, seed: 
     """LPS of codes z (n, d) by each of `names` (keys of `LPS_COLUMNS`), with its chance level if there are permutations."""
     found: dict[str, float] = {}
     for name in names:
-        result = lps(z, *LPS_COLUMNS[name], permutations=permutations, seed=seed)
+        result = lps(z, *LPS_COLUMNS[name], permutations=permutations, seed=seed, progress=False)
         found[name] = result.score
         if permutations:
             found[f"{name}_chance"] = result.floor

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from sculptlab import factors
 from sculptlab.data import load
+from sculptlab.evaluation import c2st
 from sculptlab.evaluation.set_tables import INACTIVE_BELOW, effective_rank
 from sculptlab.independence.dependence import distance_correlation_to_rest
 from sculptlab.series.results import Recorded, record_result
@@ -138,17 +139,18 @@ class Scorecard:
         if not quick and active.shape[1] > 1:
             found["dcor_rest"] = distance_correlation_to_rest(active, seed=seed).mean().item()
         if prior is not None:
-            against = prior_measures(codes.get("samples", z), prior, seed)
-            found |= {"c2st": against["c2st"]} if quick else {name: against[name] for name in PRIOR_COLUMNS}
+            drawn, own = prior.sample(len(z), torch.Generator().manual_seed(1000 + seed)).to(z), codes.get("samples", z)
+            found["c2st"] = c2st(own, drawn, seed).accuracy
         if prior is not None and not quick:
-            drawn = prior.sample(len(z), torch.Generator().manual_seed(1000 + seed)).to(z)
+            against = prior_measures(own, prior, seed)
+            found |= {name: against[name] for name in PRIOR_COLUMNS}
             found |= sample_quality(run.decode(drawn), images.held_out[: len(z)], seed)
         if self.known is not None and not quick:
             found |= known_scores(z, self.known[: len(z)], seed)
         return found
 
 
-PRIOR_COLUMNS = ("c2st", "chance_c2st", "mmd_p", "coverage_gap", "chance_coverage_gap")
+PRIOR_COLUMNS = ("chance_c2st", "mmd_p", "coverage_gap", "chance_coverage_gap")
 
 
 def active_latents(z: Tensor) -> Tensor:
