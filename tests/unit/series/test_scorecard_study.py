@@ -52,7 +52,7 @@ def test_a_decoder_variance_multiplies_every_regularizer_and_not_the_reconstruct
     terms = []
     for goal in (whole, part):
         batch = goal.batch(model, images, None, torch.Generator().manual_seed(1))
-        terms.append({name: value.item() for name, value in goal.terms(batch, goal.companions(3)).items()})
+        terms.append({name: value.item() for name, value in goal.terms(batch, goal.regularizer(3).companions).items()})
     for found, scale in zip(terms, (1.0, 0.1), strict=True):
         expected = found["reconstruction"] + scale * (5.0 * found["mmd2"] + 2.0 * found["predictability"])
         assert found["loss"] == pytest.approx(expected, rel=1e-5)
