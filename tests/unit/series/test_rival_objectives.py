@@ -70,7 +70,7 @@ def test_it_trains_and_a_resumed_run_has_the_same_bits(kind, tmp_path):
     assert expected.keys() == found.keys()
     assert all(torch.equal(expected[name], found[name]) for name in expected)
     first = objective.regularizer(3).companions.state_dict()
-    assert all(not torch.equal(expected[f"1.{name}"], value) for name, value in first.items()) or not first
+    assert any(not torch.equal(expected[f"1.{name}"], value) for name, value in first.items()) or not first
     path = whole.save(tmp_path / "run.safetensors")
     loaded = sl.load_run(path, objective=objective)
     assert torch.equal(loaded.encode(IMAGES), whole.encode(IMAGES))
@@ -241,7 +241,7 @@ def test_variance_expansion_is_the_mean_inverse_variance():
 
 
 def test_the_generator_of_flex_ae_comes_to_the_codes():
-    term, draw = FlexAE(width=32, rounds=3).regularizer(1, seed=1), torch.Generator().manual_seed(0)
+    term, draw = FlexAE(width=16, rounds=3).regularizer(1, seed=1), torch.Generator().manual_seed(0)
     networks, distances = term.companions["networks"], []
     for step in range(250):
         codes = 3 + 0.1 * torch.randn(128, 1, generator=draw)
