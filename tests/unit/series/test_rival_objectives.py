@@ -210,6 +210,8 @@ def test_codes_of_qlae_take_ten_values():
     run = sl.fit(model(False), IMAGES, QLAE(), steps=20, weight_decay=0.1, **OPTIONS)
     values = run.companions["codebook"].values
     assert values.shape == (3, 10)
+    with torch.no_grad():
+        run.model.encoder[-1].weight.mul_(30)  # far from the values, where x + (q - x) is not q
     for j, z in enumerate(run.encode(IMAGES).T):
         assert set(z.tolist()) <= set(values[j].tolist())
 
