@@ -11,7 +11,6 @@ from torch.distributions import Categorical, Independent, MixtureSameFamily, Nor
 import sculptlab as sl
 from sculptlab.series.rivals import METHODS
 from sculptlab.series.rivals.ard_vae import ARDVAE
-from sculptlab.series.rivals.flex_ae import FlexAE
 from sculptlab.series.rivals.labeled_contrast import LabeledContrast, supervised_info_nce
 from sculptlab.series.rivals.latent_quantization import QLAE
 from sculptlab.series.rivals.nash_ae import NashAE, summed_covariance
@@ -27,12 +26,12 @@ from sculptlab.training.objectives import Batch
 IMAGES = torch.rand(96, 1, 4, 4, generator=torch.Generator().manual_seed(0))
 OPTIONS = {"batch_size": 32, "scheduler": "constant", "device": "cpu", "progress": False}
 NEW = (
-    "ARD-VAE", "VampPrior", "FlexAE", "momentum contrastive", "MMD on the sphere", "two moments", "variance expansion", "NashAE",
+    "ARD-VAE", "VampPrior", "momentum contrastive", "MMD on the sphere", "two moments", "variance expansion", "NashAE",
     "QLAE",
 )  # fmt: skip
 KINDS = {
     "ARDVAE": ARDVAE, "VampPrior": lambda: VampPrior(IMAGES[:5]), "NashAE": lambda: NashAE(width=8, rounds=2), "QLAE": QLAE,
-    "TwoMoments": TwoMoments, "VarianceExpansion": VarianceExpansion, "FlexAE": lambda: FlexAE(width=8, rounds=2),
+    "TwoMoments": TwoMoments, "VarianceExpansion": VarianceExpansion,
     "SphereMMD": SphereMMD, "MomentumContrast": lambda: MomentumContrast(model(False), size=40),
     "LabeledContrast": lambda: LabeledContrast(IMAGES[:30], torch.arange(60).reshape(30, 2) % 5, [(0,), (1, 2)]),
 }  # fmt: skip
@@ -242,33 +241,6 @@ def test_variance_expansion_is_the_mean_inverse_variance():
     assert gone["expansion"][1].item() == pytest.approx(2 / 0.1, rel=1e-5)
 
 
-def test_the_generator_of_flex_ae_comes_to_the_codes():
-    term, draw = FlexAE(width=16, rounds=3).regularizer(1, seed=1), torch.Generator().manual_seed(0)
-    networks, distances = term.companions["networks"], []
-    for step in range(250):
-        codes = 3 + 0.1 * torch.randn(128, 1, generator=draw)
-        if step % 20 == 0:
-            made = networks.generate(128, draw)
-            distances.append((codes.mean() - made.mean()).abs().item())
-        term.update(codes)
-    assert distances[0] > 2.5
-    assert np.mean(distances[-5:]) < 0.5
-    made = FlexAE().sampling_prior(1, None, term.companions).sample(500, torch.Generator().manual_seed(0))
-    assert made.mean().item() == pytest.approx(3, abs=0.5)
-
-
-def test_the_loss_of_flex_ae_trains_the_generator_against_a_fixed_critic():
-    term = FlexAE(width=8).regularizer(2)
-    networks = term.companions["networks"].requires_grad_(True)
-    codes = torch.randn(30, 2, generator=torch.Generator().manual_seed(0))
-    networks.loss(codes, torch.Generator().manual_seed(1)).backward()
-    found = [weight.grad.clone() for weight in networks.generator.parameters()]
-    networks.zero_grad()
-    (-networks.critic(networks.generate(30, torch.Generator().manual_seed(1))).mean()).backward()
-    for one, weight in zip(found, networks.generator.parameters(), strict=True):
-        np.testing.assert_allclose(one, weight.grad, atol=1e-6)
-
-
 def test_the_contrast_is_the_cross_entropy_of_the_own_key():
     draw = torch.Generator().manual_seed(0)
     q, k, others = (torch.nn.functional.normalize(torch.randn(n, 3, generator=draw), dim=1) for n in (6, 6, 10))
@@ -385,7 +357,6 @@ def test_stitching_a_rotated_model_loses_nothing_and_another_one_little(digits):
         (lambda: QLAE(count=1), "count must be at least 2"),
         (lambda: TwoMoments(share=-0.1), "share must be >= 0"),
         (lambda: VarianceExpansion(delta=0.0), "delta must be > 0"),
-        (lambda: FlexAE(width=0), "width must be at least 1"),
         (lambda: MomentumContrast(model(False), momentum=1.0), "momentum must be below 1"),
         (lambda: SphereMMD(weight=-1.0), "weight must be >= 0"),
         (lambda: LabeledContrast(IMAGES[:4], torch.arange(4), [(0,)]), "labels must be whole numbers"),
