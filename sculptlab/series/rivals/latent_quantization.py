@@ -68,7 +68,8 @@ class QLAE(Objective):
 
     def decoder_input(self, batch: Batch, companions: Companions) -> Tensor:
         codebook: Any = companions["codebook"]
-        return batch.codes + (codebook.nearest(batch.codes) - batch.codes).detach()
+        straight_through = batch.codes - batch.codes.detach()  # exactly 0, so that codes are exactly the values
+        return codebook.nearest(batch.codes).detach() + straight_through
 
     def regularizers(self, batch: Batch, companions: Companions) -> Iterable[Term]:
         codebook: Any = companions["codebook"]

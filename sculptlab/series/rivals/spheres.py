@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -13,13 +13,15 @@ from torch.nn import functional
 
 from sculptlab.priors import Prior, Sphere
 from sculptlab.series.rivals.method import Method, of_objective
-from sculptlab.series.studies.settings import PreparedImages
 from sculptlab.training.encodings import encoded_means
 from sculptlab.training.models import build_autoencoder
 from sculptlab.training.objectives import MMD, Batch, Companion, Objective, Term
 from sculptlab.training.objectives.companion import Companions
 from sculptlab.training.run import Run
 from sculptlab.validation import number, parameter, whole
+
+if TYPE_CHECKING:
+    from sculptlab.series.studies.settings import PreparedImages
 
 
 @dataclass(frozen=True)
@@ -157,5 +159,5 @@ MOMENTUM_CONTRAST = Method(
 )  # fmt: skip
 SPHERE_MMD = of_objective(
     "MMD on the sphere", "sphere", "here: MMD in the place of the contrastive loss", _unit_sphere,
-    (30.0, 100.0, 300.0, 1000.0, 3000.0, 10_000.0), lambda w: SphereMMD(weight=w),
+    (3.0, 10.0, 30.0, 100.0, 300.0, 1000.0), lambda w: SphereMMD(weight=w),
 )  # fmt: skip

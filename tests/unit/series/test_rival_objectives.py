@@ -11,7 +11,6 @@ from torch.distributions import Categorical, Independent, MixtureSameFamily, Nor
 import sculptlab as sl
 from sculptlab.series.rivals import METHODS
 from sculptlab.series.rivals.ard_vae import ARDVAE
-from sculptlab.series.rivals.flex_ae import FlexAE
 from sculptlab.series.rivals.labeled_contrast import LabeledContrast, supervised_info_nce
 from sculptlab.series.rivals.latent_quantization import QLAE
 from sculptlab.series.rivals.nash_ae import NashAE, summed_covariance
@@ -27,12 +26,12 @@ from sculptlab.training.objectives import Batch
 IMAGES = torch.rand(96, 1, 4, 4, generator=torch.Generator().manual_seed(0))
 OPTIONS = {"batch_size": 32, "scheduler": "constant", "device": "cpu", "progress": False}
 NEW = (
-    "ARD-VAE", "VampPrior", "FlexAE", "momentum contrastive", "MMD on the sphere", "two moments", "variance expansion", "NashAE",
+    "ARD-VAE", "VampPrior", "momentum contrastive", "MMD on the sphere", "two moments", "variance expansion", "NashAE",
     "QLAE",
 )  # fmt: skip
 KINDS = {
     "ARDVAE": ARDVAE, "VampPrior": lambda: VampPrior(IMAGES[:5]), "NashAE": lambda: NashAE(width=8, rounds=2), "QLAE": QLAE,
-    "TwoMoments": TwoMoments, "VarianceExpansion": VarianceExpansion, "FlexAE": lambda: FlexAE(width=8, rounds=2),
+    "TwoMoments": TwoMoments, "VarianceExpansion": VarianceExpansion,
     "SphereMMD": SphereMMD, "MomentumContrast": lambda: MomentumContrast(model(False), size=40),
     "LabeledContrast": lambda: LabeledContrast(IMAGES[:30], torch.arange(60).reshape(30, 2) % 5, [(0,), (1, 2)]),
 }  # fmt: skip
@@ -70,7 +69,7 @@ def test_it_trains_and_a_resumed_run_has_the_same_bits(kind, tmp_path):
     assert expected.keys() == found.keys()
     assert all(torch.equal(expected[name], found[name]) for name in expected)
     first = objective.regularizer(3).companions.state_dict()
-    assert all(not torch.equal(expected[f"1.{name}"], value) for name, value in first.items()) or not first
+    assert any(not torch.equal(expected[f"1.{name}"], value) for name, value in first.items()) or not first
     path = whole.save(tmp_path / "run.safetensors")
     loaded = sl.load_run(path, objective=objective)
     assert torch.equal(loaded.encode(IMAGES), whole.encode(IMAGES))
@@ -210,6 +209,8 @@ def test_codes_of_qlae_take_ten_values():
     run = sl.fit(model(False), IMAGES, QLAE(), steps=20, weight_decay=0.1, **OPTIONS)
     values = run.companions["codebook"].values
     assert values.shape == (3, 10)
+    with torch.no_grad():
+        run.model.encoder[-1].weight.mul_(30)  # far from the values, where x + (q - x) is not q
     for j, z in enumerate(run.encode(IMAGES).T):
         assert set(z.tolist()) <= set(values[j].tolist())
 
@@ -238,33 +239,6 @@ def test_variance_expansion_is_the_mean_inverse_variance():
     assert value.item() == pytest.approx((1 / 1.1 + 1 / 3.1 + 1 / 0.6 + 1 / 1.0) / 2, rel=1e-6)
     gone = terms(VarianceExpansion(delta=0.1), Posterior(torch.zeros(2, 2), torch.full((2, 2), -200.0)))
     assert gone["expansion"][1].item() == pytest.approx(2 / 0.1, rel=1e-5)
-
-
-def test_the_generator_of_flex_ae_comes_to_the_codes():
-    term, draw = FlexAE(width=32, rounds=3).regularizer(1, seed=1), torch.Generator().manual_seed(0)
-    networks, distances = term.companions["networks"], []
-    for step in range(250):
-        codes = 3 + 0.1 * torch.randn(128, 1, generator=draw)
-        if step % 20 == 0:
-            made = networks.generate(128, draw)
-            distances.append((codes.mean() - made.mean()).abs().item())
-        term.update(codes)
-    assert distances[0] > 2.5
-    assert np.mean(distances[-5:]) < 0.5
-    made = FlexAE().sampling_prior(1, None, term.companions).sample(500, torch.Generator().manual_seed(0))
-    assert made.mean().item() == pytest.approx(3, abs=0.5)
-
-
-def test_the_loss_of_flex_ae_trains_the_generator_against_a_fixed_critic():
-    term = FlexAE(width=8).regularizer(2)
-    networks = term.companions["networks"].requires_grad_(True)
-    codes = torch.randn(30, 2, generator=torch.Generator().manual_seed(0))
-    networks.loss(codes, torch.Generator().manual_seed(1)).backward()
-    found = [weight.grad.clone() for weight in networks.generator.parameters()]
-    networks.zero_grad()
-    (-networks.critic(networks.generate(30, torch.Generator().manual_seed(1))).mean()).backward()
-    for one, weight in zip(found, networks.generator.parameters(), strict=True):
-        np.testing.assert_allclose(one, weight.grad, atol=1e-6)
 
 
 def test_the_contrast_is_the_cross_entropy_of_the_own_key():
@@ -383,7 +357,6 @@ def test_stitching_a_rotated_model_loses_nothing_and_another_one_little(digits):
         (lambda: QLAE(count=1), "count must be at least 2"),
         (lambda: TwoMoments(share=-0.1), "share must be >= 0"),
         (lambda: VarianceExpansion(delta=0.0), "delta must be > 0"),
-        (lambda: FlexAE(width=0), "width must be at least 1"),
         (lambda: MomentumContrast(model(False), momentum=1.0), "momentum must be below 1"),
         (lambda: SphereMMD(weight=-1.0), "weight must be >= 0"),
         (lambda: LabeledContrast(IMAGES[:4], torch.arange(4), [(0,)]), "labels must be whole numbers"),
