@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sculptlab.mmd.grid import grid_points, on_grid
 from sculptlab.mmd.inputs import pair_of_codes
 from sculptlab.mmd.kernel_base import Kernel, squared_distances
 from sculptlab.mmd.kernels import as_kernel
@@ -60,8 +61,11 @@ class _Discrepancy(torch.autograd.Function):
     def forward(x: Tensor, y: Tensor, kernel: Kernel, unbiased: bool, wants: tuple[bool, bool]) -> tuple[Tensor | None, ...]:
         with without_autocast(x.device):
             a, b = (rows if rows.ndim == 3 else rows[None] for rows in centered(kernel, x, y))
-            engine = whole_matrices if len(a) * a.shape[1] * b.shape[1] <= WHOLE else tiled
-            found = engine(a, b, kernel, unbiased, wants)
+            if (points := grid_points(a, b, kernel)) is not None:
+                found = on_grid(a, b, kernel, unbiased, wants, points)
+            else:
+                engine = whole_matrices if len(a) * a.shape[1] * b.shape[1] <= WHOLE else tiled
+                found = engine(a, b, kernel, unbiased, wants)
         shape = x.shape[:-2]
         value, *gradients = (None if part is None else part.to(x.dtype).reshape(shape + part.shape[1:]) for part in found)
         return value, *gradients
