@@ -1,6 +1,7 @@
 """The squared maximum mean discrepancy (MMD) between two samples, with its exact gradient.
 
-`whole_matrices` holds whole kernel matrices, for samples as small as training batches; `tiles` computes larger ones in parts.
+`whole_matrices` holds whole kernel matrices, for samples as small as training batches; `tiles` computes larger ones in parts;
+`grid` interpolates the kernel between single columns.
 """
 
 from typing import Any
@@ -121,7 +122,9 @@ def mmd2(
 
     MMD^2 = mean k(x, x') + mean k(y, y') - 2 mean k(x, y).
 
-    Value and gradient are exact. Memory is O((n + m) d), for pairs of dimensions O((n + m) d^2); a second derivative needs whole
+    Value and gradient are exact, to rounding; between single columns in float32 under an analytic kernel (RBF, IMQ,
+    RationalQuadratic, sums of them) they are interpolated in a time linear in n and m: the value is within 1e-7 of the kernel's
+    peak, the gradient within 1e-5 of its length. Memory is O((n + m) d), for pairs of dimensions O((n + m) d^2); a second derivative needs whole
     kernel matrices, O((n + m)^2).
 
     Parameters
