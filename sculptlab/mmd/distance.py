@@ -122,10 +122,10 @@ def mmd2(
 
     MMD^2 = mean k(x, x') + mean k(y, y') - 2 mean k(x, y).
 
-    Value and gradient are exact, to rounding; between single columns in float32 under an analytic kernel (RBF, IMQ,
-    RationalQuadratic, sums of them) they are interpolated in a time linear in n and m: the value is within 1e-7 of the kernel's
-    peak, the gradient within 1e-5 of its length. Memory is O((n + m) d), for pairs of dimensions O((n + m) d^2); a second derivative needs whole
-    kernel matrices, O((n + m)^2).
+    Value and gradient are exact, to rounding. Between single columns in float32 under an analytic kernel (RBF, IMQ,
+    RationalQuadratic, sums of them) they are interpolated, in a time linear in n and m: the value is within 1e-7 of the kernel's
+    peak, the gradient within 1e-5 of its length. Memory is O((n + m) d), for pairs of dimensions O((n + m) d^2); a second
+    derivative needs whole kernel matrices, O((n + m)^2).
 
     Parameters
     ----------
