@@ -85,7 +85,7 @@ def test_a_kernel_of_ones_own_is_not_taken_to_be_analytic():
 
 
 def test_marginal_views_use_the_grid(monkeypatch):
-        codes = torch.randn(64, 3, generator=torch.Generator().manual_seed(0))
+    codes = torch.randn(64, 3, generator=torch.Generator().manual_seed(0))
     term = sl.objectives.MMD("gaussian", views="marginal").regularizer(3)
     on, seen = distance.on_grid, []
     monkeypatch.setattr(distance, "on_grid", lambda *given: seen.append(given[0].shape) or on(*given))
