@@ -1,6 +1,7 @@
 """The squared maximum mean discrepancy (MMD) between two samples, with its exact gradient.
 
-`whole_matrices` holds whole kernel matrices, for samples as small as training batches; `tiles` computes larger ones in parts.
+`whole_matrices` holds whole kernel matrices, for samples as small as training batches; `tiles` computes larger ones in parts;
+`grid` interpolates the kernel between single columns.
 """
 
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sculptlab.mmd.grid import grid_points, on_grid
 from sculptlab.mmd.inputs import pair_of_codes
 from sculptlab.mmd.kernel_base import Kernel, squared_distances
 from sculptlab.mmd.kernels import as_kernel
@@ -60,8 +62,11 @@ class _Discrepancy(torch.autograd.Function):
     def forward(x: Tensor, y: Tensor, kernel: Kernel, unbiased: bool, wants: tuple[bool, bool]) -> tuple[Tensor | None, ...]:
         with without_autocast(x.device):
             a, b = (rows if rows.ndim == 3 else rows[None] for rows in centered(kernel, x, y))
-            engine = whole_matrices if len(a) * a.shape[1] * b.shape[1] <= WHOLE else tiled
-            found = engine(a, b, kernel, unbiased, wants)
+            if (points := grid_points(a, b, kernel)) is not None:
+                found = on_grid(a, b, kernel, unbiased, wants, points)
+            else:
+                engine = whole_matrices if len(a) * a.shape[1] * b.shape[1] <= WHOLE else tiled
+                found = engine(a, b, kernel, unbiased, wants)
         shape = x.shape[:-2]
         value, *gradients = (None if part is None else part.to(x.dtype).reshape(shape + part.shape[1:]) for part in found)
         return value, *gradients
@@ -143,8 +148,10 @@ def mmd2(
 
     MMD^2 = mean k(x, x') + mean k(y, y') - 2 mean k(x, y).
 
-    Value and gradient are exact. Memory is O((n + m) d), for pairs of dimensions O((n + m) d^2); a second derivative needs whole
-    kernel matrices, O((n + m)^2).
+    Value and gradient are exact, to rounding. Between single columns in float32 under an analytic kernel (RBF, IMQ,
+    RationalQuadratic, sums of them) they are interpolated, in a time linear in n and m: the value is within 1e-7 of the kernel's
+    peak, the gradient within 1e-5 of its length. Memory is O((n + m) d), for pairs of dimensions O((n + m) d^2); a second
+    derivative needs whole kernel matrices, O((n + m)^2).
 
     Parameters
     ----------

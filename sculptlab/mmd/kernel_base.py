@@ -60,12 +60,15 @@ class Kernel(ABC):
     A kernel of your own defines `values` in differentiable torch operations. `a + b` is the sum of two kernels.
     """
 
+    analytic: ClassVar[bool] = False  # whether k is an analytic function of |x - y| as wide as `resolution` says
     smooth: ClassVar[bool] = False  # whether the slope is finite at D2 = 0; if not, equal points must have D2 = 0 exactly
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
         if "values" in vars(cls) and "row_sums_and_slopes" not in vars(cls):  # an inherited slope belongs to another formula
             cls.row_sums_and_slopes = Kernel.row_sums_and_slopes  # type: ignore[method-assign]
+        if "values" in vars(cls) and "analytic" not in vars(cls):
+            cls.analytic = False
 
     @abstractmethod
     def values(self, squared: Tensor) -> Tensor:
@@ -120,6 +123,10 @@ class _Sum(Kernel):
     @property
     def smooth(self) -> bool:  # type: ignore[override]  # a constant elsewhere
         return all(kernel.smooth for kernel in self.kernels)
+
+    @property
+    def analytic(self) -> bool:  # type: ignore[override]
+        return all(kernel.analytic for kernel in self.kernels)
 
     def values(self, squared: Tensor) -> Tensor:
         return torch.stack([kernel.values(squared) for kernel in self.kernels]).sum(0)

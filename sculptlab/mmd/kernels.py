@@ -68,7 +68,7 @@ class RBF(_OneBandwidth):
         In units of the codes. None takes the median distance between two points of the target.
     """
 
-    smooth = True
+    smooth = analytic = True
 
     def values(self, squared: Tensor) -> Tensor:
         return torch.exp(squared * (-0.5 / self.width**2))
@@ -94,7 +94,11 @@ class RationalQuadratic(_OneBandwidth):
     """
 
     alpha: float = parameter(number, 1.0, above=0, least=1e-6, most=1e6)
-    smooth = True
+    smooth = analytic = True
+
+    @property
+    def resolution(self) -> float | None:
+        return self.width**2 * min(1.0, 2 * self.alpha)
 
     def values(self, squared: Tensor) -> Tensor:
         return (1 + squared / (2 * self.alpha * self.width**2)) ** -self.alpha
@@ -159,7 +163,7 @@ class IMQ(Kernel):
 
     scales: tuple[float, ...] = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
     base: float | None = parameter(number, None, above=0, least=LEAST_WIDTH, most=MOST_WIDTH)
-    smooth = True
+    smooth = analytic = True
 
     def __post_init__(self) -> None:
         _check_numbers("scales", self.scales)

@@ -62,10 +62,12 @@ def recorded_names() -> list[str]:
 
 
 def read_result(name: str) -> Recorded:
-    """The recorded result `name`; an unknown name raises a ValueError that lists the known ones."""
+    """The recorded result `name`; an unknown name raises a ValueError that names the closest one."""
     if not isinstance(name, str) or name not in recorded_names():
-        known = "recorded_names() lists them"
-        raise ValueError(f"name must be a recorded result ({known}), got {describe(name)}{suggestion(name, recorded_names())}")
+        raise ValueError(
+            f"name must be one of the {len(recorded_names())} recorded results that results.recorded_names() lists, got "
+            f"{describe(name)}{suggestion(name, recorded_names())}"
+        )
     provenance = json.loads((results_folder() / f"{name}.json").read_text(encoding="utf-8"))
     checksums = provenance.pop("crc32", {})
     arrays: dict[str, np.ndarray] = {}

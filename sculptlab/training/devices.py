@@ -3,15 +3,20 @@
 import copy
 import dataclasses
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from sculptlab.priors.sources import GLOBAL_GENERATORS
+from sculptlab.threads import set_torch_threads_here
 from sculptlab.training.models import Autoencoder
 from sculptlab.validation import choice
+
+SMALL = 2**25  # multiply-adds of a step, at which a second idle core begins to help
+PAIR = 64  # multiply-adds for each pair of a batch's rows, of which a distance to a prior takes about this many
 
 
 def pick_precision(precision: str, model: nn.Module, device: torch.device) -> str:
@@ -123,3 +128,21 @@ def _contiguous(value: Any, dtype: torch.dtype) -> Any:
     if isinstance(value, Mapping):
         return {name: _contiguous(part, dtype) for name, part in value.items()}
     return type(value)(_contiguous(part, dtype) for part in value) if type(value) in (tuple, list) else value
+
+
+@contextmanager
+def one_thread_if_small(weights: Iterable[Tensor], rows: int, device: torch.device) -> Iterator[None]:
+    """On a CPU, compute with one thread of torch where a step is small: dense layers, few weights times `rows` of a batch.
+
+    Its operations take microseconds. More threads gain nothing on idle cores; on cores that others use, each operation waits
+    until its last thread gets its turn: two threads made 0.5 steps/s where one made 20.
+    """
+    shapes = [weight.shape for weight in weights]
+    work = rows * (sum(shape.numel() for shape in shapes) + PAIR * rows)
+    small = device.type == "cpu" and work <= SMALL and all(len(shape) <= 2 for shape in shapes)
+    before = set_torch_threads_here(1) if small else 0
+    try:
+        yield
+    finally:
+        if small:
+            set_torch_threads_here(before)

@@ -9,6 +9,7 @@ from torch import nn
 
 from sculptlab.files import writable_path
 from sculptlab.training.checkpoints import locked, predecessor, resume_from
+from sculptlab.training.devices import one_thread_if_small
 from sculptlab.training.run import Run, train
 from sculptlab.training.state import Record, Training
 from sculptlab.training.trainer import Trainer
@@ -159,6 +160,11 @@ def fit(
     -------
     Run
 
+    Notes
+    -----
+    On a CPU, small networks of dense layers train with one thread of torch: more gain nothing there, and where other programs use
+    the cores they slow training down many times. All else uses torch's number of threads.
+
     Raises
     ------
     DivergenceError
@@ -188,6 +194,6 @@ def fit(
         writable_path("checkpoint", predecessor(path))  # whose name is longer
     written = path if training.ranks is None or training.ranks.rank == 0 else None
     trainer = Trainer(total, log_every, progress, callbacks, written)
-    with locked(written):
+    with locked(written), one_thread_if_small(training.weights(), training.batches.size, training.device):
         rows = [] if path is None else resume_from(path, training, total)
         return train(Run(model, training.objective, rows, training.seed, training.step), training, trainer, data, options)

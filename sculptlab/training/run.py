@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from sculptlab.priors import as_prior
 from sculptlab.training.batches import as_model, of_shape
 from sculptlab.training.checkpoints import locked, settings_of
+from sculptlab.training.devices import one_thread_if_small
 from sculptlab.training.encodings import decoded, encoded, in_chunks, placement
 from sculptlab.training.interrupts import Interrupts
 from sculptlab.training.models import Posterior, build_autoencoder
@@ -204,7 +205,7 @@ class Run:
         else:
             training.step = training.regularizer.step = self.steps
             training.regularizer.companions.load_state_dict(self.companions.state_dict())  # type: ignore[attr-defined]
-        with locked(trainer.path):
+        with locked(trainer.path), one_thread_if_small(training.weights(), training.batches.size, training.device):
             return train(self, training, trainer, last.data if last else data, settings)
 
     def reshape(self, prior: Any = "gaussian", data: Any = None, *, codes: str = "means", seed: int = 0, **options: Any) -> Run:

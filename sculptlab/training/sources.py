@@ -54,7 +54,8 @@ def as_source(data: Any, model: Any = None, *, unit_range: bool = False, name: s
         data = data.images
     elif isinstance(data, tuple | list) and len(data) == 2 and _are_images_and_labels(*data):
         data = data[0]
-    if isinstance(data, IterableDataset) or (hasattr(data, "__iter__") and not hasattr(data, "__getitem__")):
+    sparse = hasattr(data, "toarray")  # of scipy.sparse, which `as_tensor` refuses; before SciPy 1.13 some could be iterated
+    if isinstance(data, IterableDataset) or (hasattr(data, "__iter__") and not hasattr(data, "__getitem__") and not sparse):
         return StreamSource(data, name, limits)
     if isinstance(data, list | tuple) and _are_batches(data, limits.shape):
         return StreamSource(data, name, limits)

@@ -3,6 +3,8 @@
 import copy
 import math
 import warnings
+from collections.abc import Iterator
+from itertools import chain
 from types import SimpleNamespace
 from typing import Any, NamedTuple, NoReturn
 
@@ -96,6 +98,10 @@ class Training:
     def learning_rate(self) -> float:
         """The learning rate at the first step, or since the last change."""
         return self.optimization.rates[0]
+
+    def weights(self) -> Iterator[nn.Parameter]:
+        """Of the model, and of what the objective trains beside it."""
+        return chain(self.model.parameters(), self.regularizer.parameters())
 
     @property
     def steps_per_epoch(self) -> int:
