@@ -5,7 +5,7 @@
 class LocalModel {
   constructor(send) {
     const counters = Object.fromEntries(["revision", "plays", "steps", "resets", "reseeds", "views", "seen", "codes"].map((name) => [name, 0]));
-    this.values = { controls: SPEC, picture: "", asked: { ...counters, changes: {}, on: false, slow: false, pointer: null } };
+    this.values = { controls: SPEC, picture: "", asked: { ...counters, changes: {}, on: false, slow: false, arrows: false, pointer: null } };
     Object.assign(this, { send, listeners: [], silence: "The engine of this page does not answer. Reload the page." });
   }
   get(name) { return this.values[name]; }
