@@ -203,7 +203,10 @@ class Sculptor(LiveWidget):
         super().close()
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        """The widget, begun, with its figure, which is saved with the notebook; after `close`, the last figure."""
+        """The widget, begun, with its figure, which is saved with the notebook; after `close`, the last figure.
+
+        The figure's metadata say its settings and steps, so that a page without a kernel can repeat the run.
+        """
         if self._engine is None:
             return {"image/png": self.picture}, {}
         if not self._shown:
@@ -212,6 +215,7 @@ class Sculptor(LiveWidget):
                 self._visit(Engine.begin)
         bundle = super()._repr_mimebundle_(**kwargs)
         self.picture = bundle[0]["image/png"]
+        bundle[1]["image/png"] |= self._visit(lambda engine: {"settings": str(engine.settings), "steps": engine.step})
         return bundle
 
 

@@ -285,9 +285,9 @@ class Engine {
     }
     return !this.error;
   }
-  start() { // the steps after which a run is first shown
+  start(steps = FIRST_STEPS) { // the steps after which a run is first shown
     this.snapshots(false);
-    for (let i = 0; i < FIRST_STEPS && this.advance(); i++);
+    for (let i = 0; i < steps && this.advance(); i++);
   }
   snapshots(settled, measured = true, arrows = false) {
     const due = measured && settled && this.step >= this.nextLps, { target, rows, step } = this;

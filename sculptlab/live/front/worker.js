@@ -119,7 +119,7 @@ const startWorker = (scope) => {
       } catch (error) { notice = `The settings of this link cannot be used: ${error.message}. Shown instead: the ${settings.prior}.`; }
     }
     const engine = new Engine(data.spec, images, settings);
-    engine.start();
+    engine.start(data.steps);
     engine.notice ||= notice;
     session = new Session(engine, (content, buffers) => scope.postMessage({ content, buffers }));
     early.forEach(act);
