@@ -17,7 +17,7 @@ from playwright.sync_api import expect
 from sculptlab.series.site.building import build_site
 from sculptlab.series.site.notebooks import WIDGET
 
-LOADED = "() => [...document.querySelectorAll('img:not(#sculptor img)')].every((one) => one.complete && one.naturalWidth)"
+LOADED = "() => [...document.querySelectorAll('img:not(.sculptor-here img)')].every((one) => one.complete && one.naturalWidth)"
 SCREENS = {"phone": (360, 740), "desktop": (1200, 900)}
 BADGE = "[![Colab](https://colab.research.google.com/badge.svg)](https://colab.research.google.com)"
 KL = r"\mathrm{KL}(q(z|x)\,\|\,N(0,1)) = \tfrac12\,(m^2 + s^2 - \ln s^2 - 1)"
@@ -215,8 +215,8 @@ def test_a_widget_of_a_page_is_replaced_when_the_reader_comes_near_it(site, page
     first, second = page.locator(".sculptor-here").all()
     expect(first.locator(".sculptor")).to_have_attribute("data-step", "60")
     expect(first.locator("input[type=text]")).to_have_value("sculptor?prior=ring")
-    expect(first.get_by_alt_text("saved")).to_have_count(0)
-    expect(second.get_by_alt_text("saved")).to_have_count(1)
+    expect(first.get_by_alt_text("saved", exact=True)).to_have_count(0)
+    expect(second.get_by_alt_text("saved", exact=True)).to_have_count(1)
     second.scroll_into_view_if_needed()
     expect(second.locator(".sculptor")).to_have_attribute("data-step", "55")
     assert page.locator("script[src='static/sculptor.js']").count() == 1
