@@ -2,7 +2,7 @@
 // the page that shows one model, named by its objective. Without a kernel, a worker takes its place (standalone.js): such a model has
 // a `link`, a function that makes an address of a settings string.
 
-const POINT = "Point at the plane: the decoded point, the nearest image, its reconstruction, the next nearest images.";
+const POINT = "Point at the plane: what is decoded there, and the nearest images.";
 const KEYS = "Space: play or pause · S: one step · M: slow motion · R: reset · N: new seed · A: arrows. On a plane, arrow keys move the pointer; "
   + "on the canvas of the target, they move the brush, Enter paints and Backspace erases; Ctrl+Z takes a stroke back.";
 const LOADING = 120; // seconds that the kernel may take to load other images
