@@ -19,6 +19,7 @@ from sculptlab.validation import choice, describe
 
 WIDTH = 128  # hidden units: 100 steps a second on one slow core
 LPS_EVERY = 100  # steps
+FIRST_STEPS = 50  # before a run is shown: until then the codes lie in one spot and the decoded plane is gray
 MOST_ROWS = 600  # of the history; then every second row is dropped
 NEW_RUN = {"data": "other data", "objective": "another objective", "compare": "another objective", "seed": "another seed"}
 BLANK_NOTICE = "The canvas is blank, so training waits: paint a target, choose a shape, or press Reset."
@@ -165,6 +166,14 @@ class Engine:
         if max(self.log) > self.step:
             self.log = {step: settings for step, settings in self.log.items() if step < self.step} | {self.step: self.settings}
 
+    def begin(self) -> None:
+        """Take the steps after which a run is first shown, unless one was taken already."""
+        if self.step == 0:
+            self.take_snapshots(with_lps=False)
+            for _ in range(FIRST_STEPS):
+                if not self.advance():
+                    break
+
     def run(self, steps: int) -> pd.DataFrame:
         """Take `steps` steps with about 50 snapshots on the way, and return the history; an error is kept in `error`."""
         every = max(1, steps // 50)
@@ -193,6 +202,11 @@ class Engine:
             rows = list(self._rows.items())
             self._rows = dict(rows[:-1:2] + rows[-1:])
         return found
+
+    def pulls(self, name: str, codes: np.ndarray) -> np.ndarray | None:
+        """How MMD² pulls each code of a model under its training kernel, see `Target.pulls`; None if it is trained without."""
+        used = name == "mmd" and self.settings.weight
+        return self.target.pulls(codes, self.settings.kernel_for(self.target.prior)) if used else None
 
     @property
     def history(self) -> pd.DataFrame:

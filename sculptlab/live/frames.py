@@ -55,11 +55,14 @@ def read_changes(message: Mapping[str, Any], offered: Sequence[str]) -> dict[str
     return changes
 
 
-def frame_message(engine: Engine, pointer: Mapping[str, Any] | None, span: float, *, settled: bool) -> Message:
+def frame_message(
+    engine: Engine, pointer: Mapping[str, Any] | None, span: float, *, settled: bool, arrows: bool = False
+) -> Message:
     """All that the page shows at one moment, so that a page that opens now can draw it.
 
     `pointer` is the point of a model's plane that the reader points at. `span` is half the width of the plane in the last frame.
-    `settled` is False soon after a change: then LPS and the null band, which are slow, are not measured.
+    `settled` is False soon after a change: then LPS and the null band, which are slow, are not measured. `arrows`: also how MMD²
+    pulls each code.
     """
     snapshots = engine.take_snapshots(with_lps=settled)
     images, target = engine.images, engine.target
@@ -72,7 +75,8 @@ def frame_message(engine: Engine, pointer: Mapping[str, Any] | None, span: float
     models = [
         {
             "name": name, "codes": put(snapshot.codes.astype(np.float32)), "sheet": put(snapshot.tiles),
-            **{score: value if math.isfinite(value := getattr(snapshot, score)) else None for score in SCORES},
+            "pulls": put(pulls) if arrows and (pulls := engine.pulls(name, snapshot.codes)) is not None else None,
+            **{score: _plain(getattr(snapshot, score)) for score in SCORES},
         }
         for name, snapshot in snapshots.items()
     ]  # fmt: skip
@@ -82,6 +86,7 @@ def frame_message(engine: Engine, pointer: Mapping[str, Any] | None, span: float
         "notice": engine.notice or engine.advice, "broken": engine.error is not None, "blank": engine.blank,
         "band": target.null_band if settled or "null_band" in vars(target) else None, "box": target.box,
         "span": _plane_span((snapshot.codes for snapshot in snapshots.values()), span),
+        "target_lps": _plain(target.lps) if settled or "lps" in vars(target) else None,
         "count": len(images.held_out), "sheet": next(iter(snapshots.values())).tiles.shape, "density": put(target.density),
         "painting": put(targets.decode_painting(engine.settings.painted)),
         "labels": None if images.labels is None else put(images.labels.numpy().astype(np.float64)),
@@ -97,6 +102,10 @@ def frame_message(engine: Engine, pointer: Mapping[str, Any] | None, span: float
                 "lane": name, "at": point, "images": put(shown), "shape": shown.shape, "rows": rows, "labels": labels
             }  # fmt: skip
     return content, buffers
+
+
+def _plain(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def _plane_span(samples: Iterable[np.ndarray], before: float) -> float:

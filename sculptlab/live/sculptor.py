@@ -25,15 +25,17 @@ from sculptlab.validation import whole
 
 COUNTERS = ("revision", "plays", "steps", "resets", "reseeds", "views", "seen", "codes")  # they only grow
 T = TypeVar("T")
-NOTHING: dict[str, Any] = {**dict.fromkeys(COUNTERS, 0), "changes": {}, "on": False, "slow": False, "pointer": None}
+NOTHING: dict[str, Any] = dict.fromkeys(COUNTERS, 0) | {
+    "changes": {}, "on": False, "slow": False, "arrows": False, "pointer": None,
+}  # fmt: skip
 
 
 class Sculptor(LiveWidget):
     """An autoencoder with two latents that trains in the kernel while the target of its codes is chosen, moved or painted.
 
-    A notebook shows it as a widget. From Python, `run` trains it without a display. Reconstruction error, MMD² and LPS are
-    measured on held-out images, a quarter of the set and at most 500. A prior that cannot be used, and whatever goes wrong
-    during training, is said on the widget and raised by `run`.
+    A notebook shows it as a widget, which first takes 50 steps if none was taken. From Python, `run` trains it without a display.
+    Reconstruction error, MMD² and LPS are measured on held-out images, a quarter of the set and at most 500. A prior that cannot
+    be used, and whatever goes wrong during training, is said on the widget and raised by `run`.
 
     Parameters
     ----------
@@ -76,7 +78,7 @@ class Sculptor(LiveWidget):
             changes, prior = {"prior": prior, **changes}, None
         engine = Engine(data, initial.changed(**changes), prior)
         self._engine: Engine | None = engine
-        self._done, self._span = dict(NOTHING), EXTENT
+        self._done, self._span, self._shown = dict(NOTHING), EXTENT, False
         self._worker, self._lock = Worker(engine, self._send_frame), threading.Lock()
         super().__init__(controls=describe_controls(engine))
         self.observe(self._on_asked, "asked")
@@ -97,14 +99,15 @@ class Sculptor(LiveWidget):
         request = {} if asked["slow"] == done["slow"] else {"slow": bool(asked["slow"])}
         for name in new:
             request |= requests.get(name, {})
-        if request or "views" in new or asked["pointer"] != done["pointer"]:
+        if request or "views" in new or any(asked[name] != done[name] for name in ("pointer", "arrows")):
             self._worker.request(**request)
 
     def _send_frame(self, engine: Engine, settled: bool) -> None:
         """Send a frame to the page, in the worker's thread."""
         if not self._done["views"]:
             return
-        content, buffers = frame_message(engine, self._done["pointer"], self._span, settled=settled)
+        pointer, arrows = self._done["pointer"], bool(self._done["arrows"])
+        content, buffers = frame_message(engine, pointer, self._span, settled=settled, arrows=arrows)
         self._span, worker = content["span"], self._worker
         state = {"number": worker.next_frame(), "playing": worker.playing, "slow": worker.slow, "revision": worker.revision}
         self.send(content | state, buffers)
@@ -200,11 +203,19 @@ class Sculptor(LiveWidget):
         super().close()
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        """The widget with its figure, which is saved with the notebook; after `close`, the last figure."""
+        """The widget, begun, with its figure, which is saved with the notebook; after `close`, the last figure.
+
+        The figure's metadata say its settings and steps, so that a page without a kernel can repeat the run.
+        """
         if self._engine is None:
             return {"image/png": self.picture}, {}
+        if not self._shown:
+            self._shown = True
+            with one_thread():
+                self._visit(Engine.begin)
         bundle = super()._repr_mimebundle_(**kwargs)
         self.picture = bundle[0]["image/png"]
+        bundle[1]["image/png"] |= self._visit(lambda engine: {"settings": str(engine.settings), "steps": engine.step})
         return bundle
 
 

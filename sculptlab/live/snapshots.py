@@ -5,12 +5,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.tree import DecisionTreeRegressor
 from torch import Tensor
 
 from sculptlab.data import load
-from sculptlab.independence.lps import lps as predictability
-from sculptlab.live.targets import Target
+from sculptlab.live.targets import Target, tree_lps
 from sculptlab.mmd import mmd2
 from sculptlab.training.images import as_unit_floats
 from sculptlab.training.sources import as_images
@@ -63,7 +61,7 @@ class Snapshot:
     tiles: np.ndarray  # (TILES h, TILES w, c) uint8: images decoded on an even grid over the plane, top row first
     reconstruction: float  # mean squared error per pixel
     mmd2: float  # unbiased MMD² of the codes from as many draws of the prior; its kernel does not depend on the training kernel
-    lps: float  # with a regression tree, which fits in a millisecond; NaN where it was not measured
+    lps: float  # by `tree_lps`; NaN where it was not measured
 
 
 @torch.no_grad()
@@ -77,8 +75,7 @@ def take_snapshot(model: Any, images: ImageSplit, target: Target, lps: float | N
     finite = bool(torch.isfinite(codes).all())
     distance = mmd2(codes, target.draws, target.kernel).item() if finite else np.nan
     if lps is None:
-        tree = DecisionTreeRegressor(min_samples_leaf=20, random_state=0)
-        lps = float(predictability(codes, tree, permutations=0).score) if finite and len(codes) >= 20 else np.nan
+        lps = tree_lps(codes) if finite else np.nan
     centers = (torch.arange(TILES, device="cpu", dtype=torch.float32) + 0.5) / TILES * 2 * target.box - target.box
     grid = torch.stack([centers.repeat(TILES), centers.flip(0).repeat_interleave(TILES)], 1)
     tiles = as_bytes(model.decode(grid))

@@ -93,6 +93,12 @@ def sculptor_module() -> str:
     return "\n".join([*head, front_script("asking", "painting", "drawing", "charts", "sculptor", "standalone")])
 
 
+def sculptor_script() -> str:
+    """The module as a classic script that defines `mountSculptor`: browsers load no module from a folder without a server."""
+    module = sculptor_module().replace("export default widget;", "").replace("export const mount", "const mount")
+    return f"window.mountSculptor = (() => {{\n{module}\nreturn mount;\n}})();\n"
+
+
 def page_of(module: str, picture: str) -> str:
     """A page in one file of the module, and HTML that stands in where it cannot run."""
     return PAGE.format(module=module.replace("</", "<\\/"), picture=picture)

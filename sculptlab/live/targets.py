@@ -12,9 +12,13 @@ from typing import Any
 import numpy as np
 import torch
 from scipy.ndimage import gaussian_filter
+from sklearn.tree import DecisionTreeRegressor
+from torch import Tensor
 
 from sculptlab import priors
-from sculptlab.mmd import mmd_test
+from sculptlab.independence.lps import lps
+from sculptlab.mmd import mmd2, mmd_test
+from sculptlab.mmd.kernel_base import Kernel
 from sculptlab.mmd.kernels import IMQ
 from sculptlab.priors import Prior
 from sculptlab.validation import choice, codes, number
@@ -141,6 +145,15 @@ def unpack_pixels(pairs: bytes) -> np.ndarray:
     return np.stack([both >> 4, both & 15], 1).reshape(CANVAS_SIZE, CANVAS_SIZE)
 
 
+def tree_lps(codes: Tensor) -> float:
+    """LPS of codes (n, 2) by a regression tree, which is fitted in a millisecond; NaN for fewer than 20 rows.
+
+    Its chance level is 0: on independent latents the tree predicts held-out rows worse than their mean does.
+    """
+    tree = DecisionTreeRegressor(min_samples_leaf=20, random_state=0)
+    return float(lps(codes, tree, permutations=0).score) if len(codes) >= 20 else math.nan
+
+
 class Target:
     """A prior with its kernel, draws and density map, computed once. Errors of the prior's own code are passed on.
 
@@ -158,9 +171,35 @@ class Target:
         smooth = gaussian_filter(counts, 0.7)
         root = np.sqrt(smooth.T[::-1] / smooth.max()) if smooth.any() else smooth
         self.density = (255 * root).astype(np.uint8)
+        self._training: dict[Kernel, tuple[Kernel, float]] = {}  # the fitted kernel, and the gradient's chance level
 
     @cached_property
     def null_band(self) -> float:
         """The 95 % quantile, by permutation, of MMD² between two samples of the prior, each of as many rows as `draws`."""
         null = mmd_test(self.draws, self._more_draws, self.kernel, permutations=100).null
         return float(np.quantile(null, 0.95))
+
+    @cached_property
+    def lps(self) -> float:
+        """LPS of the draws themselves."""
+        return tree_lps(self.draws)
+
+    def pulls(self, points: np.ndarray, kernel: Kernel) -> np.ndarray:
+        """Minus the gradient of MMD² under `kernel` in each code (m, 2), float32, as a multiple of its chance level.
+
+        The chance level is the 95 % quantile of the gradient's length where the codes are draws of the prior.
+        """
+        if kernel not in self._training:
+            fitted = kernel.fit(self.prior)
+            lengths = self._descent(self._more_draws, fitted).norm(dim=1)
+            self._training[kernel] = fitted, max(float(lengths.quantile(0.95)), 1e-12)
+        fitted, chance = self._training[kernel]
+        found = self._descent(torch.from_numpy(points).to("cpu", torch.float32), fitted)
+        return (found / chance).nan_to_num(0, 0, 0).numpy()
+
+    def _descent(self, points: Tensor, kernel: Kernel) -> Tensor:
+        """Minus the gradient of MMD² in each point, times their number."""
+        points = points.detach().requires_grad_()
+        with torch.enable_grad():
+            (gradient,) = torch.autograd.grad(mmd2(points, self.draws, kernel), points)
+        return -len(points) * gradient

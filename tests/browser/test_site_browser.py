@@ -15,8 +15,9 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from sculptlab.series.site.building import build_site
+from sculptlab.series.site.notebooks import WIDGET
 
-LOADED = "() => [...document.querySelectorAll('img:not(#sculptor img)')].every((one) => one.complete && one.naturalWidth)"
+LOADED = "() => [...document.querySelectorAll('img:not(.sculptor-here img)')].every((one) => one.complete && one.naturalWidth)"
 SCREENS = {"phone": (360, 740), "desktop": (1200, 900)}
 BADGE = "[![Colab](https://colab.research.google.com/badge.svg)](https://colab.research.google.com)"
 KL = r"\mathrm{KL}(q(z|x)\,\|\,N(0,1)) = \tfrac12\,(m^2 + s^2 - \ln s^2 - 1)"
@@ -59,6 +60,14 @@ def picture(width):
     return new_output("display_data", data={"image/png": base64.b64encode(buffer.getvalue()).decode()})
 
 
+def sculptor(settings, steps):
+    """A saved Sculptor, with its picture."""
+    saved = picture(400)
+    saved.data |= {WIDGET: {"model_id": "x"}, "text/plain": "Sculptor"}
+    saved.metadata = {"image/png": {"settings": settings, "steps": steps, "alt": "saved"}}
+    return saved
+
+
 def html(text):
     return new_output("display_data", data={"text/html": text})
 
@@ -97,7 +106,10 @@ def site(tmp_path_factory):
     outputs = [picture(900), picture(300), printed, wide, html('<div style="color:#00684a">✓ holds</div>')]
     cell = new_code_cell("import sculptlab as sl  # " + "long " * 40, outputs=outputs, execution_count=1)
     other = new_markdown_cell("# 01 · B\n\n## Second\n\n[Back](00_a.ipynb)")
-    assert build(folder, {"00_a.ipynb": [new_markdown_cell(TEXT), cell], "01_b.ipynb": [other]}) == []
+    far = new_markdown_cell("A line.\n\n" * 60)
+    two = new_code_cell("1", outputs=[sculptor("sculptor?prior=ring", 60)], execution_count=1)
+    three = new_code_cell("2", outputs=[sculptor("sculptor?prior=moons", 55)], execution_count=2)
+    assert build(folder, {"00_a.ipynb": [new_markdown_cell(TEXT), cell], "01_b.ipynb": [other, two, far, three]}) == []
     with serving(folder / "out") as address:
         yield folder / "out", address
 
@@ -195,6 +207,19 @@ def test_the_sculptor_of_the_first_page_trains_without_a_server(site, page, show
     assert page.locator("#sculptor > img").count() == 0  # the film made room
     page.locator("#sculptor").get_by_role("button", name="Play").first.click()
     page.wait_for_function("() => +document.querySelector('#sculptor .sculptor')?.dataset.step > 5")
+    assert page.foreign == page.errors == page.said == []
+
+
+def test_a_widget_of_a_page_is_replaced_when_the_reader_comes_near_it(site, page, show):
+    show((site[0] / "01_b.html").as_uri())
+    first, second = page.locator(".sculptor-here").all()
+    expect(first.locator(".sculptor")).to_have_attribute("data-step", "60")
+    expect(first.locator("input[type=text]")).to_have_value("sculptor?prior=ring")
+    expect(first.get_by_alt_text("saved", exact=True)).to_have_count(0)
+    expect(second.get_by_alt_text("saved", exact=True)).to_have_count(1)
+    second.scroll_into_view_if_needed()
+    expect(second.locator(".sculptor")).to_have_attribute("data-step", "55")
+    assert page.locator("script[src='static/sculptor.js']").count() == 1
     assert page.foreign == page.errors == page.said == []
 
 

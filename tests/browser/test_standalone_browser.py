@@ -13,6 +13,7 @@ from sculptlab.live.engine import Engine
 from sculptlab.live.frames import describe_controls
 from sculptlab.live.settings import Settings
 from sculptlab.live.targets import PRESETS, decode_painting, encode_painting
+from sculptlab.live.widget import FRONT
 from sculptlab.threads import one_thread
 
 GRAY = np.outer(np.arange(32) % 7, np.arange(32) % 5) * (np.add.outer(np.arange(32), np.arange(32)) > 20) % 16
@@ -63,10 +64,11 @@ for (const text of given.texts) {
     const { loss, reconstruction, penalty } = lane.network.terms;
     terms.push([loss, reconstruction, penalty]);
   }
-  const shown = engine.snapshots(true)[0];
+  const shown = engine.snapshots(true, true, true)[0];
   engine.target.measureBand();
   found.push({ terms, first, last: lane.network.parts.map((part) => [...part]), notice: engine.notice, band: engine.target.band,
-    box: engine.target.box, density: [...engine.target.density], codes: [...shown.codes], tiles: [...shown.sheet],
+    box: engine.target.box, lps: engine.target.lps, density: [...engine.target.density], codes: [...shown.codes],
+    pulls: shown.pulls && [...shown.pulls], tiles: [...shown.sheet],
     scores: [shown.reconstruction, shown.mmd2, shown.lps] });
 }
 return found;
@@ -89,6 +91,10 @@ def test_fifty_steps_from_the_same_seed_are_those_of_the_python_engine(call):
             difference = torch.tensor(other, dtype=torch.float32, device="cpu").view_as(weight) - weight
             assert difference.norm() <= 1e-4 * weight.norm(), text
         assert found["codes"] == pytest.approx(shown.codes.ravel(), abs=1e-4), text
+        (name,) = engine.trainings
+        pulls = engine.pulls(name, shown.codes)
+        assert found["pulls"] == (None if pulls is None else pytest.approx(pulls.ravel(), abs=0.02, rel=0.01)), text
+        assert found["lps"] == pytest.approx(engine.target.lps, rel=1e-3, abs=1e-5), text
         assert found["tiles"] == pytest.approx(shown.tiles.ravel(), abs=1), text
         assert found["scores"] == pytest.approx([shown.reconstruction, shown.mmd2, shown.lps], rel=1e-3, abs=1e-5), text
         assert found["box"] == pytest.approx(engine.target.box, rel=1e-5)
@@ -244,11 +250,21 @@ def drag(page, canvas, *path):
 
 def test_it_is_played_painted_shared_and_reset(page, opened, keep):
     root, asked = opened()
-    wait(page, "d.step === '0' && d.frames > 0")
+    wait(page, "d.step === '50' && d.frames > 0")  # what is first shown has begun
     expect(page.get_by_alt_text("a picture")).to_have_count(0)
-    picture = "() => document.querySelector('.sculptor canvas.plane').toDataURL()"
-    first = page.evaluate(picture)
+    assert root.bounding_box()["height"] <= 750  # charts, sharing and controls fit a small screen
     keep("start")
+    picture = "() => document.querySelector('.sculptor canvas.plane').toDataURL()"
+    begun = page.evaluate(picture)
+    root.get_by_role("button", name="Arrows").click()
+    page.wait_for_function("url => document.querySelector('.sculptor canvas.plane').toDataURL() !== url", arg=begun)
+    keep("arrows")
+    root.locator("canvas.plane").press("a")
+    page.wait_for_function("url => document.querySelector('.sculptor canvas.plane').toDataURL() === url", arg=begun)
+    expect(root.locator(".charts p").last).to_contain_text("(chance: 0; target: 0)")
+    root.get_by_role("button", name="Reset").click()
+    wait(page, "d.step === '0'")
+    first = page.evaluate(picture)
     root.get_by_role("button", name="Play").click()
     wait(page, "+d.step > 60 && d.playing === 'true'")
     keep("playing")
@@ -260,6 +276,18 @@ def test_it_is_played_painted_shared_and_reset(page, opened, keep):
     keep("painted")
     painted = Settings.read(text.input_value())
     assert 30 < (decode_painting(painted.painted) > 0).sum() < 400
+    undo = root.get_by_role("button", name="Undo")
+    root.get_by_label("Brush").select_option("broad")
+    drag(page, root.locator("canvas.paper"), (0.5, 0.9), (0.6, 0.9))
+    page.wait_for_function("text => document.querySelector('.sculptor .share input').value !== text", arg=str(painted))
+    broad = decode_painting(Settings.read(text.input_value()).painted) - decode_painting(painted.painted).astype(int)
+    assert (broad > 0).sum() > 80  # pixels of a dab: a medium brush paints 40
+    root.locator("canvas.paper").press("Control+z")
+    expect(text).to_have_value(str(painted))
+    undo.click()
+    expect(text).to_have_value("sculptor?prior=ring")  # the shape on which the first stroke began
+    expect(undo).to_be_disabled()
+    root.get_by_label("Brush").select_option("medium")
     root.get_by_role("button", name="Clear").click()
     expect(root.locator(".notice")).to_contain_text("canvas is blank")
     wait(page, "d.playing === 'false'")
@@ -267,8 +295,11 @@ def test_it_is_played_painted_shared_and_reset(page, opened, keep):
     wait(page, "d.playing === 'true'")
     expect(root.locator(".notice")).to_be_empty()
     plane = root.locator("canvas.plane")
+    dials = root.locator(".dials")
+    before = dials.bounding_box()
     plane.hover()
     expect(root.locator(".under p")).to_have_text(re.compile(r"At \("))
+    assert dials.bounding_box() == before
     root.get_by_role("button", name="Pause").click()
     wait(page, "d.playing === 'false'")
     step = root.get_attribute("data-step")
@@ -317,16 +348,24 @@ def test_a_link_opens_its_settings_and_a_broken_one_says_so(page, opened, link, 
     expect(root.locator("input[type=text]")).to_have_value(text)
     expect(root.locator(".notice")).to_contain_text(notice) if notice else expect(root.locator(".notice")).to_be_empty()
     root.get_by_role("button", name="Play").click()
-    wait(page, "+d.step > 2")
+    wait(page, "+d.step > 52")
     expect(root.locator(".notice")).to_be_empty()
     assert not page.errors
+
+
+def test_a_chart_forgets_a_spike(page):
+    """A fall from 100, then a spike: its range is that of the values between, and of the latest."""
+    charts = (FRONT / "charts.js").read_text(encoding="utf-8")
+    rows = [100.0, 50.0, 1.0, *[0.1, 0.2] * 20, 80.0, *[0.3, 0.1] * 20, 0.25]
+    for given, found in ((rows, [0.1, 0.3]), ([], [0, 0])):
+        assert page.evaluate(f"rows => {{ {charts}; return rangeOf(rows, rows.slice(-5)); }}", given) == found
 
 
 def test_a_tab_in_the_background_waits(page, opened):
     root, _ = opened()
     wait(page, "d.frames > 0")
     root.get_by_role("button", name="Play").click()
-    wait(page, "+d.step > 5")
+    wait(page, "+d.step > 55")
     show = """hidden => { Object.defineProperty(document, 'hidden', {value: hidden, configurable: true});
                           document.dispatchEvent(new Event('visibilitychange')); }"""
     page.evaluate(show, True)

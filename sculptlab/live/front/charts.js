@@ -2,16 +2,23 @@
 
 const MEASURES = [
   ["reconstruction", "Reconstruction error", "mean squared error per pixel, held out"],
-  ["mmd2", "MMD² from the target", "of held-out codes; gray: the chance level; the scale fits all but the first fifth of the steps"],
-  ["lps", "LPS", "how well a regression tree predicts one latent from the other, held out"],
+  ["mmd2", "MMD² from the target", "of held-out codes; gray: the chance level"],
+  ["lps", "LPS", "how well a regression tree predicts one latent from the other, held out; chance level: 0; dashed: LPS of the target itself"],
 ];
+
+// The largest and the smallest value that a chart has room for: of nine tenths of the values and of the latest ones. A spike leaves the
+// chart at its edge, so that it does not flatten what comes later.
+const rangeOf = (values, latest) => {
+  const sorted = values.slice().sort((a, b) => a - b), at = (share) => sorted[Math.round(share * (sorted.length - 1))];
+  return sorted.length ? [Math.min(at(0.05), ...latest), Math.max(at(0.9), ...latest)] : [0, 0];
+};
 
 class Chart {
   constructor(which) {
     const [name, title, hint] = MEASURES[which];
     Object.assign(this, { which, name, words: html("b"), canvas: html("canvas", { role: "img" }) });
     this.sheet = new Sheet(this.canvas);
-    this.node = html("div", {}, html("p", { title: hint }, `${title} `, this.words), this.canvas);
+    this.node = html("div", {}, html("p", { title: `${hint}. A spike may leave the chart at its edge.` }, `${title} `, this.words), this.canvas);
   }
   say({ frame, colors }) {
     const { lanes } = frame;
@@ -21,6 +28,7 @@ class Chart {
       return i ? [" · ", part] : [part];
     }));
     if (this.name === "mmd2" && frame.band !== null) this.words.append(html("small", {}, ` (chance: below ${short(frame.band)})`));
+    if (this.name === "lps" && frame.target_lps !== null) this.words.append(html("small", {}, ` (chance: 0; target: ${short(frame.target_lps)})`));
     this.canvas.setAttribute("aria-label", `${this.words.textContent} at step ${frame.step}`);
   }
   draw({ frame, colors }) {
@@ -31,17 +39,23 @@ class Chart {
     const count = frame.rows.length / frame.columns;
     const value = (row, lane) => frame.rows[row * frame.columns + 1 + 3 * lane + this.which];
     const last = Math.max(10, frame.rows[(count - 1) * frame.columns]);
-    // the first steps may leave the chart at the top: their steep fall would flatten later changes
-    const from = this.name === "mmd2" ? Math.max(0, Array.from({ length: count }, (_, row) => frame.rows[row * frame.columns]).findIndex((step) => step >= last / 5)) : 0;
-    const all = lanes.flatMap((_, lane) => Array.from({ length: count - from }, (_, row) => value(from + row, lane))).filter(Number.isFinite);
-    const top = 1.08 * Math.max(1e-6, this.name === "lps" ? 0.1 : 0, frame.band * 2 * (this.name === "mmd2"), ...all);
-    const low = Math.min(0, ...all);
+    const all = lanes.map((_, lane) => Array.from({ length: count }, (_, row) => value(row, lane)).filter(Number.isFinite));
+    const [least, most] = rangeOf(all.flat(), all.flatMap((values) => values.slice(-5)));
+    const top = 1.08 * Math.max(1e-6, this.name === "lps" ? Math.max(0.1, frame.target_lps) : 0, frame.band * 2 * (this.name === "mmd2"), most);
+    const low = Math.min(0, least);
+    this.canvas.dataset.top = top;
     const [left, right, bottom] = [40, 6, 16];
     const x = (step) => left + (step / last) * (width - left - right);
     const y = (v) => height - bottom - ((v - low) / (top - low)) * (height - bottom - 6);
     if (this.name === "mmd2" && frame.band !== null) {
       at.fillStyle = colors.line;
       at.fillRect(left, y(frame.band), width - left - right, y(Math.max(low, -frame.band)) - y(frame.band));
+    }
+    if (this.name === "lps" && frame.target_lps > 0) {
+      at.strokeStyle = colors.quiet;
+      at.setLineDash([2, 3]);
+      at.beginPath(); at.moveTo(left, y(frame.target_lps)); at.lineTo(width - right, y(frame.target_lps)); at.stroke();
+      at.setLineDash([]);
     }
     at.font = "10px system-ui, sans-serif";
     at.fillStyle = colors.quiet;
@@ -53,7 +67,7 @@ class Chart {
     at.lineWidth = 1;
     at.beginPath(); at.moveTo(left, y(0)); at.lineTo(width - right, y(0)); at.stroke();
     at.save();
-    at.beginPath(); at.rect(left - 3, 0, width - left - right + 6, height); at.clip();
+    at.beginPath(); at.rect(left - 3, 2, width - left - right + 6, height); at.clip();
     lanes.forEach((lane, k) => {
       at.strokeStyle = colors[lane.name];
       at.lineWidth = 1.8;

@@ -143,10 +143,10 @@ const drawNames = (at, colors, classes, names, point) => {
 };
 
 // Watches whether the kernel answers. `say` gets a message when it was restarted, or has not answered for too long.
-const SILENCE = 6; // seconds
+const SILENCE = 6; // seconds; a request that takes longer says so
 class KernelWatch {
   constructor(model, say) {
-    Object.assign(this, { model, say, since: 0, heard: false });
+    Object.assign(this, { model, say, since: 0, heard: false, patience: SILENCE });
     this.parted = () => { // Jupyter's widget manager reports a restart; without one, the missing answer shows it later
       this.since = 0;
       say("The kernel was restarted, and this is its last state. Run this cell again.");
@@ -154,12 +154,15 @@ class KernelWatch {
     model.on("comm_live_update", this.parted);
     this.watch = setInterval(() => this.look(), 1000);
   }
-  asked() { this.since ||= performance.now(); }
-  answered() { Object.assign(this, { since: 0, heard: true }); }
+  asked(patience = SILENCE) {
+    this.since ||= performance.now();
+    this.patience = Math.max(this.patience, patience);
+  }
+  answered() { Object.assign(this, { since: 0, heard: true, patience: SILENCE }); }
   look() {
     if (this.since && document.hidden) this.since = performance.now(); // the browser may hold back the answers
     const waited = this.since ? (performance.now() - this.since) / 1000 : 0;
-    if (waited < SILENCE) return;
+    if (waited < this.patience) return;
     this.say(this.model.silence ? this.model.silence : this.heard
       ? `No answer from the kernel for ${Math.round(waited)} s: it may be busy, or closed. After a restart, run this cell again.`
       : "No kernel answers: run this cell to start the widget.");

@@ -65,8 +65,32 @@ const drawPlane = (scene, lane, { at, width }) => {
     at.fill();
     at.globalAlpha = 1;
   }
+  if (lane.pulls) drawPulls(scene, lane, at, place);
   if (frame.labels) drawNames(at, colors, frame.labels, frame.label_names, (i) => [place(lane.codes[2 * i]), place(-lane.codes[2 * i + 1])]);
   if (frame.pointer && frame.pointer.lane === lane.name) drawPointer(scene, lane, at, place);
+};
+
+// An arrow from each code: where to, and how strongly, MMD² pulls it. At the chance level it is AT_CHANCE pixels long.
+const [AT_CHANCE, LONGEST] = [5, 60];
+const drawPulls = ({ frame, colors }, lane, at, place) => {
+  at.strokeStyle = colors.ink;
+  at.lineWidth = 1;
+  at.beginPath();
+  for (let i = 0; i < frame.count; i++) {
+    const [x, y] = [place(lane.codes[2 * i]), place(-lane.codes[2 * i + 1])], [px, py] = [lane.pulls[2 * i], -lane.pulls[2 * i + 1]];
+    const strength = Math.hypot(px, py), length = Math.min(LONGEST, AT_CHANCE * strength);
+    if (!(length > 1)) continue;
+    const [dx, dy] = [px / strength * length, py / strength * length], head = Math.min(0.4, 4 / length);
+    at.moveTo(x, y);
+    at.lineTo(x + dx, y + dy);
+    for (const side of [-0.6, 0.6]) {
+      at.moveTo(x + dx, y + dy);
+      at.lineTo(x + dx - head * (dx - side * dy), y + dy - head * (dy + side * dx));
+    }
+  }
+  at.globalAlpha = 0.75;
+  at.stroke();
+  at.globalAlpha = 1;
 };
 
 const drawPointer = ({ frame, colors }, lane, at, place) => {
@@ -84,11 +108,37 @@ const drawPointer = ({ frame, colors }, lane, at, place) => {
   at.stroke();
 };
 
-// The decoded plane, as tiles.
-const drawGrid = ({ frame, spec, colors }, lane, { at, width }) => {
-  const [height, across, channels] = frame.sheet;
+// The decoded plane, as tiles, with its axes to the left and below.
+const MARGIN = 22; // pixels, for the axes
+const drawGrid = ({ frame, spec, colors }, lane, { at, width: whole }) => {
+  const [height, across, channels] = frame.sheet, width = whole - MARGIN;
+  drawTileAxes(at, width, frame.box, colors);
+  at.save();
+  at.translate(MARGIN, 0);
+  drawTiles(at, lane, frame, spec, colors, width, image(lane.sheet, height, across, channels));
+  at.restore();
+};
+
+const drawTileAxes = (at, width, box, colors) => {
+  at.font = "10px system-ui, sans-serif";
+  at.fillStyle = at.strokeStyle = colors.quiet;
+  at.lineWidth = 1;
+  const stride = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50].find((step) => step > box / 3) ?? box / 2;
+  for (let k = -Math.floor(box / stride); k * stride <= box; k++) {
+    const place = (k * stride / box + 1) * width / 2;
+    at.beginPath();
+    at.moveTo(MARGIN + place, width); at.lineTo(MARGIN + place, width + 4); at.moveTo(MARGIN - 4, place); at.lineTo(MARGIN, place);
+    at.stroke();
+    at.textAlign = "center";
+    at.fillText(short(k * stride), MARGIN + Math.min(place, width - 8), width + 15);
+    at.textAlign = "right";
+    at.fillText(short(-k * stride), MARGIN - 5, Math.max(9, place + 3));
+  }
+};
+
+const drawTiles = (at, lane, frame, spec, colors, width, tiles) => {
   at.imageSmoothingEnabled = false;
-  at.drawImage(image(lane.sheet, height, across, channels), 0, 0, width, width);
+  at.drawImage(tiles, 0, 0, width, width);
   at.strokeStyle = colors.panel;
   at.lineWidth = 2;
   at.beginPath();

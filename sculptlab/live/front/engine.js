@@ -1,6 +1,6 @@
 // The Sculptor without a display and without a kernel: what sculptlab.live.engine, targets and snapshots do, for the digits.
 
-const [DRAWS, LPS_EVERY, MOST_ROWS, LOSS_LIMIT, CHECK_EVERY] = [10000, 100, 600, 1000, 50];
+const [DRAWS, LPS_EVERY, MOST_ROWS, LOSS_LIMIT, CHECK_EVERY, FIRST_STEPS] = [10000, 100, 600, 1000, 50, 50];
 const NEW_RUN = { data: "other data", objective: "another objective", compare: "another objective", seed: "another seed" };
 const BLANK_NOTICE = "The canvas is blank, so training waits: paint a target, choose a shape, or press Reset.";
 
@@ -13,7 +13,7 @@ class Target {
     this.within = meanWithin(this.draws, rows, this.kernel);
     this.box = Math.max(quantile(points.map(Math.abs).sort(), 0.99), 0.1);
     this.density = this.densityMap(spec.map * spec.paper, spec.map * spec.reach);
-    this.band = null;
+    this.band = this.lps = null;
   }
   densityMap(side, reach) { // the square root of the smoothed density, top row first, 255 at the peak
     let counts = new Float64Array(side * side);
@@ -61,8 +61,22 @@ class Target {
       return (own + other) / (rows * (rows - 1)) - 2 * (all - own) / rows ** 2;
     });
     this.band = quantile(Float64Array.from(values).sort(), 0.95);
+    this.lps = predictability(this.draws, rows);
+  }
+  // Minus the gradient of MMD² in each of n codes, as a multiple of its chance level: that of the length where codes are draws.
+  pulls(codes, n, kernel) {
+    kernel.chance ??= Math.max(quantile(lengthsOf(this.descent(this.points.subarray(2 * this.rows, 4 * this.rows), this.rows, kernel)), 0.95), 1e-12);
+    return this.descent(codes, n, kernel).map((v) => (Number.isFinite(v) ? v / kernel.chance : 0));
+  }
+  descent(codes, n, kernel) { // minus the gradient times the number of codes
+    const gradient = new Float32Array(2 * n);
+    meanWithin(codes, n, kernel, gradient, -n);
+    meanBetween(codes, n, this.draws, this.rows, kernel, gradient, 2 * n);
+    return gradient;
   }
 }
+
+const lengthsOf = (vectors) => Float64Array.from({ length: vectors.length / 2 }, (_, i) => Math.hypot(vectors[2 * i], vectors[2 * i + 1])).sort();
 
 // How well a regression tree with leaves of at least 20 rows predicts each column of codes (n, 2) from the other, by two folds.
 const predictability = (codes, n) => {
@@ -172,7 +186,7 @@ class Lane {
       + `a smaller weight, or a larger batch (now ${this.size}).`);
   }
   // What the page shows of the model now: its scores are measured anew if asked for, LPS if it is `due`.
-  snapshot(target, tiles, measured, due) {
+  snapshot(target, tiles, measured, due, arrows = false) {
     const { network, images } = this, n = images.held, encoded = network.encode(network.heldOut, n), { codes } = network;
     const shown = new Float32Array(2 * n);
     for (let i = 0; i < 2 * n; i++) {
@@ -188,6 +202,8 @@ class Lane {
       this.reconstruction = error / (n * PIXELS);
       this.mmd2 = finite ? meanWithin(shown, n, target.kernel) + target.within - 2 * meanBetween(shown, n, target.draws, n, target.kernel) : NaN;
     }
+    if (!arrows || network.variances || !this.own.weight) this.pulls = null;
+    else if (measured || !this.pulls) this.pulls = target.pulls(shown, n, this.own.kernel);
     if (due) this.lps = finite ? predictability(shown, n) : NaN;
     for (let i = 0; i < tiles ** 2; i++) {
       codes[2 * i] = ((i % tiles + 0.5) / tiles * 2 - 1) * target.box;
@@ -199,7 +215,7 @@ class Lane {
         sheet[(Math.floor(i / tiles) * 8 + (p >> 3)) * tiles * 8 + (i % tiles) * 8 + (p & 7)] = Math.round(255 * decoded[i * PIXELS + p]);
       }
     }
-    return { name: this.name, codes: shown, extent: extentOf(shown), sheet, reconstruction: this.reconstruction, mmd2: this.mmd2, lps: this.lps };
+    return { name: this.name, codes: shown, pulls: this.pulls, extent: extentOf(shown), sheet, reconstruction: this.reconstruction, mmd2: this.mmd2, lps: this.lps };
   }
   near(codes, point) { // what lies at a point: images as bytes, and the rows of the held-out ones, nearest first
     const { network, images } = this, far = (i) => (codes[2 * i] - point[0]) ** 2 + (codes[2 * i + 1] - point[1]) ** 2;
@@ -269,10 +285,14 @@ class Engine {
     }
     return !this.error;
   }
-  snapshots(settled, measured = true) {
+  start(steps = FIRST_STEPS) { // the steps after which a run is first shown
+    this.snapshots(false);
+    for (let i = 0; i < steps && this.advance(); i++);
+  }
+  snapshots(settled, measured = true, arrows = false) {
     const due = measured && settled && this.step >= this.nextLps, { target, rows, step } = this;
     if (due) this.nextLps = step + LPS_EVERY;
-    const found = this.lanes.map((lane) => lane.snapshot(target, this.spec.side, measured, due));
+    const found = this.lanes.map((lane) => lane.snapshot(target, this.spec.side, measured, due, arrows));
     const own = found.find((one) => one.name === "mmd");
     this.extent = own ? own.extent : 0;
     if (measured) rows.set(step, [step, ...found.flatMap((one) => [one.reconstruction, one.mmd2, one.lps])]);
@@ -289,16 +309,17 @@ class Engine {
       + `gradient that pulls them back. Lower the learning rate (now ${this.settings.rate}), then press Reset.`;
   }
   // All that the page shows at one moment: the message of sculptlab.live.frames, and its binary parts.
-  frame(pointer, span, settled, measured = true) {
-    const { settings, target, spec, images } = this, found = this.snapshots(settled, measured), buffers = [];
+  frame(pointer, span, settled, measured = true, arrows = false) {
+    const { settings, target, spec, images } = this, found = this.snapshots(settled, measured, arrows), buffers = [];
     if (settled && target.band === null) target.measureBand();
     const put = (part) => buffers.push(new Uint8Array(part.buffer, part.byteOffset, part.byteLength)) - 1;
     const finite = (v) => (Number.isFinite(v) ? v : null);
     const lanes = found.map((one) => ({ name: one.name, codes: put(one.codes), sheet: put(one.sheet),
+      pulls: one.pulls && put(one.pulls),
       reconstruction: finite(one.reconstruction), mmd2: finite(one.mmd2), lps: finite(one.lps) }));
     const rows = Float32Array.from([...this.rows.values()].flat()), { pairs, ...shown } = settings;
     const content = { kind: "frame", step: this.step, settings: shown, text: writeSettings(settings, spec), notice: this.notice || this.advice,
-      broken: this.error !== null, blank: this.blank, band: target.band, box: target.box, span: spanOf(found, span, spec.reach), count: images.held,
+      broken: this.error !== null, blank: this.blank, band: target.band, target_lps: target.lps, box: target.box, span: spanOf(found, span, spec.reach), count: images.held,
       sheet: [8 * spec.side, 8 * spec.side, 1], density: put(target.density), painting: put(grayOf(pairs, spec)), labels: put(images.labels),
       label_names: images.names, rows: put(rows), columns: 1 + 3 * lanes.length, lanes, measured, pointer: null };
     const lane = pointer && this.lanes.findIndex((one) => one.name === pointer.lane);

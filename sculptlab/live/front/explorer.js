@@ -1,5 +1,7 @@
 // The Explorer's page: a slider for each latent, a plot of two latents, and two codes side by side. All state is in the kernel.
 
+const LABELS = 24; // pixels beside the matrix of pairs, for the names of latents
+
 class Explorer {
   constructor(model, el) {
     this.model = model;
@@ -54,7 +56,8 @@ class Explorer {
       html("div", { className: "stage" }, html("div", { className: "latents" }, html("h4", {}, "Latents ",
         html("small", {}, "slider, LPS (0: not predicted from the others, 1: fully), traversal")), ...this.rows.map((row) => row.node)),
       html("div", {}, this.pairName, this.plot),
-      html("div", {}, html("h4", {}, "Pairs ", html("small", {}, "stronger color: more correlated; click to plot")), this.matrix,
+      html("div", {}, html("h4", {}, "Pairs ", html("small", {}, "|correlation|; click to plot")), this.matrix,
+        html("div", { className: "scale" }, html("span", {}, "0"), html("i"), html("span", {}, "1")),
         html("div", { className: "under" }, this.apart, this.both))));
     this.listen();
   }
@@ -82,7 +85,8 @@ class Explorer {
       return [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
     };
     this.matrix.addEventListener("click", (event) => {
-      const [i, j] = share(event, this.matrix).map((v) => Math.min(this.spec.dim - 1, Math.floor(v * this.spec.dim)));
+      const label = LABELS / this.matrix.clientWidth; // the part of the canvas that the labels take
+      const [i, j] = share(event, this.matrix).map((v) => Math.max(0, Math.min(this.spec.dim - 1, Math.floor((v - label) / (1 - label) * this.spec.dim))));
       this.ask({ pair: [i, j] });
     });
     this.matrix.addEventListener("keydown", (event) => {
@@ -141,9 +145,20 @@ class Explorer {
     const cell = Math.min(height, width / this.spec.stops);
     for (let k = 0; k < this.spec.stops; k++) at.drawImage(this.picture(first + k), k * (width / this.spec.stops), top, cell - 1, cell - 1);
   }
-  drawMatrix({ at, width }) {
+  drawMatrix({ at, width: whole }) {
     const { dim, matrix } = this.spec;
-    const cell = width / dim;
+    const width = whole - LABELS, cell = width / dim, every = Math.ceil(22 / cell);
+    at.font = "10px system-ui, sans-serif";
+    at.fillStyle = this.colors.quiet;
+    for (let i = 0; i < dim; i += every) {
+      const middle = LABELS + (i + 0.5) * cell;
+      at.textAlign = "center";
+      at.fillText(`z${i}`, middle, LABELS - 6);
+      at.textAlign = "right";
+      at.fillText(`z${i}`, LABELS - 4, middle + 3);
+    }
+    at.save();
+    at.translate(LABELS, LABELS);
     for (let i = 0; i < dim; i++) {
       for (let j = 0; j < dim; j++) {
         at.globalAlpha = i === j ? 0.06 : 0.06 + 0.94 * matrix[i][j];
@@ -155,6 +170,7 @@ class Explorer {
     at.strokeStyle = this.colors.kl;
     at.lineWidth = 2.5;
     at.strokeRect(this.answer.pair[0] * cell + 1, this.answer.pair[1] * cell + 1, cell - 2, cell - 2);
+    at.restore();
   }
   drawPlot({ at, width }) {
     const { pair, points, classes, labels } = this.answer;

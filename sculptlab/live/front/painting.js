@@ -1,9 +1,12 @@
 // The canvas on which a target is painted, with mouse, finger or keys; `spec` is the description of the controls from the kernel.
 
+const BRUSHES = { fine: 0.8, medium: 1.7, broad: 3.4 }; // half the width, in pixels of the canvas
+
 class PaintCanvas {
-  // `fresh()`: whether the next stroke begins a new painting. `send(painting)` sends it in the kernel's format.
-  constructor(spec, fresh, send) {
-    Object.assign(this, { size: spec.paper, levels: spec.levels, reach: spec.reach, map: spec.map, fresh, send, down: false, erase: false });
+  // `shape()`: the changes that give the shape that is shown; null where it is a painting, to which the next stroke adds. `send(changes)`
+  // sends changes, of which a painting is in the kernel's format.
+  constructor(spec, shape, send) {
+    Object.assign(this, { size: spec.paper, levels: spec.levels, reach: spec.reach, map: spec.map, shape, send, down: false, erase: false, past: [] });
     this.cursor = [this.size / 2, this.size / 2];
     this.gray = new Float32Array(this.size ** 2);
     this.canvas = html("canvas", { className: "paper square", tabIndex: 0, role: "img" });
@@ -11,15 +14,43 @@ class PaintCanvas {
     this.sheet = new Sheet(this.canvas);
     this.eraser = html("button", { type: "button", title: "erase instead of painting", onclick: () => this.turnEraser() }, "Eraser");
     this.eraser.setAttribute("aria-pressed", "false");
-    this.tools = html("div", { className: "tools" }, this.eraser,
-      html("button", { type: "button", title: "blank canvas", onclick: () => this.clear() }, "Clear"), html("span", {}, "paint on it"));
+    this.back = html("button", { type: "button", title: "take the last stroke back (Ctrl+Z on the canvas)", onclick: () => this.undo() }, "Undo");
+    this.brush = html("select", { title: "width of brush and eraser" }, ...Object.keys(BRUSHES).map((name) => html("option", { value: name }, name)));
+    this.brush.setAttribute("aria-label", "Brush");
+    this.brush.value = "medium";
+    this.tools = html("div", { className: "tools" }, this.brush, this.eraser, this.back,
+      html("button", { type: "button", title: "blank canvas", onclick: () => this.clear() }, "Clear"));
+    this.forget();
     this.listen();
+  }
+  // ---- strokes that can be taken back
+  remember() {
+    this.past = [...this.past.slice(-29), { gray: this.gray, shape: this.shape() }];
+    this.gray = this.gray.slice();
+    this.back.disabled = false;
+  }
+  forget() {
+    this.past = [];
+    this.back.disabled = true;
+  }
+  undo() {
+    const last = this.past.pop();
+    this.back.disabled = !this.past.length;
+    if (!last) return;
+    this.gray = last.gray;
+    if (last.shape) {
+      this.send(last.shape);
+      return;
+    }
+    this.draw(true);
+    this.tell();
   }
   turnEraser() {
     this.erase = !this.erase;
     this.eraser.setAttribute("aria-pressed", this.erase);
   }
   clear() { // nothing is left to erase, so the next stroke paints
+    this.remember();
     if (this.erase) this.turnEraser();
     this.gray.fill(0);
     this.draw(true);
@@ -48,7 +79,8 @@ class PaintCanvas {
     this.canvas.addEventListener("keydown", (event) => this.key(event));
   }
   begin() { // a stroke adds to a painting; on a preset shape it starts a new painting, but the eraser erases from the shape
-    if (!this.fresh()) return;
+    this.remember();
+    if (!this.shape()) return;
     const { size, density } = this;
     const across = size * this.map;
     const edge = Math.floor((across - size) / 2);
@@ -56,12 +88,12 @@ class PaintCanvas {
     this.gray = this.gray.map((_, i) => (this.erase && density ? shown(i) ** 2 : 0));
   }
   stroke(to) {
-    const [from, size, radius] = [this.last, this.size, 1.7];
+    const [from, size, radius] = [this.last, this.size, BRUSHES[this.brush.value]], reach = Math.ceil(2 * radius);
     const far = Math.max(1, Math.ceil(Math.hypot(to[0] - from[0], to[1] - from[1])));
     for (let k = 0; k <= far; k++) {
       const [x, y] = [0, 1].map((i) => from[i] + ((to[i] - from[i]) * k) / far);
-      for (let row = Math.floor(y - 3); row <= y + 3; row++) {
-        for (let column = Math.floor(x - 3); column <= x + 3; column++) {
+      for (let row = Math.floor(y - reach); row <= y + reach; row++) {
+        for (let column = Math.floor(x - reach); column <= x + reach; column++) {
           if (row < 0 || column < 0 || row >= size || column >= size) continue;
           const gray = Math.max(0, 1 - Math.hypot(column + 0.5 - x, row + 0.5 - y) / (2 * radius)) ** 0.5;
           const i = row * size + column;
@@ -74,6 +106,11 @@ class PaintCanvas {
     if (performance.now() - (this.told || 0) > 150) this.tell();
   }
   key(event) {
+    if (event.key.toLowerCase() === "z" && (event.ctrlKey || event.metaKey)) {
+      event.preventDefault();
+      this.undo();
+      return;
+    }
     const move = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
     const inked = event.key === "Enter" || event.key === "Backspace";
     if (!move && !inked) return;
@@ -92,7 +129,7 @@ class PaintCanvas {
   }
   tell() {
     this.told = performance.now();
-    this.send(this.encoded());
+    this.send({ painting: this.encoded() });
   }
   encoded() {
     const levels = Array.from(this.gray, (v) => Math.round(v * this.levels));

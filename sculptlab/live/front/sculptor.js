@@ -2,9 +2,10 @@
 // the page that shows one model, named by its objective. Without a kernel, a worker takes its place (standalone.js): such a model has
 // a `link`, a function that makes an address of a settings string.
 
-const POINT = "Point at the plane: the decoded point, the nearest image, its reconstruction, the next nearest images.";
-const KEYS = "Space: play or pause · S: one step · M: slow motion · R: reset · N: new seed. On a plane, arrow keys move the pointer; "
-  + "on the canvas of the target, they move the brush, Enter paints and Backspace erases.";
+const POINT = "Point at the plane: what is decoded there, and the nearest images.";
+const KEYS = "Space: play or pause · S: one step · M: slow motion · R: reset · N: new seed · A: arrows. On a plane, arrow keys move the pointer; "
+  + "on the canvas of the target, they move the brush, Enter paints and Backspace erases; Ctrl+Z takes a stroke back.";
+const LOADING = 120; // seconds that the kernel may take to load other images
 
 const about = (lane, frame) => {
   if (lane !== "kl") return ` · ${frame.count} held out`;
@@ -21,7 +22,8 @@ class View {
     this.ask = new Asker(model, () => this.kernel.asked());
     this.inputs = {};
     this.lanes = {};
-    this.painting = new PaintCanvas(this.spec, () => !this.painted(), (painting) => this.ask.change({ painting }));
+    this.painting = new PaintCanvas(this.spec, () => (this.painted() ? null : { prior: this.frame.settings.prior, sliders: this.frame.settings.sliders }),
+      (changes) => this.ask.change(changes));
     this.root = html("div", { className: "sculptor", role: "group", "aria-label": "Sculptor: shape a latent space while it trains",
       "data-lm-suppress-shortcuts": "true", onkeydown: (event) => this.key(event) });
     this.build();
@@ -37,6 +39,8 @@ class View {
       html("button", { type: "button", className: main, title, onclick: act }, text);
     this.play = button("▶ Play", "train, or pause (Space)", () => this.toggle(), "main");
     this.slow = button("Slow", "a few steps a second (M)", () => this.ask.count("plays", { slow: !this.ask.now.slow, on: true }));
+    this.arrows = button("Arrows", "what pulls each code: minus the gradient of MMD² in the code; an arrow at the chance level is as long as a code is "
+      + "wide, and the longest are cut off (A)", () => this.ask.tell({ arrows: !this.ask.now.arrows }));
     this.counter = html("span", { className: "count" });
     const bar = html("div", { className: "bar" }, this.play,
       button("Step", "one step (S)", () => this.ask.count("steps")), this.slow,
@@ -45,7 +49,8 @@ class View {
       this.choice("objective", "Objective", this.spec.objectives.map((name) => [name, name === "kl" ? "KL (a VAE)" : "MMD"])
         .concat([["both", "MMD beside KL"]]), (value) =>
         value === "both" ? { compare: true } : { compare: false, objective: value }),
-      this.choice("data", "Data", this.spec.data.map((name) => [name, name]), (value) => ({ data: value })), this.counter);
+      this.choice("data", "Data", this.spec.data.map((name) => [name, name]), (value) => ({ data: value })),
+      this.arrows, this.counter);
     this.notice = html("div", { className: "notice", role: "status" });
     this.still = html("img", { className: "still", alt: "How the Sculptor looked when this page was saved" });
     const picture = this.model.get("picture");
@@ -58,10 +63,25 @@ class View {
 
   choice(name, label, options, change) {
     const id = `${this.id}-${name}`;
-    const select = html("select", { id, onchange: () => this.ask.change(change(select.value)) },
+    const select = html("select", { id, onchange: () => this.change(change(select.value)) },
       ...options.map(([value, text]) => html("option", { value }, text)));
     this.inputs[name] = select;
     return html("span", {}, html("label", { htmlFor: id }, `${label} `), select);
+  }
+
+  change(changes) {
+    this.ask.change(changes);
+    if ("prior" in changes) this.painting.forget();
+    if ("data" in changes) this.wait();
+  }
+  // Other images may take the kernel a while. Then the page says so, and does not yet warn that the kernel is silent.
+  loading() {
+    const name = this.ask.pending.findLast((one) => one.changes.data)?.changes.data;
+    return name && (name === "sprites" ? "Rendering sprites…" : `Loading ${name}…`);
+  }
+  wait() {
+    this.kernel.asked(LOADING);
+    this.notice.textContent = this.loading();
   }
 
   target() {
@@ -177,7 +197,7 @@ class View {
     event.stopPropagation();
     if (event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName)) return;
     const act = { " ": () => this.toggle(), s: () => this.ask.count("steps"), m: () => this.slow.click(),
-      r: () => this.ask.count("resets"), n: () => this.ask.count("reseeds") }[event.key.toLowerCase()];
+      r: () => this.ask.count("resets"), a: () => this.arrows.click(), n: () => this.ask.count("reseeds") }[event.key.toLowerCase()];
     if (!act || (event.key === " " && event.target.tagName === "BUTTON") || event.target.tagName === "SUMMARY") return;
     event.preventDefault();
     act();
@@ -209,11 +229,12 @@ class View {
     const floats = (i) => new Float32Array(bytes(i).slice().buffer);
     this.frame = { ...message, rows: floats(message.rows), density: bytes(message.density), 
       labels: message.labels === null ? null : new Float64Array(bytes(message.labels).slice().buffer),
-      lanes: message.lanes.map((lane) => ({ ...lane, codes: floats(lane.codes), sheet: bytes(lane.sheet) })),
+      lanes: message.lanes.map((lane) => ({ ...lane, codes: floats(lane.codes), pulls: lane.pulls === null ? null : floats(lane.pulls), sheet: bytes(lane.sheet) })),
       pointer: message.pointer && { ...message.pointer, images: bytes(message.pointer.images) } };
     this.ask.arrived(message.revision);
     this.kernel.answered();
-    if (message.playing) this.kernel.asked(); // while it plays, another frame must follow
+    if (this.loading()) this.kernel.asked(LOADING);
+    else if (message.playing) this.kernel.asked(); // while it plays, another frame must follow
     this.ask.tell({ seen: message.number });
     if (!this.painting.down && !this.ask.pending.length && !message.blank && message.settings.prior === "painted") {
       this.painting.take(bytes(message.painting));
@@ -248,10 +269,15 @@ class View {
     this.play.setAttribute("aria-pressed", frame.playing);
     this.slow.setAttribute("aria-pressed", frame.slow);
     this.counter.replaceChildren("step ", html("b", {}, frame.step.toLocaleString("en")), ` · seed ${settings.seed}`);
+    this.arrows.setAttribute("aria-pressed", this.ask.now.arrows);
+    // What is wrong with a pasted string is said once, beside its field.
+    if (frame.revision >= this.pasted) {
+      this.refused.textContent = frame.revision === this.pasted ? frame.notice : "";
+      this.pasted = NaN;
+    } else if (!frame.notice) this.refused.textContent = "";
+    const words = this.loading() || (frame.notice === this.refused.textContent ? "" : frame.notice);
     // A notice that appears would move the canvas during a stroke, so it waits until the stroke has ended.
-    if (!this.painting.down && this.notice.textContent !== frame.notice) this.notice.textContent = frame.notice;
-    if (frame.revision === this.pasted) this.refused.textContent = frame.notice;
-    else if (frame.revision > this.pasted) this.refused.textContent = "";
+    if (!this.painting.down && this.notice.textContent !== words) this.notice.textContent = words;
     this.showLanes();
     if (this.ask.pending.length) return;
     inputs.objective.value = settings.compare ? "both" : settings.objective;
@@ -296,7 +322,7 @@ class View {
     const { pointer } = frame;
     const title = lane.name === "kl" ? "Codes under KL" : "Codes under MMD";
     view.title.replaceChildren(title, html("small", {}, about(lane.name, frame)));
-    view.under.replaceChildren("Decoded plane", html("small", {}, ` · the dotted square: both latents within ±${short(frame.box)}`));
+    view.under.replaceChildren("Decoded plane", html("small", {}, " · of the dotted square"));
     view.plane.setAttribute("aria-label", `${title}: ${frame.count} held-out codes over the target at step ${frame.step}; `
       + `MMD² ${short(lane.mmd2)}, reconstruction error ${short(lane.reconstruction)}. Arrow keys move the pointer.`);
     view.words.textContent = pointer?.lane === lane.name ? `At (${pointer.at.map((v) => v.toFixed(2)).join(", ")})` : POINT;

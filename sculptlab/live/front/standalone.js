@@ -5,7 +5,7 @@
 class LocalModel {
   constructor(send) {
     const counters = Object.fromEntries(["revision", "plays", "steps", "resets", "reseeds", "views", "seen", "codes"].map((name) => [name, 0]));
-    this.values = { controls: SPEC, picture: "", asked: { ...counters, changes: {}, on: false, slow: false, pointer: null } };
+    this.values = { controls: SPEC, picture: "", asked: { ...counters, changes: {}, on: false, slow: false, arrows: false, pointer: null } };
     Object.assign(this, { send, listeners: [], silence: "The engine of this page does not answer. Reload the page." });
   }
   get(name) { return this.values[name]; }
@@ -32,8 +32,9 @@ const missing = () => {
 };
 
 // Show the Sculptor in an element, in place of what is in it: a picture, say, which stays where the browser cannot show the Sculptor.
-// `settings` is a string as the Sculptor writes it; by default that of the page's address. The result ends it.
-export const mount = (element, { settings = linked() } = {}) => {
+// `settings` is a string as the Sculptor writes it, in whose place that of the page's address counts, and `steps` are taken before the
+// first picture (50 by default). The result ends it.
+export const mount = (element, { settings = null, steps } = {}) => {
   const before = [...element.childNodes];
   const root = html("div", { hidden: true });
   const say = (words) => {
@@ -64,7 +65,7 @@ export const mount = (element, { settings = linked() } = {}) => {
     }
     model.listeners.forEach((listener) => listener(content, buffers));
   };
-  worker.postMessage({ spec: SPEC, images: IMAGES, text: settings });
+  worker.postMessage({ spec: SPEC, images: IMAGES, text: linked() ?? settings, steps });
   const hide = () => worker.postMessage({ hidden: document.hidden }); // a tab in the background waits
   const follow = () => {
     const text = linked();

@@ -6,7 +6,7 @@ const COUNTERS = ["revision", "plays", "steps", "resets", "reseeds", "views", "s
 class Session {
   constructor(engine, send) {
     Object.assign(this, { engine, send, play: false, slow: false, hidden: false, revision: 0, sent: 0, seen: 0, span: engine.spec.reach });
-    this.done = { ...Object.fromEntries(COUNTERS.map((name) => [name, 0])), on: false, slow: false, pointer: null };
+    this.done = { ...Object.fromEntries(COUNTERS.map((name) => [name, 0])), on: false, slow: false, arrows: false, pointer: null };
     this.dirty = this.unsettled = true;
     this.nextStep = this.lastChange = this.lastFrame = this.lastScores = 0;
     this.requests = Promise.resolve();
@@ -31,7 +31,7 @@ class Session {
   async carryOut(asked) {
     const { done, engine } = this, fresh = (name) => asked[name] > done[name];
     this.seen = Math.max(this.seen, asked.seen);
-    const slow = asked.slow !== done.slow, news = slow || asked.pointer !== done.pointer || COUNTERS.some((name) => name !== "seen" && fresh(name));
+    const slow = asked.slow !== done.slow, news = slow || asked.pointer !== done.pointer || asked.arrows !== done.arrows || COUNTERS.some((name) => name !== "seen" && fresh(name));
     const before = { ...done };
     Object.assign(done, asked, Object.fromEntries(COUNTERS.map((name) => [name, Math.max(asked[name], done[name])])));
     if (!news) return;
@@ -77,9 +77,10 @@ class Session {
     const settled = now - this.lastChange > SETTLED_MS, may = !this.hidden && this.done.views > 0 && this.sent - this.seen < 2;
     if (may && (this.dirty || (this.unsettled && settled)) && (this.asked || now - this.lastFrame >= FRAME_MS)) {
       Object.assign(this, { lastFrame: now, dirty: false, asked: false, unsettled: this.unsettled && !settled });
+      const { pointer, arrows } = this.done;
       const measured = !this.playing || this.slow || now - this.lastScores >= SCORES_MS || this.engine.rows.size === 0;
       if (measured) this.lastScores = now;
-      const [content, buffers] = this.engine.frame(this.done.pointer, this.span, settled, measured);
+      const [content, buffers] = this.engine.frame(pointer, this.span, settled, measured, arrows);
       this.span = content.span;
       this.sent += 1;
       this.send({ ...content, number: this.sent, playing: this.playing, slow: this.slow, revision: this.revision }, buffers);
@@ -118,7 +119,8 @@ const startWorker = (scope) => {
       } catch (error) { notice = `The settings of this link cannot be used: ${error.message}. Shown instead: the ${settings.prior}.`; }
     }
     const engine = new Engine(data.spec, images, settings);
-    engine.notice = notice;
+    engine.start(data.steps);
+    engine.notice ||= notice;
     session = new Session(engine, (content, buffers) => scope.postMessage({ content, buffers }));
     early.forEach(act);
   };

@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from sculptlab.data import folders
-from sculptlab.live import sculptor_module
+from sculptlab.live.standalone import sculptor_script
 from sculptlab.series import reference, summary
 from sculptlab.series.site.markdown import Addresses, Renderer
 from sculptlab.series.site.notebooks import Page, notebook_page
@@ -86,10 +86,8 @@ def _write(made: Path, pages: list[Page], others: list[Page], addresses: Address
         text = environment.get_template(template).render(**values)
         (made / address).write_text(text, encoding="utf-8")
 
-    # in the page itself: browsers load no module from a folder without a server
-    sculptor = sculptor_module().replace("</", "<\\/")
-    shown = {"film": film if film in addresses.files else None, "sculptor": sculptor}
-    write("index.html", "index.html.j2", **shown)
+    (made / "static" / "sculptor.js").write_text(sculptor_script(), encoding="utf-8")
+    write("index.html", "index.html.j2", film=film if film in addresses.files else None)
     for before, page, after in zip([None, *pages], pages, [*pages[1:], None], strict=False):
         write(page.address, "page.html.j2", page=page, before=before, after=after)
     for page in others:

@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 from nbconvert.filters import Highlight2HTML, ansi2html
 from PIL import Image
@@ -19,7 +20,8 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 PICTURES = {"image/svg+xml": "svg", "image/png": "png", "image/jpeg": "jpg"}
 COVER = "cover"  # the tag of the cell whose figure stands for the page; without it, the page's first figure does
 NARROW = 330  # pixels of a figure that a phone shows without scrolling
-SCULPTOR = ' <a href="index.html#sculptor">The first page has a Sculptor that runs in the browser.</a>'
+SCULPTOR = "sculptor?"  # the beginning of the settings of a Sculptor
+ELSEWHERE = ' <a href="index.html#sculptor">The first page has a Sculptor that runs in the browser.</a>'
 _highlight = Highlight2HTML(pygments_lexer="ipython3")
 
 
@@ -43,6 +45,11 @@ class Page:
     def name(self) -> str:
         """The title without markup."""
         return plain(self.title)
+
+    @property
+    def has_sculptor(self) -> bool:
+        """Whether a Sculptor that needs no kernel stands on the page."""
+        return any('class="sculptor-here"' in part for kind, part in self.parts if kind == "output")
 
     @property
     def sections(self) -> list[tuple[int, str, str]]:
@@ -98,13 +105,26 @@ def _output(output: Any, page: Page, renderer: Renderer) -> str:
         return data["text/html"]
     if "text/markdown" in data:
         return renderer.to_html(data["text/markdown"])
-    live = None if WIDGET not in data else SCULPTOR if "Sculptor" in data.get("text/plain", "") else ""
+    live = None if WIDGET not in data else ELSEWHERE if "Sculptor" in data.get("text/plain", "") else ""
     for kind in filter(data.__contains__, PICTURES):
-        if shown := _figure(kind, data[kind], output.metadata.get(kind, {}).get("alt", ""), live, page):
-            return shown
+        about = output.metadata.get(kind, {})
+        if shown := _figure(kind, data[kind], about.get("alt", ""), live, page):
+            return _sculptor(shown, about) if live and runs_here(about.get("settings", "")) else shown
     if "text/latex" in data:
         return renderer.to_html(data["text/latex"])
     return "" if WIDGET in data or "text/plain" not in data else f"<pre>{ansi2html(data['text/plain'])}</pre>"
+
+
+def runs_here(settings: str) -> bool:
+    """Whether the Sculptor without a kernel, which has the digits only, can take these settings."""
+    words = dict(parse_qsl(settings.removeprefix(SCULPTOR)))
+    return settings.startswith(SCULPTOR) and words.get("data", "digits") == "digits" and words.get("prior") != "yours"
+
+
+def _sculptor(figure: str, about: dict[str, Any]) -> str:
+    """The place of a Sculptor without a kernel; its figure stays where the browser cannot run it."""
+    settings, steps = html.escape(about["settings"]), int(about.get("steps", 0))
+    return f'<div class="sculptor-here" data-settings="{settings}" data-steps="{steps}">{figure}</div>'
 
 
 def _figure(kind: str, data: str, words: str, live: str | None, page: Page) -> str:

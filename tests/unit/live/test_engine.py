@@ -17,7 +17,8 @@ from sculptlab.live.engine import MOST_ROWS, Engine
 from sculptlab.live.frames import frame_message, read_changes
 from sculptlab.live.script import training_script
 from sculptlab.live.settings import BATCHES, KERNELS, Settings
-from sculptlab.live.targets import CANVAS_SIZE, EXTENT, PRESETS, decode_painting, encode_painting
+from sculptlab.live.targets import CANVAS_SIZE, EXTENT, PRESETS, Target, decode_painting, encode_painting, tree_lps
+from sculptlab.mmd import witness
 from sculptlab.threads import one_thread
 
 
@@ -397,3 +398,45 @@ def test_the_tiles_show_what_each_place_decodes_to():
             decoded = (engine.model().decode(at)[0, 0] * 255).numpy()
         shown = snapshot.tiles[row * height : (row + 1) * height, column * height : (column + 1) * height, 0]
         assert np.abs(shown - decoded).max() <= 0.51
+
+
+def test_a_run_that_is_shown_has_begun():
+    engine = Engine(images())
+    engine.begin()
+    assert (engine.step, list(engine.history["step"])) == (50, [0])
+    engine.begin()
+    assert engine.step == 50
+    other = Engine(images())
+    other.run(50)
+    assert torch.equal(engine.model().decoder[0].weight, other.model().decoder[0].weight)
+
+
+def test_each_code_is_pulled_to_where_codes_are_missing():
+    """Draws of the prior are pulled as much as chance; codes in one place are all pulled the same way."""
+    engine = Engine("digits")
+    codes = engine.target.prior.sample(449, torch.Generator().manual_seed(5)).numpy().copy()
+    lengths = np.linalg.norm(engine.pulls("mmd", codes), axis=1)
+    assert 0.5 < np.quantile(lengths, 0.95) < 2
+    pulls = engine.pulls("mmd", np.full((449, 2), [4.0, 0.0], np.float32))
+    assert (pulls[:, 0] < -2).all()  # to the left, where the square is
+    assert np.ptp(pulls, axis=0) == pytest.approx([0, 0], abs=1e-3)
+    assert abs(pulls[0, 1]) < 0.1 * abs(pulls[0, 0])
+    codes[:110] += [5.0, 0.0]
+    pulls = engine.pulls("mmd", codes)
+    lengths = np.linalg.norm(pulls, axis=1)
+    points = torch.from_numpy(codes).double().requires_grad_()
+    target = engine.target.draws.double()
+    (gradient,) = torch.autograd.grad(witness(points.detach(), target, points, engine.target.kernel).sum(), points)
+    assert pulls @ np.ones(2) == pytest.approx(-(gradient.sum(1) / gradient.norm(dim=1).max()).numpy() * lengths.max(), abs=0.05)
+    engine.change(weight=0.0)
+    assert engine.pulls("mmd", codes) is None  # nothing pulls
+    assert engine.pulls("kl", codes) is None
+
+
+@pytest.mark.parametrize("shape", PRESETS)
+def test_the_chance_level_of_lps_by_the_tree_is_zero(shape):
+    draws = Target(Settings().changed(prior=shape).target(), 449).draws
+    for rows in (20, 60, 449):
+        order = torch.randperm(rows, generator=torch.Generator().manual_seed(rows))
+        shuffled = torch.stack([draws[:rows, 0], draws[order, 1]], 1)
+        assert tree_lps(shuffled) < 0.02

@@ -1,6 +1,7 @@
 """The web site: links, formulas, figures and headings of small pages; hostile notebooks; what is refused; what is run again."""
 
 import base64
+import html
 import io
 import re
 
@@ -168,6 +169,21 @@ def test_a_widget_shows_its_picture_and_a_progress_bar_nothing(page):
     assert "0%|" not in found
 
 
+@pytest.mark.parametrize(
+    ("settings", "here"),
+    [("sculptor?prior=ring&noise=0.2", True), ("sculptor?", True), ("sculptor?data=fashion_mnist_small", False),
+     ("sculptor?prior=yours", False), ("elsewhere?", False), ("", False)],
+)  # fmt: skip
+def test_a_sculptor_of_digits_stands_in_for_the_widget(page, settings, here):
+    output = new_output("display_data", data={WIDGET: {"model_id": "x"}, "image/png": png(), "text/plain": "Sculptor"})
+    output.metadata = {"image/png": {"alt": "codes", "settings": settings, "steps": 150}}
+    made, found = page(output)
+    assert made.has_sculptor == here
+    assert ('data-steps="150"' in found) == here
+    assert (f'data-settings="{html.escape(settings)}"' in found) == here
+    assert 'alt="codes"' in found  # the picture stays where the browser cannot run it
+
+
 @pytest.mark.parametrize("picture", ["", "no base64!", base64.b64encode(b"no picture").decode()])
 def test_a_picture_that_cannot_be_read_gives_way_to_the_text(page, picture):
     made, found = page(new_output("display_data", data={"image/png": picture, "text/plain": "<Figure>"}))
@@ -208,7 +224,7 @@ def test_a_page_that_was_not_run_or_shows_an_error_is_refused_by_name(page):
 @pytest.fixture
 def documents(monkeypatch):
     """Two short documents instead of the repository's own, and no Sculptor."""
-    monkeypatch.setattr(building, "sculptor_module", lambda: "const mount = () => {};")
+    monkeypatch.setattr(building, "sculptor_script", lambda: "window.mountSculptor = () => {};")
     texts = {"GUIDE.md": "# Guide\n\n[A page](notebooks/00_a.ipynb), [API](API.md#x)", "API.md": '# API\n\n<pre id="x">$1$</pre>'}
     monkeypatch.setattr(building, "documents", lambda: texts)
 
@@ -236,7 +252,7 @@ def test_a_site_has_its_pages_neighbors_and_an_index(executed, tmp_path):
     assert '<a href="#how">How</a>' in read["00_a.html"]
     assert "<title>00 · Can z follow?</title>" in read["00_a.html"]
     assert "<summary>Code: <code>print(1)</code></summary>" in read["00_a.html"]
-    assert sorted(path.name for path in (out / "static").iterdir()) == ["math.woff2", "site.css"]
+    assert sorted(path.name for path in (out / "static").iterdir()) == ["math.woff2", "sculptor.js", "site.css"]
     assert [path.name for path in out.parent.iterdir()] == ["site"]
 
 
@@ -280,13 +296,14 @@ def test_broken_links_and_foreign_requests_are_told(executed, tmp_path):
 
 
 def test_the_first_page_has_the_sculptor_without_a_kernel(executed, tmp_path, monkeypatch):
-    module = "export const mount = (element) => { element.innerHTML = '<b>here</b>'; };"
-    monkeypatch.setattr(building, "sculptor_module", lambda: module)
+    script = "window.mountSculptor = (element) => { element.innerHTML = '<b>here</b>'; };"
+    monkeypatch.setattr(building, "sculptor_script", lambda: script)
     building.build_site(executed, tmp_path / "site")
-    index = (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
-    assert '<div id="sculptor">' in index
-    assert "<b>here<\\/b>" in index
-    assert 'mount(document.getElementById("sculptor"));' in index
+    index, other = ((tmp_path / "site" / name).read_text(encoding="utf-8") for name in ("index.html", "00_a.html"))
+    assert '<div id="sculptor" class="sculptor-here">' in index
+    assert "mountSculptor" in index
+    assert "mountSculptor" not in other  # which has none
+    assert (tmp_path / "site" / "static" / "sculptor.js").read_text(encoding="utf-8") == script
 
 
 def test_the_reference_of_the_site_has_every_docstring():
@@ -306,7 +323,7 @@ def series(tmp_path, monkeypatch):
         write(tmp_path / "pages", f"{name}.ipynb", new_markdown_cell(f"# {name}"), code(source, run=False))
     monkeypatch.setattr(pages, "notebooks_folder", lambda: tmp_path / "pages")
     monkeypatch.setattr(running, "_sources", lambda: [])
-    monkeypatch.setattr(building, "sculptor_module", lambda: "const mount = () => {};")
+    monkeypatch.setattr(building, "sculptor_script", lambda: "window.mountSculptor = () => {};")
     return lambda: counter.read_text().split() if counter.exists() else []
 
 
