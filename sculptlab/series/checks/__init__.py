@@ -22,6 +22,6 @@ from sculptlab.series.checks.mmd import (
 )
 from sculptlab.series.checks.priors import check_drawing, check_three_latents
 from sculptlab.series.checks.reshaping import check_another_representation, check_broken_copy, check_to_target, same_quantiles
-from sculptlab.series.checks.scorecard import check_chosen_weight, check_front
 from sculptlab.series.checks.scaling import check_gathered_bytes, check_whole_batch
+from sculptlab.series.checks.scorecard import check_chosen_weight, check_front
 from sculptlab.series.checks.sculpting import check_mmd_objective, check_predictability_penalty
