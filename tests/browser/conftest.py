@@ -30,22 +30,21 @@ def chromium():
     return path
 
 
-@pytest.fixture(scope="session")
-def lab(tmp_path_factory, chromium):
-    """The address of a JupyterLab that all tests of this process share, rooted at the folder that holds theirs."""
-    with jupyterlab(tmp_path_factory.mktemp("lab"), tmp_path_factory.getbasetemp()) as (url, _):
+@pytest.fixture
+def lab(tmp_path, chromium):
+    """The address of a JupyterLab of its own, rooted at `tmp_path`."""
+    with jupyterlab(tmp_path) as (url, _):
         yield url
 
 
 @contextmanager
-def jupyterlab(tmp_path, root=None):
+def jupyterlab(tmp_path):
     """The address and the process of a JupyterLab without token, news or user settings, rooted at a folder."""
     quiet = tmp_path / "lab_settings_dir" / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
     quiet.parent.mkdir(parents=True)
     quiet.write_text('{"fetchNews": "false"}')  # else a question about news lies over the page
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--IdentityProvider.token=",
-               "--LabApp.expose_app_in_browser=True", "--LabApp.news_url=None",
-               f"--ServerApp.root_dir={root or tmp_path}"]  # fmt: skip
+               "--LabApp.expose_app_in_browser=True", "--LabApp.news_url=None", f"--ServerApp.root_dir={tmp_path}"]  # fmt: skip
     with served(command, tmp_path) as found:
         yield found
 
@@ -114,7 +113,8 @@ def serve(tmp_path, chromium):
 @pytest.fixture
 def notebook(page, lab, tmp_path):
     """notebook(sources): open a notebook with these cells in JupyterLab; it gives a function that runs the cell of a number."""
-    return lambda sources: open_notebook(page, f"{lab}/doc/tree/{tmp_path.name}", tmp_path, sources)
+
+    return lambda sources: open_notebook(page, lab, tmp_path, sources)
 
 
 def open_notebook(page, url, folder, sources):
@@ -122,7 +122,7 @@ def open_notebook(page, url, folder, sources):
     made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in sources])
     made.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
     nbformat.write(made, folder / "n.ipynb")
-    page.goto(f"{url}/n.ipynb")
+    page.goto(f"{url}/doc/tree/n.ipynb")
     page.wait_for_function(IDLE)
     return lambda index: page.evaluate(
         """index => {

@@ -30,7 +30,7 @@ def opened(page, lab, folder, source):
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
     notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
     nbformat.write(notebook, folder / "n.ipynb")
-    page.goto(f"{lab}/doc/tree/{folder.name}/n.ipynb")
+    page.goto(f"{lab}/doc/tree/n.ipynb")
     page.wait_for_function(IDLE)
     page.evaluate(RUN_CELL, 0)
     output = page.locator(".jp-OutputArea-output")
