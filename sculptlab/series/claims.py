@@ -6,8 +6,6 @@ from dataclasses import asdict, dataclass
 from statistics import fmean, stdev
 from typing import Any
 
-from sculptlab.validation import describe, items, number
-
 MIME = "application/vnd.sculptlab.claim+json"  # of a claim among a cell's outputs
 HOLDS, BROKEN = "#00684a", "#a33b00"  # text colors, readable on white
 
@@ -77,6 +75,8 @@ def claim(statement: str, values: Sequence[float], *, above: float | None = None
     `above` and `below` bound the mean; one is needed. Raises ValueError without a bound and for values that are not finite.
     """
     from IPython.display import display
+
+    from sculptlab.validation import describe, items, number
 
     if above is None and below is None:
         raise ValueError("claim needs a bound: above=… or below=…")
