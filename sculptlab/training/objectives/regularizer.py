@@ -254,6 +254,6 @@ def _checked_posterior(given: Any, codes: Tensor) -> Posterior:
     parts = (given.mean, given.log_variance) if hasattr(given, "log_variance") else given
     if not isinstance(parts, tuple | list) or len(parts) != 2 or any(getattr(p, "shape", None) != codes.shape for p in parts):
         few = isinstance(parts, tuple | list) and len(parts) < 10
-        came = [getattr(p, "shape", type(p).__name__) for p in parts] if few else f"a {type(given).__name__}"
+        came = [getattr(p, "shape", type(p).__name__) for p in parts] if few else type(given).__name__
         raise ValueError(f"posterior must be (mean, log_variance), each of shape {tuple(codes.shape)}, got {came}")
     return Posterior(*map(_float32, parts))
