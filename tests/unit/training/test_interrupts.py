@@ -27,6 +27,14 @@ OPTIONS = {
 }  # fmt: skip
 
 
+@pytest.fixture(autouse=True)
+def _ctrl_c_is_heard():
+    """A shell ignores Ctrl-C in what it starts in the background, and its processes inherit that."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 class MovingAverage(Companion):
     """A state that changes after the model's step, and draws noise."""
 
