@@ -62,9 +62,8 @@ def checksum(name: str, content: bytes, expected: str | None) -> str:
     """The CRC-32 of `content` as eight hexadecimal digits, which must be the expected one if that is given."""
     found = f"{zlib.crc32(content):08x}"
     if expected is not None and not (isinstance(expected, str) and expected == found):
-        raise ValueError(
-            f"{name} has changed: its crc32 is {found}, expected {describe(expected)[1:-1] if isinstance(expected, str) else describe(expected)}"
-        )
+        wanted = describe(expected).strip("'")
+        raise ValueError(f"{name} has changed: its crc32 is {found}, expected {wanted}")
     return found
 
 

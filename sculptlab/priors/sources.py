@@ -189,9 +189,10 @@ def as_prior(obj: Any, dim: int | None = None) -> Prior:
             raise ValueError(f"prior {obj!r} needs a number of dimensions here: give {family.__name__}(dim)")
         return family(dim)
     if isinstance(obj, int | float):
+        came = describe(obj)
         raise TypeError(
             "prior must be a name, a Prior, an object with .sample, a torch Distribution, a callable n -> (n, d) or an (m, d) "
-            f"array, got the number {describe(obj)}; `*` joins the dimensions of two priors, prior.scaled({describe(obj)[:20]}) scales one"
+            f"array, got the number {came}; `*` joins the dimensions of two priors, prior.scaled({came}) scales one"
         )
     array = not isinstance(obj, type) and (isinstance(obj, list | tuple) or hasattr(obj, "__array__"))
     prior = obj if isinstance(obj, Prior) else Samples(obj) if array else _tried(obj)
