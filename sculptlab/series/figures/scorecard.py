@@ -101,7 +101,7 @@ COLUMNS: Mapping[str, str] = {
     "active_latents": "active", "rank": "eff. rank", "samples_c2st": "C2ST of draws", "precision": "precision",
     "recall": "recall",
 }  # fmt: skip
-DIRECTIONS: Sequence[str] = (
+OTHERS: Sequence[str] = (  # measures that LPS by networks is compared with
     "boosting",
     "squares",
     "dcor_rest",
