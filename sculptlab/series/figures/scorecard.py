@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import cycle
 
 import pandas as pd
+from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 
 from sculptlab.plots.style import TEXT, Picture, style
 from sculptlab.series.figures.common import LOOKS, grid, legend_below
@@ -23,6 +24,7 @@ SORT = (
 )
 
 
+MOST_NAMES = 8  # more than these would cover each other
 MORE_LOOKS = (("#8C564B", "P"), ("#777777", "*"))  # there are more families than looks
 
 
@@ -31,7 +33,8 @@ def error_against_lps(
 ) -> Picture:
     """A point for each method: the mean over seeds, with lines of one standard deviation; one color for each family.
 
-    frame: rows of kind "chosen" of a scorecard. The dashed line joins the methods that no other one beats in both.
+    frame: rows of kind "chosen" of a scorecard. The dashed line joins the methods that no other one beats in both. Among more
+    than eight methods only those have their names; the others have the numbers of `means_table`.
     """
     figure, ((ax,),) = grid(1, 1, height=4.6, title=title)
     looks = dict(zip(dict.fromkeys(families.values()), cycle((*LOOKS, *MORE_LOOKS)), strict=False))
@@ -49,7 +52,13 @@ def error_against_lps(
             row["relative_error"], row[column], xerr=spreads.loc[name, "relative_error"], yerr=spreads.loc[name, column],
             color=color, marker=marker, markersize=6, linestyle="none", linewidth=1, label=label,
         )  # fmt: skip
-        ax.annotate(f"{number} {name}", (row["relative_error"], row[column]), (5, 4), textcoords="offset points", fontsize=7.5)
+        words = f"{number} {name}" if len(means) <= MOST_NAMES or name in front.index else f"{number}"
+        ax.annotate(words, (row["relative_error"], row[column]), (5, 4), textcoords="offset points", fontsize=7.5)
+    if means["relative_error"].max() > 1.5:
+        ax.set_xscale("log")
+        ax.xaxis.set_major_locator(FixedLocator([0.5, 0.8, 0.9, 1, 1.1, 1.2, 1.5, 2, 3, 5, 10]))
+        ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        ax.xaxis.set_minor_locator(NullLocator())
     style(ax, x="held-out error / plain autoencoder's", y="LPS by networks (0: independent)")
     legend_below(figure, ax, 3)
     return figure
@@ -84,10 +93,13 @@ def _text(value: object) -> str:
 
 
 def means_table(frame: pd.DataFrame, columns: Mapping[str, str], families: Mapping[str, str], caption: str = "") -> SortableTable:
-    """A row for each method with its family, weight, and the mean ± standard deviation over seeds of `columns` (name: words)."""
+    """A row for each method: its number in `error_against_lps`, family, weight, and means ± standard deviations over seeds.
+
+    `columns` has the words for each column of `frame` that is shown.
+    """
     rows = []
-    for name, group in frame.groupby("method", sort=False):
-        row = {"method": name, "family": families.get(str(name), ""), "weight": f"{group['weight'].iloc[0]:g}"}
+    for number, (name, group) in enumerate(frame.groupby("method", sort=False), 1):
+        row = {"no.": number, "method": name, "family": families.get(str(name), ""), "weight": f"{group['weight'].iloc[0]:g}"}
         for column, words in columns.items():
             values = group[column].dropna() if column in group else pd.Series(dtype=float)
             row[words] = f"{values.mean():.3f} ± {values.std():.3f}" if len(values) else ""

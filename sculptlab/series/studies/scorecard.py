@@ -221,7 +221,7 @@ def stability(frame: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
 
 def pareto(frame: pd.DataFrame, x: str = "relative_error", y: str = "mlp") -> list[str]:
     """The methods that no other one beats in the means of both columns, of which less is better, by x."""
-    means = frame.groupby("method")[[x, y]].mean().dropna().sort_values([x, y])
+    means = frame.groupby("method")[[x, y]].mean().dropna().round(6).sort_values([x, y])
     return means.index[means[y] < means[y].cummin().shift(fill_value=math.inf)].tolist()
 
 

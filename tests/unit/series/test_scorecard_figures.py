@@ -23,7 +23,7 @@ def test_the_figure_has_a_point_for_each_method_and_a_color_for_each_family():
 def test_a_table_is_sorted_by_a_click_and_hides_no_markup():
     table = scorecard.means_table(FRAME, {"mlp": "LPS", "absent": "other"}, FAMILIES, "a & b")
     page = table._repr_html_()
-    assert page.count("onclick=") == 5
+    assert page.count("onclick=") == 6
     assert "&lt;c&gt;" in page
     assert "<c>" not in page
     assert "a &amp; b" in page
