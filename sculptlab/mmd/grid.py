@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from sculptlab.mmd.kernel_base import Kernel
+from sculptlab.validation import widest_dtype
 
 NODES = 6  # grid points whose weights stand for a row
 PER_WIDTH = 24  # grid points for the least width of the kernel
@@ -28,6 +29,8 @@ def _lagrange() -> tuple[tuple[float, ...], ...]:
 def grid_points(x: Tensor, y: Tensor, kernel: Kernel) -> tuple[float, float, int] | None:
     """The first point, the step and the number of points of a grid for x and y (v, n, 1); None where it would not do."""
     if x.dtype != torch.float32 or x.shape[-1] != 1 or not kernel.analytic or kernel.resolution is None:
+        return None
+    if widest_dtype(x.device) != torch.float64:  # sums over the grid would lose the difference of two close samples
         return None
     extremes = torch.stack([*x.detach().aminmax(), *y.detach().aminmax()])
     low, high = extremes.aminmax()
@@ -57,9 +60,8 @@ def on_grid(
     weights, length = held.view(2, views, size), 2 ** math.ceil(math.log2(2 * size))
     offsets = torch.arange(length, device=x.device, dtype=torch.float64)
     kernel_row = kernel.values((step * torch.minimum(offsets, length - offsets)).square())
-    sums = torch.fft.irfft(torch.fft.rfft(weights, length) * torch.fft.rfft(kernel_row), length)[
-        ..., :size
-    ]  # of k, to x and to y
+    convolved = torch.fft.irfft(torch.fft.rfft(weights, length) * torch.fft.rfft(kernel_row), length)
+    sums = convolved[..., :size]  # of kernel values, to the rows of x and of y
     xx, yy, xy = ((weights[i] * sums[j]).sum(1) for i, j in ((0, 0), (1, 1), (0, 1)))
     value = in_x * xx + in_y * yy - 2 * between * xy - unbiased * kernel.peak * (n * in_x + m * in_y)
     rates = torch.arange(1, NODES, device=x.device)[:, None] * table[1:]  # derivatives of the masses, by powers of the place
