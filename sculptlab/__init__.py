@@ -10,6 +10,7 @@ Every name is imported on first use. `import sculptlab` is therefore fast, and `
 """
 
 from importlib import import_module
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.2.0"
@@ -28,6 +29,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     "series": ("profiles",),
     "training": ("Run", "build_autoencoder", "fit", "load_run", "objectives", "steps"),
 }
+_importing = RLock()  # two threads that import the same modules in another order could wait for each other
 __all__ = ["__version__", *_ROOMS, *(name for names in _ROOMS.values() for name in names)]
 
 if TYPE_CHECKING:
@@ -48,10 +50,11 @@ if TYPE_CHECKING:
 def __getattr__(name: str) -> Any:
     for room, names in _ROOMS.items():
         if name == room or name in names:
-            home = import_module(f"sculptlab.{room}")
-            if name == room:
-                return home
-            return getattr(home, name) if hasattr(home, name) else import_module(f"sculptlab.{room}.{name}")
+            with _importing:
+                home = import_module(f"sculptlab.{room}")
+                if name == room:
+                    return home
+                return getattr(home, name) if hasattr(home, name) else import_module(f"sculptlab.{room}.{name}")
     raise AttributeError(f"module 'sculptlab' has no attribute {name!r}; it has {', '.join(sorted(__all__))}")
 
 

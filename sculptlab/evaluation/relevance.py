@@ -55,12 +55,13 @@ def relevance(model: Any, codes: Any, *, rows: int = 256, seed: int = 0) -> pd.S
     """
     import pandas as pd
 
+    seed, rows = as_seed("seed", seed), whole("rows", rows)
     network = as_model(model.model if isinstance(model, Run) else model)
     z, names = named_codes("codes", codes, dim=getattr(network, "dim", None))
     device, dtype = placement(network)
     z = z.detach().to(device, dtype)
-    generator = torch.Generator().manual_seed(as_seed("seed", seed))
-    chosen = torch.randperm(len(z), generator=generator, device="cpu")[: whole("rows", rows)]
+    generator = torch.Generator().manual_seed(seed)
+    chosen = torch.randperm(len(z), generator=generator, device="cpu")[:rows]
     at = z[chosen.to(device)]
     with evaluating(network):
         slopes = torch.stack([_squared_derivative(network, at, latent) for latent in range(z.shape[1])])

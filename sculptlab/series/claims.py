@@ -80,7 +80,7 @@ def claim(statement: str, values: Sequence[float], *, above: float | None = None
 
     if above is None and below is None:
         raise ValueError("claim needs a bound: above=… or below=…")
-    numbers = tuple(number("values", v) for v in items("values", values))
+    numbers = tuple(number("values", v.item() if getattr(v, "ndim", None) == 0 else v) for v in items("values", values))
     if not numbers:
         raise ValueError(f"values must be finite numbers, one for each seed, got {describe(values)}")
     above, below = (None if b is None else number(name, b) for name, b in (("above", above), ("below", below)))

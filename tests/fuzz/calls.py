@@ -265,6 +265,7 @@ VALID = {  # path: (function, arguments)
     "evaluation.find_weight": (lambda **o: sl.find_weight(batch_size=20, **o), {"objective": lambda w: MMD("gaussian", w), "build": lambda seed: small(seed=seed), "data": IMAGES, "weights": (1.0,), "tolerance": 0.1, "steps": 1, "seeds": (0,), "held_out": 0.5, "progress": False}),
     "evaluation.latents": (sl.latents, {"model": small(), "data": IMAGES, "seed": 0, "encode": None, "places": "one", "batch_size": 20}),
     "evaluation.off_support": (sl.evaluation.off_support, {"z": X, "prior": P.Ring(), "seed": 0}),
+    "evaluation.relevance": (sl.relevance, {"model": small(), "codes": X[:, :2], "rows": 20, "seed": 0}),
     "evaluation.precision_recall": (sl.evaluation.precision_recall, {"x": X, "reference": Y, "neighbors": 3}),
     "evaluation.compression.Codec.fit": (lambda codes: sl.compression.Codec.fit(quantizer(), codes).frequencies, {"codes": X}),
     "evaluation.compression.Codec.compress": (lambda codes: codec().compress(codes), {"codes": X}),

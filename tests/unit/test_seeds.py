@@ -221,6 +221,7 @@ CALLS = {
     "evaluation.diagnose": lambda seed: sl.diagnose(CODES, "gaussian", permutations=9, seed=seed).joint.to_numpy(),
     "evaluation.find_weight": weights,
     "evaluation.latents": lambda seed: sl.latents(STOCHASTIC, TABLE, seed)["samples"],
+    "evaluation.relevance": lambda seed: sl.relevance(RUN, CODES[:, :2], rows=20, seed=seed).to_numpy(),
     "evaluation.off_support": lambda seed: off_support(CODES, "uniform", seed),
     "estimator.SculptedAutoencoder": estimated,
     "estimator.SculptedAutoencoder.sample": estimated,

@@ -56,7 +56,7 @@ def test_a_file_trains_as_fit_does_and_two_processes_as_one(written, tmp_path, c
     two = sl.load_run(tmp_path / "two.safetensors")
     assert two.objective == one.objective
     for ours, theirs in zip(two.rows, one.rows, strict=True):
-        assert {**ours, "seconds": 0} == pytest.approx({**theirs, "seconds": 0}, rel=1e-5, abs=1e-5)
+        assert {**ours, "seconds": 0} == pytest.approx({**theirs, "seconds": 0}, rel=1e-4, abs=1e-5)
     for name, value in two.export().items():
         assert np.allclose(value, one.export()[name], atol=1e-5), name
 
