@@ -6,7 +6,7 @@ import sys
 from playwright.sync_api import expect
 
 APP = [sys.executable, "-m", "sculptlab.cli", "app", "--no-browser", "--visitors", "1"]
-READY = "() => document.querySelector('.sculptor')?.dataset.step === '0'"
+READY = "() => document.querySelector('.sculptor')?.dataset.step === '50'"
 
 
 def test_the_app_plays_and_makes_room_when_its_page_is_closed(page, serve, keep):
@@ -15,7 +15,7 @@ def test_the_app_plays_and_makes_room_when_its_page_is_closed(page, serve, keep)
         page.wait_for_function(READY)
         expect(page.get_by_label("Settings as a string")).to_have_value("sculptor?prior=ring&noise=0.2")
         page.get_by_role("button", name="Play").click()
-        page.wait_for_function("() => +document.querySelector('.sculptor').dataset.step > 5")
+        page.wait_for_function("() => +document.querySelector('.sculptor').dataset.step > 55")
         keep("playing")
         assert page.title() == "Sculptor"
         expect(page.get_by_role("heading", name="The Sculptor")).to_be_visible()
