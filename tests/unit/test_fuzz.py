@@ -21,6 +21,12 @@ LONGER = {
 }  # a tenth of a second
 
 
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(monkeypatch, tmp_path):
+    """Some of the paths that are tried can be written to."""
+    monkeypatch.chdir(tmp_path)
+
+
 def test_every_public_name_is_called():
     things = {id(thing): f"{room}.{name}" for room in reversed(ROOMS) for name, thing in public_names(room).items()}
     left_out = set(things.values()) - VALID.keys() - WITHOUT_ARGUMENTS_TO_CHECK
