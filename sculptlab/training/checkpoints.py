@@ -180,6 +180,7 @@ def _check(content: dict[str, Any]) -> None:
 
 
 def settings_of(training: Training) -> dict[str, Any]:
+    """What a training that goes on, or another process of the same training, must have in common with this one."""
     model, known = training.model, training.source.known.cpu().contiguous()
     # Of rows that are read when needed the first are compared, of streams none: they may begin with other images each time.
     checksum = "" if isinstance(training.source, StreamSource) else f", crc32 {zlib.crc32(known.numpy().data)}"

@@ -2,6 +2,8 @@
 
 import argparse
 import collections
+import contextlib
+import tempfile
 import time
 
 from tests.fuzz.calling import fault, within
@@ -32,4 +34,5 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):  # some of the paths that are tried can be written to
+        main()
