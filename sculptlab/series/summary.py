@@ -1,4 +1,4 @@
-"""RESULTS.md, and the measured lines of README.md, from the recorded results; made by `python -m sculptlab.series.summary`."""
+"""RESULTS.md, and the lines of README.md on claims, from the recorded results; made by `python -m sculptlab.series.summary`."""
 
 import math
 import tomllib
@@ -9,7 +9,7 @@ import pandas as pd
 
 from sculptlab.files import write_file
 from sculptlab.series.results import COLUMNS, PACKAGE, base_column, read_result, recorded_names, results_folder
-from sculptlab.series.verdicts import statements
+from sculptlab.series.verdicts import shown, statements
 
 PAGE, README = PACKAGE.parent / "RESULTS.md", PACKAGE.parent / "README.md"
 BEGIN, END = "<!-- measured -->\n", "<!-- /measured -->"
@@ -38,30 +38,13 @@ def summary() -> str:
     return "\n".join([HEAD, *filter(None, map(section, tables))])
 
 
-def headlines() -> str:
-    """The measured lines of README.md, from the texts and values of tables.toml."""
-    lines = tomllib.loads((results_folder() / "tables.toml").read_text(encoding="utf-8"))["headline"]
-    return "".join(f"- {line['text'].format(*(_measured(*value) for value in line['values']))}\n" for line in lines)
-
-
 def verdict_lines() -> str:
-    """Some claims of the paper with our verdicts, for README.md."""
-    chosen = tomllib.loads((results_folder() / "tables.toml").read_text(encoding="utf-8"))["readme_verdicts"]
-    lines = [f"- *{one.verdict}*: {one.text} [{one.page}]\n" for one in statements("claim") if one.id in chosen]
-    return (
-        "\nClaims of the paper, with our verdicts ([page 10](notebooks/10_scorecard.ipynb) has all, and the numbers):\n\n"
-        + "".join(lines)
+    """The lines of README.md: claims of the paper with our verdicts and the numbers behind them."""
+    return "".join(
+        f"- {one.text[:-1]}: ***{one.verdict}***. {one.readme.format(*map(shown, one.evidence))} [{one.page}]\n"
+        for one in statements("claim")
+        if one.readme
     )
-
-
-def _measured(name: str, rows: str, column: str, by: str = "") -> str:
-    """The mean and spread of a column over the rows of a query; with `by`, the range of the means of its groups."""
-    frame = read_result(name).frame
-    frame = frame.query(rows) if rows else frame
-    if not by:
-        return number(frame[column].mean(), frame[column].std())
-    means = frame.groupby(by)[column].mean()
-    return f"{means.min():.2f} to {means.max():.2f}"
 
 
 def section(table: dict[str, Any]) -> str:
@@ -124,4 +107,4 @@ def _cell(value: object) -> str:
 if __name__ == "__main__":
     write_file(PAGE, summary())
     before, after = README.read_text(encoding="utf-8").split(BEGIN)
-    write_file(README, before + BEGIN + headlines() + verdict_lines() + END + after.split(END)[1])
+    write_file(README, before + BEGIN + verdict_lines() + END + after.split(END)[1])

@@ -27,6 +27,7 @@ class Statement:
     page: str
     note: str
     evidence: tuple[Claim, ...]
+    readme: str = ""  # its sentence in README.md; {0} is the first number
 
     def __post_init__(self) -> None:
         choice("verdict", self.verdict, VERDICTS)
@@ -45,6 +46,7 @@ def statements(kind: str) -> list[Statement]:
         Statement(
             entry["id"], entry["text"], entry["verdict"], entry.get("page", ""), entry.get("note", ""),
             tuple(_claim(given) for given in entry.get("evidence", []) if given["result"] in recorded_names()),
+            entry.get("readme", ""),
         )
         for entry in tomllib.loads(text)[kind]
     ]  # fmt: skip

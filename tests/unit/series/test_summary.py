@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from sculptlab.series.results import recorded_names
-from sculptlab.series.summary import PAGE, number, summarize, summary
+from sculptlab.series.summary import BEGIN, END, PAGE, README, number, summarize, summary, verdict_lines
 
 
 @pytest.mark.parametrize(
@@ -37,3 +37,9 @@ def test_the_results_page_is_that_of_the_recorded_results():
     assert PAGE.read_text(encoding="utf-8") == made, "run python -m sculptlab.series.summary"
     left_out = {"lps_mixing", "priors_hands_fashion_mnist"}  # figures of pages 02 and 05
     assert {name for name in recorded_names() if f"`{name}`" not in made} == left_out
+
+
+def test_the_readme_has_five_claims_with_their_recorded_numbers():
+    made = verdict_lines()
+    assert f"{BEGIN}{made}{END}" in README.read_text(encoding="utf-8"), "run python -m sculptlab.series.summary"
+    assert made.count("\n") == 5 and "{" not in made
