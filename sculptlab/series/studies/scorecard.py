@@ -155,8 +155,13 @@ PRIOR_COLUMNS = ("chance_c2st", "mmd_p", "coverage_gap", "chance_coverage_gap")
 
 def active_latents(z: Tensor) -> Tensor:
     """The columns of codes z (n, d) that vary by at least 5 % of the widest one; the others carry nothing that is decoded."""
+    return z[:, active_columns(z)]
+
+
+def active_columns(z: Tensor) -> Tensor:
+    """Which columns of codes z (n, d) `active_latents` keeps, as booleans (d,)."""
     std = z.std(0)
-    return z[:, std >= INACTIVE_BELOW * std.max()]
+    return std >= INACTIVE_BELOW * std.max()
 
 
 def _lps(active: Tensor, names: Sequence[str], seed: int) -> dict[str, float]:

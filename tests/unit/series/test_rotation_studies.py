@@ -34,3 +34,18 @@ def test_a_rotation_by_45_degrees_lowers_the_alignment_and_not_what_the_codes_kn
         assert after[name] < 0.6 * before[name]
     assert after["InfoE"] == pytest.approx(before["InfoE"], abs=0.05)
     assert max(before["mlp"], after["mlp"]) < 0.02
+
+
+def test_trained_models_are_named_by_their_case_and_have_the_number_of_latents_that_is_scored():
+    def model(seed):
+        values = np.random.default_rng(seed).random((1400, 2))
+        codes = torch.special.ndtri(torch.from_numpy(values)).float()
+        return codes[:1000], codes[1000:], pd.DataFrame(values[1000:], columns=["x", "y"])
+
+    table = rotations.trained_models_study({"aligned": model}, [1], max_iter=30, rotations=1, progress=False)
+    assert table[["case", "condition", "dim", "evaluated"]].to_numpy().tolist() == [
+        ["aligned", "plain", 2, 400], ["aligned", "reshaped", 2, 400], ["aligned", "reshaped, rotated", 2, 400],
+    ]  # fmt: skip
+    plain, reshaped, rotated = table["MIG"]
+    assert reshaped > 0.8 * plain  # the axes of independent latents are kept by a map that has nothing to do
+    assert rotated < 0.5 * plain
