@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import torch
 from scipy.ndimage import gaussian_filter
-from sklearn.tree import DecisionTreeRegressor
 from torch import Tensor
 
 from sculptlab import priors
@@ -150,6 +149,8 @@ def tree_lps(codes: Tensor) -> float:
 
     Its chance level is 0: on independent latents the tree predicts held-out rows worse than their mean does.
     """
+    from sklearn.tree import DecisionTreeRegressor  # more than a second of imports, after the first picture
+
     tree = DecisionTreeRegressor(min_samples_leaf=20, random_state=0)
     return float(lps(codes, tree, permutations=0).score) if len(codes) >= 20 else math.nan
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import seaborn
 import torch
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -30,15 +29,17 @@ def marginal_density(values: Any, ax: Axes, prior: Any = None, *, limits: tuple[
     Values of the latent outside `limits` (low, high) are counted in the outermost bins; by default the limits hold nearly all of
     the prior, or without one of the latent. `look` may set the line's `color` and `label`.
     """
+    from seaborn import histplot  # a second of imports
+
     rows = np.asarray(values, dtype=float).ravel()
     target = None if prior is None else np.asarray(prior, dtype=float).ravel()
     low, high = limits or span(rows if target is None else target)
     options: dict[str, Any] = {"bins": np.linspace(low, high, 41), "stat": "density", "element": "step", "ax": ax}
     if target is not None:
-        seaborn.histplot(x=target, color=PRIOR, alpha=0.45, linewidth=0, label="prior", **options)
+        histplot(x=target, color=PRIOR, alpha=0.45, linewidth=0, label="prior", **options)
         ax.set_ylim(0, 2.2 * ax.dataLim.ymax)  # the high peak of an inactive latent is cut, else the prior would look flat
     look = {"color": CODES, "label": "codes", **look}
-    seaborn.histplot(x=np.clip(rows, low, high), fill=False, linewidth=1.8, **look, **options)
+    histplot(x=np.clip(rows, low, high), fill=False, linewidth=1.8, **look, **options)
     ax.set(xlim=(low, high), xlabel="", ylabel="", yticks=[])
     return style(ax)
 
@@ -102,11 +103,13 @@ def matrix_map(matrix: Any, ax: Axes, title: str | None = None, labels: list[str
 
     Latents are labeled by `labels`, else by the columns of a DataFrame, else by their numbers.
     """
+    from seaborn import heatmap
+
     labels = labels or [latent_label(name) for name in getattr(matrix, "columns", range(len(matrix)))]
     values = np.array(matrix, dtype=float)
     np.fill_diagonal(values, np.nan)
     ax.set_facecolor("#EEEEEE")
-    seaborn.heatmap(values, ax=ax, square=True, xticklabels=False, yticklabels=False, **options)
+    heatmap(values, ax=ax, square=True, xticklabels=False, yticklabels=False, **options)
     shown = np.arange(0, len(values), -(-len(values) // 10))
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_ticks(shown + 0.5, [labels[i] for i in shown], rotation=0)

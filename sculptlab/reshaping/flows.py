@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from sculptlab.reshaping.maps import Map
 from sculptlab.training.initialization import Initialization
+from sculptlab.training.optimizers import AdamW
 
 LOG_NORMAL = 0.5 * math.log(2 * math.pi)  # minus the logarithm of the standard normal density at 0
 CHECK_EVERY = 25  # steps between two looks at the validation rows
@@ -105,7 +106,7 @@ def maximize_likelihood(
         Called after each step.
     """
     average = copy.deepcopy(flow)
-    optimizer = torch.optim.AdamW(flow.parameters(), learning_rate, weight_decay=weight_decay)
+    optimizer = AdamW(flow.parameters(), learning_rate, weight_decay=weight_decay)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     rows: list[dict[str, float]] = []
     best, best_step, kept, loss = -math.inf, 0, flow.state_dict(), None

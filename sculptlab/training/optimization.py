@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LRScheduler
 
+from sculptlab.training.optimizers import Adam, AdamW
 from sculptlab.validation import choice, describe, number
 
 HYPERPARAMETERS = ("betas", "eps", "weight_decay", "momentum", "dampening", "nesterov", "alpha", "rho", "amsgrad")
@@ -108,8 +109,8 @@ def load_averages(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> No
 def _made(optimizer: Any, weights: list[nn.Parameter], given: dict[str, float]) -> torch.optim.Optimizer:
     """Adam or AdamW by default, else what the caller's class or function makes, or has made."""
     if optimizer is None:
-        kind = torch.optim.AdamW if given.get("weight_decay") else torch.optim.Adam
-        return kind(weights, **{"lr": 1e-3, "weight_decay": 0} | given, fused=True)  # type: ignore[arg-type]
+        kind = AdamW if given.get("weight_decay") else Adam
+        return kind(weights, **{"lr": 1e-3, "weight_decay": 0} | given, fused=True)
     if isinstance(optimizer, torch.optim.Optimizer):
         if given:
             raise ValueError(f"learning_rate and weight_decay must be None with an optimizer that is already made, got {given}")

@@ -32,3 +32,13 @@ def test_the_package_loads_no_torch():
 def test_the_path_of_a_room_leads_to_it():
     code = "import sculptlab.mmd, sculptlab.independence; sculptlab.mmd.mmd2, sculptlab.independence.lps"
     assert loaded(code, ("sculptlab.mmd", "sculptlab.independence")) == ["sculptlab.mmd", "sculptlab.independence"]
+
+
+def test_training_does_not_load_the_compiler_of_torch():
+    code = (
+        "import sculptlab as sl, torch; x = torch.rand(40, 1, 4, 4)\n"
+        "model = sl.build_autoencoder('mlp', image_shape=(1, 4, 4), dim=2, width=8)\n"
+        "objective = sl.objectives.MMD('gaussian') + sl.objectives.Predictability()\n"
+        "sl.fit(model, x, objective, steps=2, batch_size=20, progress=False, device='cpu')"
+    )
+    assert loaded(code, ("torch", "torch._dynamo")) == ["torch"]

@@ -18,6 +18,7 @@ from sculptlab.training.initialization import Initialization
 from sculptlab.training.models import Posterior
 from sculptlab.training.objectives.companion import Batch, Companion, Companions
 from sculptlab.training.optimization import load_averages
+from sculptlab.training.optimizers import Adam
 from sculptlab.validation import as_seed
 
 CALLS_WITHOUT_UPDATE = 20  # in training, after which a warning says that `update` is missing
@@ -209,7 +210,7 @@ class Regularizer(nn.Module):
         for name, keys in self._trained.items():
             companion, old = self.companions[name], self._optimizers.get(name)
             weights = [companion.get_parameter(key) for key in keys]
-            optimizer = torch.optim.Adam(weights, lr=companion.learning_rate, betas=companion.betas, fused=True)
+            optimizer = Adam(weights, lr=companion.learning_rate, betas=companion.betas, fused=True)
             if old is not None:
                 optimizer.load_state_dict(old.state_dict())
             self._optimizers[name] = optimizer

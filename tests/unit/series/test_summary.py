@@ -42,4 +42,5 @@ def test_the_results_page_is_that_of_the_recorded_results():
 def test_the_readme_has_five_claims_with_their_recorded_numbers():
     made = verdict_lines()
     assert f"{BEGIN}{made}{END}" in README.read_text(encoding="utf-8"), "run python -m sculptlab.series.summary"
-    assert made.count("\n") == 5 and "{" not in made
+    assert made.count("\n") == 5
+    assert "{" not in made
