@@ -215,6 +215,27 @@ def test_codes_of_qlae_take_ten_values():
         assert set(z.tolist()) <= set(values[j].tolist())
 
 
+def test_weights_of_qlae_are_those_of_its_paper():
+    # There: the mean over pixels of the cross-entropy + 0.01 * the mean over latents of each squared distance.
+    pixels, latents, draw = 64 * 64 * 3, 12, torch.Generator().manual_seed(0)
+    codes, entropy = torch.randn(8, latents, generator=draw), 2000.0  # nats per image
+    objective = QLAE()
+    found = terms(objective, None, codes=codes)
+    nearest = torch.linspace(-0.5, 0.5, 10)[(codes[..., None] - torch.linspace(-0.5, 0.5, 10)).abs().argmin(2)]
+    paper = entropy / pixels + 2 * 0.01 * (codes - nearest).square().mean().item()
+    assert entropy + sum(weight * value.item() for weight, value in found.values()) == pytest.approx(pixels * paper, rel=0.03)
+
+
+def test_codes_of_qlae_stay_near_its_values():
+    setting = Setting("digits", 6, components=64, steps=150, width=64, batch_size=128, learning_rate=3e-3)
+    images = replace(PreparedImages.of(setting), decoder_variance=0.02)
+    run = METHODS["QLAE"].train(images, 0.03, 0)
+    raw = run.model.encode(images.training).detach()
+    assert (raw - run.encode(images.training)).square().mean().sqrt() < 1  # values are about 1.5 apart from end to end
+    share = torch.stack([column.unique(return_counts=True)[1].max() / len(raw) for column in run.encode(images.training).T])
+    assert share.max() < 0.4  # of the most frequent value; 0.1 if all are taken alike
+
+
 def test_two_moments_has_the_divergence_of_two_normals():
     objective, found = TwoMoments(weight=3.0, share=0.5), posterior()
     m, v = found.mean.mean(0), found.mean.var(0, correction=0)
