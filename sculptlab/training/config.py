@@ -29,12 +29,13 @@ from typing import Any
 import numpy as np
 
 from sculptlab.data import load
-from sculptlab.names import as_path
+from sculptlab.names import as_file, as_path, shown
 from sculptlab.training.distributed import TIMEOUT, process_group
 from sculptlab.training.loop import fit
 from sculptlab.training.models import build_autoencoder
+from sculptlab.training.objectives import Objective
 from sculptlab.training.run import Run
-from sculptlab.training.saving import UnknownObjective, objective_of
+from sculptlab.training.saving import read_objective
 from sculptlab.training.sources import as_source
 from sculptlab.validation import choice
 
@@ -46,22 +47,21 @@ def train_from(config: str | os.PathLike[str]) -> Run:
 
     Raises ValueError for a file that is not as described above, and whatever `fit` raises.
     """
-    path = as_path("config", config)
+    path = as_file("config", config)
     given = _read(path)
     out = as_path("out", given.get("out", path.with_suffix(".safetensors")))
     with process_group(given.get("timeout", TIMEOUT)) as ranks:
         data = given["data"]
         if isinstance(data, str) and data.endswith(".npy"):
-            data = np.load(as_path("data", data), mmap_mode="r", allow_pickle=False)
+            data = _images(as_file("data", data))
         elif isinstance(data, str | Mapping):
             data = load(**_table("data", {"name": data} if isinstance(data, str) else data, load))
         model, objective = given["model"], given["objective"]
         if isinstance(model, Mapping):
             shape = {} if "image_shape" in model else {"image_shape": tuple(as_source(data).known.shape[1:])}
             model = build_autoencoder(**_table("model", shape | dict(model), build_autoencoder))
-        if isinstance(objective, str) and isinstance(objective := objective_of(objective), UnknownObjective):
-            example = "MMD('gaussian', weight=100.0) + Predictability()"
-            raise ValueError(f"objective must be a sum of sl.objectives, such as {example!r}, got {objective.text!r}")
+        if isinstance(objective, str):
+            objective = _objective(objective)
         run = fit(model, data, objective, **_table("training", given.get("training", {}), fit))
         if ranks is None or ranks.rank == 0:
             print(f"{run}\nwritten to {run.save(out)}")
@@ -82,6 +82,24 @@ def _read(path: Path) -> dict[str, Any]:
     if missing := [name for name in NAMES[:3] if name not in given]:
         raise ValueError(f"config must set data, model and objective; {str(path)!r} lacks {', '.join(missing)}")
     return given
+
+
+def _objective(text: str) -> Objective:
+    """The objective that a line of the file describes."""
+    try:
+        return read_objective(text)
+    except Exception as error:  # of any kind: the text is not code, or no arguments of these classes
+        example = "MMD('gaussian', weight=100.0) + Predictability()"
+        why = f"{type(error).__name__}: {str(error)[:400]}"
+        raise ValueError(f"objective must be a sum of sl.objectives, such as {example!r}, got {shown(text)} ({why})") from error
+
+
+def _images(path: Path) -> np.ndarray:
+    """The array of a .npy file, read when needed."""
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise ValueError(f"data must be an array that np.save wrote, {shown(str(path))} is none: {str(error)[:200]}") from error
 
 
 def _table(name: str, given: Any, function: Callable[..., Any]) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from sculptlab import priors
 from sculptlab.files import writable_path, write_file
 from sculptlab.mmd import kernels
-from sculptlab.names import as_path
+from sculptlab.names import as_path, shown, suggestion
 from sculptlab.training import objectives
 from sculptlab.training.checkpoints import Rows, made_with
 from sculptlab.training.objectives.base import Objective
@@ -137,20 +137,29 @@ def load_weights(model: Any, weights: dict[str, Tensor], wanted: str = "model mu
 
 
 def objective_of(text: str) -> Objective:
-    """The objective that printed itself as `text`. Only classes of this package are called, with numbers and words."""
+    """The objective that printed itself as `text`, or an `UnknownObjective` if `read_objective` cannot read it."""
+    try:
+        return read_objective(text)
+    except Exception:  # of any kind: the text is not code, or no arguments of these classes
+        return UnknownObjective(text=text)
+
+
+def read_objective(text: str) -> Objective:
+    """The objective that `text` describes. Only classes of this package are called, with numbers and words; raises any error."""
     known = {name: getattr(room, name) for room in (objectives, priors, kernels) for name in room.__all__ if name[0].isupper()}
     if text.startswith("ReshapedObjective("):
         known["ReshapedObjective"] = import_module("sculptlab.reshaping.models").ReshapedObjective
 
     def value(node: ast.expr) -> Any:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            if node.func.id not in known:
+                raise ValueError(f"there is no {shown(node.func.id)} in sl.objectives{suggestion(node.func.id, known)}")
             return known[node.func.id](*map(value, node.args), **{str(one.arg): value(one.value) for one in node.keywords})
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
             return value(node.left) + value(node.right)
         return tuple(map(value, node.elts)) if isinstance(node, ast.Tuple) else ast.literal_eval(node)
 
-    try:
-        found = value(ast.parse(text, mode="eval").body)
-    except Exception:  # of any kind: the text is not code, or no arguments of these classes
-        found = None
-    return found if isinstance(found, Objective) else UnknownObjective(text=text)
+    found = value(ast.parse(text, mode="eval").body)
+    if not isinstance(found, Objective):
+        raise TypeError(f"{shown(text)} is no objective")
+    return found

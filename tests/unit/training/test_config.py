@@ -79,6 +79,10 @@ def test_a_python_file_sets_objects_and_numbers(tmp_path):
         ("objective =", "objectives =", "config's names must be one of"),
         ("timeout = 60", "=", "config must be a TOML or a Python file"),
         ("KL(0.1)", "open('x')", "objective must be a sum of sl.objectives"),
+        ("KL(0.1)", "Kl(0.1)", "there is no 'Kl' in sl.objectives; did you mean 'KL'?"),
+        ("KL(0.1)", "KL(-1)", "beta must be >= 0, got -1"),
+        ("KL(0.1)", "KL(gamma=1)", "unexpected keyword argument 'gamma'"),
+        ("KL(0.1)", "priors", "objective must be a sum of sl.objectives"),
         ("dim = 2", "dims = 2", "model's keys must be one of"),
         ("dim = 2", "dim = 'two'", "dim must be a whole number, got 'two'"),
         ("steps = 20", "step = 20", "training's keys must be one of"),
@@ -98,3 +102,11 @@ def test_a_missing_name_or_file_is_named(tmp_path, capsys):
     assert "lacks model, objective" in capsys.readouterr().err
     assert cli.main(["train", str(tmp_path / "b.toml")]) == 1
     assert "b.toml" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", [b"", b"no array", b"PK", b"\x93NUMPY\x01\x00"])
+def test_data_that_are_no_array_are_wrong_usage(written, tmp_path, capsys, content):
+    (tmp_path / "images.npy").write_bytes(content)
+    config = written('{name = "digits", n = 200}', f'"{(tmp_path / "images.npy").as_posix()}"')
+    assert cli.main(["train", str(config)]) == 2
+    assert "data must be an array that np.save wrote" in capsys.readouterr().err
