@@ -25,6 +25,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         reconfigure(errors="backslashreplace")
     arguments = _parser().parse_args(argv)
     try:
+        os.getcwd()
+    except OSError as error:
+        print(f"sculptlab: the working folder cannot be read ({error}): change to another one", file=sys.stderr)
+        return FAILED
+    try:
         code = arguments.run(arguments)
         sys.stdout.flush()
         return code

@@ -37,3 +37,11 @@ def as_path(name: str, value: str | os.PathLike[str]) -> Path:
         raise TypeError(f"{name} must be a path, got {shown(value)}") from None
     except RuntimeError as error:  # no HOME, or no user of this name
         raise ValueError(f"{name} must begin with a folder of this machine, got {shown(str(value))}: {error}") from None
+
+
+def as_file(name: str, value: str | os.PathLike[str]) -> Path:
+    """`value` as the path of a file to read; a ValueError if a folder is there, or a pipe or device, which may never answer."""
+    path = as_path(name, value)
+    if os.path.exists(path) and not path.is_file():
+        raise ValueError(f"{name} must be a file, got the {'folder' if path.is_dir() else 'pipe or device'} {shown(str(path))}")
+    return path

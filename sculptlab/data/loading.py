@@ -14,7 +14,7 @@ from sculptlab.data.downloads import ensure, resolve
 from sculptlab.data.readers import READERS, RawImages
 from sculptlab.data.sources import PUBLISHED
 from sculptlab.data.sprites import FACTOR_NAMES
-from sculptlab.names import as_path
+from sculptlab.names import as_file, as_path
 from sculptlab.validation import as_device, as_seed, choice, whole
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
@@ -125,7 +125,8 @@ def _read(name: str, split: str, root: Path | None, **settings: int) -> RawImage
 def load_folder(folder: str | os.PathLike[str], size: int, *, color: bool = True) -> Dataset:
     """Load every picture in a folder and below it, sorted by path: the middle square of each, scaled.
 
-    Pictures are rotated as their camera recorded. Transparent parts become white. Of an animation the first frame is read.
+    Pictures are rotated as their camera recorded. Transparent parts become white. Of an animation the first frame is read. Files
+    of more than 179 million pixels are refused, by Pillow, since small files can unpack to fill the memory.
 
     Parameters
     ----------
@@ -182,7 +183,7 @@ def _middle_square(path: Path, side: int, mode: str) -> np.ndarray:
     from PIL import Image, ImageOps
 
     try:
-        with Image.open(path) as file:
+        with Image.open(as_file("picture", path)) as file:
             picture = ImageOps.exif_transpose(file)
         deep = picture.mode[0] in "IF"  # Pillow would clip such values at 255
         if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:

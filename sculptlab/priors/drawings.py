@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Generator, Tensor
 
-from sculptlab.names import as_path
+from sculptlab.names import as_file
 from sculptlab.priors.base import Device, Shape, choose, uniforms
 from sculptlab.priors.parameters import Moments, checksum, isotropic, weighted_moments
 from sculptlab.validation import as_tensor, describe, finite, flag, parameter, whole
@@ -144,7 +144,7 @@ class FromImage(Drawing):
     def __post_init__(self) -> None:
         super().__post_init__()
         file = isinstance(self.image, str | os.PathLike)
-        image: Any = str(as_path("image", self.image)) if file else _lightness(self.image)
+        image: Any = str(as_file("image", self.image)) if file else _lightness(self.image)
         content = Path(image).read_bytes() if file else image.tobytes()
         vars(self).update(image=image, crc32=checksum("image", content, self.crc32))
         if not self.darkness.any():

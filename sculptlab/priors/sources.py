@@ -17,7 +17,7 @@ import torch
 from torch import Generator, Tensor
 from torch.distributions import Distribution, Independent, VonMises
 
-from sculptlab.names import as_path
+from sculptlab.names import as_file
 from sculptlab.priors.base import Device, Prior
 from sculptlab.priors.families import Gaussian, Uniform
 from sculptlab.priors.parameters import Moments, checksum, weighted_moments
@@ -45,7 +45,7 @@ class Samples(Prior):
     file: str | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
-        file = str(as_path("prior's file", self.bank)) if isinstance(self.bank, str | os.PathLike) else None
+        file = str(as_file("prior's file", self.bank)) if isinstance(self.bank, str | os.PathLike) else None
         points = codes("prior", self.bank if file is None else _table(file)).detach().float().cpu().clone()
         finite("prior", points)  # again, since large numbers are infinite in float32
         crc32 = checksum("prior", points.numpy().tobytes(), self.crc32)

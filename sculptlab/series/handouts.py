@@ -11,7 +11,8 @@ from sculptlab.series.questions import LETTERS, questions_of
 
 def answers(notebook: Any) -> str:
     """For a teacher, in Markdown: the predictions of an executed page with what was measured, and the answers of its quiz."""
-    lines = [f"# Answers: {notebook.cells[0].source.splitlines()[0].lstrip('# ')}", "", "## Predictions", ""]
+    first = (line for cell in notebook.cells for line in cell.source.splitlines() if line.strip())
+    lines = [f"# Answers: {next(first, '').lstrip('# ')}", "", "## Predictions", ""]
     question, number = "", ""
     for cell in notebook.cells:
         if cell.cell_type == "markdown":

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sculptlab.files import writable_path, write_file
-from sculptlab.names import as_path
+from sculptlab.names import as_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,7 +36,7 @@ def keep_score(name: str, path: str | Path = "scores.json") -> None:
 
 def read_score(path: str | Path) -> dict[str, Any]:
     """The content of a file that `keep_score` wrote."""
-    file = as_path("path", path)
+    file = as_file("path", path)
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
         assert isinstance(found["name"], str)

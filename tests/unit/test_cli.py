@@ -136,6 +136,18 @@ def test_run_into_a_file_is_one_readable_line(tmp_path, capsys):
         assert said == f"sculptlab run: --out must be a folder, got {out}: {tmp_path / 'file'} is a file\n"
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows removes no folder that is in use")
+@pytest.mark.parametrize("words", [["doctor"], ["run", "00"], ["sweep", "lps_mixing"], ["site", "out"], ["train", "a.toml"]])
+def test_a_working_folder_that_was_removed_is_one_readable_line(tmp_path, monkeypatch, capsys, words):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert cli.main(words) == 1
+    error = capsys.readouterr().err
+    assert "the working folder cannot be read" in error
+    assert len(error.splitlines()) == 1
+
+
 def test_a_reader_who_leaves_early_sees_no_error():
     command = f"{sys.executable} -m sculptlab.cli fetch | true"
     done = subprocess.run(["bash", "-c", f"{command}; exit ${{PIPESTATUS[0]}}"], capture_output=True, text=True)

@@ -1,5 +1,7 @@
 """Names and paths as people type them."""
 
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -8,9 +10,10 @@ from PIL import Image
 import sculptlab as sl
 from sculptlab.data import downloads, folders
 from sculptlab.files import writable_path
-from sculptlab.names import as_path, suggestion
+from sculptlab.names import as_file, as_path, suggestion
 from sculptlab.plots.style import Picture
-from sculptlab.series import pages
+from sculptlab.series import pages, scores
+from sculptlab.training.config import train_from
 
 
 @pytest.mark.parametrize(
@@ -51,6 +54,49 @@ def test_a_tilde_without_a_folder_and_what_is_no_path_are_named(tmp_path, monkey
     assert not list(tmp_path.iterdir())
     with pytest.raises(TypeError, match="folder must be a path, got 3"):
         as_path("folder", 3)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no such pipes")
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        ("a.toml", train_from),
+        ("a.npy", sl.priors.Samples),
+        ("a.csv", sl.priors.Samples),
+        ("a.png", sl.priors.FromImage),
+        ("a.png", lambda path: sl.load_folder(path.parent, size=8)),
+        ("a.json", scores.read_score),
+        ("a", lambda path: as_file("path", path)),
+    ],
+)
+def test_a_pipe_without_a_writer_is_refused_instead_of_read_for_ever(tmp_path, name, read):
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(ValueError, match="must be a file, got the pipe or device"):
+        read(tmp_path / name)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no such pipes")
+def test_data_of_a_training_that_are_a_pipe_are_refused(tmp_path):
+    os.mkfifo(tmp_path / "a.npy")
+    config = (
+        f'data = "{(tmp_path / "a.npy").as_posix()}"\nobjective = "Reconstruction()"\n[model]\narchitecture = "mlp"\ndim = 2\n'
+    )
+    (tmp_path / "a.toml").write_text(config)
+    with pytest.raises(ValueError, match="data must be a file, got the pipe or device"):
+        train_from(tmp_path / "a.toml")
+
+
+def test_pictures_that_unpack_to_too_many_pixels_are_refused(tmp_path, monkeypatch):
+    Image.new("L", (30, 30)).save(tmp_path / "a.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 400)
+    with pytest.raises(ValueError, match=r"a\.png' cannot be read as a picture .*exceeds limit of 800 pixels"):
+        sl.load_folder(tmp_path, size=8)
+
+
+def test_what_is_missing_is_left_to_the_reader_and_a_folder_is_named(tmp_path):
+    assert as_file("path", tmp_path / "missing") == tmp_path / "missing"
+    with pytest.raises(ValueError, match="path must be a file, got the folder"):
+        as_file("path", tmp_path)
 
 
 @pytest.mark.parametrize("older", [True, False])

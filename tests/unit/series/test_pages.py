@@ -165,6 +165,13 @@ def test_the_answers_of_a_page_are_those_that_it_shows(monkeypatch, tmp_path):
     assert "- Why? **(b)**\n  (a) x: no\n  (b) y: yes\n" in text
 
 
+@pytest.mark.parametrize("cells", [[], [""], ["", "# Mine"], ["\n \n", "# Mine"]])
+def test_a_page_may_be_empty_or_begin_with_an_empty_cell(cells):
+    title = "Mine" if "# Mine" in cells else ""
+    text = handouts.answers(new_notebook(cells=[new_code_cell(""), *map(new_markdown_cell, cells)][bool(cells) :]))
+    assert text.splitlines()[0] == f"# Answers: {title}"
+
+
 def test_swallowed_reads_each_hiding_place():
     trace = "Exception in thread T:\nTraceback (most recent call last):\n  File x\n    a b\nValueError: one\n"
     colors = "\x1b[31mTrace\x1b[0mback (most recent\x1b[1m call last)\x1b[0m:\n  File x\n\x1b[31mKeyError\x1b[0m: 'two'\n"
