@@ -87,11 +87,13 @@ class Sweep:
         return None if found is None else found["rows"]
 
     def _read(self, key: str) -> dict[str, Any] | None:
+        file = self.folder / "cells" / f"{key}.json"
         try:
-            found = json.loads((self.folder / "cells" / f"{key}.json").read_text(encoding="utf-8"))
+            found = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
         except (FileNotFoundError, ValueError):  # ValueError: of JSON, or of bytes that are no text
             return None
-        return found if isinstance(found, dict) and isinstance(found.get("rows"), list) else None
+        rows = found.get("rows") if isinstance(found, dict) else None
+        return found if isinstance(rows, list) and all(isinstance(row, dict) for row in rows) else None
 
     def provenance(self) -> dict[str, list[str]]:
         """The commits and hosts that made the cells."""
@@ -136,24 +138,28 @@ class Sweep:
                     raise
                 return rows
             finally:
-                for old in (self.folder / "claims").glob(f"{key}.*"):
+                for old in self._claims(key):
                     if old == claim or _ended(old):
                         with suppress(OSError):
                             old.unlink()
 
     def _claim(self, key: str) -> Path | None:
         """This process's new claim of a cell; None if another process has one and lives."""
-        claims = self.folder / "claims"
-        numbers = sorted(int(path.suffix[1:]) for path in claims.glob(f"{key}.*"))
-        if numbers and not _ended(claims / f"{key}.{numbers[-1]}"):
+        before = self._claims(key)
+        if before and not _ended(before[-1]):
             return None
-        path = claims / f"{key}.{numbers[-1] + 1 if numbers else 0}"
+        path = self.folder / "claims" / f"{key}.{int(before[-1].suffix[1:]) + 1 if before else 0}"
         try:
             with path.open("x", encoding="utf-8") as file:
                 json.dump({"host": platform.node(), "process": os.getpid(), "started": _started(os.getpid())}, file)
         except FileExistsError:
             return None
         return path
+
+    def _claims(self, key: str) -> list[Path]:
+        """The claims of a cell by their number; other files, such as an editor's copies, are left alone."""
+        found = [path for path in (self.folder / "claims").glob(f"{key}.*") if re.fullmatch(r"\.[0-9]+", path.suffix)]
+        return sorted(found, key=lambda path: int(path.suffix[1:]))
 
 
 def active_sweep() -> Sweep | None:
@@ -200,12 +206,13 @@ def _signs_of_life(claim: Path) -> Iterator[None]:
 def _ended(claim: Path) -> bool:
     """Whether the process of a claim has ended, or the claim is gone."""
     try:
-        age, text = time.time() - claim.stat().st_mtime, claim.read_text(encoding="utf-8")
+        age = time.time() - claim.stat().st_mtime
+        owner = json.loads(claim.read_text(encoding="utf-8")) if claim.is_file() else None
     except FileNotFoundError:
         return True
-    try:
-        owner = json.loads(text)
-    except ValueError:
+    except ValueError:  # of JSON, or of bytes that are no text
+        owner = None
+    if not isinstance(owner, dict) or not isinstance(owner.get("process"), int) or not {"host", "started"} <= owner.keys():
         return age > UNWRITTEN
     if owner["host"] == platform.node() and os.name == "posix":  # os.kill with 0 only asks, but not on Windows
         try:

@@ -125,13 +125,42 @@ def test_whether_the_process_of_a_claim_has_ended(tmp_path, owner, age, ended):
     assert sweeps._ended(claim) is ended
 
 
-@pytest.mark.parametrize("content", [b"", b'{"rows": [{"mm', b"\0" * 100, b"[]", b'{"rows": 3}', b"\xff"])
+@pytest.mark.parametrize("content", [b"", b'{"rows": [{"mm', b"\0" * 100, b"[]", b'{"rows": 3}', b'{"rows": [3]}', b"\xff"])
 def test_a_damaged_cell_is_computed_again(tmp_path, content):
     first = swept(tmp_path)
     broken = sorted((tmp_path / "cells").iterdir())[0]
     broken.write_bytes(content)
     pd.testing.assert_frame_equal(swept(tmp_path), first)
     assert json.loads(broken.read_text())["rows"]
+
+
+@pytest.mark.parametrize("content", [b"[]", b"3", b"{}", b"\xff\xfe", b'{"host": "a"', b'{"host": "", "process": "b"}'])
+def test_a_claim_that_is_no_claim_is_that_of_a_process_that_has_ended(tmp_path, content):
+    sweep = Sweep(tmp_path, "study", "1", progress=False)
+    (tmp_path / "claims" / "k.0").write_bytes(content)
+    os.utime(tmp_path / "claims" / "k.0", (0, 0))
+    assert sweep.run({"k": lambda: [{"a": 1}]}) == {"k": [{"a": 1}]}
+    assert not list((tmp_path / "claims").iterdir())
+
+
+@pytest.mark.parametrize("name", ["k.0~", "k.swp", "k.0.bak"])
+def test_other_files_among_the_claims_are_left_alone(tmp_path, name):
+    sweep = Sweep(tmp_path, "study", "1", progress=False)
+    (tmp_path / "claims" / name).write_text("x")
+    os.utime(tmp_path / "claims" / name, (0, 0))
+    assert sweep.run({"k": lambda: [{"a": 1}]}) == {"k": [{"a": 1}]}
+    assert [path.name for path in (tmp_path / "claims").iterdir()] == [name]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no such pipes")
+def test_pipes_in_the_place_of_a_cell_or_a_claim_do_not_stop_a_sweep(tmp_path):
+    sweep = Sweep(tmp_path, "study", "1", progress=False)
+    os.mkfifo(tmp_path / "claims" / "k.0")
+    os.utime(tmp_path / "claims" / "k.0", (0, 0))
+    assert sweep.run({"k": lambda: [{"a": 1}]}) == {"k": [{"a": 1}]}
+    os.mkfifo(tmp_path / "cells" / "other.json")
+    with pytest.raises(OSError, match="must be a file"):
+        sweep.run({"other": lambda: [{"a": 1}]})
 
 
 def test_an_error_in_a_cell_leaves_no_claim_and_the_cells_before_it(tmp_path):
