@@ -265,11 +265,11 @@ class PredictabilityEngine:
         lps, squares = look.predicted.lps, look.predicted.squares
         chance, square_chance = (0.0 if np.isnan(value) else value for value in look.chance)
         if lps > chance + LEAST_FOUND:
-            words = f"LPS finds a dependence: {lps:.0%} of a latent's variance is predicted from the others."
+            words = f"LPS finds a dependence: {lps:.0%} of a latent's variance, on average, is predicted from the others."
         elif squares > square_chance + LEAST_FOUND:
             words = (
                 "LPS misses this dependence: the mean of a latent does not depend on the others. But "
-                f"{squares:.0%} of the variance of a latent's square is predicted."
+                f"{squares:.0%} of the variance of its square, on average, is predicted from them."
             )
         else:
             words = "Neither LPS nor LPS of squares finds a dependence in these codes."

@@ -56,10 +56,10 @@ class Worker:
     """Trains and changes an engine in a thread of its own, and shows a frame at most sixteen times a second.
 
     `show(engine, settled)` is called in that thread when there is something new to show, `follow(engine, changes)` to take what a
-    page has changed. `request` may be called from any thread. Each thread has an id; one whose id is no longer the newest ends at its next step. Others use the engine inside
-    `with worker.entrance, worker.lock`: the loop waits at the entrance, so that it cannot take the lock again before them. Only
-    locks of the interpreter's own are safe there. An interrupt (Ctrl-C) between the last line of an `__enter__` in Python and the
-    body of the `with` statement would leave the lock taken for good.
+    page has changed. `request` may be called from any thread. Each thread has an id; one whose id is no longer the newest ends at
+    its next step. Others use the engine inside `with worker.entrance, worker.lock`: the loop waits at the entrance, so that it
+    cannot take the lock again before them. Only locks of the interpreter's own are safe there. An interrupt (Ctrl-C) between the
+    last line of an `__enter__` in Python and the body of the `with` statement would leave the lock taken for good.
     """
 
     def __init__(self, engine: Any, show: Callable[[Any, bool], None], follow: Callable[[Any, Any], None]) -> None:

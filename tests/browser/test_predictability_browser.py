@@ -62,8 +62,7 @@ def test_the_predictability_widget_by_hand(page, notebook, keep):
     root.get_by_role("button", name="Pause").click()
     keep("dark", root)
     assert fits()
-    page.evaluate("() => window.jupyterapp.commands.execute('application:toggle-left-area')")
-    page.set_viewport_size({"width": 470, "height": 1800})  # JupyterLab's own margins leave about 360
+    page.set_viewport_size({"width": 528, "height": 1500})  # of which JupyterLab leaves about 360
     page.wait_for_timeout(500)
     keep("narrow", root)
     assert fits()

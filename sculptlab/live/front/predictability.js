@@ -5,7 +5,7 @@ const REACH = 3.2; // standard deviations that a plot shows
 const FITTING = 60; // seconds that the kernel may take to fit a map
 const SCORES = [
   { name: "relative", title: "Relative reconstruction error", hint: "held-out error over that of a plain autoencoder after as many steps", base: 0.8,
-    mark: () => 1, note: () => "1: as without the penalty", top: () => 1.2 },
+    mark: () => 1, note: () => "1: no penalty", top: () => 1.2 },
   { name: "lps", title: "LPS", hint: "how well the 25 nearest neighbors predict a latent from the others, held out; gray: the chance level; dashed: what is shown",
     band: (frame) => frame.settings.show === "codes" ? frame.chance[0] : null, mark: (frame) => frame.settings.show === "codes" ? null : frame.lps,
     note: (frame) => frame.settings.show === "codes" ? frame.chance[0] !== null && `chance: ${short(frame.chance[0])}`
