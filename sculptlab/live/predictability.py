@@ -24,7 +24,7 @@ from sculptlab.training.state import DivergenceError, Training
 from sculptlab.validation import as_seed, check_parameters, choice, flag, number, parameter, whole
 
 RATE, BATCH = 2e-3, 128
-FIRST_STEPS = 100  # before a run is shown
+FIRST_STEPS = 60  # before a run is shown
 EVERY = 50  # steps between two measurements of the chance level
 NEIGHBORS = 25  # whose mean predicts a latent: regressors of another kind than the penalty's networks
 MOST_FITTED = 1350  # training codes among which the neighbors are

@@ -22,7 +22,7 @@ class PredictabilityWidget(TrainingWidget[PredictabilityEngine]):
     the mean of max(0, R²) of these predictions. The adversarial predictability penalty can be switched on and off; its networks,
     whose R² is also given, train along in both cases. `Whiten` and `Reshape` show the codes after a linear or an invertible map
     that is fitted at that moment, with the same reconstructions; made samples show what LPS finds and misses. A notebook shows it
-    as a widget, which first takes 100 steps if none was taken. From Python, `run` trains it without a display.
+    as a widget, which first takes 60 steps if none was taken. From Python, `run` trains it without a display.
 
     Parameters
     ----------

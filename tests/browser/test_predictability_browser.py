@@ -23,7 +23,7 @@ def test_the_predictability_widget_by_hand(page, notebook, keep):
     def fits():
         return root.evaluate("e => e.scrollWidth <= e.clientWidth + 1")
 
-    wait("d.step === '100' && d.drawn > 0")  # what is first shown has begun
+    wait("d.step === '60' && d.drawn > 0")  # what is first shown has begun
     root.scroll_into_view_if_needed()
     keep("start")
     finding, notice = root.locator(".finding"), root.locator(".notice")
@@ -34,7 +34,7 @@ def test_the_predictability_widget_by_hand(page, notebook, keep):
     root.get_by_role("button", name="Adversarial predictability penalty: off").click()
     expect(root.get_by_role("button", name="Adversarial predictability penalty: on")).to_have_attribute("aria-pressed", "true")
     root.get_by_role("button", name="Play").click()
-    wait("+d.step > 130 && d.playing === 'true'")
+    wait("+d.step > 90 && d.playing === 'true'")
     root.get_by_role("button", name="Pause").click()
     wait("d.playing === 'false'")
     assert drawn(1) != before
@@ -70,7 +70,7 @@ def test_the_predictability_widget_by_hand(page, notebook, keep):
     page.set_viewport_size({"width": 1200, "height": 900})
     root.get_by_label("Latents").select_option("2")  # other weights: a new run
     expect(root.locator(".panels canvas")).to_have_count(3)
-    wait("+d.step < 50")
+    wait("+d.step < 60")
     assert not page.errors
     assert not [text for text in page.said if "predictability" in text.lower() or "widget" in text.lower()], page.said
 
