@@ -13,9 +13,6 @@ from torch import Tensor
 from sculptlab.columns import permute_columns, standardize
 from sculptlab.live.engine import MOST_ROWS, WIDTH
 from sculptlab.live.snapshots import split_images
-from sculptlab.reshaping.maps import Linear
-from sculptlab.reshaping.models import reshaped
-from sculptlab.reshaping.reshaper import Reshaper
 from sculptlab.training.images import as_unit_floats
 from sculptlab.training.models import build_autoencoder
 from sculptlab.training.objectives import Predictability, Reconstruction
@@ -302,6 +299,10 @@ class PredictabilityEngine:
     @torch.no_grad()
     def mapped(self, name: str) -> tuple[Tensor, Tensor, Callable[[Tensor], Tensor]]:
         """Training and held-out codes after a map that was fitted to the former, and the decoder behind the map's inverse."""
+        from sculptlab.reshaping.maps import Linear  # scikit-learn and zuko: not before they are used
+        from sculptlab.reshaping.models import reshaped
+        from sculptlab.reshaping.reshaper import Reshaper
+
         codes, held_out = self._encoded()
         if name == "whitened":
             linear, model = Linear.whitening(codes.double()), self.model

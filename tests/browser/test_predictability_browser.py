@@ -62,13 +62,13 @@ def test_the_predictability_widget_by_hand(page, notebook, keep):
     root.get_by_role("button", name="Pause").click()
     keep("dark", root)
     assert fits()
-    page.set_viewport_size({"width": 528, "height": 1500})  # of which JupyterLab leaves about 360
+    page.set_viewport_size({"width": 464, "height": 1500})  # of which JupyterLab leaves about 360
     page.wait_for_timeout(500)
     keep("narrow", root)
     assert fits()
 
     page.set_viewport_size({"width": 1200, "height": 900})
-    root.get_by_label("Latents").select_option("2")  # other weights: a new run
+    root.get_by_label("Latents", exact=True).select_option("2")  # other weights: a new run
     expect(root.locator(".panels canvas")).to_have_count(3)
     wait("+d.step < 60")
     assert not page.errors
