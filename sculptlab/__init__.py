@@ -21,7 +21,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     "evaluation": ("compression", "copy_latents", "diagnose", "find_weight", "latents", "relevance"),
     "factors": (),
     "independence": ("independence_report", "lps", "lps_curve"),
-    "live": ("Explorer", "Sculptor"),
+    "live": ("Explorer", "PredictabilityWidget", "Sculptor"),
     "mmd": ("kernels", "mmd2", "mmd_test", "sliced_mmd2", "witness"),
     "plots": (),
     "priors": (),
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from sculptlab.evaluation.latents import latents
     from sculptlab.evaluation.relevance import relevance
     from sculptlab.independence import independence_report, lps, lps_curve
-    from sculptlab.live import Explorer, Sculptor
+    from sculptlab.live import Explorer, PredictabilityWidget, Sculptor
     from sculptlab.mmd import kernels, mmd2, mmd_test, sliced_mmd2, witness
     from sculptlab.reshaping import Reshaper, reshaped
     from sculptlab.series import profiles

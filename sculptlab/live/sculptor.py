@@ -1,36 +1,25 @@
 """`Sculptor`: a small autoencoder that trains in a notebook while the reader chooses, moves or paints the target of its codes."""
 
 import copy
-import threading
-from collections.abc import Callable
-from typing import Any, Self, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
-import pandas as pd
-import traitlets
 
 from sculptlab.live.engine import Engine
-from sculptlab.live.frames import describe_controls, frame_message
+from sculptlab.live.frames import Message, describe_controls, frame_message, read_changes
 from sculptlab.live.script import training_script
 from sculptlab.live.settings import Settings
 from sculptlab.live.snapshots import TILES, code_extent
-from sculptlab.live.targets import EXTENT
-from sculptlab.live.widget import LiveWidget, front_script
-from sculptlab.live.worker import Worker
+from sculptlab.live.targets import EXTENT, BlankCanvasError
+from sculptlab.live.training_widget import TrainingWidget
+from sculptlab.live.widget import front_script
 from sculptlab.plots.codes import density
 from sculptlab.plots.style import BAD, CODES, PRIOR, Picture, panels, style
-from sculptlab.threads import one_thread
 from sculptlab.training.run import Run
-from sculptlab.validation import whole
-
-COUNTERS = ("revision", "plays", "steps", "resets", "reseeds", "views", "seen", "codes")  # they only grow
-T = TypeVar("T")
-NOTHING: dict[str, Any] = dict.fromkeys(COUNTERS, 0) | {
-    "changes": {}, "on": False, "slow": False, "arrows": False, "pointer": None,
-}  # fmt: skip
 
 
-class Sculptor(LiveWidget):
+class Sculptor(TrainingWidget[Engine]):
     """An autoencoder with two latents that trains in the kernel while the target of its codes is chosen, moved or painted.
 
     A notebook shows it as a widget, which first takes 50 steps if none was taken. From Python, `run` trains it without a display.
@@ -67,114 +56,39 @@ class Sculptor(LiveWidget):
     >>> sculptor.close()
     """
 
-    _esm = front_script("asking", "painting", "drawing", "charts", "sculptor")
-    asked = traitlets.Dict(default_value=NOTHING).tag(sync=True, echo_update=False)
-    controls = traitlets.Dict().tag(sync=True)
-    picture = traitlets.Unicode().tag(sync=True)
+    _esm = front_script("asking", "training", "painting", "drawing", "charts", "sculptor")
 
     def __init__(self, data: Any = None, prior: Any = None, *, settings: str | None = None, **changes: Any) -> None:
         initial = Settings() if settings is None else Settings.read(settings)
         if isinstance(prior, str):
             changes, prior = {"prior": prior, **changes}, None
         engine = Engine(data, initial.changed(**changes), prior)
-        self._engine: Engine | None = engine
-        self._done, self._span, self._shown = dict(NOTHING), EXTENT, False
-        self._worker, self._lock = Worker(engine, self._send_frame), threading.Lock()
-        super().__init__(controls=describe_controls(engine))
-        self.observe(self._on_asked, "asked")
+        self._span = EXTENT
+        super().__init__(engine, describe_controls(engine))
 
-    def _on_asked(self, change: Any) -> None:
-        """Pass on what the page asks for. Events come on any thread and may be lost, hence counters in place of commands."""
-        with self._lock:
-            asked, done = {**NOTHING, **change.new}, self._done
-            self._done = {**asked, **{name: max(asked[name], done[name]) for name in COUNTERS}}
-        new = {name: asked[name] - done[name] for name in COUNTERS if asked[name] > done[name]}
-        if "seen" in new:
-            self._worker.confirm(asked["seen"])
-        requests: dict[str, dict[str, Any]] = {
-            "revision": {"changes": asked["changes"], "revision": asked["revision"]},
-            "resets": {"reset": False}, "reseeds": {"reset": True}, "plays": {"playing": bool(asked["on"])},
-            "steps": {"steps": int(new.get("steps", 0))}, "codes": {"after": self._send_script},
-        }  # fmt: skip
-        request = {} if asked["slow"] == done["slow"] else {"slow": bool(asked["slow"])}
-        for name in new:
-            request |= requests.get(name, {})
-        if request or "views" in new or any(asked[name] != done[name] for name in ("pointer", "arrows")):
-            self._worker.request(**request)
+    def _follow(self, engine: Engine, changes: Mapping[str, Any]) -> None:
+        try:
+            engine.change(**read_changes(changes, engine.offered))
+        except BlankCanvasError:
+            engine.clear()
 
-    def _send_frame(self, engine: Engine, settled: bool) -> None:
-        """Send a frame to the page, in the worker's thread."""
-        if not self._done["views"]:
-            return
+    def _frame(self, engine: Engine, settled: bool) -> Message:
         pointer, arrows = self._done["pointer"], bool(self._done["arrows"])
         content, buffers = frame_message(engine, pointer, self._span, settled=settled, arrows=arrows)
-        self._span, worker = content["span"], self._worker
-        state = {"number": worker.next_frame(), "playing": worker.playing, "slow": worker.slow, "revision": worker.revision}
-        self.send(content | state, buffers)
+        self._span = content["span"]
+        return content, buffers
 
-    def _send_script(self, engine: Engine) -> None:
+    def _send_code(self, engine: Engine) -> None:
         text = "\n".join(training_script(engine, objective) for objective in engine.settings.objectives)
         self.send({"kind": "code", "text": text, "settings": str(engine.settings)})
 
-    def _visit(self, use: Callable[[Engine], T]) -> T:
-        """What `use` returns for the engine, called between two steps; afterwards the page gets a frame."""
-        if self._engine is None:
-            raise RuntimeError("this Sculptor was closed: make another one")
-        with self._worker.entrance, self._worker.lock:
-            found = use(self._engine)
-        if self._done["views"]:
-            self._worker.request()
-        return found
+    def _picture(self, engine: Engine) -> Picture:
+        return picture_of(engine)
 
     @property
     def settings(self) -> str:
         """The present settings as a string, which `Sculptor(settings=...)` and the widget's text field take back."""
         return self._visit(lambda engine: str(engine.settings))
-
-    @property
-    def history(self) -> pd.DataFrame:
-        """A row for each time of measurement: step, and for each objective the reconstruction error, MMD² and LPS."""
-        return self._visit(lambda engine: engine.history)
-
-    def run(self, steps: int) -> pd.DataFrame:
-        """Pause, take `steps` steps in the calling thread, and return the history; raise whatever stopped training.
-
-        Raises ValueError for a prior that cannot be used, and while the canvas is blank.
-        """
-
-        def train(engine: Engine) -> pd.DataFrame:
-            if engine.refused is not None:
-                raise ValueError(f"prior cannot be used: {engine.refused}") from engine.refused
-            if engine.blank:
-                raise ValueError(engine.notice)
-            with one_thread():
-                history = engine.run(whole("steps", steps))
-            if engine.error is not None:
-                raise engine.error
-            return history
-
-        self._worker.stop()
-        return self._visit(train)
-
-    def play(self) -> Self:
-        """Train in the background while a page shows the widget, as the Play button does."""
-        self._worker.request(playing=True)
-        return self
-
-    def pause(self) -> Self:
-        """Stop training until `play` is called or the Play button is pressed."""
-        self._worker.stop()
-        return self._visit(lambda engine: self)
-
-    def change(self, **changes: Any) -> Self:
-        """Take other settings, by name, from the next step on."""
-        self._visit(lambda engine: engine.change(**changes))
-        return self
-
-    def reset(self, seed: int | None = None) -> Self:
-        """Begin again at step 0, with the same seed or another."""
-        self._visit(lambda engine: engine.reset(seed))
-        return self
 
     def code(self, objective: str | None = None) -> str:
         """Python code that trains the model of an objective ("mmd", "kl"; default: the first) to the present step, bit by bit."""
@@ -191,31 +105,11 @@ class Sculptor(LiveWidget):
 
         return self._visit(copied)
 
-    def figure(self) -> Picture:
-        """The codes over their target, the decoded plane and the course of MMD² as a figure, a row for each model."""
-        return self._visit(picture_of)
-
-    def close(self) -> None:
-        """Stop for good: the thread ends, and the models are released."""
-        if (worker := getattr(self, "_worker", None)) is not None:  # None if __init__ raised
-            worker.close()
-        self._engine = None
-        super().close()
-
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        """The widget, begun, with its figure, which is saved with the notebook; after `close`, the last figure.
-
-        The figure's metadata say its settings and steps, so that a page without a kernel can repeat the run.
-        """
-        if self._engine is None:
-            return {"image/png": self.picture}, {}
-        if not self._shown:
-            self._shown = True
-            with one_thread():
-                self._visit(Engine.begin)
+        """The widget with its figure; its metadata say settings and steps, so that a page without a kernel can repeat the run."""
         bundle = super()._repr_mimebundle_(**kwargs)
-        self.picture = bundle[0]["image/png"]
-        bundle[1]["image/png"] |= self._visit(lambda engine: {"settings": str(engine.settings), "steps": engine.step})
+        if self._engine is not None:
+            bundle[1]["image/png"] |= self._visit(lambda engine: {"settings": str(engine.settings), "steps": engine.step})
         return bundle
 
 

@@ -90,7 +90,7 @@ def sculptor_module() -> str:
         "ENGINE": f"{engine_script()}\nstartWorker(self);\n",
     }  # fmt: skip
     head = [f"const {name} = {json.dumps(value, ensure_ascii=False)};" for name, value in constants.items()]
-    return "\n".join([*head, front_script("asking", "painting", "drawing", "charts", "sculptor", "standalone")])
+    return "\n".join([*head, front_script("asking", "training", "painting", "drawing", "charts", "sculptor", "standalone")])
 
 
 def sculptor_script() -> str:

@@ -1,15 +1,14 @@
-"""The Sculptor's thread: it trains, applies changes and sends frames, and lives only while there is something to do."""
+"""The thread of a widget: it trains a model, applies changes and sends frames, and lives only while there is something to do."""
 
 import atexit
 import threading
 import time
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
-from sculptlab.live.engine import Engine
-from sculptlab.live.frames import read_changes
-from sculptlab.live.targets import BlankCanvasError
+import pandas as pd
+
 from sculptlab.threads import set_torch_threads_here
 from sculptlab.validation import SEEDS
 
@@ -24,18 +23,48 @@ ABANDONED_SECONDS = 20.0  # without a sign of the page, before training is pause
 ABANDONED_NOTICE = "Paused: no page has answered for {:.0f} s (closed, or the kernel was busy). Press Play to go on."
 
 
+class LiveEngine(Protocol):
+    """What a widget trains: models, settings with a seed, a history, and what is said about them."""
+
+    settings: Any
+    notice: str  # what is wrong, or ""
+    error: Exception | None  # what stopped training until a reset
+    refused: Exception | None  # why what was given from Python cannot be used
+    blank: bool  # whether no step can be taken
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """A row for each time of measurement."""
+
+    def begin(self) -> None:
+        """Take the steps after which a run is first shown."""
+
+    def advance(self) -> bool:
+        """Take one step; False, with a notice, if that is not possible."""
+
+    def run(self, steps: int) -> pd.DataFrame:
+        """Take `steps` steps and return the history; an error is kept in `error`."""
+
+    def change(self, **changes: Any) -> None:
+        """Take other settings from the next step on."""
+
+    def reset(self, seed: int | None = None) -> None:
+        """Begin again."""
+
+
 class Worker:
     """Trains and changes an engine in a thread of its own, and shows a frame at most sixteen times a second.
 
-    `show(engine, settled)` is called in that thread when there is something new to show. `request` may be called from any thread.
-    Each thread has an id; one whose id is no longer the newest ends at its next step. Others use the engine inside
-    `with worker.entrance, worker.lock`: the loop waits at the entrance, so that it cannot take the lock again before them. Only
-    locks of the interpreter's own are safe there. An interrupt (Ctrl-C) between the last line of an `__enter__` in Python and the
-    body of the `with` statement would leave the lock taken for good.
+    `show(engine, settled)` is called in that thread when there is something new to show, `follow(engine, changes)` to take what a
+    page has changed. `request` may be called from any thread. Each thread has an id; one whose id is no longer the newest ends at
+    its next step. Others use the engine inside `with worker.entrance, worker.lock`: the loop waits at the entrance, so that it
+    cannot take the lock again before them. Only locks of the interpreter's own are safe there. An interrupt (Ctrl-C) between the
+    last line of an `__enter__` in Python and the body of the `with` statement would leave the lock taken for good.
     """
 
-    def __init__(self, engine: Engine, show: Callable[[Engine, bool], None]) -> None:
-        self._engine, self._show = engine, show
+    def __init__(self, engine: Any, show: Callable[[Any, bool], None], follow: Callable[[Any, Any], None]) -> None:
+        self._engine: LiveEngine = engine
+        self._show, self._follow = show, follow
         self.slow, self.revision = False, 0
         self._play = False  # as asked for; while the canvas is blank, no steps are taken
         self.entrance, self.lock, self._state = threading.Lock(), threading.Lock(), threading.Lock()
@@ -170,11 +199,9 @@ class Worker:
                 self._play = False
         try:
             if "changes" in request:
-                engine.change(**read_changes(request["changes"], engine.offered))
+                self._follow(engine, request["changes"])
             if "reset" in request:
                 engine.reset((engine.settings.seed + 1) % SEEDS if request["reset"] else None)
-        except BlankCanvasError:
-            engine.clear()
         except Exception as error:  # shown on the page; of the caller's own prior it may be of any kind
             engine.notice = f"{error}"
         if engine.error:

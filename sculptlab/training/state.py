@@ -263,17 +263,26 @@ class Training:
     def change(self, *, objective: Any = None, batch_size: int | None = None, learning_rate: float | None = None) -> None:
         """Go on with another objective, batch size or learning rate from the next step; None keeps what there is.
 
-        Weights, Adam's averages and the generator stay. An objective that brings companions needs a training of its own. Raises
-        as `fit` does, and then changes nothing.
+        Weights, Adam's averages and the generator stay. An objective that brings companions needs a training of its own, in which
+        its weight alone can be changed. Raises as `fit` does, and then changes nothing.
         """
         goal = self.objective if objective is None else as_objective(objective)
         goal.check(self.model)
         parts = goal.parts if isinstance(goal, SumObjective) else (goal,)
-        if len(self.regularizer.companions) or any(type(part).companions is not Objective.companions for part in parts):
-            raise ValueError(f"objective must be without companions to be changed during training, got {describe(goal)}")
+        stateful = len(self.regularizer.companions) or any(type(part).companions is not Objective.companions for part in parts)
+        if stateful and not _differ_in_weight_alone(goal, self.objective):
+            raise ValueError(
+                "objective must be without companions to be changed during training, or differ from the present one in its "
+                f"weight alone, got {describe(goal)}"
+            )
         size = self._batch_size(batch_size, self.batches.size, goal)
         rate = self.learning_rate if learning_rate is None else number("learning_rate", learning_rate, above=0)
         self.objective = self.regularizer.objective = goal
         self.batches = Batches(self.source, size, self.seed, self.device, goal.least_batch, self.ranks)
         self.optimization.rates = [rate]
         self.optimization.set_rates([rate])
+
+
+def _differ_in_weight_alone(one: Objective, other: Objective) -> bool:
+    fields = [{name: value for name, value in vars(goal).items() if name != "weight"} for goal in (one, other)]
+    return type(one) is type(other) and fields[0] == fields[1]

@@ -296,6 +296,7 @@ VALID = {  # path: (function, arguments)
     "live.Explorer.compare": (lambda **o: explorer().compare(**o), {"a": X[0], "b": X[1]}),
     "live.Explorer.decode": (lambda codes: explorer().decode(codes), {"codes": X}),
     "live.Explorer.traversals": (lambda code: explorer().traversals(code), {"code": X[0]}),
+    "live.PredictabilityWidget": (lambda **o: sl.PredictabilityWidget(**o).close(), {"data": "digits", "latents": 2, "penalty": False, "weight": 1.0, "seed": 0, "show": "codes"}),
     "live.Sculptor": (lambda **o: sl.Sculptor(**o).close(), {"data": "digits", "prior": "ring", "settings": None, "weight": 10.0, "rate": 1e-3, "batch": 64, "seed": 0, "noise": 0.1, "kernel": "imq", "compare": False}),
     "live.standalone_html": (sl.live.standalone_html, {"steps": 2}),
     "live.write_standalone": (sl.live.write_standalone, {"folder": FOLDER / "site", "steps": 2}),

@@ -83,7 +83,7 @@ def test_the_largest_seed():
 @pytest.mark.parametrize("bad", [2**32, 2**64, -1, 1.5, np.int64(-1), np.float32(0)])
 @pytest.mark.parametrize("path", SEEDED)
 def test_a_bad_seed_is_refused_before_any_work(path, bad):
-    if path.startswith(("estimator.", "reshaping.", "live.Sculptor.reset")):
+    if path.startswith(("estimator.", "reshaping.", "live.Sculptor.reset", "live.PredictabilityWidget.reset")):
         pytest.skip("its own test follows")
     thing, name = SEEDED[path]
     given = {
@@ -113,6 +113,10 @@ def test_a_bad_seed_of_the_others_is_refused_before_any_work(bad, plain):
         sculptor.reset(bad)
     assert sculptor.settings == "sculptor?"
     sculptor.close()
+    widget = sl.PredictabilityWidget()
+    with pytest.raises((TypeError, ValueError), match=r"^seed must be"):
+        widget.reset(bad)
+    widget.close()
 
 
 CODES = np.random.default_rng(0).normal(size=(60, 3))
@@ -147,6 +151,14 @@ def explored(seed):
         sl.Run(sl.build_autoencoder("mlp", image_shape=(1, 2, 3), dim=2), None, [], 0, 0), TABLE.reshape(80, 1, 2, 3), seed=seed
     )
     return explorer.codes, explorer.lps
+
+
+def predicted(seed):
+    widget = sl.PredictabilityWidget(latents=2, seed=seed)
+    history = widget.run(2)
+    again = widget.reset(seed).run(2)
+    widget.close()
+    return history.to_numpy(), again.to_numpy()
 
 
 def sculpted(seed):
@@ -226,6 +238,8 @@ CALLS = {
     "estimator.SculptedAutoencoder": estimated,
     "estimator.SculptedAutoencoder.sample": estimated,
     "live.Explorer": explored,
+    "live.PredictabilityWidget": predicted,
+    "live.PredictabilityWidget.reset": predicted,
     "live.Sculptor.reset": sculpted,
 }  # fmt: skip
 WITHOUT_A_SEED = {

@@ -18,7 +18,7 @@ from matplotlib.image import imread
 
 import sculptlab as sl
 from sculptlab.live.engine import Engine
-from sculptlab.live.sculptor import NOTHING
+from sculptlab.live.training_widget import NOTHING
 from sculptlab.live.worker import STEPS_AT_ONCE, Worker
 
 
@@ -289,7 +289,7 @@ def test_close_leaves_no_thread_and_no_model(monkeypatch):
 def test_without_a_sign_of_a_page_it_pauses(monkeypatch):
     monkeypatch.setattr("sculptlab.live.worker.ABANDONED_SECONDS", 0.2)
     engine, shown = Engine(images()), []
-    worker = Worker(engine, lambda engine, settled: shown.append(worker.next_frame()))
+    worker = Worker(engine, lambda engine, settled: shown.append(worker.next_frame()), Engine.change)
     worker.request(playing=True)
     until = time.monotonic() + 30
     while not engine.notice:
@@ -302,7 +302,7 @@ def test_without_a_sign_of_a_page_it_pauses(monkeypatch):
 
 def test_a_page_that_is_slow_is_not_flooded():
     engine, shown = Engine(images()), []
-    worker = Worker(engine, lambda engine, settled: shown.append(worker.next_frame()))
+    worker = Worker(engine, lambda engine, settled: shown.append(worker.next_frame()), Engine.change)
     worker.request(playing=True)
     while engine.step < 100:
         time.sleep(0.01)

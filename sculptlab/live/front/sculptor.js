@@ -12,61 +12,27 @@ const about = (lane, frame) => {
   return frame.step ? " (samples; KL's target is the standard Gaussian)" : " (samples; untrained, so they are mostly noise)";
 };
 
-class View {
-  constructor(model, el) {
-    this.model = model;
-    this.id = unique("sculptor");
-    this.spec = model.get("controls");
-    this.frame = null;
-    this.kernel = new KernelWatch(model, (words) => this.disconnect(words));
-    this.ask = new Asker(model, () => this.kernel.asked());
-    this.inputs = {};
+class View extends TrainingView {
+  constructor(model) {
+    super(model, "shaping", "Sculptor: shape a latent space while it trains");
     this.lanes = {};
     this.painting = new PaintCanvas(this.spec, () => (this.painted() ? null : { prior: this.frame.settings.prior, sliders: this.frame.settings.sliders }),
       (changes) => this.ask.change(changes));
-    this.root = html("div", { className: "sculptor", role: "group", "aria-label": "Sculptor: shape a latent space while it trains",
-      "data-lm-suppress-shortcuts": "true", onkeydown: (event) => this.key(event) });
-    this.build();
-    el.append(this.root);
-    this.listen();
-    this.ask.tell({ views: this.ask.now.views + 1 });
-    this.kernel.asked();
   }
 
   // ---- the elements of the page
   build() {
-    const button = (text, title, act, main = "") =>
-      html("button", { type: "button", className: main, title, onclick: act }, text);
-    this.play = button("▶ Play", "train, or pause (Space)", () => this.toggle(), "main");
-    this.slow = button("Slow", "a few steps a second (M)", () => this.ask.count("plays", { slow: !this.ask.now.slow, on: true }));
-    this.arrows = button("Arrows", "what pulls each code: minus the gradient of MMD² in the code; an arrow at the chance level is as long as a code is "
+    this.arrows = this.button("Arrows", "what pulls each code: minus the gradient of MMD² in the code; an arrow at the chance level is as long as a code is "
       + "wide, and the longest are cut off (A)", () => this.ask.tell({ arrows: !this.ask.now.arrows }));
-    this.counter = html("span", { className: "count" });
-    const bar = html("div", { className: "bar" }, this.play,
-      button("Step", "one step (S)", () => this.ask.count("steps")), this.slow,
-      button("Reset", "begin again with the same seed (R)", () => this.ask.count("resets")),
-      button("New seed", "begin again with other weights, batches and noise (N)", () => this.ask.count("reseeds")),
+    const bar = this.bar(
       this.choice("objective", "Objective", this.spec.objectives.map((name) => [name, name === "kl" ? "KL (a VAE)" : "MMD"])
         .concat([["both", "MMD beside KL"]]), (value) =>
         value === "both" ? { compare: true } : { compare: false, objective: value }),
       this.choice("data", "Data", this.spec.data.map((name) => [name, name]), (value) => ({ data: value })),
-      this.arrows, this.counter);
-    this.notice = html("div", { className: "notice", role: "status" });
-    this.still = html("img", { className: "still", alt: "How the Sculptor looked when this page was saved" });
-    const picture = this.model.get("picture");
-    this.still.hidden = !picture;
-    if (picture) this.still.src = `data:image/png;base64,${picture}`;
+      this.arrows);
     this.stage = html("div", { className: "stage" }, this.target());
-    this.body = html("div", { hidden: true }, this.stage, this.dials(), this.charts(), this.share());
+    this.body.append(this.stage, this.dials(), this.charts(), this.share());
     this.root.append(bar, this.notice, this.still, this.body);
-  }
-
-  choice(name, label, options, change) {
-    const id = `${this.id}-${name}`;
-    const select = html("select", { id, onchange: () => this.change(change(select.value)) },
-      ...options.map(([value, text]) => html("option", { value }, text)));
-    this.inputs[name] = select;
-    return html("span", {}, html("label", { htmlFor: id }, `${label} `), select);
   }
 
   change(changes) {
@@ -91,24 +57,6 @@ class View {
         value === "painted" ? { painting: this.painting.encoded() } : { prior: value }), this.painting.canvas, this.painting.tools, this.sliders);
   }
 
-  // One labeled slider; with `log` its positions are powers of ten.
-  slider(name, dial, value, change, log) {
-    const id = `${this.id}-${name}`;
-    const shown = html("output", { htmlFor: id });
-    const [low, high] = log || [dial.low, dial.high];
-    const input = html("input", { type: "range", id, title: dial.hint, min: low, max: high, step: log ? 0.05 : dial.step });
-    const read = () => (log ? +(10 ** +input.value).toPrecision(2) : +input.value);
-    const write = (x) => {
-      input.value = log ? Math.log10(Math.max(x, 10 ** low)) : x;
-      shown.value = short(x);
-      input.setAttribute("aria-valuetext", short(x));
-    };
-    input.addEventListener("input", () => { shown.value = short(read()); input.setAttribute("aria-valuetext", short(read())); this.ask.change(change(read())); });
-    write(value);
-    this.inputs[name] = { write, input };
-    return html("div", { className: "field" }, html("label", { htmlFor: id, title: dial.hint }, name), input, shown);
-  }
-
   dials() {
     const logs = { weight: [-1, 4], beta: [-3, 2], bandwidth: [-1, 1], rate: [-4, 0] };
     const fields = this.spec.dials.map((dial) => {
@@ -125,7 +73,7 @@ class View {
   }
 
   charts() {
-    this.lines = MEASURES.map((_, which) => new Chart(which));
+    this.lines = MEASURES.map((_, which) => new Chart(MEASURES, which));
     return html("div", { className: "charts" }, ...this.lines.map((line) => line.node));
   }
 
@@ -170,7 +118,6 @@ class View {
   }
 
   // ---- what the reader does
-  toggle() { this.ask.count("plays", { on: !(this.frame && this.frame.playing) }); }
   paste() {
     this.ask.change({ text: this.text.value });
     this.pasted = this.ask.now.revision;
@@ -193,24 +140,7 @@ class View {
     const within = (v) => Math.min(span, Math.max(-span, v));
     this.point(lane, [within(x + move[0] * stride), within(y + move[1] * stride)]);
   }
-  key(event) {
-    event.stopPropagation();
-    if (event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName)) return;
-    const act = { " ": () => this.toggle(), s: () => this.ask.count("steps"), m: () => this.slow.click(),
-      r: () => this.ask.count("resets"), a: () => this.arrows.click(), n: () => this.ask.count("reseeds") }[event.key.toLowerCase()];
-    if (!act || (event.key === " " && event.target.tagName === "BUTTON") || event.target.tagName === "SUMMARY") return;
-    event.preventDefault();
-    act();
-  }
-
-  listen() {
-    this.receive = (message, buffers) => this.take(message, buffers);
-    this.model.on("msg:custom", this.receive);
-    this.resized = new ResizeObserver(() => this.draw());
-    this.resized.observe(this.root);
-    this.themed = new MutationObserver(() => this.draw());
-    for (const node of [document.body, document.documentElement]) this.themed.observe(node, { attributes: true });
-  }
+  keys() { return { ...super.keys(), a: () => this.arrows.click() }; }
   painted() { // whether the target is a painting or a blank canvas, or will be with the next frame
     return this.frame?.blank || this.frame?.settings.prior === "painted" || this.ask.pending.some((one) => "painting" in one.changes);
   }
@@ -231,44 +161,19 @@ class View {
       labels: message.labels === null ? null : new Float64Array(bytes(message.labels).slice().buffer),
       lanes: message.lanes.map((lane) => ({ ...lane, codes: floats(lane.codes), pulls: lane.pulls === null ? null : floats(lane.pulls), sheet: bytes(lane.sheet) })),
       pointer: message.pointer && { ...message.pointer, images: bytes(message.pointer.images) } };
-    this.ask.arrived(message.revision);
-    this.kernel.answered();
+    this.arrived(message);
     if (this.loading()) this.kernel.asked(LOADING);
-    else if (message.playing) this.kernel.asked(); // while it plays, another frame must follow
-    this.ask.tell({ seen: message.number });
     if (!this.painting.down && !this.ask.pending.length && !message.blank && message.settings.prior === "painted") {
       this.painting.take(bytes(message.painting));
     }
-    this.root.dataset.step = message.step;
-    this.root.dataset.frames = +(this.root.dataset.frames || 0) + 1;
-    this.root.dataset.revision = message.revision;
-    this.root.dataset.playing = message.playing;
-    this.still.hidden = true;
-    this.body.hidden = false;
     this.show();
-    if (!this.drawing) {
-      this.drawing = requestAnimationFrame(() => {
-        this.drawing = 0;
-        this.draw(message.measured !== false);
-        this.root.dataset.drawn = +(this.root.dataset.drawn || 0) + 1;
-      });
-    }
-  }
-  disconnect(words) { // without a kernel nothing plays
-    this.play.textContent = "▶ Play";
-    this.play.setAttribute("aria-pressed", false);
-    this.root.dataset.playing = false;
-    this.notice.textContent = words;
+    this.drawSoon(message.measured !== false);
   }
 
   // Words, numbers and controls follow the kernel, except for controls that the reader has moved since.
   show() {
     const { frame, inputs } = this;
     const { settings } = frame;
-    this.play.textContent = frame.playing ? "❚❚ Pause" : "▶ Play";
-    this.play.setAttribute("aria-pressed", frame.playing);
-    this.slow.setAttribute("aria-pressed", frame.slow);
-    this.counter.replaceChildren("step ", html("b", {}, frame.step.toLocaleString("en")), ` · seed ${settings.seed}`);
     this.arrows.setAttribute("aria-pressed", this.ask.now.arrows);
     // What is wrong with a pasted string is said once, beside its field.
     if (frame.revision >= this.pasted) {
@@ -330,30 +235,8 @@ class View {
     if (view.gridSheet.begin()) drawGrid(this, lane, view.gridSheet);
     if (view.stripSheet.begin()) drawStrip(this, lane, view.stripSheet);
   }
-
-  end() {
-    this.kernel.end();
-    clearTimeout(this.later);
-    cancelAnimationFrame(this.drawing);
-    this.model.off("msg:custom", this.receive);
-    this.resized.disconnect();
-    this.themed.disconnect();
-    this.root.remove();
-  }
 }
 
-const views = new Map(); // how many views each widget has; when the last one is removed, training pauses
-
-const widget = {
-  render({ model, el }) {
-    const view = new View(model, el);
-    views.set(model, (views.get(model) || 0) + 1);
-    return () => {
-      view.end();
-      views.set(model, views.get(model) - 1);
-      if (!views.get(model)) view.ask.count("plays", { on: false });
-    };
-  },
-};
+const widget = widgetOf(View);
 
 export default widget;

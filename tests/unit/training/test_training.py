@@ -387,6 +387,19 @@ def test_a_change_takes_effect_at_the_next_step(digits, plain):
     assert training.batches.size == 16
 
 
+def test_the_weight_alone_of_an_objective_with_companions_can_be_changed(digits, plain):
+    training = Training(plain, digits.images[:100], sl.objectives.Predictability(weight=0.0), device="cpu")
+    training.start()
+    training.advance()
+    networks = training.regularizer.companions["predictors"]
+    training.change(objective=sl.objectives.Predictability(weight=3.0))
+    terms = training.advance().terms
+    assert terms["loss"] == pytest.approx((terms["reconstruction"] + 3 * terms["predictability"]).item())
+    assert training.regularizer.companions["predictors"] is networks
+    with pytest.raises(ValueError, match="in its weight alone"):
+        training.change(objective=sl.objectives.Predictability(weight=3.0, rounds=5))
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
