@@ -106,7 +106,8 @@ def maximize_likelihood(
         Called after each step.
     """
     average = copy.deepcopy(flow)
-    optimizer = AdamW(flow.parameters(), learning_rate, weight_decay=weight_decay)
+    weights, means = tuple(flow.parameters()), tuple(average.parameters())
+    optimizer = AdamW(weights, learning_rate, weight_decay=weight_decay, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     rows: list[dict[str, float]] = []
     best, best_step, kept, loss = -math.inf, 0, flow.state_dict(), None
@@ -115,12 +116,11 @@ def maximize_likelihood(
             loss = -log_likelihood(flow, *draw()).mean()
             optimizer.zero_grad()
             loss.backward()
-            nn.utils.clip_grad_norm_(flow.parameters(), 5.0)
+            nn.utils.clip_grad_norm_(weights, 5.0)
             optimizer.step()
             schedule.step()
             with torch.no_grad():
-                for mean, weight in zip(average.parameters(), flow.parameters(), strict=True):
-                    mean.lerp_(weight, max(0.01, 1 / step))
+                torch._foreach_lerp_(means, weights, max(0.01, 1 / step))
             advance()
         if step % CHECK_EVERY and step < steps:
             continue
