@@ -12,13 +12,6 @@ from tests.fuzz.calling import arguments, fault
 from tests.fuzz.calls import VALID, WITHOUT_ARGUMENTS_TO_CHECK
 
 CALLS = int(os.environ.get("SCULPTLAB_FUZZ", "14"))
-LONGER = {
-    "live.write_standalone",
-    "live.standalone_html",
-    "training.fit",
-    "evaluation.copy_latents",
-    "factors.dci",
-}  # a tenth of a second
 
 
 @pytest.fixture(autouse=True)

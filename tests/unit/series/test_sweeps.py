@@ -10,13 +10,14 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
+from functools import partial
 
 import pandas as pd
 import pytest
 
 from sculptlab import cli
 from sculptlab.series import recording, results, sweeps
+from sculptlab.series.studies import joint_embedding
 from sculptlab.series.studies.runner import run_study
 from sculptlab.series.sweeps import Sweep, SweepFinished, cell_key
 from sculptlab.training import DivergenceError
@@ -273,6 +274,13 @@ def test_the_command_runs_a_real_study_in_two_processes(tmp_path, capsys, monkey
     assert cli.main(["sweep", "no such"]) == 2
     assert "STUDY must be one of" in capsys.readouterr().err
     assert cli.main(["sweep", "joint_embedding", "--jobs", "0"]) == 2
+    folder, train = tmp_path / "swept", joint_embedding.train_embedding
+    monkeypatch.setattr(joint_embedding, "train_embedding", partial(train, steps=0))
+    recording.work("joint_embedding", folder, progress=False)
+    cells = sorted((folder / "cells").iterdir())
+    kept = {cell: cell.read_bytes() for i, cell in enumerate(cells) if i % 5}
+    for cell in cells[::5]:  # four are left to the command, which trains them
+        cell.unlink()
     command = [
         sys.executable,
         "-m",
@@ -282,9 +290,11 @@ def test_the_command_runs_a_real_study_in_two_processes(tmp_path, capsys, monkey
         "--jobs",
         "2",
         "--folder",
-        str(tmp_path / "swept"),
+        str(folder),
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "all cells are done" in done.stdout
-    assert len(list(Path(tmp_path / "swept" / "cells").iterdir())) == 20
+    assert sorted((folder / "cells").iterdir()) == cells
+    assert len(cells) == 20
+    assert {cell: cell.read_bytes() for cell in kept} == kept
