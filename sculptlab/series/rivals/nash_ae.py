@@ -60,8 +60,8 @@ class NashAE(Objective):
     The codes that are decoded are sigmoids of what the encoder returns, in (0, 1). In the history: "covariance".
 
     The paper's loss is (1 - lambda) * (1/2 mean squared error over pixels) + lambda * covariance: `weight` is lambda / (1 -
-    lambda) times the number of pixels. Its lambda of 0.008 for dSprites is a weight of 33, for a decoder of variance 1. Width, depth,
-    SELU, five steps and the learning rate 0.01 of the predictors are the paper's. It declares no distribution.
+    lambda) times the number of pixels. Its lambda of 0.008 for dSprites is a weight of 33, for a decoder of variance 1. Width,
+    depth, SELU, five steps and the learning rate 0.01 of the predictors are the paper's. It declares no distribution.
 
     Parameters
     ----------
