@@ -19,6 +19,7 @@ from sculptlab.series.profiles import PROFILES, page_seed
 
 START = "00_start_here.ipynb"
 SOLUTION = re.compile(r"<details><summary>Solution</summary>.*?</details>\n?", re.DOTALL)
+BADGE = re.compile(r"\[!\[Open in Colab\]\([^)]*\)\]\([^)]*\)\n\n")
 WITH_ALT_TEXTS = """{% extends 'lab/index.html.j2' %}
 {% block data_png scoped %}
 {%- set alt = output | get_metadata('alt', 'image/png') -%}
@@ -99,7 +100,7 @@ def copy_pages(target: Path) -> list[Path]:
 
 
 def student_edition(target: Path, seed: int | None = None) -> list[Path]:
-    """Write the pages to `target` without the folded solutions of the exercises; returns the files. Existing pages are replaced.
+    """Write the pages to `target` without solutions, and without the badge that opens those with; existing ones are replaced.
 
     With a `seed` from 0 to 9999 each page starts from it, so that students with other seeds see other numbers.
     """
@@ -111,7 +112,7 @@ def student_edition(target: Path, seed: int | None = None) -> list[Path]:
         notebook = read_page(path)
         for cell in notebook.cells:
             if cell.cell_type == "markdown":
-                cell.source = SOLUTION.sub("", cell.source)
+                cell.source = BADGE.sub("", SOLUTION.sub("", cell.source))
         if seed is not None:
             line = f'import os\n\nos.environ["SCULPTLAB_SEED"] = "{page_seed("seed", seed)}"  # the seed of this copy\n\n'
             first = next(cell for cell in notebook.cells if cell.cell_type == "code" and "%pip" not in cell.source)

@@ -126,6 +126,8 @@ def test_a_student_edition_has_hints_and_no_solutions(tmp_path):
         before, after = page.read_text(encoding="utf-8"), file.read_text(encoding="utf-8")
         assert "<summary>Solution</summary>" in before
         assert "<summary>Solution</summary>" not in after
+        assert "colab.research" in before  # the badge opens the page with its solutions
+        assert "colab.research" not in after
         assert after.count("<summary>Hint</summary>") == before.count("<summary>Hint</summary>")
         assert after.count("<details>") == after.count("</details>")
         kept = [cell.source for cell in nbformat.read(file, as_version=4).cells if cell.cell_type == "code"]
