@@ -82,7 +82,7 @@ def check_same_sum(answer: Answer) -> str:
     worst, correlation = _kl(mean, std).max().item(), torch.corrcoef(mean.T)[0, 1].abs().item()
     require(worst <= 1, f"the largest KL of an image is {worst:.2f} nats: shrink the means or bring the stds nearer to 1")
     require(correlation > 0.9, f"the means' correlation is {correlation:.2f}: make the second column follow the first")
-    return f"at most {worst:.2f} nats an image, and the means' correlation is {correlation:.2f}: the KL term does not see it"
+    return f"at most {worst:.2f} nats an image, and the means' correlation is {correlation:.2f}: it is not in the KL term"
 
 
 def _kl(mean: torch.Tensor, std: torch.Tensor) -> torch.Tensor:
