@@ -67,10 +67,11 @@ class PredictabilityWidget(TrainingWidget[PredictabilityEngine]):
         seed: int = 0,
         show: str = "codes",
     ) -> None:
-        engine = PredictabilityEngine(data, PredictabilitySettings(latents, penalty, weight, seed))
+        settings = PredictabilitySettings(latents, penalty, weight, seed, show)
+        engine = PredictabilityEngine(data, settings)
         super().__init__(engine, {"mapped": list(MAPPED), "made": list(MADE)})
-        if show != "codes":
-            engine.change(show=show)
+        if settings.show != "codes":
+            engine.change(show=settings.show)
 
     @property
     def scores(self) -> pd.DataFrame:
