@@ -19,9 +19,12 @@ def public():
 
 
 def methods():
-    """The public methods that a public class defines or overrides, with docstrings inherited where they are."""
+    """The public methods of a public class, also those of its bases that no room shows; docstrings may be inherited."""
+    shown = [thing for thing in PUBLIC.values() if inspect.isclass(thing)]
     for path, thing in PUBLIC.items():
-        for name, member in vars(thing).items() if inspect.isclass(thing) else ():
+        bases = thing.__mro__ if inspect.isclass(thing) else ()
+        own = [base for base in bases if base is thing or (base.__module__.startswith("sculptlab") and base not in shown)]
+        for name, member in {name: member for base in reversed(own) for name, member in vars(base).items()}.items():
             if inspect.isfunction(member) and not name.startswith("_") and member.__module__.startswith("sculptlab"):
                 yield f"{path}.{name}", getattr(thing, name)
 
