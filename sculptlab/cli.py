@@ -120,7 +120,7 @@ def lab_command(place: Path, extra: Sequence[str] = ()) -> list[str]:
 def _app(arguments: argparse.Namespace) -> int:
     """Serve the Sculptor's page with Voilà until Ctrl-C."""
     if find_spec("voila") is None:
-        raise ImportError(f"the app needs Voilà: {doctor.PIP} install voila")
+        raise ImportError(f"the app needs Voilà: {doctor.PIP} install voila 'tornado>=6.5'")
     for name, least, most in (("port", 1, 65535), ("visitors", 1, 1000)):
         if not least <= getattr(arguments, name) <= most:
             raise ValueError(f"--{name} must lie between {least} and {most}, got {getattr(arguments, name)}")

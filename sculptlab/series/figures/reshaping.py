@@ -30,7 +30,7 @@ WAYS = {  # how images were drawn: condition of a table -> words
     "VAE": "VAE",
 }
 ROTATED = {"plain": (PRIOR, "X"), "reshaped": (CODES, "o"), "reshaped, rotated": (MEANS, "D")}
-FACTOR_SCORES = {"mlp": "LPS", "MIG": "MIG", "DCI disentanglement": "DCI disentanglement", "InfoM": "InfoM"}
+FACTOR_SCORES = {"mlp": "LPS", "MIG": "MIG", "DCI disentanglement": "DCI disentanglement", "InfoM": "InfoM", "InfoE": "InfoE"}
 THUMBNAILS = 40
 
 

@@ -60,8 +60,7 @@ def trained_models_study(
     """Train models of sprites with every seed; rows as in `rotation_study`, "case" is the name of the model."""
 
     def evaluate(_: Any, drawn: Drawn, seed: int) -> list[dict[str, Any]]:
-        found = scores_of_rotations(drawn, seed, max_iter=max_iter, rotations=rotations)
-        return [{"dim": drawn[1].shape[1], **row} for row in found]
+        return scores_of_rotations(drawn, seed, max_iter=max_iter, rotations=rotations)
 
     return run_study(models, seeds, lambda model, seed: model(seed), evaluate, columns="case", **options)
 
@@ -101,7 +100,8 @@ def scores_of_rotations(drawn: Drawn, seed: int, *, max_iter: int, rotations: in
     for k in range(1, rotations + 1):
         matrix = torch.from_numpy(ortho_group.rvs(z.shape[1], random_state=1000 * seed + k)).to(after)
         rows.append(("reshaped, rotated", k, after @ matrix))
-    return [{"condition": name, "rotation": k, **factor_scores(codes, values, seed)} for name, k, codes in rows]
+    common = {"active_latents": z.shape[1]}
+    return [{"condition": name, "rotation": k, **common, **factor_scores(codes, values, seed)} for name, k, codes in rows]
 
 
 def factor_scores(z: Tensor, values: pd.DataFrame, seed: int = 0) -> dict[str, float]:
@@ -120,7 +120,7 @@ def factor_scores(z: Tensor, values: pd.DataFrame, seed: int = 0) -> dict[str, f
 def record_rotations(seeds: Sequence[int] = range(1, 6)) -> Recorded:
     """Run the studies of the moving heart and of trained models, and record both as "rotations"."""
     settings: dict[str, Any] = {"training": TRAINING, "held_out": HELD_OUT, "max_iter": MAX_ITER, "rotations": ROTATIONS}
-    heart = rotation_study(HEART, seeds, constant={"data": "sprites", "case": "moving heart", "dim": HEART.dim}, **settings)
+    heart = rotation_study(HEART, seeds, constant={"data": "sprites", "case": "moving heart"}, **settings)
     options: dict[str, Any] = {"max_iter": MAX_ITER_TRAINED, "rotations": ROTATIONS, "constant": {"data": "sprites"}}
     trained = trained_models_study(trained_models(), seeds, **options)
     settings |= {**vars(HEART), "trained models": {**vars(SCORECARDS["sprites"]), "max_iter": MAX_ITER_TRAINED}}

@@ -72,7 +72,7 @@ def test_addresses_that_others_reach(ip):
 def test_without_voila_it_says_what_to_install(monkeypatch, capsys):
     monkeypatch.setattr(cli, "find_spec", lambda name: None)
     assert cli.main(["app"]) == cli.FAILED
-    assert f"{PIP} install voila" in capsys.readouterr().err
+    assert f"{PIP} install voila 'tornado>=6.5'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("words", "name"), [(["--port", "70000"], "--port"), (["--visitors", "0"], "--visitors")])

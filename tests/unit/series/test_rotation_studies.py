@@ -43,7 +43,7 @@ def test_trained_models_are_named_by_their_case_and_have_the_number_of_latents_t
         return codes[:1000], codes[1000:], pd.DataFrame(values[1000:], columns=["x", "y"])
 
     table = rotations.trained_models_study({"aligned": model}, [1], max_iter=30, rotations=1, progress=False)
-    assert table[["case", "condition", "dim", "evaluated"]].to_numpy().tolist() == [
+    assert table[["case", "condition", "active_latents", "evaluated"]].to_numpy().tolist() == [
         ["aligned", "plain", 2, 400], ["aligned", "reshaped", 2, 400], ["aligned", "reshaped, rotated", 2, 400],
     ]  # fmt: skip
     plain, reshaped, rotated = table["MIG"]
