@@ -34,6 +34,26 @@ def test_every_folder_says_what_it_is_for():
         assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), path
 
 
+def statements(source):
+    """How many lines hold code: no docstrings, comments, imports or blank lines."""
+    tree = ast.parse(source)
+    skipped = [node for node in ast.walk(tree) if isinstance(node, (ast.Import, ast.ImportFrom))]
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)) and ast.get_docstring(node):
+            skipped.append(node.body[0])
+    empty = {line for node in skipped for line in range(node.lineno, node.end_lineno + 1)}
+    lines = enumerate(source.splitlines(), 1)
+    return sum(bool(line.strip()) and not line.strip().startswith("#") for number, line in lines if number not in empty)
+
+
+def test_the_package_is_thin():
+    assert statements('"""A module."""\n\nimport os\n\n# a comment\ndef f():\n    """A function."""\n    pass  # this\n') == 2
+    counts = {name: statements(path.read_text(encoding="utf-8")) for name, path in MODULES.items()}
+    core = sum(count for name, count in counts.items() if name.split(".")[0] not in ("live", "series"))
+    assert core <= 10_000
+    assert sum(counts.values()) <= 16_500
+
+
 @pytest.mark.parametrize("module", MODULES)
 def test_no_global_plotting_state(module):
     for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8"))):
