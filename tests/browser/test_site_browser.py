@@ -201,6 +201,34 @@ def test_the_site_is_read_from_a_folder_without_a_server(site, page, show):
     assert page.foreign == page.errors == page.said == []
 
 
+def test_words_are_found_without_a_server(site, page, show, keep):
+    page.set_viewport_size({"width": 360, "height": 740})
+    show((site[0] / "index.html").as_uri())
+    page.get_by_role("link", name="Search").click()
+    field, count, found = page.get_by_role("searchbox"), page.locator("#count"), page.locator("#found li")
+    expect(field).to_be_focused()
+    expect(found).to_have_count(0)
+    field.fill("kernel DIFFERENCES remarks")  # every one of them, in any order
+    expect(count).to_have_text("1 section")
+    expect(found.get_by_role("link")).to_have_text("00 · Can z1 follow?: A table and formulas")
+    assert [word.lower() for word in found.locator("mark").all_inner_texts()][:3] == ["kernel", "differences", "differences"]
+    keep("search")
+    field.fill("no such words anywhere")
+    expect(count).to_have_text("No sections")
+    field.fill("<img src=x onerror=alert(1)> (a[")
+    expect(count).to_have_text("No sections")
+    field.fill("mmd2")
+    expect(found.first.get_by_role("link")).to_contain_text("mmd.mmd2")
+    expect(count).to_contain_text("sections")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    found.first.get_by_role("link").click()
+    expect(page.locator("pre[id='mmd.mmd2']")).to_be_visible()
+    page.go_back()
+    expect(field).to_have_value("mmd2")
+    expect(found.first.get_by_role("link")).to_contain_text("mmd.mmd2")
+    assert page.foreign == page.errors == page.said == []
+
+
 def test_the_sculptor_of_the_first_page_trains_without_a_server(site, page, show):
     show((site[0] / "index.html").as_uri())
     page.wait_for_selector("#sculptor canvas", state="visible")

@@ -15,6 +15,7 @@ from sculptlab.live.standalone import sculptor_script
 from sculptlab.series import reference, summary
 from sculptlab.series.site.markdown import Addresses, Renderer
 from sculptlab.series.site.notebooks import Page, notebook_page
+from sculptlab.series.site.searching import search_script
 
 HERE = Path(__file__).parent
 MARK = ".sculptlab-site"  # the file by which a folder is known as a site that may be replaced
@@ -87,6 +88,8 @@ def _write(made: Path, pages: list[Page], others: list[Page], addresses: Address
         (made / address).write_text(text, encoding="utf-8")
 
     (made / "static" / "sculptor.js").write_text(sculptor_script(), encoding="utf-8")
+    (made / "static" / "search.js").write_text(search_script([*pages, *others]), encoding="utf-8")
+    write("search.html", "search.html.j2")
     write("index.html", "index.html.j2", film=film if film in addresses.files else None)
     for before, page, after in zip([None, *pages], pages, [*pages[1:], None], strict=False):
         write(page.address, "page.html.j2", page=page, before=before, after=after)

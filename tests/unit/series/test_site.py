@@ -3,6 +3,7 @@
 import base64
 import html
 import io
+import json
 import re
 
 import nbformat
@@ -15,6 +16,7 @@ from sculptlab.series import pages, reference
 from sculptlab.series.site import building, running
 from sculptlab.series.site.markdown import REPOSITORY, Addresses, Renderer
 from sculptlab.series.site.notebooks import WIDGET, notebook_page
+from sculptlab.series.site.searching import sections
 
 ADDRESSES = {"notebooks/01_b.ipynb": "01_b.html", "GUIDE.md": "guide.html"}
 
@@ -242,18 +244,37 @@ def executed(tmp_path, documents):
 def test_a_site_has_its_pages_neighbors_and_an_index(executed, tmp_path):
     out = tmp_path / "new" / "site"
     assert building.build_site(executed, out) == []
-    names = ["00_a.html", "01_b.html", "02_c.html", "api.html", "guide.html", "index.html"]
+    names = ["00_a.html", "01_b.html", "02_c.html", "api.html", "guide.html", "index.html", "search.html"]
     assert sorted(path.name for path in out.glob("*.html")) == names
     read = {name: (out / name).read_text(encoding="utf-8") for name in names}
-    assert all(f'href="{name}"' in read["index.html"] for name in names[:5])
+    assert all(f'href="{name}"' in read["index.html"] for name in [*names[:5], "search.html"])
     assert 'src="figures/00_a_1.png"' in read["index.html"]
     assert re.findall(r'rel="(\w+)" href="(\w+.html)"', read["01_b.html"]) == [("prev", "00_a.html"), ("next", "02_c.html")] * 2
     assert re.findall(r'rel="(\w+)"', read["00_a.html"]) == ["icon", "stylesheet", *["next"] * 2]
     assert '<a href="#how">How</a>' in read["00_a.html"]
     assert "<title>00 · Can z follow?</title>" in read["00_a.html"]
     assert "<summary>Code: <code>print(1)</code></summary>" in read["00_a.html"]
-    assert sorted(path.name for path in (out / "static").iterdir()) == ["math.woff2", "sculptor.js", "site.css"]
+    assert sorted(path.name for path in (out / "static").iterdir()) == ["math.woff2", "sculptor.js", "search.js", "site.css"]
     assert [path.name for path in out.parent.iterdir()] == ["site"]
+
+
+def test_the_words_of_a_page_are_found_by_section(tmp_path):
+    text = "Before.\n\n# 00 · *A* page\n\nA &lt;b&gt; $x^2$ line.\n\n## Why\n\n| one | two |\n|---|---|\n| 3 | 4 |"
+    path = write(
+        tmp_path / "executed", "00_a.ipynb", new_markdown_cell(text), code("print(5)"), new_markdown_cell("More.\n\n## Why")
+    )
+    assert sections(notebook_page(path, Addresses(None, {}))) == [
+        ("", "", "Before."), ("#00--a-page", "00 · A page", "A <b> line."),
+        ("#why", "Why", "one two 3 4 More."), ("#why-1", "Why", ""),
+    ]  # fmt: skip
+
+
+def test_a_docstring_is_a_section_of_its_name(executed, tmp_path):
+    building.build_site(executed, tmp_path / "site")
+    script = (tmp_path / "site" / "static" / "search.js").read_text(encoding="utf-8")
+    found = json.loads(script.removeprefix("const searchSections = ").removesuffix(";\n"))
+    assert ["api.html#x", "API", "x", "$1$"] in found
+    assert ["01_b.html#second", "01 · B", "Second", "Back , guide"] in found
 
 
 def test_a_site_is_replaced_and_nothing_else_is(executed, tmp_path):
