@@ -1,8 +1,5 @@
 """Diagnosis: differences from the prior are named, and none is found where there is none."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -302,17 +299,6 @@ def test_off_support_is_where_the_prior_has_no_mass():
     assert not off_support(torch.zeros(1, 2), Gaussian(2)).any()
     z = Ring().sample(4000, torch.Generator().manual_seed(5))
     assert off_support(z, Ring()).double().mean() == pytest.approx(0.001, abs=0.002)
-
-
-def test_the_room_imports_no_plots_and_no_tests_before_use():
-    code = """
-import sys
-import sculptlab.independence, sculptlab.training
-for name in ("matplotlib", "sklearn.ensemble", "sklearn.neighbors", "scipy.stats", "scipy.spatial", "constriction"):
-    sys.modules[name] = None  # whoever imports it from here on fails
-import sculptlab.evaluation
-"""
-    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.parametrize("df", [0.5, 1.0])
