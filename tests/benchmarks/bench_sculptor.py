@@ -138,7 +138,7 @@ def watch_memory(kernel_pid: int, page_pid: int, minutes: float) -> None:
 
 
 def first_motion(page, url: str, folder: Path) -> None:
-    run = open_notebook(page, url, folder, [WARM, CELL])
+    run = open_notebook(page, f"{url}/doc/tree", folder, [WARM, CELL])
     run(0)
     page.get_by_text("warm", exact=True).wait_for()
     print(f"first motion: {page.evaluate(PLAY):.2f} s after the cell was run")

@@ -1,5 +1,6 @@
 """A throw-away JupyterLab and Debian's chromium, driven by Playwright."""
 
+import json
 import os
 import shutil
 import socket
@@ -30,21 +31,43 @@ def chromium():
     return path
 
 
+@pytest.fixture(scope="session")
+def whole_lab(tmp_path_factory, chromium):
+    """The address of one JupyterLab for all tests, which starts in seconds, and the folder of its settings."""
+    root = tmp_path_factory.getbasetemp()  # the folder of each test's `tmp_path`
+    settings = tmp_path_factory.mktemp("settings")
+    with jupyterlab(settings, root) as (url, _):
+        yield url, settings
+
+
 @pytest.fixture
-def lab(tmp_path, chromium):
-    """The address of a JupyterLab of its own, rooted at `tmp_path`."""
-    with jupyterlab(tmp_path) as (url, _):
-        yield url
+def lab(tmp_path, whole_lab):
+    """The address of JupyterLab's files in `tmp_path`; kernels, layout and changed settings are gone for the next test."""
+    url, settings = whole_lab
+    assert not answer(f"{url}/api/kernels")
+    yield f"{url}/doc/tree/{tmp_path.name}"
+    for kernel in answer(f"{url}/api/kernels"):
+        answer(f"{url}/api/kernels/{kernel['id']}", method="DELETE")
+    for changed in ("lab_workspaces_dir", "lab_settings_dir/@jupyterlab/apputils-extension/themes.jupyterlab-settings"):
+        path = settings / changed
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def answer(url, method="GET"):
+    """What the server's REST interface answers, or None."""
+    with urllib.request.urlopen(urllib.request.Request(url, method=method), timeout=START_SECONDS) as found:
+        return json.loads(found.read() or b"null")
 
 
 @contextmanager
-def jupyterlab(tmp_path):
-    """The address and the process of a JupyterLab without token, news or user settings, rooted at a folder."""
+def jupyterlab(tmp_path, root=None):
+    """The address and the process of a JupyterLab without token, news or user settings, rooted at `root`, else at `tmp_path`."""
     quiet = tmp_path / "lab_settings_dir" / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
     quiet.parent.mkdir(parents=True)
     quiet.write_text('{"fetchNews": "false"}')  # else a question about news lies over the page
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--IdentityProvider.token=",
-               "--LabApp.expose_app_in_browser=True", "--LabApp.news_url=None", f"--ServerApp.root_dir={tmp_path}"]  # fmt: skip
+               "--LabApp.expose_app_in_browser=True", "--LabApp.news_url=None", "--ServerApp.disable_check_xsrf=True",
+               f"--ServerApp.root_dir={root or tmp_path}"]  # fmt: skip
     with served(command, tmp_path) as found:
         yield found
 
@@ -118,11 +141,11 @@ def notebook(page, lab, tmp_path):
 
 
 def open_notebook(page, url, folder, sources):
-    """Write a notebook with these cells to the folder and open it; a function that runs the cell of a number."""
+    """Write a notebook with these cells to the folder and open it at its address; a function that runs the cell of a number."""
     made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in sources])
     made.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
     nbformat.write(made, folder / "n.ipynb")
-    page.goto(f"{url}/doc/tree/n.ipynb")
+    page.goto(f"{url}/n.ipynb")
     page.wait_for_function(IDLE)
     return lambda index: page.evaluate(
         """index => {

@@ -63,7 +63,7 @@ def main(path: str) -> None:
         browser = play.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1280, "height": 1000})
         page.set_default_timeout(180_000)
-        open_notebook(page, url, Path(name), [CELL])(0)
+        open_notebook(page, f"{url}/doc/tree", Path(name), [CELL])(0)
         film = Film(page)
         film.roll(2)
         page.locator(".sculptor").get_by_role("button", name="Play").click()

@@ -2,8 +2,6 @@
 
 import copy
 import pickle
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -113,12 +111,6 @@ def test_nothing_global_moves():
         fitted.transform(TABLE), fitted.sample(3, random_state=random_state), fitted.score(TABLE)
     assert all(np.array_equal(a, b) for a, b in zip(state, np.random.get_state(), strict=True))  # noqa: NPY002
     assert torch.get_num_threads() == threads  # torch's generator: the fixture of conftest.py
-
-
-def test_scikit_learn_is_not_imported_before_it_is_needed():
-    code = "import sys, sculptlab; print('SculptedAutoencoder' in dir(sculptlab), 'sklearn' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["True", "False"]
 
 
 def test_pandas_in_and_out(wine):

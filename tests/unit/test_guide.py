@@ -1,4 +1,4 @@
-"""The examples of README.md and GUIDE.md run as they stand, with fewer steps."""
+"""The examples of README.md and GUIDE.md run as they stand, with fewer steps, permutations, rows and columns."""
 
 import re
 from pathlib import Path
@@ -23,6 +23,11 @@ FEWER = [
     (r"n_components=2", "n_components=2, max_iter=5"),
     (r"Reshaper\((?=.)", "Reshaper(max_iter=5, prior="),
     (r"\.reshape\((sl\.priors\.\w+\(\))", r".reshape(\1, max_iter=5"),
+    (r"\bsl\.lps\(", "sl.lps(permutations=1, z="),
+    (r'\bsl\.load\("digits"\)', 'sl.load("digits", n=400)'),
+    (r"\b1200\b", "200"),
+    (r"\bload_digits\(\)", "load_digits(n_class=2)"),
+    (r"\bPCA\(8,", "PCA(3,"),
 ]
 
 
@@ -38,6 +43,11 @@ def test_an_example_runs(block, tmp_path, monkeypatch):
     with torch.random.fork_rng():
         exec(block, {})
     plt.close("all")
+
+
+def test_every_pattern_still_shortens_an_example():
+    blocks = "".join(example.values[0] for example in EXAMPLES)
+    assert [pattern for pattern, _ in FEWER if not re.search(pattern, blocks)] == []
 
 
 def test_there_are_examples_for_every_reader():

@@ -18,7 +18,7 @@ import pytest
 import websocket
 
 PATIENCE = 120  # seconds, for what a busy machine is slow to do
-PLACES = 2
+PLACES = 1
 START = """
 import pathlib, sys
 from sculptlab.app import server
@@ -123,7 +123,7 @@ def test_more_visitors_at_a_time_than_places_get_a_friendly_page(server):
 
 def test_a_closed_page_ends_its_kernel_at_once(lasting):
     server, *_ = lasting
-    for _ in range(4):
+    for _ in range(2):
         kernel, cookies = server.visit()
         assert server.lives(kernel, cookies)
         assert server.end(kernel, cookies) == 204
@@ -234,8 +234,8 @@ def test_the_kernel_of_another_visitor_needs_its_secret_name(lasting):
     assert server.lives(kernel, cookies)
 
 
-def test_for_other_machines_it_asks_for_the_token_that_it_prints(tmp_path):
-    with served(tmp_path, words=["--Voila.ip=0.0.0.0"]) as server:
+def test_for_other_machines_it_asks_for_the_token_that_it_prints_and_its_end_ends_the_kernels(tmp_path):
+    with served(tmp_path, unconnected=3600, words=["--Voila.ip=0.0.0.0"]) as server:
         token = re.search(r"http://\S+/\?token=(\w{20,})", server.log.read_text())[1]
         for headers in ({}, {"Host": "192.168.1.5"}):
             status, _, answered = server.ask("/?prior=ring", **headers)
@@ -243,18 +243,12 @@ def test_for_other_machines_it_asks_for_the_token_that_it_prints(tmp_path):
             assert "new_password" not in server.ask("/login", **headers)[1]
         assert server.ask("/?token=wrong")[0] == 302
         assert "Kernel started" not in server.log.read_text()
-        status, text, answered = server.ask(f"/?token={token}", Host="192.168.1.5")
+        status, text, _ = server.ask(f"/?token={token}", Host="192.168.1.5")
         kernel = re.search(r'"kernelId": "([\w-]+)"', text)[1]
         assert status == 200
         assert server.ask(f"/api/kernels/{kernel}")[0] == 403
         with pytest.raises(websocket.WebSocketException):
             connect(server, kernel, "")
-        server.wait_until_ended([(kernel, answered["Set-Cookie"].split(";")[0])])
-
-
-def test_the_end_of_the_server_ends_the_kernels(tmp_path):
-    with served(tmp_path, unconnected=3600) as server:
-        kernel, _ = server.visit()
         (connection,) = tmp_path.rglob(f"kernel-{kernel}.json")
         ports = json.loads(connection.read_text())
         socket.create_connection((ports["ip"], ports["shell_port"])).close()

@@ -547,12 +547,6 @@ def test_to_another_device():
     assert len(moved.split(0.4)[0]) == 2
 
 
-def test_importing_the_room_imports_no_other_library():
-    code = "import sys, sculptlab.data as data; data.Dataset, data.load, data.fetch; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert not {"sklearn", "torchvision", "PIL", "matplotlib"} & set(done.stdout.split())
-
-
 # --- bad input -------------------------------------------------------------------------------------------------------
 
 

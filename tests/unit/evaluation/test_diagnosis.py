@@ -1,8 +1,5 @@
 """Diagnosis: differences from the prior are named, and none is found where there is none."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -274,9 +271,9 @@ def test_the_coverage_gap_is_the_share_without_codes():
 @pytest.mark.parametrize(("rows", "dim"), [(500, 2), (300, 5)])
 def test_the_verdict_on_true_draws_of_the_prior_is_seldom_wrong(rows, dim):
     """A level of 5 % for all effects together, and an effect must exceed its margin besides."""
-    draws = (Gaussian(dim).sample(rows, torch.Generator().manual_seed(100 + k)) for k in range(20))
+    draws = (Gaussian(dim).sample(rows, torch.Generator().manual_seed(100 + k)) for k in range(12))
     wrong = sum(diagnose(z, Gaussian(dim), permutations=20).verdict("codes").startswith("far") for z in draws)
-    assert wrong <= 3  # binomial(20, 0.05) exceeds 3 once in 60 times
+    assert wrong <= 2  # binomial(12, 0.05) exceeds 2 once in 50 times
 
 
 class Broken(Prior):
@@ -302,17 +299,6 @@ def test_off_support_is_where_the_prior_has_no_mass():
     assert not off_support(torch.zeros(1, 2), Gaussian(2)).any()
     z = Ring().sample(4000, torch.Generator().manual_seed(5))
     assert off_support(z, Ring()).double().mean() == pytest.approx(0.001, abs=0.002)
-
-
-def test_the_room_imports_no_plots_and_no_tests_before_use():
-    code = """
-import sys
-import sculptlab.independence, sculptlab.training
-for name in ("matplotlib", "sklearn.ensemble", "sklearn.neighbors", "scipy.stats", "scipy.spatial", "constriction"):
-    sys.modules[name] = None  # whoever imports it from here on fails
-import sculptlab.evaluation
-"""
-    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.parametrize("df", [0.5, 1.0])

@@ -11,12 +11,19 @@ import torch
 import sculptlab as sl
 from sculptlab.evaluation import weights as module
 from sculptlab.evaluation.weights import WeightCurve, find_weight
+from sculptlab.independence import networks
 from sculptlab.priors import Gaussian
 from sculptlab.training.objectives import KL, MMD, Predictability, Reconstruction
 from sculptlab.training.sources import as_images
 
 QUICK = {"steps": 3, "batch_size": 32, "device": "cpu", "progress": False}
 ROWS = torch.randn(200, 6, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture(autouse=True)
+def _short_networks(monkeypatch):
+    """Networks of the LPS with few steps: what they find is tested in tests/unit/independence."""
+    monkeypatch.setattr(networks, "MAX_STEPS", 40)
 
 
 def build(seed, dim=2, **options):

@@ -14,6 +14,8 @@ from functools import partial
 
 import pandas as pd
 import pytest
+from sklearn import linear_model
+from sklearn.dummy import DummyClassifier
 
 from sculptlab import cli
 from sculptlab.series import recording, results, sweeps
@@ -276,11 +278,11 @@ def test_the_command_runs_a_real_study_in_two_processes(tmp_path, capsys, monkey
     assert cli.main(["sweep", "joint_embedding", "--jobs", "0"]) == 2
     folder, train = tmp_path / "swept", joint_embedding.train_embedding
     monkeypatch.setattr(joint_embedding, "train_embedding", partial(train, steps=0))
+    monkeypatch.setattr(linear_model, "LogisticRegression", lambda **_: DummyClassifier())
     recording.work("joint_embedding", folder, progress=False)
     cells = sorted((folder / "cells").iterdir())
-    kept = {cell: cell.read_bytes() for i, cell in enumerate(cells) if i % 5}
-    for cell in cells[::5]:  # four are left to the command, which trains them
-        cell.unlink()
+    kept = {cell: cell.read_bytes() for cell in cells[1:]}
+    cells[0].unlink()  # it is left to the command, which trains it
     command = [
         sys.executable,
         "-m",

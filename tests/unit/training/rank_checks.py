@@ -224,4 +224,4 @@ def one_is_killed(rank, folder):
 
 def one_stalls(rank):
     """Rank 1 does not come for longer than the timeout."""
-    return error_of(fitted, callbacks=lambda record: time.sleep(8) if rank == 1 and record.step == 3 else None)
+    return error_of(fitted, callbacks=lambda record: time.sleep(4) if rank == 1 and record.step == 3 else None)

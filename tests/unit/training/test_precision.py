@@ -358,10 +358,11 @@ def test_a_model_of_ones_own_is_compiled(traced):
 
 def test_every_model_is_compiled_however_many_came_before(traced):
     counters = torch._dynamo.utils.counters
-    for width in range(4, 4 + 2 * 6):
-        counters.clear()
-        sl.fit(mlp(width=width), IMAGES, Reconstruction(), **QUICK | {"steps": 2}, compile=True)
-        assert counters["stats"]["unique_graphs"] == 2
+    with torch._dynamo.config.patch(cache_size_limit=2):  # of which a function is no longer compiled
+        for width in range(4, 4 + 4):
+            counters.clear()
+            sl.fit(mlp(width=width), IMAGES, Reconstruction(), **QUICK | {"steps": 2}, compile=True)
+            assert counters["stats"]["unique_graphs"] == 2
 
 
 def test_a_rehearsal_leaves_no_trace(traced):

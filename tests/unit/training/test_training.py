@@ -1,6 +1,4 @@
 import itertools
-import subprocess
-import sys
 import warnings
 
 import numpy as np
@@ -316,12 +314,6 @@ def test_interrupted_before_the_first_step_there_is_an_empty_history(digits):
     with pytest.warns(UserWarning, match="interrupted after 0"):
         run = sl.fit(make(), digits, stop, **QUICK)
     assert run.history.empty
-
-
-def test_importing_training_adds_torch_and_little_else():
-    code = "import sys, sculptlab.training; print(*{'sklearn', 'scipy', 'pandas', 'matplotlib', 'IPython'} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == ""
 
 
 def test_no_warning_is_raised_on_the_way(digits):
