@@ -21,8 +21,9 @@ _kept: dict[str, Any] = {}  # "path" and "name" of the file that this kernel wri
 def keep_score(name: str, path: str | Path = "scores.json") -> None:
     """Write every later result of a check or quiz to a file of JSON, under the name of who works on the page.
 
-    The file has {"name": ..., "exercises": {exercise: {"passed": true, "tries": 2, "time": "2026-11-28T10:00:00+00:00"}}}. An
-    exercise that was passed stays passed. A file of the same name is continued; that of another raises a ValueError.
+    The file has {"name": ..., "exercises": {"01-2": {"passed": true, "tries": 2, "time": "2026-11-28T10:00:00+00:00"}}} for
+    exercise 2 of page 01. One that was passed stays passed. A file of the same name is continued; that of another raises a
+    ValueError.
     """
     if not isinstance(name, str) or not name.strip():
         raise ValueError(f"name must be a text that is not empty, got {name!r}")

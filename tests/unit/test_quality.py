@@ -143,6 +143,20 @@ def test_a_page_ends_with_its_own_quiz(path):
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_each_prediction_is_written_down_and_shown_again(path):
+    page = json.loads(path.read_text(encoding="utf-8"))
+    sources = [(cell["cell_type"], "".join(cell["source"])) for cell in page["cells"]]
+    asked = [number for number, (kind, source) in enumerate(sources) if kind == "markdown" and "**Predict" in source]
+    for number in asked:
+        assert sources[number][1].count("**Predict") == 1
+        written = re.fullmatch(r'(\w+) = ""  # a, b or c', sources[number + 1][1])
+        assert written, f"no cell for the prediction: {sources[number][1]}"
+        later = "\n".join(source for kind, source in sources[number + 2 :] if kind == "code")
+        assert len(re.findall(rf"show_prediction\(\s*{written[1]},", later)) == 1, f"{written[1]} is not shown again"
+    assert sum(source.count("show_prediction(") for kind, source in sources if kind == "code") == len(asked)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_pages_lead_to_their_neighbors(path):
     here = NOTEBOOKS.index(path)
     last = cells(path, "markdown")[-1][0]

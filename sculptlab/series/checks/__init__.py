@@ -1,8 +1,8 @@
 """Checks of the exercises. Each calls the reader's answer and names the mistake where there is one."""
 
 from sculptlab.series.checks.alignment import check_alignment
-from sculptlab.series.checks.compression import check_quantization, check_rate_at
-from sculptlab.series.checks.copying import check_moved, check_relative, check_same_marginals
+from sculptlab.series.checks.compression import check_quantization, check_rate_at, rate_at_error
+from sculptlab.series.checks.copying import check_moved, check_relative, check_same_marginals, moved_codes
 from sculptlab.series.checks.latents import (
     check_aggregate_variance,
     check_blind_spot,

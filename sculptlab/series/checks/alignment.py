@@ -6,7 +6,7 @@ import torch
 from sculptlab.series.checks.feedback import Answer, call, exercise, require_value
 
 
-@exercise
+@exercise("08-1")
 def check_alignment(answer: Answer) -> str:
     """Page 08, the alignment score: answer(z, factors) -> mean |r| of two factors (n, 2) with a latent of its own each."""
     generator = np.random.default_rng(0)

@@ -7,11 +7,16 @@ import numpy as np
 from sculptlab.series.checks.feedback import Answer, as_array, call, exercise, require_value, same
 
 
-@exercise
+def rate_at_error(rates: np.ndarray, errors: np.ndarray, target: float) -> float:
+    """The rate at which a curve of `rates`, which rise, and `errors`, which fall, has the error `target`."""
+    return float(np.interp(-math.log(target), -np.log(errors), rates))
+
+
+@exercise("09-2")
 def check_rate_at(answer: Answer) -> str:
     """Page 09, the rate at equal distortion: answer(rates, errors, target) -> the rate at which the curve has that error."""
     rates, errors, target = np.array([8.0, 14.0, 25.0, 33.0]), np.array([2.6, 1.4, 1.1, 1.02]), 1.7
-    right = np.interp(-math.log(target), -np.log(errors), rates)
+    right = rate_at_error(rates, errors, target)
     slips = {
         "np.interp needs its second argument to rise, and the errors fall: reverse both arrays": [
             np.interp(math.log(target), np.log(errors), rates),
@@ -35,7 +40,7 @@ def check_rate_at(answer: Answer) -> str:
     return "now two curves can be compared by one number: the bits that each needs for the same error"
 
 
-@exercise
+@exercise("09-1")
 def check_quantization(answer: Answer) -> str:
     """Page 09, the error of quantization: answer(low, high, k) -> the mean squared error of 2^k equal steps, uniform latent."""
     low, high, k = -1.7, 2.3, 3

@@ -17,7 +17,7 @@ def crescent(n: int = 600, seed: int = 6) -> Tensor:
     return torch.stack([z[:, 0], z[:, 0] ** 2 + 0.3 * z[:, 1], z[:, 0] + 0.5 * z[:, 2]], 1)
 
 
-@exercise
+@exercise("06-1")
 def check_same_marginals(answer: Answer) -> str:
     """Page 06, keep the marginals: answer(z) -> (n, d), the values of each column as before, the columns independent."""
     z = crescent()
@@ -32,7 +32,12 @@ def check_same_marginals(answer: Answer) -> str:
     return f"every histogram is as it was, and the columns are independent (distance correlation {left:.2f})"
 
 
-@exercise
+def moved_codes(z: Tensor) -> Tensor:
+    """Codes (n, 2) that are turned by a quarter of a circle: a sample of N(0, I) stays one."""
+    return torch.stack([-z[:, 1], z[:, 0]], 1)
+
+
+@exercise("06-2")
 def check_moved(answer: Answer) -> str:
     """Page 06, move every code, keep the distribution: answer(z) -> (n, 2), for z drawn from N(0, I)."""
     z, fresh = torch.randn(2, 1000, 2, generator=torch.Generator().manual_seed(7), device="cpu", dtype=torch.float32)
@@ -45,7 +50,7 @@ def check_moved(answer: Answer) -> str:
     return f"p = {p:.2f} against fresh draws, alignment error {error:.2f}: a distribution does not determine single codes"
 
 
-@exercise
+@exercise("06-3")
 def check_relative(answer: Answer) -> str:
     """Page 06, relative representations: answer(z, anchors) -> (n, k), the cosine of every code with every anchor."""
     generator = torch.Generator().manual_seed(8)

@@ -13,6 +13,7 @@ from sculptlab.series import scores
 from sculptlab.series.claims import BROKEN, HOLDS
 
 Answer = Callable[..., Any]
+NUMBERS: dict[str, str] = {}  # name of a check -> number of its exercise
 
 
 class Mistake(Exception):
@@ -39,21 +40,29 @@ class Feedback:
         return f'<div style="color:{HOLDS if self.passed else BROKEN}"><b>{html.escape(str(self))}</b></div>'
 
 
-def exercise(check: Callable[[Answer], str]) -> Callable[[Answer], Feedback]:
-    """A check of the reader's function, as feedback: it returns a sentence for a right answer and raises `Mistake` otherwise."""
+def exercise(number: str) -> Callable[[Callable[[Answer], str]], Callable[[Answer], Feedback]]:
+    """A check of the reader's function, as feedback: it returns a sentence for a right answer and raises `Mistake` otherwise.
 
-    @functools.wraps(check)
-    def run(answer: Answer) -> Feedback:
-        try:
-            feedback = Feedback(True, check(answer))
-        except Unanswered as mistake:
-            return Feedback(False, str(mistake))
-        except Mistake as mistake:
-            feedback = Feedback(False, str(mistake))
-        scores.note(check.__name__.removeprefix("check_"), feedback.passed, getattr(answer, "__code__", None))
-        return feedback
+    `number` names the exercise in a file of scores: "01-2" is the second one of page 01.
+    """
 
-    return run
+    def checked(check: Callable[[Answer], str]) -> Callable[[Answer], Feedback]:
+        NUMBERS[check.__name__] = number
+
+        @functools.wraps(check)
+        def run(answer: Answer) -> Feedback:
+            try:
+                feedback = Feedback(True, check(answer))
+            except Unanswered as mistake:
+                return Feedback(False, str(mistake))
+            except Mistake as mistake:
+                feedback = Feedback(False, str(mistake))
+            scores.note(number, feedback.passed, getattr(answer, "__code__", None))
+            return feedback
+
+        return run
+
+    return checked
 
 
 def require(condition: Any, mistake: str) -> None:

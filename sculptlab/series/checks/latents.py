@@ -11,7 +11,7 @@ from sculptlab.training.models import Posterior
 from sculptlab.training.objectives.divergences import kl_to_standard_normal
 
 
-@exercise
+@exercise("00-1")
 def check_target(answer: Answer) -> str:
     """Page 00, a target of your own: answer() -> (n, 2) with n >= 500, center within 1 of the origin, std from 0.3 to 3."""
     points = call_for_codes(answer, shape=(None, 2))
@@ -22,7 +22,7 @@ def check_target(answer: Answer) -> str:
     return f"{len(points)} points, {width.round(2)} wide: anything that can be sampled can be a target"
 
 
-@exercise
+@exercise("01-1")
 def check_kl(answer: Answer) -> str:
     """Page 01, the KL term by hand: answer(mean, std) -> (n,), KL(N(mean, std^2) || N(0, I)) of each row, in nats."""
     generator = torch.Generator().manual_seed(1)
@@ -42,7 +42,7 @@ def check_kl(answer: Answer) -> str:
     return "it is zero only where the mean is 0 and the std is 1, for every image"
 
 
-@exercise
+@exercise("01-2")
 def check_aggregate_variance(answer: Answer) -> str:
     """Page 01, the variance of the aggregate posterior: answer(mean, std) -> (d,), the variance of q(z) in each dimension."""
     generator = torch.Generator().manual_seed(2)
@@ -64,7 +64,7 @@ def check_aggregate_variance(answer: Answer) -> str:
     return "the variance of the means plus the mean of the variances: two very different latents can have the same sum"
 
 
-@exercise
+@exercise("01-3")
 def check_same_sum(answer: Answer) -> str:
     """Page 01, a small KL term and dependent latents: answer() -> (mean, std), each (n, 2) with n >= 100.
 
@@ -89,7 +89,7 @@ def _kl(mean: torch.Tensor, std: torch.Tensor) -> torch.Tensor:
     return kl_to_standard_normal(Posterior(mean, 2 * std.log())).sum(1)
 
 
-@exercise
+@exercise("02-1")
 def check_score(answer: Answer) -> str:
     """Page 02, write LPS: answer(z, predicted) -> the score, from codes (n, d) and held-out predictions of them (n, d)."""
     rng = np.random.default_rng(3)
@@ -111,7 +111,7 @@ def check_score(answer: Answer) -> str:
     return "it has no unit; 0: no better than the mean; 1: the other latents determine the dimension"
 
 
-@exercise
+@exercise("02-2")
 def check_blind_spot(answer: Answer) -> str:
     """Page 02, codes that LPS of means misses: answer() -> codes (n, 2) with n >= 1000.
 
@@ -138,7 +138,7 @@ def puzzle() -> torch.Tensor:
     return torch.from_numpy(z)
 
 
-@exercise
+@exercise("02-3")
 def check_puzzle(answer: Answer) -> str:
     """Page 02, find the dependence: answer(z) -> the numbers of the two dimensions of `puzzle()` that depend on each other."""
     wanted = "two whole numbers, such as (0, 3)"

@@ -1,12 +1,23 @@
 """Checks of page 03's exercises, and the samples that they are about."""
 
+import itertools
 from collections.abc import Callable
 
 import numpy as np
 
 from sculptlab.mmd import mmd2, mmd_test
 from sculptlab.mmd.kernels import RBF
-from sculptlab.series.checks.feedback import Answer, Mistake, as_array, call, exercise, require, require_value
+from sculptlab.series.checks.feedback import (
+    Answer,
+    Mistake,
+    Unanswered,
+    as_array,
+    call,
+    exercise,
+    require,
+    require_value,
+    same,
+)
 from sculptlab.validation import as_seed
 
 PERIOD = 0.6  # distance from stripe to stripe of `ripples`, in units of z0
@@ -30,7 +41,7 @@ def dependent_pair(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return x, y
 
 
-@exercise
+@exercise("03-1")
 def check_mmd2(answer: Answer) -> str:
     """Page 03, the estimator by hand: answer(x, y, h) -> the unbiased MMD^2 of x (n, d) and y (m, d) under an RBF of width h."""
     rng = np.random.default_rng(5)
@@ -43,7 +54,6 @@ def check_mmd2(answer: Answer) -> str:
 
     (in_x, in_y), biased, cross = _means(x, y, lambda squared: np.exp(-squared / (2 * h**2)))
     within, right = in_x + in_y, in_x + in_y - 2 * cross
-    pairs = m * (m - 1)
     undivided = in_x * (n - 1) / n + in_y * (m - 1) / m - 2 * cross
     slips = {
         "that is the biased estimate: leave out the pairs of a point with itself, divide by n (n - 1)": biased.sum() - 2 * cross,
@@ -58,20 +68,45 @@ def check_mmd2(answer: Answer) -> str:
         "the 2 is missing in exp(-D2 / (2 h²))": other(lambda squared: np.exp(-squared / h**2)),
         "D2 is the *squared* distance: leave out the square root": other(lambda squared: np.exp(-np.sqrt(squared) / (2 * h**2))),
         "the width enters squared: exp(-D2 / (2 h²))": other(lambda squared: np.exp(-squared / (2 * h))),
-    } | {
-        f"n for m: y has m points, so {words}": in_x + in_y * share - 2 * cross * crossed
-        for words, share, crossed in (
-            ("its pairs are m (m - 1)", pairs / (n * (n - 1)), 1),
-            ("its diagonal is m and its pairs are m (m - 1)", (pairs + (m - n) / in_y) / (n * (n - 1)), 1),
-            ("its diagonal is m", (pairs + (m - n) / in_y) / pairs, 1),
-            ("there are n m pairs between x and y", 1, m / n),
-            ("its pairs are m (m - 1), and there are n m pairs between x and y", pairs / (n * (n - 1)), m / n),
-        )
-    }
-    require_value(call(answer, x, y, h), right, slips)
+    } | _mixed_sizes(in_x * n * (n - 1) + n, in_y * m * (m - 1) + m, cross * n * m, n, m)
+    short = y[:n]
+    try:
+        found = call(answer, x, y, h)
+    except Unanswered:
+        raise
+    except Mistake:
+        works = np.ndim(call(answer, x, short, h)) == 0
+        require(not works, f"your code runs only where n = m: here x has n = {n} points and y has m = {m}")
+        raise
+    matched = np.exp(-((x - short) ** 2).sum(1) / (2 * h**2)).sum()  # of pairs (i, i), which are no point with itself
+    fewer = [(cross * n * m - less) / pairs for less in (matched, n, m) for pairs in (n * m, n * (m - 1), m * (n - 1))]
+    if any(same(as_array(found), as_array(within - 2 * mean)) for mean in fewer):
+        slips["no pair is left out between x and y: the cross term is the mean over all n m of them"] = found
+    (in_x, in_short), _, cross = _means(x, short, lambda squared: np.exp(-squared / (2 * h**2)))
+    if same(as_array(call(answer, x, short, h)), as_array(in_x + in_short - 2 * cross)):
+        slips["that is right only where n = m: which of the sums belong to n, which to m?"] = found
+    require_value(found, right, slips)
     negative = as_array(answer(x[:4], x[:4] + 1e-3, h)) < 0
     require(negative, "for samples of one distribution the estimate is often negative: do not cut it off at 0")
     return "the mean over pairs within each sample, less twice the mean across"
+
+
+def _mixed_sizes(sum_x: float, sum_y: float, across: float, n: int, m: int) -> dict[str, float]:
+    """The estimates with n for m or m for n at one place or at several, from the sums of the three kernel matrices, by name."""
+    slips = {}
+    for x_diagonal, x_pairs, y_diagonal, y_pairs in itertools.product((n, m), repeat=4):
+        for pairs, other in ((n * m, ""), (n * n, "n²"), (m * m, "m²")):
+            wrong = {
+                "the diagonal of k(x, x) has n entries": x_diagonal != n,
+                "x has n (n - 1) pairs": x_pairs != n,
+                "the diagonal of k(y, y) has m entries": y_diagonal != m,
+                "y has m (m - 1) pairs": y_pairs != m,
+                f"there are n m pairs between x and y, not {other}": pairs != n * m,
+            }
+            in_x, in_y = (sum_x - x_diagonal) / (x_pairs * (x_pairs - 1)), (sum_y - y_diagonal) / (y_pairs * (y_pairs - 1))
+            words = f"n and m are mixed up, x has n points and y has m: {'; '.join(name for name in wrong if wrong[name])}"
+            slips |= {words: in_x + in_y - 2 * across / pairs} if any(wrong.values()) else {}
+    return dict(sorted(slips.items(), key=lambda slip: slip[0].count(";")))  # of two that are equal, the simpler one is named
 
 
 def _means(x: np.ndarray, y: np.ndarray, kernel: Callable[[np.ndarray], np.ndarray]) -> tuple[np.ndarray, np.ndarray, float]:
@@ -81,7 +116,7 @@ def _means(x: np.ndarray, y: np.ndarray, kernel: Callable[[np.ndarray], np.ndarr
     return np.array(unbiased), np.array([xx.mean(), yy.mean()]), float(xy.mean())
 
 
-@exercise
+@exercise("03-2")
 def check_bandwidth(answer: Answer) -> str:
     """Page 03, choose a bandwidth: answer() -> h > 0 with which the test rejects 9 of 10 fresh pairs of `ripples` at 5 %."""
     h = call(answer, read=float, wanted="one number, such as 1.0")
@@ -94,7 +129,7 @@ def check_bandwidth(answer: Answer) -> str:
     raise Mistake(f"{words}: too large, it averages over stripes that are {PERIOD} apart" if h > PERIOD / 3 else words)
 
 
-@exercise
+@exercise("03-3")
 def check_dependent_pair(answer: Answer) -> str:
     """Page 03, find the dependent pair: answer(x, y) -> the numbers of the two dimensions of `dependent_pair()`."""
     x, y = dependent_pair()

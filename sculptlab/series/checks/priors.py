@@ -13,7 +13,7 @@ ROWS = 4000  # draws of the answer's sampler
 DARKNESS = np.array([[0.0, 1.0, 3.0, 0.0], [0.0, 0.0, 0.0, 2.0], [4.0, 0.0, 0.0, 0.0]])  # no symmetry: a flip or a swap shows
 
 
-@exercise
+@exercise("05-1")
 def check_three_latents(answer: Answer) -> str:
     """Page 05, a product prior: answer() -> a uniform latent on [-1, 1] beside a mixture of a Gaussian (1/4) and a ring (3/4)."""
     prior = call(answer)
@@ -43,7 +43,7 @@ def check_three_latents(answer: Answer) -> str:
     return "one line, and a model can be trained on it (the rotation by 90° changes nothing: Gaussian and ring are round)"
 
 
-@exercise
+@exercise("05-2")
 def check_drawing(answer: Answer) -> str:
     """Page 05, write the sampler: answer(darkness, n, rng) -> (n, 2) draws; unit: a pixel, origin: the lower left corner."""
     z = call_for_codes(answer, DARKNESS.copy(), ROWS, np.random.default_rng(0), shape=(ROWS, 2))

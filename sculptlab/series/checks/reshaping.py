@@ -23,7 +23,7 @@ def same_quantiles(x: Any, target: Any) -> Tensor:
     return sample.quantile(levels.to(sample))
 
 
-@exercise
+@exercise("07-1")
 def check_to_target(answer: Answer) -> str:
     """Page 07, Darmois in one dimension: answer(x, target) -> (n,), x (n,) with the distribution of the sample target (m,)."""
     generator = torch.Generator().manual_seed(9)
@@ -51,9 +51,9 @@ def check_to_target(answer: Answer) -> str:
     return "an increasing map, so it is invertible, and x has the distribution of the target"
 
 
-@exercise
+@exercise("07-2")
 def check_another_representation(answer: Answer) -> str:
-    """Page 07, a second independent representation: answer(z) -> (n, 2), again N(0, I), for z drawn from N(0, I)."""
+    """Page 07, another representation: answer(z) -> (n, 2), again N(0, I), for z from N(0, I), by a map that is not linear."""
     z, fresh = torch.randn(2, ROWS, 2, generator=torch.Generator().manual_seed(10), device="cpu", dtype=torch.float32)
     found = call_for_codes(answer, z.clone(), shape=(ROWS, 2))
     half = call_for_codes(answer, z[: ROWS // 2].clone(), shape=(ROWS // 2, 2))
@@ -69,10 +69,13 @@ def check_another_representation(answer: Answer) -> str:
     ranks = np.abs(spearmanr(np.column_stack([found, z])).statistic[:2, 2:]).max(1)
     axes = "each column is still a function of one old column: swaps, signs and bends of one latent give the same axes"
     require((ranks <= 0.98).all(), axes)
+    linear = z.numpy() @ np.linalg.lstsq(z.numpy(), found, rcond=None)[0]
+    turned = "that is a rotation or a reflection, the same for all codes: its angle may differ from code to code"
+    require(np.square(found - linear).mean() > 0.01, turned)
     return f"independent as before (p = {p:.2f} against fresh draws), and each new latent mixes both old ones"
 
 
-@exercise
+@exercise("07-3")
 def check_broken_copy(answer: Answer) -> str:
     """Page 07, break the copy: answer(z) -> (n, d), the values of each column as before, the joint distribution another."""
     z, fresh = crescent(), crescent(seed=11)

@@ -18,7 +18,7 @@ def _read(loss: Any) -> Tensor:
     return loss
 
 
-@exercise
+@exercise("11-1")
 def check_whole_batch(answer: Answer) -> str:
     """Page 11, the loss of a process: answer(own, others, target, ranks, distance) -> the loss whose mean gradient is right."""
     generator, kernel = torch.Generator().manual_seed(0), IMQ(base=2.0 * DIM)
@@ -55,7 +55,7 @@ def check_whole_batch(answer: Answer) -> str:
     return "the mean of these gradients over processes is the gradient of one process with the whole batch"
 
 
-@exercise
+@exercise("11-2")
 def check_gathered_bytes(answer: Answer) -> str:
     """Page 11, the price of gathering: answer(ranks, rows, dim) -> bytes that a process receives for float32 codes."""
     ranks, rows, dim = 8, 100, 16

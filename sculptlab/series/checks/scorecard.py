@@ -6,7 +6,7 @@ import pandas as pd
 from sculptlab.series.checks.feedback import Answer, Mistake, call, exercise, require
 
 
-@exercise
+@exercise("10-1")
 def check_chosen_weight(answer: Answer) -> str:
     """Page 10, the rule: answer(tried, tolerance) -> the weight of least LPS among those whose relative error is allowed."""
     tried = pd.DataFrame(
@@ -24,7 +24,7 @@ def check_chosen_weight(answer: Answer) -> str:
     return "one rule for all methods, fixed before the held-out images are looked at"
 
 
-@exercise
+@exercise("10-2")
 def check_front(answer: Answer) -> str:
     """Page 10, the Pareto front: answer(errors, scores) -> a mask (n,) of the points that no other point beats in both."""
     errors = np.array([1.00, 1.02, 1.05, 1.05, 1.20, 1.00])

@@ -10,7 +10,7 @@ from sculptlab.series.checks.feedback import Answer, as_array, call, exercise, r
 from sculptlab.training.models import build_autoencoder
 
 
-@exercise
+@exercise("04-1")
 def check_mmd_objective(answer: Answer) -> str:
     """Page 04, write the objective: answer(model, images, y) -> half the squared error in nats per image + 10 sum_i MMD^2_i.
 
@@ -51,7 +51,7 @@ def _of_each_latent(z: Tensor, y: Tensor, estimator: str = "unbiased") -> Tensor
     return torch.stack([mmd2(z[:, [i]], y[:, [i]], estimator=estimator) for i in range(z.shape[1])]).sum()
 
 
-@exercise
+@exercise("04-2")
 def check_predictability_penalty(answer: Answer) -> str:
     """Page 04, write the penalty: answer(z, g) -> sum_i -1/2 ln(1 - corr(z_i, g_i)^2) of codes and predictions (n, d)."""
     generator = torch.Generator().manual_seed(4)

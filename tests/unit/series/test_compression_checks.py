@@ -14,6 +14,7 @@ def by_logarithms(rates, errors, target):
     ("answer", "words"),
     [
         (by_logarithms, None),
+        (checks.rate_at_error, None),
         (lambda r, e, t: np.interp(np.log(t), np.log(e), r), "reverse both arrays"),
         (lambda r, e, t: np.interp(t, e, r), "reverse both arrays"),
         (lambda r, e, t: np.interp(np.log(t), np.log(e)[::-1], r), "reverse the rates"),

@@ -24,6 +24,7 @@ def cosines(z, a):
     [
         (checks.check_same_marginals, shuffled),
         (checks.check_moved, quarter),
+        (checks.check_moved, checks.moved_codes),
         (checks.check_moved, lambda z: -z),
         (checks.check_moved, lambda z: z * torch.tensor([1.0, -1.0])),
         (checks.check_moved, lambda z: z.roll(1, 0)),

@@ -1,5 +1,7 @@
 """Page 03's exercises: right answers pass, and each usual slip is named."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -25,9 +27,32 @@ def biased(x, y, h):
     return k(x, x, h).mean() + k(y, y, h).mean() - 2 * k(x, y, h).mean()
 
 
-def n_for_m(x, y, h, diagonal, pairs, across):
-    in_y = (k(y, y, h).sum() - diagonal) / (pairs * (pairs - 1))
-    return within(x, h) + in_y - 2 * k(x, y, h).sum() / (len(x) * across)
+def with_sizes(x_diagonal="n", x_pairs="n", y_diagonal="m", y_pairs="m", pairs="nm"):
+    """The estimator with these sizes in place of n and m."""
+
+    def answer(x, y, h):
+        sizes = {"n": len(x), "m": len(y)}
+        (a, b), (c, d) = (sizes[x_diagonal], sizes[x_pairs]), (sizes[y_diagonal], sizes[y_pairs])
+        in_x, in_y = (k(x, x, h).sum() - a) / (b * (b - 1)), (k(y, y, h).sum() - c) / (d * (d - 1))
+        return in_x + in_y - 2 * k(x, y, h).sum() / (sizes[pairs[0]] * sizes[pairs[1]])
+
+    return answer
+
+
+def of_equal_sizes(x, y, h):
+    """Gretton et al. 2012, lemma 6 for m = n: no pair (i, i) of x and y either."""
+    n, both = len(x), k(x, x, h) + k(y, y, h) - k(x, y, h) - k(x, y, h).T
+    return (both.sum() - np.trace(both)) / (n * (n - 1))
+
+
+def cross_without_diagonal(x, y, h):
+    xy = k(x, y, h)
+    return within(x, h) + within(y, h) - 2 * (xy.sum() - np.trace(xy)) / (len(x) * (len(y) - 1))
+
+
+def of_the_shorter(x, y, h):
+    least = min(len(x), len(y))
+    return by_hand(x[:least], y[:least], h)
 
 
 def short(x, y, h):
@@ -61,10 +86,14 @@ def test_the_right_answer_passes(check, answer):
         (checks.check_mmd2, lambda x, y, h: by_hand(x, y, h) / 2, "half of it"),
         (checks.check_mmd2, lambda x, y, h: by_hand(x, y, h) ** 0.5, "leave out the square root"),
         (checks.check_mmd2, lambda x, y, h: biased(x, y, h) ** 0.5, "square root of the biased estimate"),
-        (checks.check_mmd2, lambda x, y, h: n_for_m(x, y, h, len(x), len(x), len(y)), "n for m"),
-        (checks.check_mmd2, lambda x, y, h: n_for_m(x, y, h, len(y), len(x), len(y)), "n for m"),
-        (checks.check_mmd2, lambda x, y, h: n_for_m(x, y, h, len(x), len(y), len(y)), "n for m"),
-        (checks.check_mmd2, lambda x, y, h: n_for_m(x, y, h, len(y), len(y), len(x)), "n for m"),
+        (checks.check_mmd2, with_sizes("m", "m", "n", "n"), "n and m are mixed up, x has n points and y has m"),
+        (checks.check_mmd2, with_sizes(y_diagonal="n", y_pairs="n"), "k(y, y) has m entries; y has m (m - 1) pairs"),
+        (checks.check_mmd2, with_sizes(x_diagonal="m", x_pairs="m"), "k(x, x) has n entries; x has n (n - 1) pairs"),
+        (checks.check_mmd2, with_sizes(pairs="nn"), "y has m: there are n m pairs"),
+        (checks.check_mmd2, with_sizes(pairs="mm"), "y has m: there are n m pairs"),
+        (checks.check_mmd2, of_equal_sizes, "runs only where n = m"),
+        (checks.check_mmd2, cross_without_diagonal, "no pair is left out between x and y"),
+        (checks.check_mmd2, of_the_shorter, "right only where n = m"),
         (checks.check_mmd2, lambda x, y, h: by_hand(x, y, h / 2**0.5), "the 2 is missing"),
         (checks.check_mmd2, lambda x, y, h: by_hand(x, y, h**0.5), "width enters squared"),
         (checks.check_mmd2, lambda x, y, h: by_hand(x, y, h) + 1, "expected about"),
@@ -85,6 +114,15 @@ def test_a_slip_is_named(check, answer, words):
     feedback = check(answer)
     assert not feedback.passed
     assert words in feedback.message
+
+
+@pytest.mark.parametrize("sizes", [*itertools.product("nm", "nm", "nm", "nm", ("nm", "nn", "mm"))], ids="".join)
+def test_every_way_to_exchange_the_sizes_is_named(sizes):
+    feedback = checks.check_mmd2(with_sizes(*sizes))
+    right = [size == other for size, other in zip(sizes, ("n", "n", "m", "m", "nm"), strict=True)]
+    assert feedback.passed == all(right)
+    assert feedback.passed or "mixed up" in feedback.message
+    assert feedback.passed or feedback.message.count(";") <= right.count(False) - 1
 
 
 def test_ripples_have_stripes_and_nothing_else():

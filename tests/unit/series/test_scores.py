@@ -7,7 +7,7 @@ from sculptlab.series import questions, scores
 from sculptlab.series.checks.feedback import call, exercise, require
 
 
-@exercise
+@exercise("99-1")
 def check_answer(answer):
     require(call(answer) == 42, "it is not 42")
     return "it is 42"
@@ -31,9 +31,9 @@ def test_tries_are_counted_until_an_exercise_is_passed():
         check_answer(eval(f"lambda: {source}"))
     score = scores.read_score("ada.json")
     assert score["name"] == "Ada"
-    assert score["exercises"]["answer"]["passed"] is True
-    assert score["exercises"]["answer"]["tries"] == 3
-    assert score["exercises"]["answer"]["time"].endswith("+00:00")
+    assert score["exercises"]["99-1"]["passed"] is True
+    assert score["exercises"]["99-1"]["tries"] == 3
+    assert score["exercises"]["99-1"]["time"].endswith("+00:00")
 
 
 def test_a_quiz_counts_once_it_is_answered(monkeypatch, tmp_path):
@@ -52,7 +52,7 @@ def test_a_later_kernel_goes_on_with_the_file(monkeypatch):
     monkeypatch.setattr(scores, "_kept", {})
     sl.series.keep_score("Ada", "ada.json")
     check_answer(lambda: 42)
-    assert scores.read_score("ada.json")["exercises"]["answer"]["tries"] == 2
+    assert scores.read_score("ada.json")["exercises"]["99-1"]["tries"] == 2
 
 
 def test_the_file_of_another_is_refused():
@@ -66,7 +66,7 @@ def test_the_same_answer_counts_in_the_file_of_another_student():
     for name in ("Ada", "Bob"):
         sl.series.keep_score(name, f"{name}.json")
         check_answer(answer)
-    assert scores.read_score("Bob.json")["exercises"]["answer"]["tries"] == 1
+    assert scores.read_score("Bob.json")["exercises"]["99-1"]["tries"] == 1
 
 
 @pytest.mark.parametrize("name", ["", "  ", None, 3])
@@ -84,13 +84,13 @@ def test_another_file_is_named(tmp_path, text):
 
 def test_the_table_of_a_class(capsys):
     for name, passed, tries in (("Ada", True, 3), ("Bob", False, 2)):
-        entry = {"kl": {"passed": passed, "tries": tries, "time": "2026-11-28T10:00:00+00:00"}}
+        entry = {"01-1": {"passed": passed, "tries": tries, "time": "2026-11-28T10:00:00+00:00"}}
         (sl.names.as_path("path", f"{name}.json")).write_text(json.dumps({"name": name, "exercises": entry}))
     from sculptlab import cli
 
     assert cli.main(["scores", "Ada.json", "Bob.json"]) == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert lines[:3] == [["kl"], ["Ada", "3"], ["Bob", "-2"]]
+    assert lines[:3] == [["01-1"], ["Ada", "3"], ["Bob", "-2"]]
     assert cli.main(["scores", "*.json"]) == 0  # a shell of Windows leaves the star to the program
     assert capsys.readouterr().out.splitlines()[1].split() == ["Ada", "3"]
     assert cli.main(["scores", "nobody.json"]) == 1
