@@ -93,7 +93,7 @@ def check_mmd2(answer: Answer) -> str:
 
 def _mixed_sizes(sum_x: float, sum_y: float, across: float, n: int, m: int) -> dict[str, float]:
     """The estimates with n for m or m for n at one place or at several, from the sums of the three kernel matrices, by name."""
-    slips = {}
+    slips: dict[str, float] = {}
     for x_diagonal, x_pairs, y_diagonal, y_pairs in itertools.product((n, m), repeat=4):
         for pairs, other in ((n * m, ""), (n * n, "n²"), (m * m, "m²")):
             wrong = {

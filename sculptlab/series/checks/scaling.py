@@ -57,7 +57,7 @@ def check_whole_batch(answer: Answer) -> str:
 
 @exercise("11-2")
 def check_gathered_bytes(answer: Answer) -> str:
-    """Page 11, the price of gathering: answer(ranks, rows, dim) -> bytes that a process receives for float32 codes."""
+    """Page 11, the cost of gathering: answer(ranks, rows, dim) -> bytes that a process receives for float32 codes."""
     ranks, rows, dim = 8, 100, 16
     right = 4 * (ranks - 1) * rows * dim
     slips = {
