@@ -327,9 +327,10 @@ def test_an_interrupt_while_the_settings_are_asked_for_locks_nothing():
 
 
 INTERRUPTED = """
-import _thread, os, random, threading, time, torch
+import _thread, os, random, signal, threading, time, torch
 import sculptlab as sl
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a process in the background may ignore it
 made = sl.Sculptor(torch.rand(64, 1, 4, 4), batch=16).play()
 random.seed(0)
 came = 0
