@@ -97,6 +97,12 @@ def test_a_method_that_diverges_gives_a_row_that_says_so(card):
     assert scorecard.chosen_weights(frame) == {PLAIN: 0.0}
 
 
+def test_flex_ae_that_diverges_gives_a_row(card):
+    method = replace(METHODS["FlexAE"], weights=(1e38,))
+    frame = card.try_weights({PLAIN: METHODS[PLAIN], "FlexAE": method}, progress=False).set_index("method")
+    assert "the loss was" in frame.loc["FlexAE", "failed"]
+
+
 def test_inactive_latents_are_those_that_hardly_vary():
     z = torch.randn(500, 3, generator=torch.Generator().manual_seed(0)) * torch.tensor([2.0, 0.05, 1.0])
     assert torch.equal(scorecard.active_latents(z), z[:, [0, 2]])
