@@ -27,7 +27,7 @@ def _network(*sizes: int) -> nn.Sequential:
 class PriorNetwork(Companion):
     """The prior: a network of noise from N(0, I), which raises what `judge`, the critic, says of its draws."""
 
-    betas = (0.0, 0.9)
+    learning_rate, betas = 2e-4, (0.0, 0.9)
 
     def __init__(self, dim: int, width: int, depth: int, judge: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
@@ -87,9 +87,9 @@ class FlexAE(Objective):
 
     The authors' code has four layers of 1024 ReLU units in f and in g and five steps of f for each of g, all with new images. It
     trains for 130,000 steps, with Adam (betas 0 and 0.9) at rates of 0.0001 for f and 0.0002 for g. The encoder has an Adam of
-    its own for the distance, at a twentieth of the rate for the reconstruction, in the place of a weight. Here the rates of f and
-    g are 0.001, since our models take some hundreds of steps; the five steps of f see the same codes; and the scorecard has two
-    layers of 128 units. The smoothing of the decoder between codes, a variant of the authors, is left out.
+    its own for the distance, at a twentieth of the rate for the reconstruction, in the place of a weight. Here f has a rate of
+    0.001, so that it follows within some hundreds of steps; its five steps see the same codes; and the scorecard has two layers
+    of 128 units. The smoothing of the decoder between codes, a variant of the authors, is left out.
 
     Parameters
     ----------
