@@ -3,6 +3,7 @@
 from sculptlab.priors import Gaussian
 from sculptlab.series.rivals.after_training import RESHAPER, WHITENING
 from sculptlab.series.rivals.ard_vae import ARD_VAE
+from sculptlab.series.rivals.flex_ae import FLEX_AE
 from sculptlab.series.rivals.latent_quantization import LATENT_QUANTIZATION
 from sculptlab.series.rivals.method import Method, of_objective
 from sculptlab.series.rivals.nash_ae import NASH_AE
@@ -79,6 +80,7 @@ _ALL = (
     ),
     ARD_VAE,
     VAMP_PRIOR,
+    FLEX_AE,
     MOMENTUM_CONTRAST,
     SPHERE_MMD,
     TWO_MOMENTS,

@@ -100,15 +100,16 @@ class PreparedImages:
     decoder_variance: float = 1.0
 
     @classmethod
-    def of(cls, setting: Setting, sets: tuple[Dataset, Dataset] | None = None) -> PreparedImages:
+    def of(cls, setting: Setting, sets: tuple[Dataset, Dataset] | tuple[Tensor, Tensor] | None = None) -> PreparedImages:
         """Load the images of `setting`, fit the components to the training images and project both sets.
 
-        `sets` are training and held-out images, if they are not those of `train_and_test`.
+        `sets` are training and held-out images, if they are not those of `train_and_test`; or rows (n, columns) of a table.
         """
-        training, held_out = sets or train_and_test(setting.data)
-        images = training.images[: setting.rows]
+        chosen = sets or train_and_test(setting.data)
+        training, held_out = (one.images if isinstance(one, Dataset) else one for one in chosen)
+        images = training[: setting.rows]
         basis = PrincipalComponents.fit(images, setting.components)
-        return cls(setting, basis, basis.project(images), basis.project(held_out.images), basis.lost(held_out.images))
+        return cls(setting, basis, basis.project(images), basis.project(held_out), basis.lost(held_out))
 
     def train(self, objective: Objective, seed: int, wrap: Callable[[Any], Any] | None = None, **changes: Any) -> Run:
         """Train an mlp autoencoder on the components; `changes` replace parts of the setting, such as dim or steps."""

@@ -9,8 +9,10 @@ import torch
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal, kl_divergence
 
 import sculptlab as sl
+from sculptlab.evaluation import c2st
 from sculptlab.series.rivals import METHODS
 from sculptlab.series.rivals.ard_vae import ARDVAE
+from sculptlab.series.rivals.flex_ae import FlexAE, gradient_penalty
 from sculptlab.series.rivals.labeled_contrast import LabeledContrast, supervised_info_nce
 from sculptlab.series.rivals.latent_quantization import QLAE
 from sculptlab.series.rivals.nash_ae import NashAE, summed_covariance
@@ -27,11 +29,11 @@ IMAGES = torch.rand(96, 1, 4, 4, generator=torch.Generator().manual_seed(0))
 OPTIONS = {"batch_size": 32, "scheduler": "constant", "device": "cpu", "progress": False}
 NEW = (
     "ARD-VAE", "VampPrior", "momentum contrastive", "MMD on the sphere", "two moments", "variance expansion", "NashAE",
-    "QLAE",
+    "QLAE", "FlexAE",
 )  # fmt: skip
 KINDS = {
     "ARDVAE": ARDVAE, "VampPrior": lambda: VampPrior(IMAGES[:5]), "NashAE": lambda: NashAE(width=8, rounds=2), "QLAE": QLAE,
-    "TwoMoments": TwoMoments, "VarianceExpansion": VarianceExpansion,
+    "FlexAE": lambda: FlexAE(width=8, depth=1, rounds=2), "TwoMoments": TwoMoments, "VarianceExpansion": VarianceExpansion,
     "SphereMMD": SphereMMD, "MomentumContrast": lambda: MomentumContrast(model(False), size=40),
     "LabeledContrast": lambda: LabeledContrast(IMAGES[:30], torch.arange(60).reshape(30, 2) % 5, [(0,), (1, 2)]),
 }  # fmt: skip
@@ -179,6 +181,94 @@ def test_codes_of_nash_ae_are_sigmoids():
     z = run.encode(IMAGES)
     np.testing.assert_allclose(z, run.model.encode(IMAGES).sigmoid().detach(), rtol=1e-5)
     np.testing.assert_allclose(run.reconstruct(IMAGES), run.decode(z), rtol=1e-5)
+
+
+def flex_parts(weight=0.5, dim=2, slope=(3.0, 4.0), **options):
+    """The regularizer of FlexAE, its critic of the given slope (which is linear where its one unit is active) and its prior."""
+    term = FlexAE(weight=weight, width=1, depth=1, **options).regularizer(dim)
+    critic, prior = term.companions["critic"], term.companions["prior"]
+    with torch.no_grad():
+        for weight, value in zip(critic.body.parameters(), ([slope], [100.0], [[1.0]], [0.0]), strict=True):
+            weight.copy_(torch.tensor(value))
+    return term, critic, prior
+
+
+def test_the_distance_of_flex_ae_by_a_linear_critic_is_that_of_the_means_along_its_slope():
+    term, critic, _ = flex_parts()
+    draw = torch.Generator().manual_seed(0)
+    z, drawn = torch.randn(50, 2, generator=draw, requires_grad=True), torch.randn(30, 2, generator=draw)
+    expected = (z.mean(0) - drawn.mean(0)) @ torch.tensor([3.0, 4.0])
+    assert critic.distance(z, drawn).item() == pytest.approx(expected.item(), rel=1e-4)
+    assert gradient_penalty(critic, z).item() == pytest.approx((5 - 1) ** 2, rel=1e-5)
+    term(z).backward()
+    np.testing.assert_allclose(z.grad, 0.5 * torch.tensor([[3.0, 4.0]]).expand(50, -1) / 50, rtol=1e-5)
+    assert all(weight.grad is None for weight in term.companions.parameters())  # the critic must not learn from the model's loss
+
+
+@pytest.mark.parametrize("penalty", [0.0, 10.0])
+def test_the_critic_of_flex_ae_maximizes_the_distance_less_the_penalty(penalty):
+    _, critic, prior = flex_parts(penalty=penalty)
+    z = torch.randn(40, 2, generator=torch.Generator().manual_seed(0))
+    critic.requires_grad_(True)
+    loss = critic.loss(z, torch.Generator().manual_seed(3))
+    drawn = prior.sample(40, torch.Generator().manual_seed(3))
+    assert loss.item() == pytest.approx((penalty * 16 - critic.distance(z, drawn)).item(), rel=1e-4)
+    loss.backward()
+    assert all(weight.grad is None for weight in prior.parameters())
+
+
+def test_a_flat_critic_has_a_penalty_of_1_and_finite_gradients():
+    _, critic, _ = flex_parts(slope=(0.0, 0.0))
+    critic.requires_grad_(True)
+    value = gradient_penalty(critic, torch.zeros(4, 2))
+    value.backward()
+    assert value.item() == 1
+    assert all(weight.grad is None or weight.grad.isfinite().all() for weight in critic.parameters())
+
+
+def test_a_linear_critic_of_points_apart_finds_their_wasserstein_distance():
+    _, critic, prior = flex_parts(slope=(0.3, 1.2))
+    with torch.no_grad():
+        for weight in prior.parameters():
+            weight.zero_()  # all draws are 0
+    z, draw = torch.tensor([[0.6, 0.8]]).expand(8, -1), torch.Generator().manual_seed(0)
+    optimizer = torch.optim.SGD(critic.requires_grad_(True).parameters(), lr=0.01)
+    for _ in range(400):
+        optimizer.zero_grad()
+        critic.loss(z, draw).backward()
+        optimizer.step()
+    # at a distance d of 1 the best slope s of d s - 10 (s - 1)^2 is 1 + d / 20, along the line between the points
+    assert critic.distance(z, prior.sample(8, draw)).item() == pytest.approx(1.05, abs=0.003)
+
+
+def test_the_prior_of_flex_ae_moves_where_the_critic_is_larger():
+    _, _, prior = flex_parts()
+    before = prior.sample(500, torch.Generator().manual_seed(1)).detach()
+    optimizer = torch.optim.Adam(prior.requires_grad_(True).parameters(), lr=1e-2)
+    for step in range(20):
+        optimizer.zero_grad()
+        prior.loss(torch.zeros(64, 2), torch.Generator().manual_seed(step)).backward()
+        optimizer.step()
+    moved = (prior.sample(500, torch.Generator().manual_seed(1)) - before).mean(0).detach()
+    assert (moved > 0.1).all()  # the critic grows along both axes
+
+
+def test_the_prior_of_flex_ae_learns_codes_that_lie_elsewhere():
+    term, draw = FlexAE(width=128, depth=2).regularizer(4), torch.Generator().manual_seed(0)
+    mixing = torch.randn(4, 4, generator=draw) / 2
+
+    def codes(n):
+        return torch.randn(n, 4, generator=draw) @ mixing + torch.tensor([1.0, -1.0, 0.0, 0.5])
+
+    def accuracy():
+        prior = term.objective.sampling_prior(4, None, term.companions)
+        return c2st(codes(1000), prior.sample(1000, torch.Generator().manual_seed(7)), 0).accuracy
+
+    before = accuracy()
+    for _ in range(200):
+        term.update(codes(128))
+    assert before > 0.95
+    assert accuracy() < 0.75  # both networks go on moving, between 0.61 and 0.69 in 200 more steps
 
 
 def test_quantized_codes_take_the_nearest_value_and_pass_gradients_straight_through():
@@ -374,6 +464,8 @@ def test_stitching_a_rotated_model_loses_nothing_and_another_one_little(digits):
         (lambda: ARDVAE(rate=0.0), "rate must be > 0"),
         (lambda: ARDVAE(beta=-1.0), "beta must be >= 0"),
         (lambda: VampPrior(IMAGES[:0]), "images"),
+        (lambda: FlexAE(penalty=-1.0), "penalty must be >= 0"),
+        (lambda: FlexAE(depth=0), "depth must be at least 1"),
         (lambda: NashAE(weight=math.nan), "weight must be >= 0"),
         (lambda: QLAE(count=1), "count must be at least 2"),
         (lambda: TwoMoments(share=-0.1), "share must be >= 0"),

@@ -23,6 +23,20 @@ def card():
     return scorecard.Scorecard(PreparedImages.of(TINY)).with_decoder_variance(progress=False)
 
 
+def test_the_table_is_standardized_by_its_training_rows_and_its_components_lose_nothing():
+    images = scorecard.Scorecard.of("breast_cancer").images
+    assert images.training.shape == (398, 30)
+    assert images.held_out.shape == (171, 30)
+    training, held_out = (images.basis.restore(rows) for rows in (images.training, images.held_out))
+    np.testing.assert_allclose(training.mean(0), 0, atol=1e-5)
+    np.testing.assert_allclose(training.var(0, correction=0), 1, rtol=1e-4)
+    assert 0.02 < held_out.mean(0).abs().mean() < 0.2  # held-out rows have no part in the mean
+    assert images.lost == pytest.approx(0, abs=1e-5)
+    assert images.basis.pixels == 30
+    both = torch.cat([training, held_out])
+    assert len({tuple(row) for row in both.mul(100).round().tolist()}) == 569  # no row is in both parts
+
+
 def tried(**columns):
     return pd.DataFrame({"method": "A", "weight": [1.0, 2.0, 3.0, 4.0], **columns})
 
@@ -95,6 +109,12 @@ def test_a_method_that_diverges_gives_a_row_that_says_so(card):
     frame = card.try_weights({PLAIN: METHODS[PLAIN], "broken": broken}, progress=False)
     assert frame.set_index("method")["failed"].dropna().to_dict() == {"broken": "loss is not finite"}
     assert scorecard.chosen_weights(frame) == {PLAIN: 0.0}
+
+
+def test_flex_ae_that_diverges_gives_a_row(card):
+    method = replace(METHODS["FlexAE"], weights=(1e45,))  # more than a float32 holds
+    frame = card.try_weights({PLAIN: METHODS[PLAIN], "FlexAE": method}, progress=False).set_index("method")
+    assert "the loss was inf" in frame.loc["FlexAE", "failed"]
 
 
 def test_inactive_latents_are_those_that_hardly_vary():
