@@ -1,14 +1,20 @@
 """The number of threads that numerical work may use."""
 
+import os
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from itertools import islice
+from typing import TypeVar
 
 import torch
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 _changing = threading.Lock()
 
@@ -81,3 +87,24 @@ def set_torch_threads_here(number: int) -> int:
                 torch.set_num_threads(number)
                 new.submit(torch.set_num_threads, future).result()
     return before
+
+
+def on_all_cores(function: Callable[[T, int], R], items: Iterable[T]) -> Iterator[R]:
+    """`function(item, number)` of each item, in order; a thread for each core, in which torch has one thread.
+
+    No more items are made ahead than there are cores.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    numbered = enumerate(items)
+
+    def run(number: int, item: T) -> R:
+        before = set_torch_threads_here(1)
+        try:
+            return function(item, number)
+        finally:
+            set_torch_threads_here(before)
+
+    with ThreadPoolExecutor(cores) as pool:
+        while group := [pool.submit(run, number, item) for number, item in islice(numbered, cores)]:
+            for future in group:
+                yield future.result()

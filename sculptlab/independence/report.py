@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 from html import escape
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +21,7 @@ from sculptlab.independence.lps import REPEATS, active_columns
 from sculptlab.independence.many_latents import MANY, choose
 from sculptlab.independence.regressors import REGRESSORS, UNITS, LatentPredictor
 from sculptlab.progress import Progress
-from sculptlab.threads import one_thread
+from sculptlab.threads import on_all_cores, one_thread
 from sculptlab.validation import as_float64, as_seed, choice, flag, named_codes, whole
 
 if TYPE_CHECKING:
@@ -173,15 +175,15 @@ def independence_report(
     within = None if chosen == every else chosen
     tasks = list(zip(predictors, predicted, strict=True))
 
-    def scores(data: Tensor, copy: int, advance: Callable[[int], None]) -> list[float]:
+    def scores(data: Tensor, copy: int, *, advance: Callable[[int], None]) -> list[float]:
         losses = (replace(one, advance=advance).cross_fitted(data, seed + copy, each) for one, each in tasks)
         return [float(one.gain(loss).clip(0).mean()) for one, loss in zip(predictors, losses, strict=True)]
 
-    def to_rest(data: Tensor, copy: int, advance: Callable[[int], None]) -> list[float]:
+    def to_rest(data: Tensor, copy: int, *, advance: Callable[[int], None]) -> list[float]:
         advance(1)
         return [float(measure(data, within).mean()) for measure in (distance_correlations, hsics)]
 
-    def total(data: Tensor, copy: int, advance: Callable[[int], None]) -> list[float]:
+    def total(data: Tensor, copy: int, *, advance: Callable[[int], None]) -> list[float]:
         advance(1)
         return [float(total_correlation(data))]
 
@@ -197,7 +199,9 @@ def independence_report(
             Progress(label, work * (1 + permutations), flag("progress", progress)) as bar,
         ):
             copies = (permute_columns(data, generator, group_size) if copy else data for copy in range(1 + permutations))
-            values += zip(*(measures(each, copy, bar.advance) for copy, each in enumerate(copies)), strict=True)
+            evaluate = partial(measures, advance=bar.advance)
+            scored = on_all_cores(evaluate, copies) if len(active) > MANY else map(evaluate, copies, count())
+            values += zip(*scored, strict=True)
     table = pd.DataFrame(MEASURES, index=["unit", "detects"]).T.rename_axis("measure")
     found, copied = np.array(values)[:, 0], np.array(values)[:, 1:]
     # The tolerance makes a copy that equals the codes count as a tie in spite of rounding.

@@ -1,9 +1,13 @@
-"""How many threads of torch `fit` computes with."""
+"""How many threads of torch `fit` computes with, and work that is spread over all cores."""
+
+import os
+import time
 
 import pytest
 import torch
 
 import sculptlab as sl
+from sculptlab import threads
 from sculptlab.threads import set_torch_threads_here
 from sculptlab.training.objectives import Predictability, Reconstruction
 
@@ -47,3 +51,47 @@ def test_errors_and_callers_with_one_thread_leave_it_as_it_was(two_threads, digi
     assert torch.get_num_threads() == 2
     set_torch_threads_here(1)
     assert threads_of_fit(plain, digits, Reconstruction())[1] == [1, 1, 1]
+
+
+def test_work_on_all_cores_comes_in_order_and_is_made_when_it_is_needed(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
+    made, before = [], torch.get_num_threads()
+
+    def items():
+        for k in range(5):
+            made.append(k)
+            yield 10 * k
+
+    def work(item, number):
+        time.sleep(0.02 * (5 - number))  # the first one takes longest
+        return item, number, torch.get_num_threads()
+
+    results = threads.on_all_cores(work, items())
+    assert next(results) == (0, 0, 1)
+    assert made == [0, 1]  # no further ahead than there are cores
+    assert list(results) == [(10 * k, k, 1) for k in range(1, 5)]
+    assert torch.get_num_threads() == before
+
+
+def test_an_error_on_one_core_is_raised_and_nothing_more_is_begun(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
+    begun = []
+
+    def work(item, number):
+        begun.append(number)
+        raise ValueError(f"item {item}")
+
+    with pytest.raises(ValueError, match="item a"):
+        list(threads.on_all_cores(work, "abcdef"))
+    assert set(begun) <= {0, 1}
+
+
+def test_the_report_of_many_latents_is_that_of_one_core(monkeypatch):
+    z = torch.randn(600, 34, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    options = {"regressor": "linear", "latents": 3, "permutations": 2, "max_rows": 100, "progress": False}
+    made = []
+    for cores in ({0}, {0, 1, 2}):
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _, cores=cores: cores, raising=False)
+        made.append(sl.independence_report(z, **options))
+    assert made[0].table.equals(made[1].table)
+    assert all((made[0].null[name] == made[1].null[name]).all() for name in made[0].null)
