@@ -57,7 +57,7 @@ def check_drawing(answer: Answer) -> str:
             require(not _follows(z, wrong), slip)
         swapped = _follows(z[:, ::-1], DARKNESS) or _follows(z[:, ::-1], DARKNESS[::-1])
         require(not swapped, "rows and columns are swapped: the first coordinate goes right, the second up")
-        histogram = "require_value np.histogram2d of your draws with the darkness"
+        histogram = "compare np.histogram2d of your draws with the darkness"
         require(False, f"the pixels are not drawn in proportion to their darkness: {histogram}")
     within = z - np.floor(z)
     fixed = "the pixels are right, but every draw lies at the same point of its pixel: add a uniform number"

@@ -48,7 +48,7 @@ def check_whole_batch(answer: Answer) -> str:
         "without the others, a factor does not help: pairs across processes are missing": slope(
             lambda own, _: RANKS * distance(own, target)
         ),
-        "divide by nothing: DDP divides already": right / RANKS**2,
+        "do not divide: DDP does it already": right / RANKS**2,
     }
     found = slope(lambda own, others: call(answer, own, others, target, RANKS, distance, read=_read, wanted="a 0-d tensor"))
     require_value(found, right, slips)
@@ -61,7 +61,7 @@ def check_gathered_bytes(answer: Answer) -> str:
     ranks, rows, dim = 8, 100, 16
     right = 4 * (ranks - 1) * rows * dim
     slips = {
-        "its own codes a process has already: ranks - 1 others send theirs": 4 * ranks * rows * dim,
+        "a process has its own codes already: the ranks - 1 others send theirs": 4 * ranks * rows * dim,
         "a float32 has 4 bytes": [(ranks - 1) * rows * dim, ranks * rows * dim],
         "a float32 has 4 bytes, 32 bits": 32 * (ranks - 1) * rows * dim,
         "that is what a process sends; it receives that from each of the others": 4 * rows * dim,
