@@ -203,7 +203,7 @@ def test_no_other_function_of_the_package_opens_a_file_for_writing():
         "files.py": 1,  # write_file
         "data/downloads.py": 1,  # to a part, of a fixed name
         "data/readers.py": 3,  # to a temporary folder, and to a part
-        "series/site/building.py": 3,  # to a new folder
+        "series/site/building.py": 4,  # to a new folder
         "series/results.py": 2, "training/checkpoints.py": 1, "training/objectives/regularizer.py": 1,  # to memory
         "plots/style.py": 3,  # to memory, or to a file that the caller has opened
     }  # fmt: skip
