@@ -15,7 +15,7 @@ from sculptlab.series import checks
         (lambda own, others, y, r, d: d(own, y[: len(own)]), "within this process alone"),
         (lambda own, others, y, r, d: d(own, y), "join them with torch.cat"),
         (lambda own, others, y, r, d: r * d(own, y), "a factor does not help"),
-        (lambda own, others, y, r, d: d(torch.cat([own, others]), y) / r, "divides already"),
+        (lambda own, others, y, r, d: d(torch.cat([own, others]), y) / r, "do not divide"),
         (lambda own, others, y, r, d: r * d(torch.cat([own.detach(), others]), y), "do not detach"),
         (lambda own, others, y, r, d: d(own.detach(), y), "do not detach"),
         (lambda own, others, y, r, d: 3.0, "a 0-d tensor"),
@@ -32,7 +32,7 @@ def test_a_mistake_in_the_loss_of_a_process_is_named(answer, words):
     ("answer", "words"),
     [
         (lambda ranks, rows, dim: 4 * (ranks - 1) * rows * dim, None),
-        (lambda ranks, rows, dim: 4 * ranks * rows * dim, "has already"),
+        (lambda ranks, rows, dim: 4 * ranks * rows * dim, "has its own codes already"),
         (lambda ranks, rows, dim: (ranks - 1) * rows * dim, "4 bytes"),
         (lambda ranks, rows, dim: 32 * (ranks - 1) * rows * dim, "32 bits"),
         (lambda ranks, rows, dim: 4 * rows * dim, "sends"),
