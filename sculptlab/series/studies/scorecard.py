@@ -17,7 +17,6 @@ from sculptlab import factors
 from sculptlab.data import load
 from sculptlab.evaluation import c2st
 from sculptlab.evaluation.set_tables import INACTIVE_BELOW, effective_rank
-from sculptlab.evaluation.two_samples import hold_out
 from sculptlab.independence.dependence import distance_correlation_to_rest
 from sculptlab.series.results import Recorded, record_result
 from sculptlab.series.rivals import METHODS, PLAIN, Method
@@ -26,6 +25,7 @@ from sculptlab.series.studies.runner import run_study
 from sculptlab.series.studies.samples import sample_quality
 from sculptlab.series.studies.scores import factor_scores
 from sculptlab.series.studies.settings import PreparedImages, Setting
+from sculptlab.series.studies.tables import breast_cancer, pulses
 from sculptlab.training import DivergenceError
 from sculptlab.training.objectives import Reconstruction
 from sculptlab.training.run import Run
@@ -40,6 +40,7 @@ SCORECARDS: dict[str, Setting] = {
         "fashion_mnist", 16, components=64, steps=1000, width=128, batch_size=128, rows=20_000, evaluated=2000
     ),
     "breast_cancer": Setting("breast_cancer", 5, components=30, steps=300, width=64, batch_size=64, learning_rate=3e-3),
+    "pulses": Setting("pulses", 4, components=64, steps=300, width=128, batch_size=128, learning_rate=3e-3),
     "cifar10": Setting("cifar10", 16, components=128, steps=1000, width=128, batch_size=128, rows=20_000, evaluated=2000),
 }
 LPS_NAMES = ("mlp", "boosting", "squares")
@@ -59,6 +60,9 @@ class Scorecard:
         setting = SCORECARDS[choice("name", name, list(SCORECARDS))]
         if name == "breast_cancer":
             return cls(PreparedImages.of(setting, breast_cancer()))
+        if name == "pulses":
+            training, held_out, known = pulses()
+            return cls(PreparedImages.of(setting, (training, held_out)), known)
         if name != "sprites":
             return cls(PreparedImages.of(setting))
         sets = load("sprites", n=10_000, size=32).split(test=0.3, seed=0)
@@ -152,20 +156,6 @@ class Scorecard:
         if self.known is not None and not quick:
             found |= known_scores(z, self.known[: len(z)], seed)
         return found
-
-
-def breast_cancer() -> tuple[Tensor, Tensor]:
-    """Training rows (398, 30) and held-out rows (171, 30) of scikit-learn's table of breast tumors, measured in microscopy.
-
-    Each column has mean 0 and variance 1 over the training rows.
-    """
-    from sklearn.datasets import load_breast_cancer
-
-    rows = torch.from_numpy(load_breast_cancer().data)
-    kept, aside = hold_out(len(rows), 0.3)
-    mean, std = rows[kept].mean(0), rows[kept].std(0, correction=0)
-    training, held_out = (((rows[one] - mean) / std).float() for one in (kept, aside))
-    return training, held_out
 
 
 PRIOR_COLUMNS = ("chance_c2st", "mmd_p", "coverage_gap", "chance_coverage_gap")

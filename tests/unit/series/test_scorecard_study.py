@@ -10,7 +10,7 @@ import torch
 
 from sculptlab.series.results import COLUMNS, base_column
 from sculptlab.series.rivals import METHODS, PLAIN, Method, of_objective
-from sculptlab.series.studies import scorecard
+from sculptlab.series.studies import scorecard, tables
 from sculptlab.series.studies.settings import PreparedImages, Setting, WithDecoderVariance
 from sculptlab.training import DivergenceError, build_autoencoder
 from sculptlab.training.objectives import KL, MMD, Predictability, Reconstruction
@@ -35,6 +35,24 @@ def test_the_table_is_standardized_by_its_training_rows_and_its_components_lose_
     assert images.basis.pixels == 30
     both = torch.cat([training, held_out])
     assert len({tuple(row) for row in both.mul(100).round().tolist()}) == 569  # no row is in both parts
+
+
+def test_pulses_have_their_frequency_and_duty_cycle():
+    frequency, duty_cycle = torch.tensor([2.0, 8.0, 5.0]), torch.tensor([0.1, 0.9, 0.5])
+    on = tables.pulse_train(frequency, duty_cycle) > 0.5
+    rising = (on & ~on.roll(1, dims=1)).sum(1)
+    np.testing.assert_array_equal(rising, frequency)
+    np.testing.assert_allclose(on.float().mean(1), duty_cycle, atol=8 / 256)
+
+
+def test_the_known_factors_of_pulses_are_those_of_the_held_out_waveforms():
+    training, held_out, known = tables.pulses()
+    assert training.shape == (3000, 256)
+    torch.testing.assert_close(held_out, tables.pulse_train(*torch.from_numpy(known).T))
+    assert abs(np.corrcoef(known.T)[0, 1]) < 0.1  # drawn independently
+    assert len(np.unique(known[:, 0])) == 7
+    assert len(np.unique(known[:, 1])) == 33
+    assert scorecard.Scorecard.of("pulses").known is not None
 
 
 def tried(**columns):
