@@ -19,6 +19,7 @@ OBJECTIVES = {
     "MMD": lambda: MMD("gaussian"),
     "marginal MMD": lambda: MMD("gaussian", views="marginal"),
     "penalty, 2 rounds": lambda: Predictability(),
+    "penalty, 2 rounds, width 16": lambda: Predictability(width=16),
 }
 
 
