@@ -19,6 +19,7 @@ FAMILIES: dict[str, tuple[str, str, str | tuple[str, ...]]] = {
     "curves": ("curves", "record_curves", "CURVES"),
     "frontier": ("sculpting", "record_frontier", "FRONTIERS"),
     "joint_embedding": ("joint_embedding", "record_joint_embedding", ()),
+    "labels": ("labels", "record_labels", ()),
     "lps_mixing": ("scores", "record_mixing", ()),
     "lps_models": ("scores", "record_model_scores", ("digits", "fashion_mnist")),
     "lps_sensitivity": ("scores", "record_sensitivity", ()),
