@@ -239,7 +239,7 @@ class PredictabilityEngine:
         if with_chance and self.step >= self._measured + EVERY:
             self._chance, self._measured = chance_level(codes, held_out), self.step
         networks = self.training.regularizer.companions["predictors"]
-        network_r2 = _r_squared(standardize(held_out, EPSILON), networks(held_out)).tolist()
+        network_r2 = _r_squared(standardize(held_out, EPSILON), networks(held_out)).tolist()  # NaN once they diverged
         made = self.model.decode(held_out)
         relative, error = self._relative(made), self._error(made)
         self._rows[self.step] = {
@@ -277,7 +277,8 @@ class PredictabilityEngine:
 
     def _relative(self, reconstructions: Tensor) -> float:
         model: Any = (self.plain or self.training).model
-        return self._error(reconstructions) / self._error(model.decode(model.encode(self.images.held_out)))
+        plain = self._error(model.decode(model.encode(self.images.held_out)))
+        return self._error(reconstructions) / plain if plain else np.nan
 
     @torch.no_grad()
     def _encoded(self) -> tuple[Tensor, Tensor]:

@@ -82,7 +82,7 @@ class PredictabilityWidget(TrainingWidget[PredictabilityEngine]):
 
     def _frame(self, engine: PredictabilityEngine, settled: bool) -> tuple[dict[str, Any], list[bytes]]:
         look = engine.look(with_chance=settled)
-        predicted, made = look.predicted, look.reconstructions
+        predicted, made, networks = look.predicted, look.reconstructions, look.network_r2
         buffers: list[bytes] = []
 
         def put(array: np.ndarray) -> int:
@@ -96,7 +96,8 @@ class PredictabilityWidget(TrainingWidget[PredictabilityEngine]):
             "kind": "frame", "step": engine.step, "settings": dict(vars(engine.settings)), "notice": engine.notice,
             "broken": engine.error is not None, "finding": engine.finding(look), "count": len(predicted.codes),
             "codes": put(predicted.codes.float().numpy()), "predictions": put(predicted.predictions.float().numpy()),
-            "r2": predicted.r2.tolist(), "network_r2": look.network_r2, "lps": predicted.lps, "squares": predicted.squares,
+            "r2": predicted.r2.tolist(), "network_r2": None if networks is None else [*map(_plain, networks)],
+            "lps": predicted.lps, "squares": predicted.squares,
             "chance": [_plain(value) for value in look.chance], "relative": _plain(look.relative),
             "rows": put(history), "columns": 3,
             "lanes": [{"name": "mmd", "relative": _plain(live[0]), "lps": _plain(live[1])}],

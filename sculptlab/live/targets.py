@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from sculptlab import priors
-from sculptlab.independence.lps import lps
+from sculptlab.columns import random_rows
+from sculptlab.histograms import smoothed
+from sculptlab.independence.lps import active_columns
 from sculptlab.mmd import mmd2, mmd_test
 from sculptlab.mmd.kernel_base import Kernel
 from sculptlab.mmd.kernels import IMQ
@@ -145,14 +146,48 @@ def unpack_pixels(pairs: bytes) -> np.ndarray:
 
 
 def tree_lps(codes: Tensor) -> float:
-    """LPS of codes (n, 2) by a regression tree, which is fitted in a millisecond; NaN for fewer than 20 rows.
+    """LPS of codes (n, 2) by a regression tree, as `sl.lps` computes it; NaN for fewer than 20 rows and if no latent varies.
 
     Its chance level is 0: on independent latents the tree predicts held-out rows worse than their mean does.
     """
-    from sklearn.tree import DecisionTreeRegressor  # more than a second of imports, after the first picture
+    if len(codes) < 20:
+        return math.nan
+    columns, active, _ = active_columns(codes.detach(), [0, 1])
+    if len(active) < 2:
+        return 0.0 if active else math.nan
+    z, order = columns.cpu().numpy(), random_rows(len(codes), 0).numpy()
+    halves, scores = (np.sort(order[::2]), np.sort(order[1::2])), []
+    for x, y in (z.T, z.T[::-1]):
+        loss = sum(np.square(y[test] - predict_by_tree(x[fit], y[fit], x[test])).sum() for fit, test in (halves, halves[::-1]))
+        scores.append(max(0.0, 1 - loss / np.square(y - y.mean()).sum()))
+    return float(np.mean(scores))
 
-    tree = DecisionTreeRegressor(min_samples_leaf=20, random_state=0)
-    return float(lps(codes, tree, permutations=0).score) if len(codes) >= 20 else math.nan
+
+def predict_by_tree(x: np.ndarray, y: np.ndarray, new: np.ndarray, least: int = 20) -> np.ndarray:
+    """Predict `y` (n,) at `new` (m,) by a regression tree on `x` (n,) whose leaves hold at least `least` rows.
+
+    It is scikit-learn's DecisionTreeRegressor, which takes more than a second to import, for a single column.
+    """
+    order = np.argsort(x, kind="stable")
+    x, y = x[order], y[order]
+    edges: list[float] = []
+    values: list[float] = []
+
+    def grow(start: int, stop: int) -> None:
+        sums, left = np.cumsum(y[start:stop]), np.arange(least, stop - start - least + 1)  # rows left of a cut
+        left = left[x[start + left] > x[start + left - 1] + 1e-7]  # none between equal values
+        before, total, n = sums[left - 1], sums[-1], stop - start
+        gains = before**2 / left + (total - before) ** 2 / (n - left)
+        if not len(left) or gains.max() <= total**2 / n + 1e-12:
+            values.append(total / n)
+            return
+        cut = start + left[gains.argmax()]
+        grow(start, cut)
+        edges.append((x[cut - 1] + x[cut]) / 2)
+        grow(cut, stop)
+
+    grow(0, len(x))
+    return np.array(values)[np.searchsorted(edges, new)]
 
 
 class Target:
@@ -169,7 +204,7 @@ class Target:
         self.box = max(float(drawn.abs().quantile(0.99)), 0.1)
         plane = [(-DENSITY_SCALE * EXTENT, DENSITY_SCALE * EXTENT)] * 2
         counts, *_ = np.histogram2d(drawn[:, 0].numpy(), drawn[:, 1].numpy(), bins=DENSITY_SCALE * CANVAS_SIZE, range=plane)
-        smooth = gaussian_filter(counts, 0.7)
+        smooth = smoothed(counts, 0.7)
         root = np.sqrt(smooth.T[::-1] / smooth.max()) if smooth.any() else smooth
         self.density = (255 * root).astype(np.uint8)
         self._training: dict[Kernel, tuple[Kernel, float]] = {}  # the fitted kernel, and the gradient's chance level

@@ -16,6 +16,7 @@ FRAME_SECONDS = 1 / 16  # between two frames at least; twice what a frame costs,
 SLOW_STEP_SECONDS = 0.4  # a step in slow motion
 SETTLED_SECONDS = 0.25  # after the last change, before LPS and the null band are measured again
 LINGER_SECONDS = 1.0  # an idle thread waits before it ends
+END_SECONDS = 10.0  # that `stop` waits for the thread, which may be in a step or fit a map
 STEPS_AT_ONCE = 20  # single steps that one request may ask for; nothing else is done during them
 FRAMES_AHEAD = 2  # frames that may be sent before the page has seen them
 UNSEEN_SECONDS = 1.0  # between frames that the page does not confirm
@@ -118,7 +119,7 @@ class Worker:
             thread, self._thread = self._thread, None
             self._wake.notify_all()
         if thread is not None and thread is not threading.current_thread():
-            thread.join(10)
+            thread.join(END_SECONDS)
             self._play = False  # a request that was being carried out may have set it
 
     def close(self) -> None:
@@ -150,6 +151,8 @@ class Worker:
         """Carry out requests, take a step and send a frame, where they are due; what is still to be shown and measured."""
         for request in requests:
             dirty, unsettled = True, self._carry_out(request) or unsettled
+            if self._closed:  # during a request that took longer than END_SECONDS
+                return False, False
         now = time.monotonic()
         if self.playing and now >= self._next_step:
             self._next_step = now + SLOW_STEP_SECONDS if self.slow else now

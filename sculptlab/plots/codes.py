@@ -13,8 +13,8 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.image import AxesImage
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
-from scipy.ndimage import gaussian_filter
 
+from sculptlab.histograms import smoothed
 from sculptlab.plots.style import CLASSES, CODES, OTHERS, PRIOR, TEXT, as_axes, latent_label, short, style
 from sculptlab.priors import as_prior
 from sculptlab.validation import as_tensor, codes, describe, finite, items, whole
@@ -193,7 +193,7 @@ def _named(named: Any) -> dict[Any, str]:
 def outlines(target: np.ndarray, ax: Axes, limits: np.ndarray) -> None:
     """Draw the outlines that hold 50 % (solid) and 95 % (dashed) of a prior's draws (m, 2)."""
     counts, *edges = np.histogram2d(target[:, 0], target[:, 1], bins=60, range=limits.tolist())
-    smooth = gaussian_filter(counts, 2.0)
+    smooth = smoothed(counts, 2.0)
     falling = np.sort(smooth.ravel())[::-1]
     held = np.cumsum(falling) / falling.sum()
     outer, inner = (falling[np.searchsorted(held, share)] for share in (0.95, 0.5))

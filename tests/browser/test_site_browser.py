@@ -155,6 +155,31 @@ def test_every_page_fits_the_screen_and_asks_nobody_else(site, page, show, keep,
     assert page.foreign == page.errors == page.said == []
 
 
+SMALL = """least => [...document.querySelectorAll('a, button, input, select, summary')].filter((one) => {
+  const { width, height } = one.getBoundingClientRect();
+  const inText = one.tagName === 'A' && one.closest('p, li, td') && !one.classList.contains('anchor');
+  return width && !inText && (height < (one.tagName === 'A' ? 24 : least) || width < least);
+}).map((one) => one.outerHTML.slice(0, 90))"""
+
+
+def test_on_a_phone_what_one_touches_is_large_enough(site, page, keep):
+    """At least 40 pixels wide and high, links 24 high; a link within a text is as high as its line."""
+    phone = page.context.browser.new_context(
+        viewport={"width": 360, "height": 740}, device_scale_factor=3, is_mobile=True, has_touch=True
+    )
+    touched = phone.new_page()
+    for name in ("00_a.html", "guide.html", "search.html", "index.html"):
+        touched.goto((site[0] / name).as_uri())
+        if name == "index.html":
+            touched.wait_for_function("() => +document.querySelector('.sculptor')?.dataset.frames > 0")
+        assert touched.evaluate(SMALL, 40) == [], name
+        assert touched.evaluate("document.documentElement.scrollWidth") <= 360, name
+    keep("index", touched.locator(".sculptor"))
+    touched.get_by_role("button", name="Play").tap()
+    touched.wait_for_function("() => +document.querySelector('.sculptor').dataset.step > 52")
+    phone.close()
+
+
 def test_links_lead_through_the_site(site, page, show):
     show(site[1])
     page.get_by_role("link", name="00 · Can").click()

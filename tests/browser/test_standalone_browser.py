@@ -394,11 +394,12 @@ def test_a_divergence_says_so_and_a_reset_repairs_it(page, opened):
     expect(root.locator(".notice")).to_be_empty()
 
 
-@pytest.mark.parametrize("name", ["Worker", "OffscreenCanvas", "DecompressionStream"])
+@pytest.mark.parametrize("name", ["Worker", "OffscreenCanvas", "DecompressionStream", "ResizeObserver", "canvas"])
 def test_a_browser_without_what_it_needs_shows_a_sentence_and_the_picture(page, opened, name):
-    page.add_init_script(f"delete window.{name};")
+    no_canvas = "HTMLCanvasElement.prototype.getContext = () => null;"
+    page.add_init_script(no_canvas if name == "canvas" else f"delete window.{name};")
     opened()
-    expect(page.get_by_text(re.compile("Sculptor needs a newer browser"))).to_be_visible()
+    expect(page.get_by_text(re.compile(f"Sculptor needs a newer browser: this one has no .*{name}"))).to_be_visible()
     expect(page.get_by_alt_text("a picture")).to_be_visible()
     assert page.locator(".sculptor").count() == 0
     assert not page.errors

@@ -19,7 +19,7 @@ class PredictabilityView extends TrainingView {
   build() {
     const bar = this.bar(this.choice("latents", "Latents", [2, 3, 4].map((count) => [count, count]), (value) => ({ latents: +value })));
     this.penalty = this.button("", "a network predicts each latent from the others, and the encoder prevents it", () =>
-      this.ask.change({ penalty: !this.wanted("penalty") }));
+      this.show({ penalty: !this.wanted("penalty") }));
     const weight = this.slider("weight", { hint: "nats of reconstruction per nat of information that the others have about a latent" }, 1,
       (value) => ({ weight: value }), [-2, 2]);
     const show = (name, text, hint) => {
@@ -42,8 +42,8 @@ class PredictabilityView extends TrainingView {
   wanted(name) { return this.ask.pending.findLast((one) => name in one.changes)?.changes[name] ?? this.frame.settings[name]; }
   change(changes) { this.show(changes); }
   show(changes) { // a map is fitted before the next frame comes
-    this.ask.change(changes);
-    this.kernel.asked(FITTING);
+    this.ask.change({ show: "codes", ...changes }); // else a map that was asked for before would be fitted again with these changes
+    if ((changes.show ?? "codes") !== "codes") this.kernel.asked(FITTING);
     this.tellWaiting();
   }
   tellWaiting() {
@@ -74,7 +74,7 @@ class PredictabilityView extends TrainingView {
     }
     const what = TITLES[settings.show] ?? `made: ${settings.show}`;
     this.plots.forEach(({ title, canvas }, i) => {
-      title.replaceChildren(i ? `z${i - 1}: R² ${frame.r2[i - 1].toFixed(2)}` : "Codes ", html("small", {}, !i ? what : frame.network_r2 ? ` network ${frame.network_r2[i - 1].toFixed(2)}` : ""));
+      title.replaceChildren(i ? `z${i - 1}: R² ${frame.r2[i - 1].toFixed(2)}` : "Codes ", html("small", {}, !i ? what : frame.network_r2 ? ` network ${frame.network_r2[i - 1]?.toFixed(2) ?? "–"}` : ""));
       title.title = i ? "R² of the 25 nearest neighbors, and of the network that the penalty uses" : "";
       canvas.setAttribute("aria-label", i ? `z${i - 1} of ${frame.count} held-out codes against its prediction from the other latents: R² ${frame.r2[i - 1].toFixed(2)}`
         : `z0 and z1 of ${frame.count} held-out codes`);

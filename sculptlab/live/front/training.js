@@ -65,7 +65,7 @@ class TrainingView {
       shown.value = short(x);
       input.setAttribute("aria-valuetext", short(x));
     };
-    input.addEventListener("input", () => { shown.value = short(read()); input.setAttribute("aria-valuetext", short(read())); this.ask.change(change(read())); });
+    input.addEventListener("input", () => { shown.value = short(read()); input.setAttribute("aria-valuetext", short(read())); this.change(change(read())); });
     write(value);
     this.inputs[name] = { write, input };
     return html("div", { className: "field" }, html("label", { htmlFor: id, title: dial.hint }, name), input, shown);

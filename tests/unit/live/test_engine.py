@@ -10,9 +10,12 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter
+from sklearn.tree import DecisionTreeRegressor
 
 import sculptlab as sl
 from sculptlab.data.sources import BUNDLED
+from sculptlab.histograms import smoothed
 from sculptlab.live.engine import MOST_ROWS, Engine
 from sculptlab.live.frames import frame_message, read_changes
 from sculptlab.live.script import training_script
@@ -440,3 +443,25 @@ def test_the_chance_level_of_lps_by_the_tree_is_zero(shape):
         order = torch.randperm(rows, generator=torch.Generator().manual_seed(rows))
         shuffled = torch.stack([draws[:rows, 0], draws[order, 1]], 1)
         assert tree_lps(shuffled) < 0.02
+
+
+@pytest.mark.parametrize("shape", PRESETS)
+def test_lps_by_the_tree_is_that_of_scikit_learns_tree(shape):
+    draws = Target(Settings().changed(prior=shape).target(), 449).draws
+    for codes in (draws[:20], draws[:61], draws, (4 * draws).round(), draws * torch.tensor([1e-6, 1e6])):
+        expected = sl.lps(codes, DecisionTreeRegressor(min_samples_leaf=20, random_state=0), permutations=0).score
+        assert tree_lps(codes) == pytest.approx(expected, abs=2e-3)
+
+
+def test_lps_by_the_tree_where_less_than_two_latents_vary():
+    codes = torch.randn(50, 2, generator=torch.Generator().manual_seed(0))
+    assert np.isnan(tree_lps(codes[:19]))
+    codes[:, 1] = 3.0
+    assert tree_lps(codes) == 0
+    assert np.isnan(tree_lps(torch.ones(50, 2)))
+
+
+def test_the_density_is_smoothed_as_scipy_does():
+    counts = np.random.default_rng(0).poisson(0.3, (9, 12)).astype(float)
+    for deviation in (0.7, 2.0):
+        np.testing.assert_allclose(smoothed(counts, deviation), gaussian_filter(counts, deviation), atol=1e-12)
