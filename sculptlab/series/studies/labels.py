@@ -30,9 +30,7 @@ SETTING = Setting("sprites", 3, components=64, steps=400, width=128, batch_size=
 TRAINING, HELD_OUT = 3000, 1500
 LABELS = (200, 2250)  # few, and all that are left while weights are chosen
 BINS = 10  # the values of a factor in the contrast; the tied prior takes the numbers themselves
-CHOICE = (
-    "DCI disentanglement"  # does not depend on the order of a factor's values along its latent, which the contrast leaves open
-)
+CHOICE = "DCI disentanglement"  # it ignores the order of a factor's values along its latent, which the contrast leaves open
 SEARCH_SEED = 0  # no model of this seed is reported
 
 Weights = tuple[float, float]  # of the KL term or of MMD^2; of the term that uses the labels
