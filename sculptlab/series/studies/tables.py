@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sculptlab.evaluation.two_samples import hold_out
 
-SAMPLES, FREQUENCIES, DUTY_CYCLES = 256, range(2, 9), torch.linspace(0.1, 0.9, 33, dtype=torch.float32, device="cpu")
+SAMPLES, FREQUENCIES, DUTY_CYCLES = 256, range(2, 9), (0.1, 0.9)
 EDGE = 0.1  # width of the edges of a pulse, in units of the cosine: 0 would make steps
 
 
@@ -40,11 +40,13 @@ def pulse_train(frequency: Tensor, duty_cycle: Tensor) -> Tensor:
 def pulses(n: int = 4000, seed: int = 0) -> tuple[Tensor, Tensor, np.ndarray]:
     """Three quarters of n pulse trains for training, the rest held out, and the factors (n / 4, 2) of these.
 
-    The factors are drawn independently and evenly: frequency from 2 to 8, and one of 33 duty cycles from 0.1 to 0.9. They are
-    those of Beamsynthesis (Yeats et al. 2022, ECCV), a simulation of a particle accelerator; its waveforms are not used here.
+    The factors are drawn independently and evenly: a whole frequency from 2 to 8, and a duty cycle between 0.1 and 0.9, so that no
+    waveform is there twice. They are those of Beamsynthesis (Yeats et al. 2022, ECCV), a simulation of a particle accelerator;
+    its waveforms are not used here.
     """
     generator = torch.Generator().manual_seed(seed)
     frequency = torch.randint(FREQUENCIES.start, FREQUENCIES.stop, (n,), generator=generator, device="cpu").float()
-    duty_cycle = DUTY_CYCLES[torch.randint(len(DUTY_CYCLES), (n,), generator=generator, device="cpu")]
+    duty_cycle = torch.rand(n, generator=generator, device="cpu", dtype=torch.float32)
+    duty_cycle = DUTY_CYCLES[0] + (DUTY_CYCLES[1] - DUTY_CYCLES[0]) * duty_cycle
     waves, split = pulse_train(frequency, duty_cycle), n * 3 // 4
     return waves[:split], waves[split:], torch.stack([frequency, duty_cycle], dim=1)[split:].numpy()
