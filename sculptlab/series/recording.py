@@ -34,6 +34,7 @@ FAMILIES: dict[str, tuple[str, str, str | tuple[str, ...]]] = {
     "rotations": ("rotations", "record_rotations", ()),
     "samples_fashion_mnist": ("samples", "record_samples", ()),
     "scorecard": ("scorecard", "record_scorecard", "SCORECARDS"),
+    "standard_vae_mnist": ("standard_vae", "record_standard_vae", ()),
 }
 
 

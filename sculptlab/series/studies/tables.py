@@ -40,8 +40,8 @@ def pulse_train(frequency: Tensor, duty_cycle: Tensor) -> Tensor:
 def pulses(n: int = 4000, seed: int = 0) -> tuple[Tensor, Tensor, np.ndarray]:
     """Three quarters of n pulse trains for training, the rest held out, and the factors (n / 4, 2) of these.
 
-    The factors are drawn independently and evenly: a whole frequency from 2 to 8, and a duty cycle between 0.1 and 0.9, so that no
-    waveform is there twice. They are those of Beamsynthesis (Yeats et al. 2022, ECCV), a simulation of a particle accelerator;
+    The factors are drawn independently and evenly: a whole frequency from 2 to 8, and a duty cycle between 0.1 and 0.9, so that
+    no waveform is there twice. They are those of Beamsynthesis (Yeats et al. 2022, ECCV), a simulation of a particle accelerator;
     its waveforms are not used here.
     """
     generator = torch.Generator().manual_seed(seed)
