@@ -76,13 +76,15 @@ def record_kl_failure(name: str, seeds: Sequence[int] = range(5), *, steps: int 
     shown = train_and_test(name)[1].subset(range(400))
     arrays: dict[str, np.ndarray] = {"labels": np.asarray(shown.labels, dtype=np.uint8)}
 
-    def keep_codes(condition: tuple[int, str], seed: int, run: Run) -> None:
-        if seed == seeds[0]:
-            codes = run.codes(shown, seed=seed)
-            pair, (dim, name) = most_dependent_pair(codes["means"]), condition
-            arrays.update({f"{dim}|{name}|{kind}": z[:, pair].numpy().astype(np.float16) for kind, z in codes.items()})
+    def keep(condition: tuple[int, str], seed: int, run: Run) -> dict[str, np.ndarray]:
+        if seed != seeds[0]:
+            return {}
+        codes = run.codes(shown, seed=seed)
+        pair, (dim, name) = most_dependent_pair(codes["means"]), condition
+        return {f"{dim}|{name}|{kind}": z[:, pair].numpy().astype(np.float16) for kind, z in codes.items()}
 
-    frame = kl_study(name, (2, 10), beta_sweep() | RELATIVES, seeds, steps=steps, width=width, on_trained=keep_codes)
+    objectives = beta_sweep() | RELATIVES
+    frame = kl_study(name, (2, 10), objectives, seeds, steps=steps, width=width, keep=keep, arrays=arrays)
     relatives = list(map(repr, RELATIVES.values()))
     settings = {"steps": steps, "width": width, "batch_size": 256, "likelihood": "bernoulli", "relatives": relatives}
     return record_result(f"kl_failure_{name}", frame, seeds=seeds, settings=settings, arrays=arrays)

@@ -50,7 +50,7 @@ def train_to_priors(
 
     weight    of MMD^2, in nats per unit; None: that of `WEIGHT`
     plain     add the column relative_error: the error over that of a plain autoencoder with the same seed
-    options   those of `run_study`, such as on_trained
+    options   those of `run_study`, such as keep
     """
     images, weight = prepared or PreparedImages.of(setting), WEIGHT[setting.data] if weight is None else weight
 
@@ -65,8 +65,15 @@ def train_to_priors(
 
 def over_plain(frame: pd.DataFrame, images: PreparedImages) -> pd.DataFrame:
     """`frame` with the column relative_error: reconstruction_mse over that of a plain autoencoder with the same seed."""
-    errors = {seed: images.error(images.train(Reconstruction(), seed)) for seed in frame["seed"].unique().tolist()}
-    return frame.assign(relative_error=frame["reconstruction_mse"] / frame["seed"].map(errors))
+    seeds = frame["seed"].unique().tolist()
+
+    def evaluate(_: str, run: Run, seed: int) -> list[dict[str, Any]]:
+        return [{"reconstruction_mse": images.error(run)}]
+
+    plain = run_study(["plain"], seeds, lambda _, seed: images.train(Reconstruction(), seed), evaluate, progress=False)
+    return frame.assign(
+        relative_error=frame["reconstruction_mse"] / frame["seed"].map(plain.set_index("seed")["reconstruction_mse"])
+    )
 
 
 def decoded_grid(run: Run, prepared: PreparedImages, side: int = SIDE, edge: float = EDGE) -> Tensor:
@@ -85,11 +92,10 @@ def record_priors(name: str = "fashion_mnist", seeds: Sequence[int] = range(5)) 
     images = _images(name)
     arrays: dict[str, np.ndarray] = {}
 
-    def keep_codes(prior: str, seed: int, run: Run) -> None:
-        if seed == seeds[0]:
-            arrays[prior] = run.encode(images.held_out[:RECORDED_CODES]).numpy().astype(np.float16)
+    def keep(prior: str, seed: int, run: Run) -> dict[str, np.ndarray]:
+        return {prior: run.encode(images.held_out[:RECORDED_CODES]).numpy().astype(np.float16)} if seed == seeds[0] else {}
 
-    frame = train_to_priors(gallery_priors(), images.setting, seeds, on_trained=keep_codes, prepared=images)
+    frame = train_to_priors(gallery_priors(), images.setting, seeds, keep=keep, arrays=arrays, prepared=images)
     return record_result(f"priors_{name}", frame, seeds=seeds, settings=_settings(images.setting), arrays=arrays)
 
 
@@ -112,11 +118,11 @@ def record_hands(name: str = "fashion_mnist", seed: int = 0) -> Recorded:
     hands = {f"{share:g}|{turn}": ring_with_hand(share, np.deg2rad(turn)) for share in SHARES for turn in TURNS}
     arrays = {"labels": np.asarray(train_and_test(images.setting.data)[1].labels, dtype=np.uint8)[:RECORDED_CODES]}
 
-    def keep_codes(hand: str, seed: int, run: Run) -> None:
-        arrays[f"{hand}|codes"] = run.encode(images.held_out[:RECORDED_CODES]).numpy().astype(np.float16)
-        arrays[f"{hand}|grid"] = (255 * decoded_grid(run, images)).round().numpy().astype(np.uint8)
+    def keep(hand: str, seed: int, run: Run) -> dict[str, np.ndarray]:
+        codes, grid = run.encode(images.held_out[:RECORDED_CODES]), (255 * decoded_grid(run, images)).round()
+        return {f"{hand}|codes": codes.numpy().astype(np.float16), f"{hand}|grid": grid.numpy().astype(np.uint8)}
 
-    frame = train_to_priors(hands, images.setting, [seed], on_trained=keep_codes, prepared=images)
+    frame = train_to_priors(hands, images.setting, [seed], keep=keep, arrays=arrays, prepared=images)
     return record_result(f"priors_hands_{name}", frame, seeds=[seed], settings=_settings(images.setting), arrays=arrays)
 
 

@@ -1,10 +1,13 @@
 """One loop for every study: conditions times seeds, each trained and evaluated, collected in one table."""
 
+import base64
+import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import product
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
@@ -13,6 +16,8 @@ from sculptlab.series.studies.settings import Objectives, PreparedImages
 from sculptlab.series.sweeps import active_sweep, cell_key
 from sculptlab.training.state import DivergenceError
 from sculptlab.validation import as_seed
+
+PACKED = "packed arrays"  # the key of the row that holds what `keep` returned for a cell
 
 
 def run_study(
@@ -23,7 +28,8 @@ def run_study(
     *,
     columns: str | Sequence[str] = "condition",
     constant: Mapping[str, Any] | None = None,
-    on_trained: Callable[[Any, int, Any], None] | None = None,
+    keep: Callable[[Any, int, Any], Mapping[str, np.ndarray]] | None = None,
+    arrays: dict[str, np.ndarray] | None = None,
     may_diverge: bool = False,
     progress: bool = True,
 ) -> pd.DataFrame:
@@ -36,7 +42,8 @@ def run_study(
     train        (condition, seed) -> a trained model, or a sample of codes where nothing is trained
     evaluate     (condition, what `train` returned, seed) -> rows {column: value}, which may overwrite the condition's columns
     constant     columns with the same value in every row, such as the data set
-    on_trained   called with (name, seed, what `train` returned), for example to keep codes for a figure; not in a sweep
+    keep         (name, seed, what `train` returned) -> arrays by name, for example codes for a figure
+    arrays       a dictionary that gets what `keep` returned, of all cells
     may_diverge  a model that diverges gives a row with the reason in the column "failed"; else its error ends the study
     """
     named = conditions if isinstance(conditions, Mapping) else {name: name for name in conditions}
@@ -54,21 +61,31 @@ def run_study(
             if not may_diverge:
                 raise
             return [{**about(name, seed), "failed": str(error)}]
-        if on_trained is not None:
-            on_trained(name, seed, trained)
-        return rows
+        return rows if keep is None else [*rows, {PACKED: _pack(keep(name, seed, trained))}]
 
     cells = [(name, seed) for seed, name in product(valid_seeds, named)]
     sweep = active_sweep()
     if sweep is None:
         found = [finished(*cell) for cell in tqdm(cells, disable=not progress, unit="model")]
-    elif on_trained is not None:
-        raise ValueError("a study that keeps codes of its models cannot be run as a sweep: call its function")
     else:
         sweep.calls += 1
         shared = {cell_key(sweep.calls, about(*cell)): partial(finished, *cell) for cell in cells}
         found = list(sweep.run(shared, progress).values())
-    return order_columns(pd.DataFrame([row for rows in found for row in rows]))
+    for packed in (row[PACKED] for rows in found for row in rows if PACKED in row):
+        if arrays is not None:
+            arrays.update(_unpack(packed))
+    return order_columns(pd.DataFrame([row for rows in found for row in rows if PACKED not in row]))
+
+
+def _pack(arrays: Mapping[str, Any]) -> str:
+    """Arrays as text, for the file of a cell."""
+    np.savez_compressed(buffer := io.BytesIO(), **dict(arrays))
+    return base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def _unpack(packed: str) -> dict[str, np.ndarray]:
+    with np.load(io.BytesIO(base64.b64decode(packed))) as stored:
+        return dict(stored)
 
 
 def compare_objectives(

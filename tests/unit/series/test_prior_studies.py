@@ -100,8 +100,9 @@ def test_the_study_has_a_row_for_each_prior_and_seed_and_errors_are_over_the_pla
 
     def keep(name, seed, run):
         seen.append((name, seed, prior_studies.decoded_grid(run, prepared)))
+        return {}
 
-    frame = train_to_priors(some, TINY, [0, 3], progress=False, on_trained=keep, prepared=prepared)
+    frame = train_to_priors(some, TINY, [0, 3], progress=False, keep=keep, prepared=prepared)
     assert list(zip(frame["prior"], frame["seed"], strict=True)) == [(name, seed) for name, seed, _ in seen]
     assert len(frame) == 4
     base = prepared.error(prepared.train(prior_studies.Reconstruction(), 3))

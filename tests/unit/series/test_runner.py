@@ -25,7 +25,7 @@ def test_names_may_be_tuples_and_rows_may_overwrite_their_condition():
     rows = [{"rate": 1}, {"condition": "other", "rate": 2}]
     frame = run_study(
         [("a", 1), ("b", 2)], [0], lambda name, seed: name, lambda name, same, seed: rows, columns=("condition", "n"),
-        on_trained=lambda *call: seen.append(call), progress=False,
+        keep=lambda *call: seen.append(call) or {}, progress=False,
     )  # fmt: skip
     assert frame[["condition", "n", "rate"]].to_numpy().tolist() == [["a", 1, 1], ["other", 1, 2], ["b", 2, 1], ["other", 2, 2]]
     assert seen == [(("a", 1), 0, ("a", 1)), (("b", 2), 0, ("b", 2))]
