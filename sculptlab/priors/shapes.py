@@ -3,6 +3,7 @@
 import math
 from abc import abstractmethod
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -141,7 +142,7 @@ class Curve(Shape):
         return self._at(u, branch) + self.noise * noise
 
     def _moments(self) -> Moments:
-        nodes, weights = (torch.from_numpy(x) for x in np.polynomial.legendre.leggauss(self.nodes))
+        nodes, weights = (torch.from_numpy(x) for x in _legendre(self.nodes))
         u, w = (torch.cartesian_prod(*[x] * self.parameters).view(-1, self.parameters) for x in ((nodes + 1) / 2, weights / 2))
         first = torch.zeros(len(u), device="cpu", dtype=torch.int64)
         points = torch.cat([self._at(u, first + branch) for branch in range(self.branches)])
@@ -222,6 +223,12 @@ class SwissRoll(Curve):
     def _at(self, u: Tensor, branch: Tensor) -> Tensor:
         t = 1.5 * math.pi * (1 + 2 * u[:, 0])
         return torch.stack([t * t.cos(), 21 * u[:, 1], t * t.sin()], 1)
+
+
+@cache  # an eigenvalue problem of the same matrix for every curve
+def _legendre(nodes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes and weights of the quadrature of Gauss and Legendre on [-1, 1], `nodes` of each."""
+    return np.polynomial.legendre.leggauss(nodes)
 
 
 def _polar(angle: Tensor, radius: Tensor | float = 1.0) -> Tensor:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.integrate import quad
+from scipy.integrate import quad, trapezoid
 
 import sculptlab as sl
 from sculptlab.mmd.kernels import IMQ, RBF, Energy
@@ -604,7 +604,7 @@ def test_truncated_sigreg_is_the_published_rule():
     z = 1.4 * normal(50, 1).double()[:, 0] + 0.3
     t = np.linspace(0, 3, 17)
     phi = np.exp(1j * t[:, None] * z.numpy()).mean(1)
-    expected = 50 * 2 * np.trapezoid(np.abs(phi - np.exp(-(t**2) / 2)) ** 2 * np.exp(-(t**2) / 2), t)
+    expected = 50 * 2 * trapezoid(np.abs(phi - np.exp(-(t**2) / 2)) ** 2 * np.exp(-(t**2) / 2), t)
     found = value(SIGReg(directions=2, knots=17), z[:, None])
     assert found == pytest.approx(expected, abs=1e-10)
     assert found == pytest.approx(epps_pulley(z.numpy(), 3), rel=0.005)  # the error of 17 knots
