@@ -40,7 +40,8 @@ class Reshaper(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
     The codes x become z = T^-1(f(x)). f maps them to N(0, I) by whitening, by quadratic couplings if there are more than three
     columns, and by a spline flow that is trained by maximum likelihood with early stopping on held-out rows. T maps the prior to
     N(0, I), by formulas or tables of quantiles where the prior allows it; `with_prior` exchanges it. As the map is invertible, a
-    decoder behind its inverse reconstructs as before: see `sl.reshaped` and `run.reshape`.
+    decoder behind its inverse reconstructs as before: see `sl.reshaped` and `run.reshape`. Codes on a curve or a sheet of fewer
+    dimensions than there are latents stay on one, so their latents stay dependent: train with fewer latents.
 
     Parameters
     ----------

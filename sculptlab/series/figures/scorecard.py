@@ -56,7 +56,7 @@ def error_against_lps(
         ax.annotate(words, (row["relative_error"], row[column]), (5, 4), textcoords="offset points", fontsize=7.5)
     if means["relative_error"].max() > 1.5:
         ax.set_xscale("log")
-        ax.xaxis.set_major_locator(FixedLocator([0.5, 0.8, 0.9, 1, 1.1, 1.2, 1.5, 2, 3, 5, 10]))
+        ax.xaxis.set_major_locator(FixedLocator([0.5, 0.8, 0.9, 1, 1.1, 1.2, 1.5, 2, 3, 5, 10, 20, 50]))
         ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         ax.xaxis.set_minor_locator(NullLocator())
     style(ax, x="held-out error / plain autoencoder's", y="LPS by networks (0: independent)")

@@ -352,7 +352,7 @@ def test_a_compiled_run_is_the_same_but_for_rounding(traced, precision):
 def test_a_model_of_ones_own_is_compiled(traced):
     torch._dynamo.utils.counters.clear()
     run = sl.fit(Own(), IMAGES, KL(), **QUICK, compile=True)
-    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 2  # posterior and decode
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] in (2, 3)  # posterior and decode; torch 2.6 splits one
     assert run.rows[-1]["loss"] < run.rows[0]["loss"]
 
 
