@@ -41,10 +41,15 @@ FAMILIES: dict[str, tuple[str, str, str | tuple[str, ...]]] = {
 }
 
 
-def studies() -> dict[str, tuple[str, str, tuple[Any, ...]]]:
-    """Every study that can be swept: the name of its result -> module, function and arguments."""
+def studies(start: str | None = None) -> dict[str, tuple[str, str, tuple[Any, ...]]]:
+    """Every study that can be swept: the name of its result -> module, function and arguments.
+
+    With `start`, only those of families whose word `start` begins with: the modules of the others are not imported.
+    """
     found: dict[str, tuple[str, str, tuple[Any, ...]]] = {}
     for family, (module, function, given) in FAMILIES.items():
+        if start is not None and not start.startswith(family):
+            continue
         names: Any = getattr(_study_module(module), given) if isinstance(given, str) else given
         found |= (
             {f"{family}_{name}": (module, function, (name,)) for name in names} if names else {family: (module, function, ())}
@@ -69,8 +74,8 @@ def work(study: str, folder: str | os.PathLike[str], *, record: bool = False, pr
     from sculptlab.series.sweeps import Sweep, SweepFinished
     from sculptlab.threads import one_thread
 
-    known = studies()
-    module, function, arguments = known[choice("STUDY", study, list(known))]
+    known = studies(study) if isinstance(study, str) else {}
+    module, function, arguments = known[study] if study in known else studies()[choice("STUDY", study, list(studies()))]
     version = import_module("sculptlab").__version__
     shared = Sweep(Path(folder), study, version, {"commit": commit()}, records=record, progress=progress)
     with shared.active(), one_thread(), suppress(SweepFinished):  # on one thread the rows do not depend on the machine's cores

@@ -281,6 +281,13 @@ def test_every_study_that_can_be_swept_has_a_function():
         assert callable(getattr(recording._study_module(module), function))
 
 
+def test_the_studies_of_a_name_hold_the_one_of_this_name():
+    every = recording.studies()
+    for name, study in every.items():
+        assert recording.studies(name)[name] == study
+    assert recording.studies("no such") == {}
+
+
 def test_every_recorded_result_can_be_made_by_a_sweep():
     assert set(results.recorded_names()) - set(recording.studies()) == {"scaling"}  # which starts processes itself
 
