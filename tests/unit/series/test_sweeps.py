@@ -81,8 +81,11 @@ def test_after_thirty_kills_the_result_is_that_of_an_uninterrupted_run(tmp_path)
 
 @posix
 def test_two_processes_share_the_cells_and_both_get_the_whole_table(tmp_path):
+    both = multiprocessing.get_context("fork").Barrier(2, timeout=30)  # on a busy machine one could be done before the other
+
     def counted():
         names = []
+        both.wait()
         with Sweep(tmp_path, "cheap", "1").active():
             run_study(
                 CONDITIONS, SEEDS, lambda name, seed: names.append(name), lambda *_: [{"rate": time.sleep(0.02)}], progress=False
