@@ -58,6 +58,10 @@ class Sweep:
     def __post_init__(self) -> None:
         own = {"format": FORMAT, "study": self.study, "version": self.version}
         file = self.folder / "sweep.json"
+        # Other processes may start at the same time. Each writes sweep.json first. So what was in the folder before sweep.json is
+        # looked for, and not found, belongs to something else.
+        self.folder.mkdir(parents=True, exist_ok=True)
+        foreign = [path for path in self.folder.iterdir() if not path.name.startswith(".sweep.json.")]
         if file.exists():
             try:
                 found = json.loads(file.read_text(encoding="utf-8"))
@@ -65,12 +69,12 @@ class Sweep:
                 found = file.read_text(encoding="utf-8", errors="replace")[:200]
             if found != own:
                 raise ValueError(f"folder {str(self.folder)!r} holds the sweep {found}, not {own}: name another folder")
-        elif self.folder.exists() and any(self.folder.iterdir()):
+        elif foreign:
             raise ValueError(f"folder {str(self.folder)!r} holds other files and no sweep.json: name a new or empty folder")
-        for name in ("cells", "claims"):
-            (self.folder / name).mkdir(parents=True, exist_ok=True)
-        if not file.exists():
+        else:
             write_file(file, json.dumps(own) + "\n")
+        for name in ("cells", "claims"):
+            (self.folder / name).mkdir(exist_ok=True)
 
     @contextmanager
     def active(self) -> Iterator[Sweep]:

@@ -80,6 +80,21 @@ def test_after_thirty_kills_the_result_is_that_of_an_uninterrupted_run(tmp_path)
 
 
 @posix
+def test_processes_that_begin_at_once_share_a_new_folder(tmp_path):
+    start = multiprocessing.get_context("fork").Barrier(4, timeout=60)
+
+    def begin():
+        for trial in range(25):
+            start.wait()
+            Sweep(tmp_path / "sweeps" / str(trial), "cheap", "1")
+
+    workers = [fork(begin) for _ in range(4)]
+    for process in workers:
+        process.join(60)
+    assert [process.exitcode for process in workers] == [0] * 4
+
+
+@posix
 def test_two_processes_share_the_cells_and_both_get_the_whole_table(tmp_path):
     both = multiprocessing.get_context("fork").Barrier(2, timeout=30)  # on a busy machine one could be done before the other
 
