@@ -18,8 +18,8 @@ STEPS, ROUNDS = 10, 5
 OBJECTIVES = {
     "MMD": lambda: MMD("gaussian"),
     "marginal MMD": lambda: MMD("gaussian", views="marginal"),
-    "penalty, 2 rounds": lambda: Predictability(),
-    "penalty, 2 rounds, width 16": lambda: Predictability(width=16),
+    "penalty": lambda: Predictability(),
+    "penalty, width 64, 2 rounds": lambda: Predictability(width=64, rounds=2),
 }
 
 

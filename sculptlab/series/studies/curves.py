@@ -17,7 +17,7 @@ from sculptlab.training.run import Run
 from sculptlab.validation import choice
 
 # 8 predictor steps for each step of the autoencoder; chosen on training images with another seed, among 2, 8 and 16 rounds
-EIGHT_ROUNDS = Predictability(PENALTY_WEIGHT, rounds=8)
+EIGHT_ROUNDS = Predictability(PENALTY_WEIGHT, width=64, rounds=8)
 # with MMD alone and with KL 2,000 codes already show an LPS above 0.6
 THREE = ("no regularizer", "marginal MMD + predictability", "marginal MMD + predictability, 8 rounds")
 # frontier whose models are trained again -> the beta that reconstructs about as well as the other objectives, the numbers of

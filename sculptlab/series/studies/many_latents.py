@@ -38,7 +38,7 @@ def regularizers(dim: int) -> dict[str, tuple[Callable[[float], Objective], tupl
         "sliced Wasserstein": (lambda w: SlicedWasserstein(prior, w, projections=DIRECTIONS), (0.1, 1.0, 10.0, 100.0)),
         "sliced MMD": (lambda w: SlicedMMD(prior, w, directions=DIRECTIONS), (1.0, 10.0, 100.0, 1000.0)),
         "SIGReg": (lambda w: SIGReg(w, directions=DIRECTIONS), (0.01, 0.1, 1.0, 10.0)),
-        "predictability": (lambda w: Predictability(w, width=16), (0.01, 0.1, 1.0, 10.0)),
+        "predictability": (lambda w: Predictability(w, width=16, rounds=2), (0.01, 0.1, 1.0, 10.0)),
     }
 
 

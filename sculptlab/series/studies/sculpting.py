@@ -30,7 +30,7 @@ FRONTIERS: dict[str, Setting] = {
 
 def frontier_objectives(dim: int, betas: Iterable[float]) -> dict[str, Objective]:
     """The objectives that the frontier compares at `dim` latents, by the names they get in its table."""
-    mmd, penalty = MMD(Gaussian(dim), JOINT_WEIGHT), Predictability(PENALTY_WEIGHT)
+    mmd, penalty = MMD(Gaussian(dim), JOINT_WEIGHT), Predictability(PENALTY_WEIGHT, width=64, rounds=2)
     return {
         "no regularizer": Reconstruction(),
         **{f"beta {beta:g}": KL(beta=beta) for beta in betas},

@@ -67,7 +67,7 @@ def test_frontier_has_a_row_for_each_kind_of_code_and_the_plain_model_has_relati
 def test_objectives_have_the_weights_of_the_module():
     goals = frontier_objectives(5, (0.01,))
     assert repr(goals["MMD + predictability"]) == repr(
-        MMD(Gaussian(5), sculpting_studies.JOINT_WEIGHT) + Predictability(sculpting_studies.PENALTY_WEIGHT)
+        MMD(Gaussian(5), sculpting_studies.JOINT_WEIGHT) + Predictability(sculpting_studies.PENALTY_WEIGHT, width=64, rounds=2)
     )
     assert goals["marginal MMD + predictability"].parts[0].views == "marginal"
     assert goals["beta 0.01"].needs_posterior

@@ -335,6 +335,21 @@ def test_one_latent_two_rows_and_missing_predictors_are_refused():
         penalty_of(Predictability(), normal(10, 2), {})
 
 
+@pytest.mark.parametrize(
+    ("options", "dim", "width", "rounds"),
+    [
+        ({}, 32, 64, 2),
+        ({}, 33, 8, 4),
+        ({"width": 5}, 33, 5, 4),
+        ({"rounds": 8}, 33, 8, 8),
+        ({"width": 5, "rounds": 1}, 2, 5, 1),
+    ],
+)
+def test_many_latents_get_smaller_networks_and_more_steps_unless_they_are_given(options, dim, width, rounds):
+    networks = Predictability(**options).companions(dim)["predictors"]
+    assert (networks.out.shape, networks.rounds) == ((dim, width), rounds)
+
+
 def test_repr_can_be_pasted_back():
     objective = Predictability(weight=2.0, penalty="square", width=8, rounds=1)
     assert eval(repr(objective), vars(sl.objectives)) == objective
