@@ -39,7 +39,7 @@ def test_larger_work_keeps_the_number_of_threads(two_threads, digits):
     conv = sl.build_autoencoder("conv", image_shape=(1, 32, 32), dim=2, width=2)
     assert threads_of_fit(conv, images, Reconstruction(), batch_size=8)[1] == [2, 2, 2]
     many = sl.build_autoencoder("mlp", image_shape=(1, 8, 8), dim=64, width=8)
-    assert threads_of_fit(many, digits, Predictability())[1] == [2, 2, 2]
+    assert threads_of_fit(many, digits, Predictability(width=64, rounds=2))[1] == [2, 2, 2]
 
 
 def test_errors_and_callers_with_one_thread_leave_it_as_it_was(two_threads, digits, plain):
