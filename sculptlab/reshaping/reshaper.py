@@ -41,7 +41,7 @@ class Reshaper(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
     columns, and by a spline flow that is trained by maximum likelihood with early stopping on held-out rows. T maps the prior to
     N(0, I), by formulas or tables of quantiles where the prior allows it; `with_prior` exchanges it. As the map is invertible, a
     decoder behind its inverse reconstructs as before: see `sl.reshaped` and `run.reshape`. Codes on a curve or a sheet of fewer
-    dimensions than there are latents stay on one, so their latents stay dependent: train with fewer latents.
+    dimensions than there are latents stay on one: exact independence is impossible, and LPS may stay high. Measure it.
 
     Parameters
     ----------

@@ -75,7 +75,9 @@ def work(study: str, folder: str | os.PathLike[str], *, record: bool = False, pr
     from sculptlab.threads import one_thread
 
     known = studies(study) if isinstance(study, str) else {}
-    module, function, arguments = known[study] if study in known else studies()[choice("STUDY", study, list(studies()))]
+    if not isinstance(study, str) or study not in known:
+        choice("STUDY", study, list(studies()))  # it raises the error
+    module, function, arguments = known[study]
     version = import_module("sculptlab").__version__
     shared = Sweep(Path(folder), study, version, {"commit": commit()}, records=record, progress=progress)
     with shared.active(), one_thread(), suppress(SweepFinished):  # on one thread the rows do not depend on the machine's cores

@@ -58,21 +58,20 @@ class Sweep:
     def __post_init__(self) -> None:
         own = {"format": FORMAT, "study": self.study, "version": self.version}
         file = self.folder / "sweep.json"
-        # Other processes may start at the same time. Each writes sweep.json first. So what was in the folder before sweep.json is
-        # looked for, and not found, belongs to something else.
+        # Several processes may start at once, and each writes sweep.json before anything else. The folder is listed first, and
+        # sweep.json looked for second: if there are other files and no sweep.json, they are not those of a sweep.
         self.folder.mkdir(parents=True, exist_ok=True)
         foreign = [path for path in self.folder.iterdir() if not path.name.startswith(".sweep.json.")]
-        if file.exists():
-            try:
-                found = json.loads(file.read_text(encoding="utf-8"))
-            except ValueError:
-                found = file.read_text(encoding="utf-8", errors="replace")[:200]
-            if found != own:
-                raise ValueError(f"folder {str(self.folder)!r} holds the sweep {found}, not {own}: name another folder")
-        elif foreign:
-            raise ValueError(f"folder {str(self.folder)!r} holds other files and no sweep.json: name a new or empty folder")
-        else:
+        if not file.exists():
+            if foreign:
+                raise ValueError(f"folder {str(self.folder)!r} holds other files and no sweep.json: name a new or empty folder")
             write_file(file, json.dumps(own) + "\n")
+        try:  # read again also what was written here: another study may have begun in this folder at the same time
+            found = json.loads(file.read_text(encoding="utf-8"))
+        except ValueError:
+            found = file.read_text(encoding="utf-8", errors="replace")[:200]
+        if found != own:
+            raise ValueError(f"folder {str(self.folder)!r} holds the sweep {found}, not {own}: name another folder")
         for name in ("cells", "claims"):
             (self.folder / name).mkdir(exist_ok=True)
 

@@ -12,7 +12,7 @@ from sculptlab.series.claims import Claim
 from sculptlab.series.results import read_result, recorded_names, results_folder
 from sculptlab.validation import choice
 
-# A trait is free anyway if an invertible map gives it to any trained model, at no loss of reconstruction.
+# A trait is free anyway if an invertible map gives it to a trained model, at no loss of reconstruction.
 VERDICTS = ("holds", "in part", "does not hold", "free anyway", "answered", "unknown")
 KINDS = ("claim", "review", "open")
 

@@ -81,7 +81,7 @@ def ablate(
     penalty. `hyperparameters` and `conditions` select a part; None: all.
     """
     setting, grid = images.setting, dict[tuple[str, str, str], tuple[Objective, dict[str, Any]]]()
-    penalty, squared = Predictability(PENALTY_WEIGHT), Predictability(PENALTY_WEIGHT, "square")
+    penalty, squared = (Predictability(PENALTY_WEIGHT, kind, width=64, rounds=2) for kind in ("nats", "square"))
     for hyperparameter, value, term, changes in ablations(setting.dim):
         objectives: dict[str, Objective] = {"MMD": term, "MMD + predictability": term + penalty}
         if hyperparameter in ("base", "dim"):

@@ -79,6 +79,8 @@ def run_study(
 
 def _pack(arrays: Mapping[str, Any]) -> str:
     """Arrays as text, for the file of a cell."""
+    if unreadable := [name for name, array in arrays.items() if np.asarray(array).dtype.hasobject]:
+        raise TypeError(f"keep must return arrays of numbers or text, got arrays of objects: {unreadable}")
     np.savez_compressed(buffer := io.BytesIO(), **dict(arrays))
     return base64.b64encode(buffer.getvalue()).decode("ascii")
 

@@ -69,8 +69,8 @@ class Digits:
     def measures(self, run: Run, seed: int, *, quick: bool = False) -> dict[str, Any]:
         """Errors of held-out images and LPS by networks; without `quick` all other columns too.
 
-        Of a stochastic encoder, reconstruction_mse, nll and LPS are of the means, drawn_mse, drawn_nll and c2st of draws of the
-        posteriors. The decoded draws of N(0, I) are compared with held-out images.
+        Of a stochastic encoder, reconstruction_mse, cross_entropy and LPS are of the means; drawn_mse, drawn_cross_entropy and
+        c2st are of draws of the posteriors. The decoded draws of N(0, I) are compared with held-out images.
         """
         codes = run.codes(self.held_out, seed=seed)
         z, drawn = (codes["means"], codes["samples"]) if "means" in codes else (codes["codes"], codes["codes"])
@@ -88,11 +88,11 @@ class Digits:
 
 
 def errors(made: Tensor, images: Tensor, prefix: str) -> dict[str, float]:
-    """Squared error per pixel and negative log-likelihood under a Bernoulli decoder (nats per image) of `made` (n, ...)."""
+    """Squared error per pixel and Bernoulli cross-entropy (nats per image) of images `made` (n, ...) from `images`."""
     target = images.float() / 255 if images.dtype == torch.uint8 else images.float()
-    nll = functional.binary_cross_entropy(made, target.reshape(made.shape), reduction="sum").item() / len(made)
+    entropy = functional.binary_cross_entropy(made, target.reshape(made.shape), reduction="sum").item() / len(made)
     mse = (made - target.reshape(made.shape)).square().mean().item()
-    return {"reconstruction_mse" if not prefix else "drawn_mse": mse, f"{prefix}nll": nll}
+    return {"reconstruction_mse" if not prefix else "drawn_mse": mse, f"{prefix}cross_entropy": entropy}
 
 
 def compare(

@@ -2,10 +2,12 @@
 
 import math
 
+import pandas as pd
 import pytest
 import torch
 
 import sculptlab as sl
+from sculptlab.series import results
 from sculptlab.series.results import COLUMNS, base_column
 from sculptlab.series.studies import standard_vae
 
@@ -22,8 +24,8 @@ def test_errors_of_a_known_image():
     images = torch.tensor([[0, 255, 255, 0], [255, 0, 0, 0]], dtype=torch.uint8)
     made = torch.tensor([[0.5, 0.5, 1.0, 0.0], [1.0, 0.0, 0.0, 0.0]])
     found = standard_vae.errors(made, images, "")
-    assert found == pytest.approx({"reconstruction_mse": 2 * 0.25 / 8, "nll": 2 * math.log(2) / 2})
-    assert set(standard_vae.errors(made, images.float() / 255, "drawn_")) == {"drawn_mse", "drawn_nll"}
+    assert found == pytest.approx({"reconstruction_mse": 2 * 0.25 / 8, "cross_entropy": 2 * math.log(2) / 2})
+    assert set(standard_vae.errors(made, images.float() / 255, "drawn_")) == {"drawn_mse", "drawn_cross_entropy"}
 
 
 def test_a_row_for_each_cell_and_one_for_the_map(digits, monkeypatch):
@@ -48,12 +50,37 @@ def test_errors_are_those_of_the_run(digits):
     assert run.reconstruction_error(digits.held_out) == pytest.approx(standard_vae.errors(made, images, "")["reconstruction_mse"])
 
 
-def test_weights_are_chosen_without_the_held_out_images(digits):
+def test_images_are_set_aside_from_the_training_images_alone(digits):
     part = digits.set_aside(0.25)
     assert (len(part.training), len(part.held_out)) == (225, 75)
     both = torch.cat([part.training.images, part.held_out.images]).flatten(1)
     expected = digits.training.images.flatten(1)
     assert torch.equal(torch.tensor(sorted(both.tolist())), torch.tensor(sorted(expected.tolist())))
+
+
+def test_weights_are_chosen_without_the_held_out_images_and_seeds(digits, monkeypatch, tmp_path):
+    calls = []
+
+    def compare(sets, cells, seeds, kind, **options):
+        calls.append((kind, sets, list(seeds)))
+        rows = [{"kind": kind, "method": name, "weight": w, "seed": seeds[0], "relative_error": 1.0, "mlp": 1 / (1 + w)}
+                for name, w in cells]  # fmt: skip
+        return pd.DataFrame(rows)
+
+    monkeypatch.setattr(standard_vae, "compare", compare)
+    monkeypatch.setattr(standard_vae, "train_and_test", lambda name: (digits.training, digits.held_out))
+    monkeypatch.setattr(standard_vae, "ROWS", len(digits.training))
+    monkeypatch.setattr(results, "results_folder", lambda: tmp_path)
+    found = standard_vae.record_standard_vae([4, 5]).frame
+    (tried, part, first), (chosen, whole, others) = calls
+    assert (tried, first, chosen, others) == ("tried", [0], "chosen", [4, 5])
+    assert (len(part.training), len(part.held_out)) == (225, 75)
+    held_out = {tuple(row) for row in digits.held_out.images.flatten(1).tolist()}
+    seen = torch.cat([part.training.images, part.held_out.images]).flatten(1).tolist()
+    assert len(held_out & {tuple(row) for row in seen}) < 5  # two digits may be alike
+    assert torch.equal(whole.held_out.images, digits.held_out.images)
+    taken = found[found["kind"] == "chosen"].set_index("method")["weight"]
+    assert taken.to_dict() == {"plain": 0.0, "standard VAE": 1.0, "MMD": 1000.0, "MMD + predictability": 100.0}
 
 
 def test_every_weight_is_in_nats_of_a_bernoulli_decoder():

@@ -290,8 +290,8 @@ def test_arrays_that_a_study_keeps_are_those_of_the_study_without_a_sweep(tmp_pa
 
 
 def test_an_array_of_objects_is_not_kept():  # reading it back would run code
-    with pytest.raises(ValueError, match=r"[Oo]bject arrays"):
-        run_study(["a"], [0], lambda *_: 0, lambda *_: [], keep=lambda *_: {"x": np.array([{}])}, arrays={}, progress=False)
+    with pytest.raises(TypeError, match=r"arrays of objects: \['x'\]"):
+        run_study(["a"], [0], lambda *_: 0, lambda *_: [], keep=lambda *_: {"x": np.array([{}])}, progress=False)
 
 
 def test_every_study_that_can_be_swept_has_a_function():
@@ -304,6 +304,9 @@ def test_the_studies_of_a_name_hold_the_one_of_this_name():
     for name, study in every.items():
         assert recording.studies(name)[name] == study
     assert recording.studies("no such") == {}
+    for wrong in ("no such", 3, ["joint_embedding"]):
+        with pytest.raises((ValueError, TypeError), match="STUDY must be"):
+            recording.work(wrong, "nowhere")
 
 
 def test_every_recorded_result_can_be_made_by_a_sweep():
