@@ -6,6 +6,7 @@ import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle
+from typing import Any
 
 import pandas as pd
 from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
@@ -24,6 +25,7 @@ SORT = (
 )
 
 
+LABEL_SIZE = 7.5  # of the names of points, in typographic points
 MOST_NAMES = 8  # more than these would cover each other
 MORE_LOOKS = (("#8C564B", "P"), ("#777777", "*"))  # there are more families than looks
 
@@ -34,7 +36,7 @@ def error_against_lps(
     """A point for each method: the mean over seeds, with lines of one standard deviation; one color for each family.
 
     frame: rows of kind "chosen" of a scorecard. The dashed line joins the methods that no other one beats in both. Among more
-    than eight methods only those have their names; the others have the numbers of `means_table`.
+    than eight methods only those have their names; the others have the numbers of `means_table`, where there is room.
     """
     figure, ((ax,),) = grid(1, 1, height=4.6, title=title)
     looks = dict(zip(dict.fromkeys(families.values()), cycle((*LOOKS, *MORE_LOOKS)), strict=False))
@@ -43,6 +45,7 @@ def error_against_lps(
     front = means.loc[pareto(frame, y=column)]
     ax.plot(front["relative_error"], front[column], color=TEXT, linestyle="--", linewidth=1, zorder=0)
     named: set[str] = set()
+    points: list[tuple[str, str, float, float]] = []
     for number, (name, row) in enumerate(means.iterrows(), 1):
         family = families[str(name)]
         color, marker = looks[family]
@@ -53,7 +56,7 @@ def error_against_lps(
             color=color, marker=marker, markersize=6, linestyle="none", linewidth=1, label=label,
         )  # fmt: skip
         words = f"{number} {name}" if len(means) <= MOST_NAMES or name in front.index else f"{number}"
-        ax.annotate(words, (row["relative_error"], row[column]), (5, 4), textcoords="offset points", fontsize=7.5)
+        points.append((words, str(number), row["relative_error"], row[column]))
     if means["relative_error"].max() > 1.5:
         ax.set_xscale("log")
         ax.xaxis.set_major_locator(FixedLocator([0.5, 0.8, 0.9, 1, 1.1, 1.2, 1.5, 2, 3, 5, 10, 20, 50]))
@@ -61,7 +64,36 @@ def error_against_lps(
         ax.xaxis.set_minor_locator(NullLocator())
     style(ax, x="held-out error / plain autoencoder's", y="LPS by networks (0: independent)")
     legend_below(figure, ax, 3)
+    label_points(ax, sorted(points, key=lambda point: point[0] == point[1]))  # those with names first
     return figure
+
+
+def label_points(ax: Any, points: Sequence[tuple[str, str, float, float]]) -> None:
+    """Write the words (words, number, x, y) of each point where no other text or point is; else its number; else nothing.
+
+    Words that are more than a line away from their point are joined to it by a thin line.
+    """
+    ax.figure.draw_without_rendering()  # the places of the axes
+    at = ax.transData.transform([point[2:] for point in points]) * 72 / ax.figure.dpi  # in typographic points, as the offsets
+    taken = [(x - 3, y - 3, x + 3, y + 3) for x, y in at]
+    left, bottom, right, _ = ax.get_window_extent().extents * 72 / ax.figure.dpi
+    for (words, number, *xy), (x, y) in zip(points, at, strict=True):
+        for text, below in ((words, 8), (number, 1)):
+            width = 0.62 * LABEL_SIZE * len(text)
+            offsets = [(dx, dy) for dy in (4, *range(-11, -11 * (below + 1), -11)) for dx in (5, -5 - width)]
+            boxes = [(x + dx, y + dy, x + dx + width, y + dy + LABEL_SIZE) for dx, dy in offsets]
+            inside = [i for i, box in enumerate(boxes) if box[0] > left and box[1] > bottom and box[2] < right]
+            free = [i for i in inside if not any(_overlap(boxes[i], other) for other in taken)]
+            if free:
+                dx, dy = offsets[free[0]]
+                line = {"arrowstyle": "-", "color": "#999999", "linewidth": 0.5} if dy < -11 else None
+                ax.annotate(text, xy, (dx, dy), textcoords="offset points", fontsize=LABEL_SIZE, arrowprops=line)
+                taken.append(boxes[free[0]])
+                break
+
+
+def _overlap(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,6 +1,7 @@
 """Page 10's figure and tables."""
 
 import pandas as pd
+from matplotlib.text import Text
 
 from sculptlab.series import checks
 from sculptlab.series.figures import scorecard
@@ -18,6 +19,36 @@ def test_the_figure_has_a_point_for_each_method_and_a_color_for_each_family():
     assert ax.get_legend_handles_labels()[1] == ["one", "two"]
     front = ax.lines[0]
     assert front.get_xdata().tolist() == [1.05, 1.2]
+
+
+def test_no_text_covers_another_and_the_unbeaten_keep_their_names():
+    names = [f"method {i}" for i in range(20)]
+    errors = [1 + 0.001 * i for i in range(18)] + [1.5, 2.0]
+    scores = [0.99 - 0.0001 * i for i in range(4)] + [0.995] * 14 + [0.6, 0.2]
+    rows = [
+        {"method": n, "seed": s, "relative_error": e, "mlp": m}
+        for n, e, m in zip(names, errors, scores, strict=True)
+        for s in (1, 2)
+    ]
+    picture = scorecard.error_against_lps(pd.DataFrame(rows), dict.fromkeys(names, "one"))
+    (ax,) = picture.axes
+    picture.draw_without_rendering()
+    boxes = [Text.get_window_extent(text) for text in ax.texts]  # without their lines
+    assert not [(a, b) for i, a in enumerate(boxes) for b in boxes[:i] if covered(a, b) > 0.1]
+    assert {text.get_text().partition(" ")[2] for text in ax.texts} >= {
+        "method 0",
+        "method 1",
+        "method 2",
+        "method 3",
+        "method 18",
+        "method 19",
+    }
+
+
+def covered(a, b):
+    """The share of the smaller box that the other covers."""
+    width, height = min(a.x1, b.x1) - max(a.x0, b.x0), min(a.y1, b.y1) - max(a.y0, b.y0)
+    return max(width, 0) * max(height, 0) / min(a.width * a.height, b.width * b.height)
 
 
 def test_a_table_is_sorted_by_a_click_and_hides_no_markup():
