@@ -105,7 +105,11 @@ class MMD(PriorDistance):
         if self.subset is not None:
             chosen = torch.randperm(len(columns), generator=generator, device=drawing_device(generator, None))
             columns = columns[chosen[: self.subset].cpu()]
-        x, y = ((rows / unit.to(codes))[:, columns].transpose(0, 1) for rows in (codes, target))
+        x, y = (rows / unit.to(codes) for rows in (codes, target))
+        if self.views == "marginal" and self.subset is None:
+            x, y = x.T[..., None], y.T[..., None]  # a third of the time of the line below
+        else:
+            x, y = x[:, columns].transpose(0, 1), y[:, columns].transpose(0, 1)
         return f"{self.name}_{self.views}", mmd2(x, y).mean()
 
     def regularizers(self, batch: Batch, companions: Companions) -> Iterable[Term]:
