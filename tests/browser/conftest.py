@@ -103,19 +103,30 @@ def _wait_for(server, url):
     raise AssertionError(f"the server did not answer within {START_SECONDS} s")
 
 
-@pytest.fixture
-def page(chromium):
-    """A browser page; what went wrong inside it is in `page.errors`, what it wrote to the console as an error in `page.said`."""
+@pytest.fixture(scope="module")  # not of a session: Playwright's loop would run on in the tests of other files
+def browser(chromium):
+    """Chromium, which takes a second to start."""
     with sync_api.sync_playwright() as play:
         browser = play.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1280, "height": 1000})
-        page.set_default_timeout(PATIENCE)
-        sync_api.expect.set_options(timeout=PATIENCE)
-        page.errors, page.said = [], []
-        page.on("pageerror", lambda error: page.errors.append(str(error)))
-        page.on("console", lambda message: page.said.append(message.text) if message.type == "error" else None)
-        yield page
+        yield browser
         browser.close()
+
+
+@pytest.fixture
+def page(browser):
+    """A browser page; what went wrong inside it is in `page.errors`, what it wrote to the console as an error in `page.said`.
+
+    It has a context of its own: no cookies, no storage, no permissions of other tests.
+    """
+    context = browser.new_context(viewport={"width": 1280, "height": 1000})
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE)
+    sync_api.expect.set_options(timeout=PATIENCE)
+    page.errors, page.said = [], []
+    page.on("pageerror", lambda error: page.errors.append(str(error)))
+    page.on("console", lambda message: page.said.append(message.text) if message.type == "error" else None)
+    yield page
+    context.close()
 
 
 IDLE = "() => window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
