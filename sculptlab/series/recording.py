@@ -38,6 +38,7 @@ FAMILIES: dict[str, tuple[str, str, str | tuple[str, ...]]] = {
     "samples_fashion_mnist": ("samples", "record_samples", ()),
     "scorecard": ("scorecard", "record_scorecard", "SCORECARDS"),
     "standard_vae_mnist": ("standard_vae", "record_standard_vae", ()),
+    "thin_codes": ("thin_codes", "record_thin_codes", ()),
 }
 
 

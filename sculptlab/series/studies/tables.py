@@ -37,15 +37,18 @@ def pulse_train(frequency: Tensor, duty_cycle: Tensor) -> Tensor:
     return torch.sigmoid((torch.cos(2 * math.pi * frequency[:, None] * time) - torch.cos(math.pi * duty_cycle[:, None])) / EDGE)
 
 
-def pulses(n: int = 4000, seed: int = 0) -> tuple[Tensor, Tensor, np.ndarray]:
+def pulses(n: int = 4000, seed: int = 0, whole: bool = True) -> tuple[Tensor, Tensor, np.ndarray]:
     """Three quarters of n pulse trains for training, the rest held out, and the factors (n / 4, 2) of these.
 
-    The factors are drawn independently and evenly: a whole frequency from 2 to 8, and a duty cycle between 0.1 and 0.9, so that
-    no waveform is there twice. They are those of Beamsynthesis (Yeats et al. 2022, ECCV), a simulation of a particle accelerator;
-    its waveforms are not used here.
+    The factors are drawn independently and evenly: a whole frequency from 2 to 8, or any frequency between them, and a duty cycle
+    between 0.1 and 0.9, so that no waveform is there twice. They are those of Beamsynthesis (Yeats et al. 2022, ECCV), a
+    simulation of a particle accelerator; its waveforms are not used here.
     """
     generator = torch.Generator().manual_seed(seed)
-    frequency = torch.randint(FREQUENCIES.start, FREQUENCIES.stop, (n,), generator=generator, device="cpu").float()
+    if whole:
+        frequency = torch.randint(FREQUENCIES.start, FREQUENCIES.stop, (n,), generator=generator, device="cpu").float()
+    else:
+        frequency = FREQUENCIES[0] + len(FREQUENCIES[1:]) * torch.rand(n, generator=generator, device="cpu", dtype=torch.float32)
     duty_cycle = torch.rand(n, generator=generator, device="cpu", dtype=torch.float32)
     duty_cycle = DUTY_CYCLES[0] + (DUTY_CYCLES[1] - DUTY_CYCLES[0]) * duty_cycle
     waves, split = pulse_train(frequency, duty_cycle), n * 3 // 4

@@ -2,6 +2,7 @@
 
 import pickle
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import sculptlab as sl
 from sculptlab.reshaping import Reshaper
+from sculptlab.reshaping import reshaper as reshaper_module
 
 GENERATOR = np.random.default_rng(0)
 
@@ -354,3 +356,33 @@ def test_a_prior_of_few_samples_is_warned_of_and_one_of_lower_rank_refused():
     for line in (plane[:, [0, 0]], np.c_[plane, plane.sum(1)]):
         with pytest.raises(ValueError, match=r"prior must fill all of its . dimensions, but column\(s\) \[.\] of its draws"):
             Reshaper(line, max_iter=2).fit(np.random.default_rng(1).normal(size=(200, line.shape[1])))
+
+
+def on_a_circle(n, noise=0.0, seed=0):
+    """Rows of three columns near a closed curve."""
+    drawn = np.random.default_rng(seed)
+    angle = drawn.uniform(0, 2 * np.pi, n)
+    return np.c_[np.cos(angle), np.sin(angle), np.cos(2 * angle)] + noise * drawn.normal(size=(n, 3))
+
+
+def test_codes_on_a_curve_that_the_map_cannot_spread_are_warned_of():
+    with pytest.warns(UserWarning, match=r"X has 3 columns but lies near a curve or a sheet of about 1\.\d dimension"):
+        Reshaper(max_iter=60).fit(on_a_circle(600))
+
+
+@pytest.mark.parametrize(
+    "codes",
+    [on_a_circle(600, noise=0.1), bent(600), on_a_circle(150)],
+    ids=["with noise they fill space", "of two dimensions", "too few to tell"],
+)
+def test_other_codes_are_not(codes):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Reshaper(max_iter=60).fit(codes)
+
+
+def test_a_sheet_whose_columns_the_map_makes_independent_is_not_warned_of(monkeypatch):
+    monkeypatch.setattr(reshaper_module, "lps", lambda z, **_: SimpleNamespace(score=0.09))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Reshaper(max_iter=5).fit(on_a_circle(600))
