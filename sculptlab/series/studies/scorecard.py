@@ -212,6 +212,12 @@ def chosen_weights(tried: pd.DataFrame, tolerance: float = TOLERANCE) -> dict[st
     return chosen
 
 
+def never_allowed(tried: pd.DataFrame, tolerance: float = TOLERANCE) -> list[str]:
+    """The methods of which no weight that was tried has an error within the tolerance."""
+    least = tried.groupby("method", sort=False)["relative_error"].min()
+    return [str(name) for name in least.index[~(least <= tolerance)]]
+
+
 def rank_correlations(frame: pd.DataFrame, columns: Sequence[str], by: str = "mlp") -> pd.Series:
     """Spearman's correlation over methods of the mean of `by` with that of each column."""
     means = frame.groupby("method")[[by, *columns]].mean()

@@ -77,6 +77,13 @@ def test_a_method_that_always_diverges_is_left_out():
     assert scorecard.chosen_weights(frame) == {"A": 1.0}
 
 
+def test_methods_without_an_allowed_weight_are_named():
+    rows = [("A", 1.2), ("A", 1.1), ("B", 1.2), ("B", 1.3), ("C", math.nan)]
+    frame = pd.DataFrame(rows, columns=["method", "relative_error"])
+    assert scorecard.never_allowed(frame) == ["B", "C"]
+    assert scorecard.never_allowed(frame, tolerance=1.05) == ["A", "B", "C"]
+
+
 def test_a_decoder_variance_multiplies_every_regularizer_and_not_the_reconstruction():
     objective, images = MMD("gaussian", 5.0) + Predictability(2.0), torch.rand(32, 6, generator=torch.Generator().manual_seed(0))
     model = build_autoencoder("mlp", image_shape=(6,), dim=3, width=8)
