@@ -152,10 +152,12 @@ def _train(arguments: argparse.Namespace) -> int:
     """Train as the file says; it fails if the loss explodes, or if another process ends or stalls."""
     from sculptlab.training.config import train_from
     from sculptlab.training.distributed import RankError
+    from sculptlab.training.interrupts import terminable
     from sculptlab.training.state import DivergenceError
 
     try:
-        run = train_from(arguments.config)
+        with terminable():
+            run = train_from(arguments.config)
     except TypeError as error:
         raise ValueError(str(error)) from error
     except (RankError, DivergenceError) as error:

@@ -99,6 +99,39 @@ def test_a_wrong_file_is_wrong_usage(written, capsys, old, new, words):
     assert words in capsys.readouterr().err
 
 
+SIGNALS = """
+import os, signal
+def end(record):
+    if record.step == 4 and os.environ.get("RANK", "1") == "1":
+        os.kill(os.getpid(), signal.SIGNAL)
+data, timeout = {"name": "digits", "n": 200}, 60
+model, objective = {"architecture": "mlp", "dim": 2, "width": 8}, "MMD('gaussian')"
+training = {"steps": 100_000, "batch_size": 64, "device": "cpu", "progress": False, "callbacks": end, "checkpoint": "here"}
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.parametrize("ended", ["SIGTERM", "SIGKILL"])
+def test_the_checkpoint_is_written_when_training_is_terminated_or_torchrun_ends_it(tmp_path, ended):
+    (tmp_path / "config.py").write_text(SIGNALS.replace("SIGNAL", ended))
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]  # it terminates the rank that is left
+    command = [sys.executable, *(torchrun if ended == "SIGKILL" else []), "-m", "sculptlab", "train", "config.py"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False, cwd=tmp_path)
+    if ended == "SIGTERM":
+        assert done.returncode == 130, done.stderr[-2000:]
+        assert sl.load_run(tmp_path / "config.safetensors").stopped == "interrupted"
+        assert "the same call goes on from the checkpoint" in done.stderr
+    else:
+        assert "rank 0 of 2 was" in done.stderr
+    assert (tmp_path / "here").is_file()
+    fit = sl.fit(
+        sl.build_autoencoder("mlp", image_shape=(1, 8, 8), dim=2, width=8), sl.load("digits", n=200),
+        sl.objectives.MMD("gaussian"), steps=6, batch_size=64, device="cpu", progress=False, checkpoint=tmp_path / "here",
+    )  # fmt: skip
+    assert fit.steps == 6
+    assert fit.rows[0]["step"] == 1
+
+
 def test_what_fit_takes_by_other_names_is_not_offered_in_its_table(written, capsys):
     assert cli.main(["train", str(written("steps = 20", "data = 'digits'"))]) == 2
     legal = capsys.readouterr().err
