@@ -23,7 +23,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Its exit code is 0 for success, 1 for failure, 2 for wrong usage, 130 after Ctrl-C."""
     if reconfigure := getattr(sys.stdout, "reconfigure", None):  # as stderr does: what the encoding lacks is escaped
         reconfigure(errors="backslashreplace")
-    arguments = _parser().parse_args(argv)
+    parser = _parser()
+    if not (sys.argv[1:] if argv is None else argv):
+        parser.exit(USAGE, parser.format_help())  # to stderr: no command was named
+    arguments = parser.parse_args(argv)
     try:
         os.getcwd()
     except OSError as error:
@@ -149,10 +152,12 @@ def _train(arguments: argparse.Namespace) -> int:
     """Train as the file says; it fails if the loss explodes, or if another process ends or stalls."""
     from sculptlab.training.config import train_from
     from sculptlab.training.distributed import RankError
+    from sculptlab.training.interrupts import terminable
     from sculptlab.training.state import DivergenceError
 
     try:
-        run = train_from(arguments.config)
+        with terminable():
+            run = train_from(arguments.config)
     except TypeError as error:
         raise ValueError(str(error)) from error
     except (RankError, DivergenceError) as error:

@@ -74,6 +74,11 @@ class IndependenceReport:
         """Measures with a p-value of at most 0.05."""
         return list(self.table.index[self.table["p_value"] <= 0.05])
 
+    @property
+    def enough_permutations(self) -> bool:
+        """Whether a p-value of at most 0.05 is possible: the least one is 1 / (1 + permutations)."""
+        return 1 / (1 + self.permutations) <= 0.05
+
     def to_frame(self) -> pd.DataFrame:
         """A copy of `table`."""
         return self.table.copy()
@@ -81,6 +86,8 @@ class IndependenceReport:
     def verdict(self) -> str:
         """Which measures detect dependence."""
         found, total = self.detected_by, len(self.table)
+        if not self.enough_permutations:
+            return f"undecided, as p <= 0.05 needs at least 19 permutations, got {self.permutations}."
         if not found:
             return "no measure detects dependence."
         count = "every measure detects" if len(found) == total else f"{len(found)} of {total} measures detect"

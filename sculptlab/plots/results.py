@@ -130,7 +130,7 @@ def independence_strips(found: Any) -> Picture:
         if np.isfinite(null).all():
             ax.hlines(0, null.min(), null.max(), color=PRIOR, linewidth=7, alpha=0.55)
             ax.vlines(line["chance"], -0.5, 0.5, color=TEXT, linewidth=1.2)
-        color, fill = (BAD, BAD) if line["p_value"] <= 0.05 else (GOOD, "white")
+        color, fill = (BAD, BAD) if line["p_value"] <= 0.05 else (GOOD if found.enough_permutations else TEXT, "white")
         at, marker = (high + 0.08 * extent, ">") if infinite else (value, "o")
         ax.plot(at, 0, marker=marker, color=color, markerfacecolor=fill, markersize=8, mew=2, zorder=3)
         words = f"infinite ({line['unit']})" if infinite else f"{value:.3g} {line['unit']}"
@@ -140,7 +140,8 @@ def independence_strips(found: Any) -> Picture:
         ax.locator_params(axis="x", nbins=5)
         ax.spines["left"].set_visible(False)
         ax.tick_params(axis="y", length=0)
-    words = "dot: these codes, filled where p <= 0.05 · gray: copies with permuted columns, least to greatest · line: mean"
+    filled = "filled where p <= 0.05" if found.enough_permutations else "undecided: p <= 0.05 needs 19 permutations"
+    words = f"dot: these codes, {filled} · gray: copies with permuted columns, least to greatest · line: mean"
     axes[-1, 0].set_xlabel(words, fontsize=8, color=TEXT)
     return figure
 

@@ -222,7 +222,8 @@ def _tried(obj: Any) -> Drawn:
     sampled = not is_model(obj) or (hasattr(obj, "sample") and not hasattr(obj, "encode"))
     if isinstance(obj, type) or not sampled or not callable(getattr(obj, "sample", obj)):
         legal = "a name, a Prior, an object with .sample, a torch Distribution, a callable n -> (n, d) or an (m, d) array"
-        raise TypeError(f"prior must be {legal}, got {describe(obj)}")
+        hint = ", such as lambda n: prior.rvs((n, d)) of SciPy, or prior.rvs(n) if multivariate" if hasattr(obj, "rvs") else ""
+        raise TypeError(f"prior must be {legal}{hint}, got {describe(obj)}")
     if getattr(obj, "random_state", None) is not None:
         obj = copy.copy(obj)
         obj.random_state = None

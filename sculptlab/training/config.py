@@ -80,7 +80,9 @@ def _read(path: Path) -> dict[str, Any]:
     for name in given:
         choice("config's names", name, NAMES)
     if missing := [name for name in NAMES[:3] if name not in given]:
-        raise ValueError(f"config must set data, model and objective; {str(path)!r} lacks {', '.join(missing)}")
+        below = [name for name in missing if any(isinstance(table, Mapping) and name in table for table in given.values())]
+        hint = f"; a line below [model] or [training] belongs to that table: write {', '.join(below)} above them" if below else ""
+        raise ValueError(f"config must set data, model and objective; {str(path)!r} lacks {', '.join(missing)}{hint}")
     return given
 
 
@@ -107,5 +109,5 @@ def _table(name: str, given: Any, function: Callable[..., Any]) -> dict[str, Any
     if not isinstance(given, Mapping):
         raise ValueError(f"{name} must be a table of arguments of {function.__name__}, got {given!r}")
     for key in given:
-        choice(f"{name}'s keys", key, inspect.signature(function).parameters)
+        choice(f"{name}'s keys", key, [one for one in inspect.signature(function).parameters if one not in NAMES])
     return dict(given)

@@ -20,7 +20,7 @@ from sculptlab.validation import function as valid_function
 CHUNK = 4096  # rows that pass through a network of ours at once, when no gradient is needed
 DISTRIBUTIONS = ("latent_dist", "posterior", "distribution", "dist", "qz")
 MEANS = ("mean", "mu", "loc", "z_mean", "embedding")
-OR_FUNCTION = ", or pass encode= to sl.latents, a function, such as the model itself if its forward gives codes"
+OR_FUNCTION = ", or, for sl.latents alone, pass encode=, a function, such as the model itself if its forward gives codes"
 CODES = ("z", "codes", "code", "latents", "latent", "embeddings")
 CONCENTRATIONS = ("concentration", "log_concentration", "kappa")  # of distributions on a sphere
 IMAGES = ("sample", "reconstruction", "recon_x", "recon", "x_hat", "images", "mean", "mu", "loc")

@@ -1,10 +1,11 @@
-"""Ctrl-C in training: it ends training between two steps, so that what is kept and saved is never a step half taken."""
+"""Ctrl-C in training, and SIGTERM: they end it between two steps, so that what is kept and saved is never a step half taken."""
 
 from __future__ import annotations
 
 import contextlib
 import signal
 import threading
+from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
@@ -44,3 +45,26 @@ class Interrupts:
     def _outer(handler: Any) -> Interrupts | None:
         owner = getattr(handler, "__self__", None)
         return owner if isinstance(owner, Interrupts) else None
+
+
+@contextlib.contextmanager
+def terminable() -> Iterator[None]:
+    """Inside this context SIGTERM, by which torchrun and Slurm end a process, ends training as Ctrl-C does; outside it, at once.
+
+    torchrun sends it when another process has ended: without this, the message and the checkpoint of this one would be lost.
+    """
+
+    def end(number: int, frame: FrameType | None) -> None:
+        owner = getattr(signal.getsignal(signal.SIGINT), "__self__", None)
+        if not isinstance(owner, Interrupts):
+            raise KeyboardInterrupt
+        owner.pending = True  # torchrun may send it after a Ctrl-C, which reaches all processes: no second one that acts at once
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -157,7 +157,13 @@ def read_objective(text: str) -> Objective:
             return known[node.func.id](*map(value, node.args), **{str(one.arg): value(one.value) for one in node.keywords})
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
             return value(node.left) + value(node.right)
-        return tuple(map(value, node.elts)) if isinstance(node, ast.Tuple) else ast.literal_eval(node)
+        if isinstance(node, ast.Tuple):
+            return tuple(map(value, node.elts))
+        try:
+            return ast.literal_eval(node)
+        except ValueError as error:
+            rule = "classes stand without a prefix, as in MMD(Ring()), and text in quotes, as in MMD('gaussian')"
+            raise ValueError(f"{ast.unparse(node)} cannot be read: {rule}") from error
 
     found = value(ast.parse(text, mode="eval").body)
     if not isinstance(found, Objective):

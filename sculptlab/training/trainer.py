@@ -73,8 +73,9 @@ class Trainer:
         self._save(training, rows)
         if interrupts.pending or stopped == "interrupted":
             stopped = "interrupted"
+            resume = "" if self.path is None else ", and the same call goes on from the checkpoint"
             warnings.warn(
-                f"interrupted after {training.step} of {total} steps{cause}: the model is usable as it is", stacklevel=4
+                f"interrupted after {training.step} of {total} steps{cause}: the model is usable as it is{resume}", stacklevel=4
             )
         return stopped
 

@@ -58,7 +58,7 @@ def test_version_and_help(capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "required: COMMAND"),
+        ([], "\n    doctor "),  # the list of commands
         (["teach"], "invalid choice: 'teach'"),
         (["run", "--profile", "quick"], "invalid choice: 'quick'"),
         (["run", "--seed", "x"], "invalid int value: 'x'"),

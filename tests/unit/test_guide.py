@@ -28,6 +28,7 @@ FEWER = [
     (r"\b1200\b", "200"),
     (r"\bload_digits\(\)", "load_digits(n_class=2)"),
     (r"\bPCA\(8,", "PCA(3,"),
+    (r"\brange\(3\)", "range(1)"),
 ]
 
 

@@ -140,6 +140,8 @@ def test_words_table_and_figure(parabola):
         "no measure detects"
         in report_module.IndependenceReport(parabola.table.assign(p_value=1.0), parabola.null, [], 400, 3, 19).verdict()
     )
+    assert "gray" in parabola.plot().axes[-1].get_xlabel()
+    assert "needs 19" not in parabola.plot().axes[-1].get_xlabel()
     frame = parabola.to_frame()
     frame["value"] = 0
     assert parabola.table["value"].abs().sum() > 0
@@ -169,3 +171,15 @@ def test_column_names_survive():
 def test_bad_input_is_named(call, error, words):
     with pytest.raises(error, match=words):
         call()
+
+
+@pytest.mark.parametrize("permutations", [1, 18, 19])
+def test_too_few_permutations_leave_the_report_undecided(joint_only, permutations):
+    z = np.random.default_rng(0).normal(size=(60, 1))
+    found = independence_report(np.hstack([z, z + 0.01 * z**2]), permutations=permutations)
+    assert found.table.loc["HSIC", "p_value"] == pytest.approx(1 / (1 + permutations))  # the least that is possible
+    enough = permutations >= 19
+    assert ("undecided, as p <= 0.05 needs at least 19 permutations" in repr(found)) != enough
+    assert ("measures detect dependence" in repr(found)) == enough
+    assert "no measure detects" not in repr(found)
+    assert ("undecided" in found.plot().axes[-1].get_xlabel()) != enough

@@ -174,6 +174,7 @@ def test_a_prior_is_itself():
         (lambda: as_prior(lambda n: "codes"), TypeError, "prior's draws must be real numbers"),
         (lambda: as_prior(lambda n: torch.full((n, 2), torch.inf)), ValueError, "NaN or infinite"),
         (lambda: as_prior(lambda: torch.randn(8, 2)), TypeError, "prior must be drawn from by n"),
+        (lambda: as_prior(stats.expon()), TypeError, "such as lambda n: prior.rvs"),
         (lambda: as_prior(lambda n, rng: torch.randn(n, 2)), TypeError, "prior must be drawn from by n"),
         (lambda: Gaussian(2).sample(3, 0), TypeError, "generator must be a torch.Generator"),
         (lambda: Conditional({0: Gaussian(2)}).given([0], np.random.default_rng(0)), TypeError, "generator must be a torch"),

@@ -82,7 +82,10 @@ def test_a_python_file_sets_objects_and_numbers(tmp_path):
         ("KL(0.1)", "Kl(0.1)", "there is no 'Kl' in sl.objectives; did you mean 'KL'?"),
         ("KL(0.1)", "KL(-1)", "beta must be >= 0, got -1"),
         ("KL(0.1)", "KL(gamma=1)", "unexpected keyword argument 'gamma'"),
-        ("KL(0.1)", "priors", "objective must be a sum of sl.objectives"),
+        ("KL(0.1)", "priors", "priors cannot be read: classes stand without a prefix"),
+        ("'gaussian'", "gaussian", "gaussian cannot be read: classes stand without a prefix, as in MMD(Ring()), and text"),
+        ("'gaussian'", "priors.Ring()", "priors.Ring() cannot be read: classes stand without a prefix"),
+        ("KL(0.1)", "sl.objectives.KL(0.1)", "sl.objectives.KL(0.1) cannot be read: classes stand without a prefix"),
         ("dim = 2", "dims = 2", "model's keys must be one of"),
         ("dim = 2", "dim = 'two'", "dim must be a whole number, got 'two'"),
         ("steps = 20", "step = 20", "training's keys must be one of"),
@@ -94,6 +97,56 @@ def test_a_python_file_sets_objects_and_numbers(tmp_path):
 def test_a_wrong_file_is_wrong_usage(written, capsys, old, new, words):
     assert cli.main(["train", str(written(old, new))]) == 2
     assert words in capsys.readouterr().err
+
+
+SIGNALS = """
+import os, signal
+def end(record):
+    if record.step == 4 and os.environ.get("RANK", "1") == "1":
+        os.kill(os.getpid(), signal.SIGNAL)
+data, timeout = {"name": "digits", "n": 200}, 60
+model, objective = {"architecture": "mlp", "dim": 2, "width": 8}, "MMD('gaussian')"
+training = {"steps": 100_000, "batch_size": 64, "device": "cpu", "progress": False, "callbacks": end, "checkpoint": "here"}
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.parametrize("ended", ["SIGTERM", "SIGKILL"])
+def test_the_checkpoint_is_written_when_training_is_terminated_or_torchrun_ends_it(tmp_path, ended):
+    (tmp_path / "config.py").write_text(SIGNALS.replace("SIGNAL", ended))
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]  # it terminates the rank that is left
+    command = [sys.executable, *(torchrun if ended == "SIGKILL" else []), "-m", "sculptlab", "train", "config.py"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False, cwd=tmp_path)
+    if ended == "SIGTERM":
+        assert done.returncode == 130, done.stderr[-2000:]
+        assert sl.load_run(tmp_path / "config.safetensors").stopped == "interrupted"
+        assert "the same call goes on from the checkpoint" in done.stderr
+    else:
+        assert "rank 0 of 2 was" in done.stderr
+    assert (tmp_path / "here").is_file()
+    fit = sl.fit(
+        sl.build_autoencoder("mlp", image_shape=(1, 8, 8), dim=2, width=8), sl.load("digits", n=200),
+        sl.objectives.MMD("gaussian"), steps=6, batch_size=64, device="cpu", progress=False, checkpoint=tmp_path / "here",
+    )  # fmt: skip
+    assert fit.steps == 6
+    assert fit.rows[0]["step"] == 1
+
+
+def test_what_fit_takes_by_other_names_is_not_offered_in_its_table(written, capsys):
+    assert cli.main(["train", str(written("steps = 20", "data = 'digits'"))]) == 2
+    legal = capsys.readouterr().err
+    assert "training's keys must be one of" in legal
+    assert not any(f"'{name}'" in legal.split(", got")[0] for name in ("data", "model", "objective"))
+
+
+def test_a_name_below_a_table_is_said_to_belong_to_it(tmp_path, capsys):
+    text = "data = 'digits'\n[model]\narchitecture = 'mlp'\ndim = 2\nobjective = \"KL(0.1)\"\n"
+    (tmp_path / "a.toml").write_text(text)
+    assert cli.main(["train", str(tmp_path / "a.toml")]) == 2
+    assert "lacks objective; a line below [model] or [training] belongs to that table" in capsys.readouterr().err
+    (tmp_path / "a.toml").write_text("data = 'digits'\n[model]\ndim = 2\n")
+    assert cli.main(["train", str(tmp_path / "a.toml")]) == 2
+    assert capsys.readouterr().err.endswith("lacks objective\n")
 
 
 def test_a_missing_name_or_file_is_named(tmp_path, capsys):

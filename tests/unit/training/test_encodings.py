@@ -171,7 +171,7 @@ def test_an_encoder_that_says_what_it_returns():
     [
         (
             nn.Sequential(nn.Flatten()),
-            "model must have a method encode, or pass encode=.*; a Sequential has none",
+            "model must have a method encode, or, for sl.latents alone, pass encode=.*; a Sequential has none",
         ),
         (nn.DataParallel(Model(MEAN)), r"a DataParallel has none; its \.module, of class Model, has one: pass that"),
     ],
