@@ -23,6 +23,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -167,16 +168,26 @@ def _check(content: dict[str, Any]) -> None:
             part = held.get(name) if isinstance(held, dict) else None
             if not isinstance(part, kind) or isinstance(part, bool):
                 raise ValueError(f"{name!r} must be a {kind.__name__}, got {type(part).__name__}")
+    for name in ("settings", "made_with"):
+        facts = chain(content[name].values(), *(part.values() for part in content[name].values() if isinstance(part, dict)))
+        if not all(isinstance(fact, str | int | float | dict | None) for fact in facts):
+            raise ValueError(f"{name!r} must hold words and numbers")
     step, rows = content["state"]["step"], content["rows"]
     if step < 0:
         raise ValueError(f"'step' must be at least 0, got {step}")
     last = 0
     for row in rows:
-        if not isinstance(row, dict) or not all(isinstance(row.get(name), int | float) for name in ("step", "loss", "seconds")):
-            raise ValueError("'rows' must be mappings with the numbers step, loss and seconds")
+        if not isinstance(row, dict) or not all(isinstance(name, str) and _is_number(value) for name, value in row.items()):
+            raise ValueError("'rows' must be mappings of names to numbers")
+        if missing := {"step", "loss", "seconds"} - row.keys():
+            raise ValueError(f"'rows' must be mappings with the numbers step, loss and seconds, got no {' and no '.join(missing)}")
         if not last < row["step"] <= step or row["step"] != int(row["step"]):
             raise ValueError(f"'rows' must have rising steps up to {step}, got {row['step']} after {last}")
         last = int(row["step"])
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, float) or (isinstance(value, int) and abs(value) < 2**63)
 
 
 def settings_of(training: Training) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler
 
 from sculptlab.training.optimizers import Adam, AdamW
@@ -16,7 +16,10 @@ from sculptlab.validation import choice, describe, number
 
 HYPERPARAMETERS = ("betas", "eps", "weight_decay", "momentum", "dampening", "nesterov", "alpha", "rho", "amsgrad")
 
-ELEMENTWISE = torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD, torch.optim.RMSprop  # their averages have the weights' shape
+ELEMENTWISE = {  # their averages have the weights' shape; those that a weight has from its first step on
+    torch.optim.Adam: {"step", "exp_avg", "exp_avg_sq"}, torch.optim.AdamW: {"step", "exp_avg", "exp_avg_sq"},
+    torch.optim.SGD: set(), torch.optim.RMSprop: {"step", "square_avg"},
+}  # fmt: skip
 
 
 class Optimization:
@@ -95,15 +98,41 @@ class Optimization:
 
 
 def load_averages(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
-    """Load the `state_dict` of an optimizer; a ValueError for averages of another shape, outside of which torch would write."""
-    optimizer.load_state_dict(state)
-    if not isinstance(optimizer, ELEMENTWISE):
+    """Load the `state_dict` of an optimizer: its averages and numbers, such as momentum, but not how they are computed.
+
+    Raises ValueError for averages of other names or shapes, and numbers that are none. Each average becomes a tensor of its own:
+    torch would write outside of one that repeats its values in memory.
+    """
+    groups = [
+        came | {name: _number_like(name, value, came.get(name, value)) for name, value in own.items() if name != "params"}
+        for own, came in zip(optimizer.param_groups, state["param_groups"], strict=True)
+    ]
+    optimizer.load_state_dict(state | {"param_groups": groups})
+    needed = next((names for kind, names in ELEMENTWISE.items() if isinstance(optimizer, kind)), None)
+    if needed is None:
         return
     for weight, averages in optimizer.state.items():
+        if averages and (missing := needed - averages.keys()):
+            raise ValueError(f"optimizer must have {', '.join(sorted(missing))} of each weight")
         for name, value in averages.items():
+            if value is None and name not in needed:
+                continue
             wanted = torch.Size() if name == "step" else weight.shape
-            if value is not None and getattr(value, "shape", torch.Size()) != wanted:
-                raise ValueError(f"optimizer's {name} must have the shape {tuple(wanted)}, got {tuple(value.shape)}")
+            found = torch.as_tensor(value, device="cpu" if name == "step" else weight.device)
+            if found.shape != wanted or found.layout != torch.strided or (name == "step" and not found >= 0):
+                raise ValueError(f"optimizer's {name} must have the shape {tuple(wanted)}, got {describe(value)}")
+            averages[name] = value.clone() if isinstance(value, Tensor) else value
+
+
+def _number_like(name: str, own: Any, came: Any) -> Any:
+    """A number, or a tuple of numbers, of a file in the place of the optimizer's `own`; of anything else its own stays."""
+    if isinstance(own, tuple | list) and isinstance(came, tuple | list) and len(own) == len(came):
+        return tuple(_number_like(name, *pair) for pair in zip(own, came, strict=True))
+    if not isinstance(own, int | float) or isinstance(own, bool):
+        return own
+    if not isinstance(came, int | float) or not math.isfinite(came):
+        raise ValueError(f"optimizer's {name} must be a number, got {describe(came)}")
+    return came
 
 
 def _made(optimizer: Any, weights: list[nn.Parameter], given: dict[str, float]) -> torch.optim.Optimizer:

@@ -19,7 +19,7 @@ from sculptlab.training.models import Posterior
 from sculptlab.training.objectives.companion import Batch, Companion, Companions
 from sculptlab.training.optimization import load_averages
 from sculptlab.training.optimizers import Adam
-from sculptlab.validation import as_seed
+from sculptlab.validation import as_seed, whole
 
 CALLS_WITHOUT_UPDATE = 20  # in training, after which a warning says that `update` is missing
 
@@ -237,7 +237,7 @@ class Regularizer(nn.Module):
     def set_extra_state(self, state: Tensor) -> None:
         """Put back what `get_extra_state` returned."""
         content = torch.load(io.BytesIO(state.cpu().numpy().tobytes()), map_location="cpu", weights_only=True)
-        self.step = content["step"]
+        self.step = whole("step", content["step"], least=0)
         for name in self._optimizers.keys() & content["optimizers"].keys():
             load_averages(self._optimizers[name], content["optimizers"][name])
         if content["generator"] is not None:

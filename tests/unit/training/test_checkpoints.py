@@ -110,6 +110,15 @@ def changed(*keys, to=None, drop=False):
     return change
 
 
+def inside(state):
+    return torch.load(io.BytesIO(state.numpy().tobytes()), weights_only=True)
+
+
+def as_bytes(content):
+    torch.save(content, file := io.BytesIO())
+    return torch.frombuffer(file.getbuffer(), dtype=torch.uint8).clone()
+
+
 MALFORMED = {
     "a list": lambda content: [content], "a number": lambda content: 5, "empty": lambda content: {},
     "another format": changed("format", to="sculptlab checkpoint 99"), "no format": changed("format", drop=True),
@@ -132,6 +141,20 @@ MALFORMED = {
     "weights that are no tensors": changed("state", "model", to=lambda old: dict.fromkeys(old, 1)),
     "averages of another shape": changed(
         "state", "optimizer", "state", 0, "exp_avg", to=lambda old: old.new_zeros(1, 1)),
+    "averages without names": changed("state", "optimizer", "state", 0, to=lambda old: {"step": old["step"]}),
+    "averages that are not dense": changed("state", "optimizer", "state", 0, "exp_avg", to=lambda old: old.to_sparse()),
+    "no average": changed("state", "optimizer", "state", 0, "exp_avg", to=None),
+    "averages of text": changed("state", "optimizer", "state", 0, "exp_avg", to="x"),
+    "averages after a negative step": changed("state", "optimizer", "state", 0, "step", to=torch.tensor(-5.0)),
+    "momenta of text": changed("state", "optimizer", "param_groups", 0, "betas", to=("a", "b")),
+    "a decay that is no number": changed("state", "optimizer", "param_groups", 0, "weight_decay", to=float("nan")),
+    "settings of tensors": changed("settings", "seed", to=torch.zeros(2)),
+    "settings of tensors deeper": changed("settings", "model", to=lambda old: dict.fromkeys(old, torch.zeros(2))),
+    "versions of tensors": changed("made_with", "threads", to=torch.zeros(2)),
+    "rows of further text": changed("rows", to=lambda old: [row | {"kl": "x"} for row in old]),
+    "rows of numbers that no float holds": changed("rows", to=lambda old: [row | {"seconds": 10**400} for row in old]),
+    "a regularizer's step of text": changed(
+        "state", "regularizer", "_extra_state", to=lambda old: as_bytes(inside(old) | {"step": "x"})),
     "fewer averages": changed("state", "optimizer", "param_groups", to=lambda old: [old[0] | {"params": old[0]["params"][:1]}]),
 }  # fmt: skip
 
@@ -146,6 +169,35 @@ def test_malformed_checkpoints_are_refused_by_name_and_change_nothing(tmp_path, 
     with pytest.raises(ValueError, match=r"checkpoint '.*a\.pt' (cannot be read|does not fit)"):
         fit(path, model)
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("kind", [None, torch.optim.SGD])
+def test_an_average_that_repeats_its_values_in_memory_is_written_to_its_own(tmp_path, kind):
+    """torch's fused Adam writes as many values as an average has rows and columns, whatever it holds in memory."""
+    path, optimizer = tmp_path / "a.pt", kind and (lambda weights: kind(weights, lr=1e-3, momentum=0.9))
+    options = {"optimizer": optimizer, "steps": 4}
+    fit(path, **options)
+    content = torch.load(path, weights_only=True)
+    expected = {}
+    for how in ("in full", "repeated"):
+        content = torch.load(path, weights_only=True) if how == "in full" else content
+        for averages in content["state"]["optimizer"]["state"].values():
+            for name, value in averages.items():
+                if value is not None and value.ndim:
+                    averages[name] = torch.zeros_like(value) if how == "in full" else value.new_zeros(1).expand(value.shape)
+        (tmp_path / how).write_bytes(sealed(content))
+        expected[how] = fit(tmp_path / how, make(1), **options | {"steps": 6})
+    assert same(expected["in full"], expected["repeated"])
+
+
+def test_how_an_optimizer_computes_is_not_read_from_a_checkpoint(tmp_path):
+    path = tmp_path / "a.pt"
+    expected = fit(tmp_path / "b.pt")
+    fit(path, steps=4)
+    content = torch.load(path, weights_only=True)
+    content["state"]["optimizer"]["param_groups"][0] |= {"maximize": True, "amsgrad": True, "fused": None, "capturable": True}
+    path.write_bytes(sealed(content))
+    assert same(fit(path, make(1)), expected)
 
 
 @pytest.mark.parametrize("content", [b"", b"x", b"PK\3\4" * 100, b"half"], ids=["empty", "byte", "no archive", "truncated"])
