@@ -180,7 +180,9 @@ def _check(content: dict[str, Any]) -> None:
         if not isinstance(row, dict) or not all(isinstance(name, str) and _is_number(value) for name, value in row.items()):
             raise ValueError("'rows' must be mappings of names to numbers")
         if missing := {"step", "loss", "seconds"} - row.keys():
-            raise ValueError(f"'rows' must be mappings with the numbers step, loss and seconds, got no {' and no '.join(missing)}")
+            raise ValueError(
+                f"'rows' must be mappings with the numbers step, loss and seconds, got no {' and no '.join(missing)}"
+            )
         if not last < row["step"] <= step or row["step"] != int(row["step"]):
             raise ValueError(f"'rows' must have rising steps up to {step}, got {row['step']} after {last}")
         last = int(row["step"])

@@ -1,5 +1,6 @@
 """Weights that depend on a seed alone: PyTorch's layers draw theirs from its global generator, which all threads share."""
 
+import math
 from typing import Any
 
 import torch
@@ -35,4 +36,21 @@ class Initialization(TorchFunctionMode):
         device = tensors[0].device if tensors else torch.device(given.get("device") or "cpu")
         if getattr(function, "__name__", "") in DRAWING and device.type == "cpu" and given.get("generator") is None:
             given["generator"] = self.generator
+        return function(*args, **given)
+
+
+class SizeLimit(TorchFunctionMode):
+    """A context in which the calling thread makes tensors of at most `numbers` numbers in all; a ValueError for more."""
+
+    def __init__(self, numbers: int) -> None:
+        super().__init__()
+        self.left = numbers
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None) -> Any:
+        given = dict(kwargs or {})
+        if function in FLOATS:
+            size = given.get("size", args[0] if args and isinstance(args[0], tuple | list) else args)
+            self.left -= math.prod(size) ** (2 if function is torch.eye and len(size) == 1 else 1)
+            if self.left < 0:
+                raise ValueError("it would have more weights than the file")
         return function(*args, **given)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import import_module
@@ -19,6 +20,7 @@ from sculptlab.training.batches import as_model, of_shape
 from sculptlab.training.checkpoints import locked, settings_of
 from sculptlab.training.devices import one_thread_if_small
 from sculptlab.training.encodings import decoded, encoded, in_chunks, placement
+from sculptlab.training.initialization import SizeLimit
 from sculptlab.training.interrupts import Interrupts
 from sculptlab.training.models import Posterior, build_autoencoder
 from sculptlab.training.objectives.base import Objective, as_objective
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 CHANGEABLE = ("batch_size", "learning_rate", "scheduler", "max_grad_norm")  # while the optimizer's averages go on
+SPARE = 1_000_000  # numbers that may be needed to build a model, beside twice those in its file
 
 
 class Continuation(NamedTuple):
@@ -303,19 +306,25 @@ def load_run(
     """
     parts, about = read_run(path)
     kind = about["model"]
+    numbers = sum(value.numel() for name in ("model", "companions") for value in parts[name].values())
     if model is None:
         if "class" in kind:
             raise ValueError(f"model must be given: the file has the weights of a {kind['class']}, which load_run cannot build")
         reshaped = "reshaped" in kind
         try:
-            model = import_module("sculptlab.reshaping.models").rebuilt(kind) if reshaped else build_autoencoder(**kind)
+            with SizeLimit(SPARE + 2 * numbers):
+                model = import_module("sculptlab.reshaping.models").rebuilt(kind) if reshaped else build_autoencoder(**kind)
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"path {os.fspath(path)!r} has no model that can be built: {error}") from error
     load_weights(as_model(model), parts["model"])
     found = objective_of(about["objective"]) if objective is None else as_objective(objective)
     if isinstance(found, UnknownObjective) and about.get("changes"):
         raise ValueError(f"objective must be given: it changes codes or samples, and the file has only its text, {found.text}")
-    regularizer = Regularizer(found, about["dim"])
+    try:
+        with nullcontext() if objective is not None else SizeLimit(SPARE + 2 * numbers):
+            regularizer = Regularizer(found, about["dim"], rows=1)  # of which the companions alone are used
+    except ValueError as error:
+        raise ValueError(f"objective {found!r} must be the one that the run was trained for: {error}") from error
     if parts["companions"] and isinstance(found, UnknownObjective):
         warnings.warn(
             f"companions are left out ({', '.join(parts['companions'])}): give the objective to keep them", stacklevel=2

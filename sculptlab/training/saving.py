@@ -108,11 +108,11 @@ def read_run(given: str | os.PathLike[str]) -> tuple[dict[str, dict[str, Tensor]
             parts[part][key] = value
         columns = {name: parts["history"][name].tolist() for name in json.loads(about["columns"])}
         rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
-        if any(row["step"] != int(row["step"]) for row in rows):
-            raise ValueError("steps of the history must be whole numbers")
+        if any(row["step"] != int(row["step"]) for row in rows) or (rows and not {"loss", "seconds"} <= columns.keys()):
+            raise ValueError("the history must have losses, seconds and steps that are whole numbers")
         numbers = {name: whole(name, int(about[name]), least=0) for name in ("seed", "steps", "dim")}
         known = {"model": dict(json.loads(about["model"])), "stopped": about["stopped"] or None, "objective": about["objective"]}
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise ValueError(f"path {str(path)!r} is damaged: its metadata are not those of a run ({error!r})") from error
     return parts, {**about, **known, **numbers, "rows": rows}
 

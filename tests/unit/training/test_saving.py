@@ -9,7 +9,17 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 import sculptlab as sl
-from sculptlab.training.objectives import KL, MMD, Anchors, Companion, FactorVAE, Objective, Predictability, Reconstruction
+from sculptlab.training.objectives import (
+    KL,
+    MMD,
+    Anchors,
+    BetaTC,
+    Companion,
+    FactorVAE,
+    Objective,
+    Predictability,
+    Reconstruction,
+)
 from sculptlab.training.run import Run
 from sculptlab.training.saving import UnknownObjective, _checksum, objective_of
 
@@ -30,7 +40,9 @@ def run_of(model):
 
 
 @pytest.mark.parametrize(
-    "objective", [MMD("uniform"), KL(beta=0.1), FactorVAE(width=16, depth=2)], ids=["MMD", "KL", "FactorVAE"]
+    "objective",
+    [MMD("uniform"), KL(beta=0.1), FactorVAE(width=16, depth=2), BetaTC() + Predictability()],
+    ids=["MMD", "KL", "FactorVAE", "BetaTC"],
 )
 def test_a_loaded_run_is_the_saved_one(digits, tmp_path, objective):
     run = sl.fit(make(stochastic=objective.needs_posterior), digits, objective, **QUICK, seed=3, log_every=2)
@@ -255,17 +267,38 @@ def test_companions_of_an_unknown_objective_are_said_to_be_left_out(digits, tmp_
         sl.load_run(tmp_path / "a", objective=Predictability(), device="cpu")
 
 
+def rewrite(path, to, **changes):
+    """Write a run's file to `to` with other metadata, whose checksum is right."""
+    with safe_open(path, framework="pt") as file:
+        about = {key: entry for key, entry in (file.metadata() | changes).items() if entry is not None and key != "crc32"}
+    save_file(load_file(path), to, metadata=about | {"crc32": _checksum(load_file(path), about)})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("model", '{"architecture": "mlp", "image_shape": [1, 1000000, 1000000], "dim": 2}'),
+        ("model", '{"architecture": "mlp", "image_shape": [1, 8, 8], "dim": 2, "width": 100000}'), ("dim", "10000000"),
+        ("objective", "Predictability(width=100000000)"), ("objective", "FactorVAE(width=100, depth=1000000)"),
+    ],
+)  # fmt: skip
+def test_a_file_cannot_ask_for_more_memory_than_it_has(digits, tmp_path, name, value):
+    path = sl.fit(make(), digits, Predictability(), **QUICK).save(tmp_path / "a")
+    rewrite(path, tmp_path / "b", **{name: value})
+    with pytest.raises(ValueError, match="it would have more weights than the file"):
+        sl.load_run(tmp_path / "b", device="cpu")
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
         ("seed", None), ("seed", "-1"), ("steps", "many"), ("dim", "[]"), ("model", "5"), ("model", ""), ("columns", "{}["),
-        ("columns", '["loss", "other"]'), ("stopped", None), ("objective", None),
+        ("columns", '["loss", "other"]'), ("columns", '["step", "step"]'), ("columns", '["step", "loss"]'), ("stopped", None),
+        ("objective", None), ("model", "[" * 100_000), ("columns", "[" * 100_000),
     ],
 )  # fmt: skip
 def test_damaged_metadata_are_named(digits, tmp_path, name, value):
     path = sl.fit(make(), digits, MMD("uniform"), **QUICK).save(tmp_path / "a")
-    with safe_open(path, framework="pt") as file:
-        about = {key: entry for key, entry in (file.metadata() | {name: value}).items() if entry is not None and key != "crc32"}
-    save_file(load_file(path), tmp_path / "b", metadata=about | {"crc32": _checksum(load_file(path), about)})
+    rewrite(path, tmp_path / "b", **{name: value})
     with pytest.raises(ValueError, match="is damaged: its metadata are not those of a run"):
         sl.load_run(tmp_path / "b", device="cpu")
