@@ -61,7 +61,7 @@ class Anchors(Objective):
 
     def __repr__(self) -> str:
         held = b"".join(part.contiguous().numpy().tobytes() for part in (self.images, self.codes, self.unit))
-        return f"Anchors(<{len(self.codes)} pairs, crc32 {zlib.crc32(held):08x}>, weight={self.weight:g})"
+        return f"Anchors(<{len(self.codes)} pairs, crc32 {zlib.crc32(held):08x}>, {_shown(self, 'weight', 'likelihood')})"
 
     def check(self, model: Any) -> None:
         super().check(model)
@@ -135,7 +135,7 @@ class LabeledMMD(Objective):
         held = self.images.numpy().tobytes() + repr(self.labels.tolist()).encode()
         prior = getattr(self.prior, "__qualname__", None) or repr(self.prior)  # a function's repr has its address
         labeled = f"<{len(self.images)} labeled images, crc32 {zlib.crc32(held):08x}>"
-        return f"LabeledMMD({prior}, {labeled}, weight={self.weight:g}, latents={self.latents!r})"
+        return f"LabeledMMD({prior}, {labeled}, {_shown(self, 'weight', 'latents', 'kernel', 'reach', 'likelihood')})"
 
     def check(self, model: Any) -> None:
         super().check(model)
@@ -173,6 +173,10 @@ def labeled_mmd2(codes: Tensor, target: Tensor, similarity: Tensor, kernel: Kern
     within = sum(kernel.values(squared_distances(rows, rows)) for rows in (codes, target))
     between = kernel.values(squared_distances(codes, target))
     return (similarity * (within - 2 * between)).sum() / similarity.sum().clamp_min(torch.finfo(similarity.dtype).tiny)
+
+
+def _shown(objective: Objective, *names: str) -> str:
+    return ", ".join(f"{name}={getattr(objective, name)!r}" for name in names)
 
 
 def _labels_and_similarity(given: Any, reach: float) -> tuple[np.ndarray, Tensor]:

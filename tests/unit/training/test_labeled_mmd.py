@@ -10,7 +10,7 @@ from scipy import stats
 import sculptlab as sl
 from sculptlab.mmd.kernels import RBF
 from sculptlab.priors import Conditional, Gaussian, Ring, Tied, Uniform
-from sculptlab.training.objectives import MMD, LabeledMMD
+from sculptlab.training.objectives import MMD, Anchors, LabeledMMD
 from sculptlab.training.objectives.labeled import labeled_mmd2
 
 CLASSES = Conditional({0: Gaussian(2).shifted(-4), 1: Uniform(2), 2: Ring().shifted([6, 0])})
@@ -225,3 +225,23 @@ def test_tied_without_slack_is_the_quantile_of_the_label():
 def test_tied_refuses(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"weight": 100.00001}, {"latents": (1, 0)}, {"kernel": sl.kernels.RBF(0.1)}, {"reach": 0.1}, {"likelihood": "bernoulli"},
+        {"labels": [0.0, 0.3, 1.0, 1.2]}, {"images": torch.ones(4, 1, 2, 2)},
+    ],
+    ids=lambda change: next(iter(change)),
+)  # fmt: skip
+def test_every_setting_is_in_the_text_by_which_a_checkpoint_knows_the_objective(change):
+    settings = {
+        "prior": lambda labels, generator: torch.randn(len(labels), 2, generator=generator),
+        "images": torch.zeros(4, 1, 2, 2),
+        "labels": [0.0, 0.1, 1.0, 1.1],
+    }
+    assert repr(LabeledMMD(**settings | change)) != repr(LabeledMMD(**settings))
+    if change.keys() & {"weight", "likelihood", "images"}:
+        anchors = {"images": settings["images"], "codes": torch.zeros(4, 2), "weight": 100.0}
+        assert repr(Anchors(**anchors | change)) != repr(Anchors(**anchors))
