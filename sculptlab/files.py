@@ -33,10 +33,11 @@ def writable_path(name: str, given: str | os.PathLike[str]) -> Path:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, new: bool = False) -> Iterator[Path]:
     """Another path to write to; what is there is then written through to the disk and moved to `path` in one operation.
 
-    After an error, an interruption or a power failure `path` is the old file or the new one in full. A link stays a link: the
+    If `new`, a file at `path` stays, also one that another process has just written, and a FileExistsError says so; but a file
+    system without hard links replaces it. After an error, an interruption or a power failure `path` is the old file or the new one in full. A link stays a link: the
     file that it leads to is replaced. An OSError, as of a full disk, names `path`. Parts that killed processes left are removed.
     """
     try:
@@ -51,7 +52,8 @@ def replacing(path: Path) -> Iterator[Path]:
             if target.exists():
                 shutil.copymode(target, part)
             _write_through(part, os.O_RDWR)
-            os.replace(part, target)
+            if not (new and _linked(part, target)):
+                os.replace(part, target)
         finally:
             part.unlink(missing_ok=True)
         with suppress(OSError):  # the new name in its folder; Windows opens no folders
@@ -60,10 +62,21 @@ def replacing(path: Path) -> Iterator[Path]:
         raise OSError(error.errno or errno.EIO, f"{error.strerror or error}; what was there before stays", str(path)) from error
 
 
-def write_file(path: Path, content: bytes | str) -> None:
+def write_file(path: Path, content: bytes | str, *, new: bool = False) -> None:
     """Write `content`, text as UTF-8, to `path` as `replacing` does: all of it, or nothing and an OSError."""
-    with replacing(path) as part:
+    with replacing(path, new=new) as part:
         part.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def _linked(part: Path, target: Path) -> bool:
+    """Whether the file `part` could be given the further name `target`; a FileExistsError if that is the name of another."""
+    try:
+        os.link(part, target)
+    except FileExistsError:
+        raise
+    except (OSError, NotImplementedError):  # of a file system without hard links
+        return False
+    return True
 
 
 def _target(path: Path) -> Path:

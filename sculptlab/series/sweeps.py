@@ -65,10 +65,11 @@ class Sweep:
         if not file.exists():
             if foreign:
                 raise ValueError(f"folder {str(self.folder)!r} holds other files and no sweep.json: name a new or empty folder")
-            write_file(file, json.dumps(own) + "\n")
-        try:  # read again also what was written here: another study may have begun in this folder at the same time
+            with suppress(FileExistsError):  # of a process that began at the same time, perhaps with another study
+                write_file(file, json.dumps(own) + "\n", new=True)
+        try:
             found = json.loads(file.read_text(encoding="utf-8"))
-        except ValueError:
+        except (ValueError, RecursionError):
             found = file.read_text(encoding="utf-8", errors="replace")[:200]
         if found != own:
             raise ValueError(f"folder {str(self.folder)!r} holds the sweep {found}, not {own}: name another folder")
@@ -93,7 +94,7 @@ class Sweep:
         file = self.folder / "cells" / f"{key}.json"
         try:
             found = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
-        except (FileNotFoundError, ValueError):  # ValueError: of JSON, or of bytes that are no text
+        except (FileNotFoundError, ValueError, RecursionError):  # the last two: of JSON, or of bytes that are no text
             return None
         rows = found.get("rows") if isinstance(found, dict) else None
         return found if isinstance(rows, list) and all(isinstance(row, dict) for row in rows) else None
@@ -213,14 +214,14 @@ def _ended(claim: Path) -> bool:
         owner = json.loads(claim.read_text(encoding="utf-8")) if claim.is_file() else None
     except FileNotFoundError:
         return True
-    except ValueError:  # of JSON, or of bytes that are no text
+    except (ValueError, RecursionError):  # of JSON, or of bytes that are no text
         owner = None
     if not isinstance(owner, dict) or not isinstance(owner.get("process"), int) or not {"host", "started"} <= owner.keys():
         return age > UNWRITTEN
     if owner["host"] == platform.node() and os.name == "posix":  # os.kill with 0 only asks, but not on Windows
         try:
             os.kill(owner["process"], 0)
-        except ProcessLookupError:
+        except (ProcessLookupError, OverflowError):
             return True
         except PermissionError:
             pass

@@ -1,6 +1,7 @@
 """Full disks, kills and odd targets: a file is the old one or the new one in full, and errors name it."""
 
 import contextlib
+import errno
 import os
 import resource
 import signal
@@ -136,6 +137,22 @@ def test_parts_of_killed_processes_are_removed_and_those_of_others_stay(tmp_path
     os.utime(old, (time.time() - 90_000,) * 2)
     write_file(path, "whole")
     assert names(tmp_path) == sorted([running.name, elsewhere.name, path.name])
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_new_file_leaves_one_that_is_there(tmp_path, monkeypatch, links):
+    def refuse(*_):
+        raise PermissionError(errno.EPERM, "Operation not permitted")  # of a file system without hard links
+
+    if not links:
+        monkeypatch.setattr(files.os, "link", refuse)
+    files.write_file(tmp_path / "a", "first", new=True)
+    assert (tmp_path / "a").read_text() == "first"
+    if links:
+        with pytest.raises(FileExistsError, match="what was there before stays"):
+            files.write_file(tmp_path / "a", "second", new=True)
+        assert (tmp_path / "a").read_text() == "first"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
 def test_the_content_is_on_the_disk_before_it_is_moved_into_place(tmp_path, monkeypatch):

@@ -94,6 +94,26 @@ def test_processes_that_begin_at_once_share_a_new_folder(tmp_path):
     assert [process.exitcode for process in workers] == [0] * 4
 
 
+@pytest.mark.parametrize("other", ["another", "cheap"])
+def test_of_two_studies_that_begin_in_one_new_folder_at_once_the_first_has_it(tmp_path, monkeypatch, other):
+    write = sweeps.write_file
+
+    def write_late(*given, **options):
+        """Both have seen that the folder is empty."""
+        monkeypatch.setattr(sweeps, "write_file", write)
+        Sweep(tmp_path, other, "1")
+        write(*given, **options)
+
+    monkeypatch.setattr(sweeps, "write_file", write_late)
+    if other == "cheap":
+        Sweep(tmp_path, "cheap", "1")
+    else:
+        with pytest.raises(ValueError, match=r"folder .* holds the sweep .*'another'.*: name another folder"):
+            Sweep(tmp_path, "cheap", "1")
+    assert json.loads((tmp_path / "sweep.json").read_text())["study"] == other
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cells", "claims", "sweep.json"]
+
+
 @posix
 def test_two_processes_share_the_cells_and_both_get_the_whole_table(tmp_path):
     both = multiprocessing.get_context("fork").Barrier(2, timeout=30)  # on a busy machine one could be done before the other
@@ -147,7 +167,11 @@ def test_whether_the_process_of_a_claim_has_ended(tmp_path, owner, age, ended):
     assert sweeps._ended(claim) is ended
 
 
-@pytest.mark.parametrize("content", [b"", b'{"rows": [{"mm', b"\0" * 100, b"[]", b'{"rows": 3}', b'{"rows": [3]}', b"\xff"])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b'{"rows": [{"mm', b"\0" * 100, b"[]", b'{"rows": 3}', b'{"rows": [3]}', b"\xff", b"[" * 100_000],
+    ids=range(8),
+)
 def test_a_damaged_cell_is_computed_again(tmp_path, content):
     first = swept(tmp_path)
     broken = sorted((tmp_path / "cells").iterdir())[0]
@@ -156,7 +180,14 @@ def test_a_damaged_cell_is_computed_again(tmp_path, content):
     assert json.loads(broken.read_text())["rows"]
 
 
-@pytest.mark.parametrize("content", [b"[]", b"3", b"{}", b"\xff\xfe", b'{"host": "a"', b'{"host": "", "process": "b"}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"[]", b"3", b"{}", b"\xff\xfe", b'{"host": "a"', b'{"host": "", "process": "b"}', b"[" * 100_000,
+        json.dumps({"host": platform.node(), "process": 2**70, "started": ""}).encode(),
+    ],
+    ids=range(8),
+)  # fmt: skip
 def test_a_claim_that_is_no_claim_is_that_of_a_process_that_has_ended(tmp_path, content):
     sweep = Sweep(tmp_path, "study", "1", progress=False)
     (tmp_path / "claims" / "k.0").write_bytes(content)
@@ -203,9 +234,16 @@ def test_a_folder_of_another_study_or_version_is_refused(tmp_path, study, versio
         Sweep(tmp_path, study, version)
 
 
-@pytest.mark.parametrize(("file", "message"), [("notes.txt", "holds other files"), ("sweep.json", "holds the sweep")])
-def test_a_folder_of_other_files_is_refused(tmp_path, file, message):
-    (tmp_path / file).write_text("mine")
+@pytest.mark.parametrize(
+    ("file", "message", "content"),
+    [
+        ("notes.txt", "holds other files", "mine"), ("sweep.json", "holds the sweep", "mine"),
+        ("sweep.json", "holds the sweep", "[" * 100_000),
+    ],
+    ids=range(3),
+)  # fmt: skip
+def test_a_folder_of_other_files_is_refused(tmp_path, file, message, content):
+    (tmp_path / file).write_text(content)
     with pytest.raises(ValueError, match=message):
         Sweep(tmp_path, "cheap", "1")
     assert [path.name for path in tmp_path.iterdir()] == [file]
