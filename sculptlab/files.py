@@ -28,7 +28,8 @@ def writable_path(name: str, given: str | os.PathLike[str]) -> Path:
         with tempfile.TemporaryFile(dir=target.parent):
             pass
     except (OSError, ValueError) as error:  # a ValueError of a null byte
-        raise ValueError(f"{name} {shown(str(path))} cannot be written: {error}") from error
+        why = getattr(error, "strerror", None) or error  # without the path, which may be long
+        raise ValueError(f"{name} {shown(str(path))} cannot be written: {why}") from error
     return path
 
 
@@ -37,8 +38,9 @@ def replacing(path: Path, *, new: bool = False) -> Iterator[Path]:
     """Another path to write to; what is there is then written through to the disk and moved to `path` in one operation.
 
     If `new`, a file at `path` stays, also one that another process has just written, and a FileExistsError says so; but a file
-    system without hard links replaces it. After an error, an interruption or a power failure `path` is the old file or the new one in full. A link stays a link: the
-    file that it leads to is replaced. An OSError, as of a full disk, names `path`. Parts that killed processes left are removed.
+    system without hard links replaces it. After an error, an interruption or a power failure `path` is the old file or the new
+    one in full. A link stays a link: the file that it leads to is replaced. An OSError, as of a full disk, names `path`. Parts
+    that killed processes left are removed.
     """
     try:
         target = _target(path)

@@ -16,6 +16,7 @@ from functools import partial
 from importlib.metadata import distribution
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from tokenize import TokenError
 from typing import Any, ClassVar
 
 import numpy as np
@@ -174,7 +175,7 @@ def _cached(name: str, key: str, decode: Callable[[], np.ndarray]) -> np.ndarray
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npy"
     with FileLock(folder / f".{name}.lock"):
-        with suppress(OSError, ValueError, EOFError):  # it is absent, or truncated
+        with suppress(OSError, ValueError, EOFError, TokenError):  # it is absent, or damaged
             return np.load(path, mmap_mode="r")
         pixels = decode()
         with suppress(OSError):

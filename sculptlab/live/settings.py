@@ -71,7 +71,7 @@ class Settings:
         """The settings on which the target depends."""
         return self.prior, self.sliders, self.painted
 
-    def changed(self, **changes: Any) -> Self:
+    def changed(self, /, **changes: Any) -> Self:  # in a string, an unknown setting may be called self
         """These settings with others in their place; the prior's sliders by their names too."""
         prior = changes.get("prior", self.prior)
         own = [one.name for one in fields(self)]
@@ -127,5 +127,5 @@ class Settings:
             try:
                 changes[name] = bool(int(word)) if kind is bool else kind(word)
             except ValueError as error:
-                raise ValueError(f"{name} must be a number, got {describe(word)}") from error
+                raise ValueError(f"{name[:40]} must be a number, got {describe(word)}") from error
         return cls().changed(**changes)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import cached_property, partial
+from tokenize import TokenError
 from types import FunctionType
 from typing import Any
 
@@ -83,7 +84,7 @@ def _table(path: str) -> np.ndarray:
         with suppress(ValueError):  # where the first line holds names
             return read()
         return read(skiprows=1)
-    except (ValueError, EOFError) as error:
+    except (ValueError, EOFError, TokenError) as error:
         raise ValueError(f"prior's file {path!r} must hold one table of numbers: {error}") from error
 
 

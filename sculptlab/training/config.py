@@ -24,11 +24,13 @@ import runpy
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
 
 from sculptlab.data import load
+from sculptlab.files import writable_path
 from sculptlab.names import as_file, as_path, shown
 from sculptlab.training.distributed import TIMEOUT, process_group
 from sculptlab.training.loop import fit
@@ -51,6 +53,9 @@ def train_from(config: str | os.PathLike[str]) -> Run:
     given = _read(path)
     out = as_path("out", given.get("out", path.with_suffix(".safetensors")))
     with process_group(given.get("timeout", TIMEOUT)) as ranks:
+        writes = ranks is None or ranks.rank == 0
+        if writes:
+            writable_path("out", out)
         data = given["data"]
         if isinstance(data, str) and data.endswith(".npy"):
             data = _images(as_file("data", data))
@@ -63,7 +68,7 @@ def train_from(config: str | os.PathLike[str]) -> Run:
         if isinstance(objective, str):
             objective = _objective(objective)
         run = fit(model, data, objective, **_table("training", given.get("training", {}), fit))
-        if ranks is None or ranks.rank == 0:
+        if writes:
             print(f"{run}\nwritten to {run.save(out)}")
     return run
 
@@ -75,7 +80,7 @@ def _read(path: Path) -> dict[str, Any]:
             given = {name: value for name, value in runpy.run_path(str(path)).items() if name in NAMES}
         else:
             given = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"config must be a TOML or a Python file, {str(path)!r} is neither: {error}") from error
     for name in given:
         choice("config's names", name, NAMES)
@@ -100,7 +105,7 @@ def _images(path: Path) -> np.ndarray:
     """The array of a .npy file, read when needed."""
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError) as error:
+    except (ValueError, EOFError, TokenError) as error:
         raise ValueError(f"data must be an array that np.save wrote, {shown(str(path))} is none: {str(error)[:200]}") from error
 
 

@@ -205,7 +205,7 @@ def process_group(timeout: float = TIMEOUT) -> Iterator[Ranks | None]:
 
     A rank that waits longer than `timeout` seconds for the others ends with a `RankError`.
     """
-    timeout = number("timeout", timeout, above=0)
+    timeout = number("timeout", timeout, above=0, most=1e9)
     if int(os.environ.get("WORLD_SIZE", "1")) < 2 or distributed.is_initialized():
         yield Ranks.present()
         return

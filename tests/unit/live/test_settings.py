@@ -79,11 +79,16 @@ def test_the_string_holds_only_what_differs_from_the_defaults():
         ("sculptor?batch=7", "batch must be one of"),
         ("sculptor?seed=-1", "seed must be at least 0"),
         ("sculptor?compare=maybe", "compare must be a number"),
+        ("sculptor?self=1", "settings must be one of"),
+        (f"sculptor?{'a' * 10_000}=1", "settings must be one of"),
+        (f"sculptor?{'a' * 10_000}=b", "a must be a number, got 'b'"),
     ],
+    ids=range(17),
 )
 def test_the_error_of_a_bad_string_says_what_is_wrong(text, words):
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(ValueError, match=words) as error:
         Settings.read(text)
+    assert len(str(error.value)) <= 1000
 
 
 def test_another_prior_has_its_own_sliders():

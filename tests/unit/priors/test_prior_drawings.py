@@ -175,7 +175,9 @@ def test_a_bank_from_a_file(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [("a.txt", b"1,2", "file ending must be one of"), ("a.csv", b"x,y\n1,b\n", "must hold one table of numbers"),
-     ("a.npy", b"12", "must hold one table of numbers"), ("b.csv", b"1,2\n3,nan\n", "1 value")],
+     ("a.npy", b"12", "must hold one table of numbers"),
+     ("c.npy", b"\x93NUMPY\x01\x00v\x00" + b"(" * 117 + b"\n", "must hold one table of numbers"),
+     ("b.csv", b"1,2\n3,nan\n", "1 value")],
 )  # fmt: skip
 def test_bad_files_of_points_are_named(tmp_path, name, content, words):
     (tmp_path / name).write_bytes(content)

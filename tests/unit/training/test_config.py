@@ -28,6 +28,9 @@ progress = false
 """
 
 
+UNCLOSED = b"\x93NUMPY\x01\x00v\x00" + b"(" * 117 + b"\n"  # a header with as many parentheses
+
+
 @pytest.fixture
 def written(tmp_path):
     """Write a config, with a line replaced, and return its path."""
@@ -91,12 +94,20 @@ def test_a_python_file_sets_objects_and_numbers(tmp_path):
         ("steps = 20", "step = 20", "training's keys must be one of"),
         ("steps = 20", "steps = 0", "steps must be at least 1, got 0"),
         ("timeout = 60", "timeout = 0", "timeout must be > 0"),
+        ("timeout = 60", "timeout = 1e300", "timeout must be <= 1e+09"),
         ('{name = "digits", n = 200}', "3", "data must be"),
+        ('{name = "digits", n = 200}', "[" * 20_000, "config must be a TOML or a Python file"),
+        ('out = "OUT"', 'out = "/proc/none/run"', "out '/proc/none/run' cannot be written"),
+        ('out = "OUT"', f'out = "{"n" * 5000}"', "cannot be written: File name too long"),
     ],
+    ids=range(17),
 )
-def test_a_wrong_file_is_wrong_usage(written, capsys, old, new, words):
+def test_a_wrong_file_is_wrong_usage(written, capsys, monkeypatch, old, new, words):
+    monkeypatch.setattr("sculptlab.training.state.Training.advance", lambda training: pytest.fail("it took a step"))
     assert cli.main(["train", str(written(old, new))]) == 2
-    assert words in capsys.readouterr().err
+    message = capsys.readouterr().err
+    assert words in message
+    assert len(message) <= 1000
 
 
 SIGNALS = """
@@ -157,7 +168,7 @@ def test_a_missing_name_or_file_is_named(tmp_path, capsys):
     assert "b.toml" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("content", [b"", b"no array", b"PK", b"\x93NUMPY\x01\x00"])
+@pytest.mark.parametrize("content", [b"", b"no array", b"PK", b"\x93NUMPY\x01\x00", UNCLOSED], ids=range(5))
 def test_data_that_are_no_array_are_wrong_usage(written, tmp_path, capsys, content):
     (tmp_path / "images.npy").write_bytes(content)
     config = written('{name = "digits", n = 200}', f'"{(tmp_path / "images.npy").as_posix()}"')
