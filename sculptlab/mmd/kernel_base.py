@@ -57,7 +57,8 @@ def squared_distances(x: Tensor, y: Tensor) -> Tensor:
 class Kernel(ABC):
     """A kernel k(x, y) that depends on the squared distance D2 = |x - y|^2 only.
 
-    A kernel of your own defines `values` in differentiable torch operations. `a + b` is the sum of two kernels.
+    A kernel of your own defines `values` in differentiable torch operations. It must not change once it is used, since some of
+    its values are computed once. `a + b` is the sum of two kernels.
     """
 
     analytic: ClassVar[bool] = False  # whether k is an analytic function of |x - y| as wide as `resolution` says
