@@ -100,7 +100,7 @@ def test_a_python_file_sets_objects_and_numbers(tmp_path):
         ('out = "OUT"', 'out = "/proc/none/run"', "out '/proc/none/run' cannot be written"),
         ('out = "OUT"', f'out = "{"n" * 5000}"', "cannot be written: File name too long"),
     ],
-    ids=range(17),
+    ids=range(20),
 )
 def test_a_wrong_file_is_wrong_usage(written, capsys, monkeypatch, old, new, words):
     monkeypatch.setattr("sculptlab.training.state.Training.advance", lambda training: pytest.fail("it took a step"))
