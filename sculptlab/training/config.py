@@ -21,7 +21,9 @@ from __future__ import annotations
 import inspect
 import os
 import runpy
+import tempfile
 import tomllib
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from tokenize import TokenError
@@ -69,8 +71,19 @@ def train_from(config: str | os.PathLike[str]) -> Run:
             objective = _objective(objective)
         run = fit(model, data, objective, **_table("training", given.get("training", {}), fit))
         if writes:
-            print(f"{run}\nwritten to {run.save(out)}")
+            print(f"{run}\nwritten to {_save(run, out)}")
     return run
+
+
+def _save(run: Run, out: Path) -> Path:
+    """Write the run to `out`, or, so that it is not lost, to the folder of temporary files with a warning."""
+    try:
+        return run.save(out)
+    except OSError as error:
+        kept = Path(tempfile.gettempdir(), f"{out.stem}-{os.getpid()}{out.suffix}")
+        run.save(kept)
+        warnings.warn(f"out {shown(str(out))} could not be written ({error}): the run is in {kept}", stacklevel=2)
+        return kept
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -1,7 +1,10 @@
 """Trainings as files: `sculptlab train`, alone and under torchrun, is `fit`."""
 
+import errno
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +12,7 @@ import pytest
 import sculptlab as sl
 from sculptlab import cli
 from sculptlab.training.config import train_from
+from sculptlab.training.run import Run
 
 CONFIG = """
 data = {name = "digits", n = 200}
@@ -174,3 +178,21 @@ def test_data_that_are_no_array_are_wrong_usage(written, tmp_path, capsys, conte
     config = written('{name = "digits", n = 200}', f'"{(tmp_path / "images.npy").as_posix()}"')
     assert cli.main(["train", str(config)]) == 2
     assert "data must be an array that np.save wrote" in capsys.readouterr().err
+
+
+def test_a_run_whose_file_cannot_be_written_is_kept_elsewhere(written, tmp_path, monkeypatch, capsys):
+    out, elsewhere, save = tmp_path / "run.safetensors", tmp_path / "temporary", Run.save
+    elsewhere.mkdir()
+
+    def full(run, path):
+        if Path(path) == out:
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        return save(run, path)
+
+    monkeypatch.setattr(Run, "save", full)
+    monkeypatch.setattr(tempfile, "tempdir", str(elsewhere))
+    with pytest.warns(UserWarning, match=r"run.safetensors.* could not be written .*No space left.*the run is in .*temporary"):
+        run = train_from(written("steps = 20", "steps = 2"))
+    (kept,) = elsewhere.iterdir()
+    assert f"written to {kept}" in capsys.readouterr().out
+    assert sl.load_run(kept).rows == run.rows
