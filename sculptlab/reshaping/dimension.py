@@ -1,7 +1,29 @@
-"""How many dimensions codes fill, however many columns they have."""
+"""How many dimensions codes fill, however many columns they have, and whether a map could spread them over all columns."""
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
+
+from sculptlab.independence import lps
+
+ROWS = 2000  # most rows that are looked at
+LEAST_ROWS = 200  # and two more for each column: with fewer, neither number is certain
+FILLED = 0.6  # share of the columns above which codes count as filling them: the estimate is too small for many columns
+DEPENDENT = 0.1  # LPS above which columns count as dependent
+
+
+def left_dependent(x: Tensor, mapped: Callable[[slice], Tensor]) -> tuple[float, float] | None:
+    """The dimension of codes x (n, d) and LPS of `mapped(rows)`, if x fills fewer dimensions and these stay dependent; or None.
+
+    The dimension takes milliseconds, so LPS, which takes seconds, is measured only where it is small. It does not decide alone:
+    a map may make the columns of a sheet independent.
+    """
+    n, d = x.shape
+    if d < 2 or n < LEAST_ROWS + 2 * d or (filled := intrinsic_dimension(x[:ROWS])) > FILLED * d:
+        return None
+    left = lps(mapped(slice(ROWS)).float(), permutations=0, progress=False).score
+    return (filled, left) if left > DEPENDENT else None
 
 
 def intrinsic_dimension(x: Tensor) -> float:

@@ -15,9 +15,8 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from torch import Tensor
 
-from sculptlab.independence import lps
 from sculptlab.priors import Conditional, Prior, as_prior
-from sculptlab.reshaping.dimension import intrinsic_dimension
+from sculptlab.reshaping.dimension import left_dependent
 from sculptlab.reshaping.fitting import Fitting, dequantized
 from sculptlab.reshaping.flows import log_likelihood
 from sculptlab.reshaping.maps import Chain, Choice, Columns, Map
@@ -147,7 +146,14 @@ class Reshaper(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         _, error = self._forward(x[some], None if context is None else context[some], rows.dtype)
         self.round_trip_error_ = float(error.quantile(0.999))
         self._report_error(error, "X")
-        self._report_dependence(kept[some] / self._std, x[some], None if context is None else context[some])
+        found = left_dependent(kept / self._std, lambda part: self.map_(x[part], None if context is None else context[part])[0])
+        if found is not None:
+            warnings.warn(
+                f"X has {self.rank_} columns but lies near a curve or a sheet of about {found[0]:.1f} dimension(s), and the "
+                f"reshaped columns still predict one another (LPS {found[1]:.2f}): an invertible map cannot spread it over all "
+                "columns. Use fewer latents, or add noise to X here and in transform, at first 1 % of each column's standard "
+                "deviation; the codes then reconstruct a little worse", stacklevel=2,
+            )  # fmt: skip
         return self
 
     def fit_transform(self, X: Any, y: Any = None) -> np.ndarray:
@@ -350,22 +356,6 @@ class Reshaper(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
                 x[:, other] = part[:, other]
             parts.append(x)
         return torch.cat(parts)
-
-    def _report_dependence(self, kept: Tensor, x: Tensor, context: Tensor | None) -> None:
-        """Warn of codes on a curve or a sheet that the map could not spread over all columns."""
-        rows = slice(None, 2000)
-        if len(x) < 200 + 2 * self.rank_ or self.rank_ < 2 or (filled := intrinsic_dimension(kept[rows])) > 0.6 * self.rank_:
-            return
-        z = self.map_(x[rows], None if context is None else context[rows])[0]
-        left = lps(z.float(), permutations=0, progress=False).score
-        if left > 0.1:
-            warnings.warn(
-                f"X has {self.rank_} columns but lies near a curve or a sheet of about {filled:.1f} dimension(s), and the "
-                f"reshaped columns still predict one another (LPS {left:.2f}): an invertible map cannot spread it over all "
-                "columns. Use fewer latents, or add noise to X here and in transform, at first 1 % of each column's standard "
-                "deviation; the codes then reconstruct a little worse",
-                stacklevel=3,
-            )  # fmt: skip
 
     def _report_error(self, error: Tensor, name: str) -> None:
         lost = int((error > TOLERANCE).sum())

@@ -16,8 +16,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import sculptlab as sl
-from sculptlab.reshaping import Reshaper
-from sculptlab.reshaping import reshaper as reshaper_module
+from sculptlab.reshaping import Reshaper, dimension
 
 GENERATOR = np.random.default_rng(0)
 
@@ -382,7 +381,7 @@ def test_other_codes_are_not(codes):
 
 
 def test_a_sheet_whose_columns_the_map_makes_independent_is_not_warned_of(monkeypatch):
-    monkeypatch.setattr(reshaper_module, "lps", lambda z, **_: SimpleNamespace(score=0.09))
+    monkeypatch.setattr(dimension, "lps", lambda z, **_: SimpleNamespace(score=0.09))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         Reshaper(max_iter=5).fit(on_a_circle(600))
